@@ -182,8 +182,15 @@ void query_failed_null(const struct catalog_relation *of, const struct catalog_c
 
 static bool null_failed(struct failing *f, str said) {
     str column = said.n > f->of->storage.n ? str_sub(said, f->of->storage.n + 1, said.n) : said;
-    for (uint32_t i = 0; i < f->of->columns.n; i++)
-        if (str_eq(f->of->columns.p[i].storage, column)) column = f->of->columns.p[i].name;
+    for (uint32_t i = 0; i < f->of->columns.n; i++) {
+        const struct catalog_column *c = &f->of->columns.p[i];
+        if (!str_eq(c->storage, column)) continue;
+        if (!query_domain_check(f->conn, c->type, f->q->role, &(struct query_bound){.null = true}, f->error) &&
+            !strcmp(f->error->state, "23502")) /* a default that its domain does not allow */
+            return true;
+        *f->error = (struct pg_error){0};
+        column = c->name;
+    }
     query_failed_null(f->of, &(struct catalog_column){.name = column}, f->error);
     return true;
 }

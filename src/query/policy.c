@@ -281,8 +281,8 @@ static bool enter(struct query_conn *conn, const struct catalog_relation *of, ui
     struct query_nesting mine = {of, role, use};
     for (uint32_t i = 0; i < conn->depth; i++)
         if (conn->nesting[i].of == of && conn->nesting[i].role == role && conn->nesting[i].use == use)
-            return query_fail(error, "42P17", "infinite recursion detected in policy for relation \"" STR_FMT "\"",
-                              STR_ARG(of->name));
+            return query_fail(error, "42P17", "infinite recursion detected in %s for relation \"" STR_FMT "\"",
+                              of->kind == CATALOG_VIEW ? "rules" : "policy", STR_ARG(of->name));
     if (conn->depth == QUERY_NESTING_MAX)
         return query_fail(error, "54001", "policies and views nest deeper than %d", QUERY_NESTING_MAX);
     conn->nesting[conn->depth++] = mine;

@@ -530,7 +530,9 @@ static bool resolve_write(struct query_resolving *r) {
     static const uint32_t privileges[] = {
         [QUERY_INSERT] = CATALOG_INSERT, [QUERY_UPDATE] = CATALOG_UPDATE, [QUERY_DELETE] = CATALOG_DELETE};
     const struct catalog_relation *of = q->select.of;
-    if (q->kind == QUERY_DELETE ? !need_relation(r, of, CATALOG_DELETE) : !need_some(r, of, privileges[q->kind])) return false;
+    bool nothing = q->kind == QUERY_UPDATE && q->rows->kind == JSON_KIND_OBJECT && !q->rows->n;
+    if (q->kind == QUERY_DELETE ? !need_relation(r, of, CATALOG_DELETE) : !nothing && !need_some(r, of, privileges[q->kind]))
+        return false;
     if (!check_writable(r)) return false;
     if (q->kind != QUERY_DELETE && (!find_columns(r) || !resolve_targets(r) || !resolve_rows(r))) return false;
     if (!resolve_conflict(r)) return false;

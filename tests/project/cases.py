@@ -296,3 +296,10 @@ create function fj_put(i int, m int, w text) returns void language sql as $$ ins
 create function fk_put(i int, w int) returns void language sql as $$ insert into fk values (i, w) $$;""",
      (SERVICE, call("fj_put", i=1, m=1, w="y"), ("23505", 'duplicate key value violates unique constraint \\"fj_pkey\\"')), (SERVICE, call("fj_put", i=2, m=1, w="x"), ("23505", "fj_u_key")), (SERVICE, call("fj_put", i=2, m=None, w="y"), ("23502", 'null value in column \\"n\\" of relation \\"fj\\"')),
      (SERVICE, call("fj_put", i=2, m=0, w="y"), ("23514", 'new row for relation \\"fj\\" violates check constraint \\"fj_n_check\\"')), (SERVICE, call("fk_put", i=1, w=9), ("23503", "")), (SERVICE, call("fj_put", i=2, m=2, w="y"), ("ok", None)), (SERVICE, select("fj", "id", order=["id"]), ok({"id": 1}, {"id": 2})))
+
+case("a view of itself", "create table fl (id int primary key);\ncreate view fl_v as select id from fl;\ncreate or replace view fl_v as select id from fl_v;",
+     (ANN, select("fl_v", "id"), ("42P17", 'infinite recursion detected in rules for relation \\"fl_v\\"')))
+
+case("domains that are not null", "create domain fm_d as int not null check (value > 0);\ncreate table fm (id int primary key, a fm_d, b fm_d default 7, c int not null);",
+     (SERVICE, insert("fm", {"id": 1, "c": 1}), ("23502", "domain fm_d does not allow null values")), (SERVICE, insert("fm", {"id": 1, "a": None, "c": 1}), ("23502", "domain fm_d does not allow null values")), (SERVICE, insert("fm", {"id": 1, "a": 1}), ("23502", 'null value in column \\"c\\"')),
+     (SERVICE, insert("fm", {"id": 1, "a": 0, "c": 1}), ("23514", "value for domain fm_d violates check constraint")), (SERVICE, insert("fm", {"id": 1, "a": 1, "c": 1}, select=["a", "b"], missing="default"), ok({"a": 1, "b": 7})))

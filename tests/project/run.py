@@ -15,6 +15,7 @@ from cluster import Cluster
 # What is answered differently and known to be: (regular expression over the request's name, what SQLite says of it, reason).
 KNOWN = [
     (r"write (vote|tag|place)\b.* by call|write place", r"0A000 .*a function that runs with the rights of who calls it cannot write table", "its rows are checked by triggers that only a request's own statement raises"),
+    (r"write (.* moderator|item of no price)", r"42501 ", "rights are asked for before a domain's check"),
     (r"write a view", r"55000 .*On SQLite rows are written to tables alone", "views are not updatable there"),
     (r"write (delete a user|lead badly) ", r"23503 .*is violated by what follows from a change", "SQLite does not say which of several keys it was"),
     (r"foreign keys see what is hidden, 3", r"23503 .*is violated by what follows from a change", "the same"),
@@ -25,8 +26,13 @@ KNOWN = [
 ]
 
 
+met = set()
+
+
 def is_known(name, mine):
-    return any(re.search(k, name) and re.search(says, " ".join(mine), re.S) for k, says, _ in KNOWN)
+    found = next((k for k, says, _ in KNOWN if re.search(k, name) and re.search(says, " ".join(mine), re.S)), None)
+    met.add(found)
+    return found is not None
 
 
 def numbered(said):
@@ -90,8 +96,8 @@ class Report:
         self.passed, self.failed = 0, 0
 
     def same(self, name, mine, theirs, what="SQLite:    ", other="PostgreSQL:"):
-        if mine == theirs:
-            self.passed += 1
+        if mine == theirs or is_known(name, mine):
+            self.passed += mine == theirs
             return
         self.failed += 1
         print(f"FAIL {name}\n  {what} {' '.join(map(str, mine))}\n  {other} {' '.join(map(str, theirs))}")
@@ -141,8 +147,7 @@ def run_cases(r, build, cluster, filters, show):
             if not good:
                 print(f"  (the case expects {expected})")
                 r.same(name + ", PostgreSQL itself", theirs, expected)
-            if not is_known(name, mine):
-                r.same(f"{name} {json.dumps(body)}", mine, theirs)
+            r.same(f"{name} {json.dumps(body)}", mine, theirs)
 
 
 def run_requests(r, build, cluster, filters, show):
@@ -153,8 +158,7 @@ def run_requests(r, build, cluster, filters, show):
             print(f"{q.name}: {' '.join(theirs)}")
         if q.writes:
             mine, theirs = unordered(mine), unordered(theirs)
-        if not is_known(q.name, mine):
-            r.same(q.name, numbered(mine), numbered(theirs))
+        r.same(q.name, numbered(mine), numbered(theirs))
 
 
 def main():
@@ -167,6 +171,10 @@ def main():
     for part in ([] if "--cases" in sys.argv else [run_requests]) + [run_cases]:
         with Cluster() as cluster:  # each its own: roles are a cluster's
             part(r, build, cluster, filters, "--show" in sys.argv)
+    for k, _, reason in KNOWN:
+        if k not in met and not filters and "--cases" not in sys.argv:
+            r.failed += 1
+            print(f"FAIL {k} is known to differ ({reason}), and nothing did")
     print(f"{r.passed} passed, {r.failed} failed, 0 skipped")
     sys.exit(1 if r.failed else 0)
 
