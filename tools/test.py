@@ -85,6 +85,7 @@ def programs():
     for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
         for suite in ("serve", "apps", "attack", "guests", "commands", "sockets"):
             yield suite + mark, [py, f"tests/{suite}/run.py", build], None
+    yield "project", [py, "tests/project/run.py", orlo, "build"], None
     for target, seconds in (("clients", 60), ("calls", 30), ("upstreams", 30)):
         fuzz = [py, "tests/fuzz/run.py", checked_orlo, target, "--seed", "1", "--seconds"]
         yield f"fuzz/{target}", [*fuzz, str(seconds)], None

@@ -236,6 +236,8 @@ static void make_platform(struct broker_base *b) {
              "authenticated, service_role",
              "set local role postgres"},
         *const behind[] = {"reset role",
+                           "alter role postgres set search_path = \"$user\", public, extensions",
+                           "alter role authenticator set search_path = \"$user\", public, extensions",
                            "grant connect on database postgres to authenticator",
                            "create schema _orlo",
                            "create table _orlo.meta (key text primary key, value text not null)",

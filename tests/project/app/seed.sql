@@ -71,6 +71,7 @@ insert into notifications (id, recipient, kind, payload, read_at) values
   (1, '00000000-0000-0000-0000-0000000000a1', 'like', '{"post": 1}', null), (2, '00000000-0000-0000-0000-0000000000a1', 'like', '{"post": 2, "muted": true}', null),
   (3, '00000000-0000-0000-0000-0000000000b2', 'mention', '{"n": 0}', '2024-01-01T00:00:00Z');
 insert into polls (id, question, choices, counts, closes_at) values (1, 'tabs?', '{yes,no}', '{3,4}', null), (2, 'old', '{a,b,c}', null, '2020-01-01T00:00:00Z'), (3, 'open', '{x,y}', '{}', '2099-01-01T00:00:00Z');
+alter table polls alter column id restart with 10;
 insert into votes values (1, '00000000-0000-0000-0000-0000000000a1', 1), (1, '00000000-0000-0000-0000-0000000000b2', 2);
 insert into shop.items (sku, name, org, price, weight_kg, attributes, available_from, active) values
   ('MUG', 'Mug', '10000000-0000-0000-0000-000000000001', 1250, 0.350, '{"colour": "red", "sizes": ["s", "m"]}', '2024-01-01', true),

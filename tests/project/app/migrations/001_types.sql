@@ -15,6 +15,7 @@ create role moderator nologin;
 create role keeper nologin;
 grant auditor to authenticator;
 grant moderator to authenticator;
+grant keeper to postgres;
 grant usage on schema public to auditor, moderator;
 grant create, usage on schema public to keeper;
 grant usage on schema shop, private to auditor;
