@@ -210,6 +210,40 @@ for what in (lambda: os.listdir({theirs + '/data'!r}), lambda: open({theirs + '/
 
 
 @needs
+def test_postgres_boxed():
+    """What an owner has his server do: no programs, no files but its own, no connection to anybody, whatever role he gives himself."""
+    grant = "do $$ begin execute 'grant pg_execute_server_program, pg_read_server_files, pg_write_server_files to postgres'; exception when others then null; end $$;\n"
+    tries = """create table found (what text, got text);
+create function try(what text, how text) returns void language plpgsql as $f$
+declare got text := 'done';
+begin
+  begin execute how; exception when others then got := sqlerrm; end;
+  insert into found values (what, got);
+end $f$;
+do $$ begin create temp table o (l text);
+perform try('program', $q$copy o from program 'id'$q$);
+perform try('passwords', $q$copy o from '/etc/shadow'$q$);
+perform try('password', $q$copy o from '/proc/self/fd/3/../password'$q$);
+perform try('state', $q$copy o from 'STATE/db/node.db'$q$);
+perform try('write', $q$copy o to '/tmp/orlo-was-here'$q$);
+perform try('folder', $q$select pg_ls_dir('STATE')$q$);
+perform try('dblink', $q$create extension dblink$q$);
+perform try('connect', $q$select dblink_connect('hostaddr=127.0.0.1 port=5432 connect_timeout=1')$q$);
+perform try('superuser', $q$alter role postgres superuser$q$);
+perform try('theirs', $q$alter role supabase_admin password 'x'$q$);
+perform try('own', $q$delete from _orlo.meta where key = 'no'$q$);
+end $$;
+"""
+    with node() as n:
+        folder = project({"migrations/1.sql": grant, "migrations/2.sql": tries.replace("STATE", n.state)}, MANIFEST)
+        cli(n, "deploy", folder)
+        got = {r["what"]: r["got"] for r in query(n, {"from": "found"}, "service_role")}
+        eq(len(got), 11)
+        eq([(what, how) for what, how in got.items() if how == "done" and what not in ("own", "dblink")], [])
+        check(not os.path.exists("/tmp/orlo-was-here"))
+
+
+@needs
 def test_postgres_killed():
     """kill -9 of server and broker under load: each write that was acknowledged is there, once; else 503, and it is served again."""
     with node("--workers", "2") as n:
@@ -267,6 +301,7 @@ def test_postgres_rests():
         cli(n, "deploy", project({"migrations/1.sql": "create table t (id int primary key);\n"}, 'name = "other"\ndatabase = "postgres"\n'))
         until(lambda: len(servers(n)) <= 1)
         eq([r["title"] for r in data(n, "notes", key, {"query": {"from": "notes", "select": ["title"]}}, timeout=60).json], ["WOKEN"])
+        has(cli(n, "backup", tempfile.mkdtemp(prefix="backup-", dir=WORK)), "NOT in it: the PostgreSQL of 2 apps")
         n.delete("notes")
         n.delete("other")
         until(lambda: not servers(n) and not os.listdir(os.path.join(n.state, "clusters")))

@@ -262,6 +262,16 @@ static err verify(struct work *w, struct diag *d) {
     return e;
 }
 
+/* How many apps have a PostgreSQL, which is in no backup. */
+static unsigned count_clusters(const struct work *w) {
+    int fd = openat(w->dir, "clusters", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    unsigned n = 0;
+    for (struct dirent *e; folder && (e = readdir(folder));) n += e->d_name[0] != '.';
+    if (folder) closedir(folder);
+    return n;
+}
+
 static void tell(const struct work *w, const char *name) {
     arena *scratch = arena_new(0);
     if (w->shows) fputs("\r\x1b[K", stderr);
@@ -272,6 +282,12 @@ static void tell(const struct work *w, const char *name) {
         fprintf(w->c->to,
                 "the keys are not in it: keep " STR_FMT "/node.key and seal.key (or the --key-file) where the backup is not\n",
                 STR_ARG(w->state));
+    unsigned clusters = count_clusters(w);
+    if (clusters)
+        fprintf(
+            w->c->to,
+            "NOT in it: the PostgreSQL of %u app%s (database = \"postgres\"): orlo db dump --app NAME writes its rows as SQL\n",
+            clusters, clusters == 1 ? "" : "s");
     arena_free(scratch);
 }
 
