@@ -32,9 +32,10 @@ class Visitor:
     def __init__(self):
         self.at = os.path.join(WORK, "home")
         bin = os.path.join(WORK, "bin")
-        os.makedirs(self.at)
-        os.makedirs(bin)
-        os.symlink(ORLO, os.path.join(bin, "orlo"))
+        os.makedirs(self.at, exist_ok=True)
+        os.makedirs(bin, exist_ok=True)
+        if not os.path.exists(os.path.join(bin, "orlo")):
+            os.symlink(ORLO, os.path.join(bin, "orlo"))
         self.ports = {"8080": str(free_port()), "8089": str(free_port())}
         self.env = dict(os.environ, PATH=bin + ":" + os.environ["PATH"], HOME=self.at)
         self.background = []
@@ -132,6 +133,31 @@ def follow(v, made):
     p.send_signal(signal.SIGINT)
     eq(p.wait(60), 0)
     check("s3cret" not in read(), "a secret in the log")
+
+
+def test_a_database():
+    v = Visitor()
+    v.at = os.path.join(WORK, "home-2")
+    os.makedirs(v.at)
+    try:
+        p, read = v.leave_running(lines_of(3)[0] + " --state " + os.path.join(WORK, "state-2"), '"serving"')
+        v.env["ORLO_STATE"] = os.path.join(WORK, "state-2")
+        new, checks, deploy, keys, write, ask, hide, query, explain, change, again, status, backup = lines_of(9)
+        v.type(new)
+        has(v.type(checks), "the app book")
+        has(v.type(deploy), "migrated 001_entries.sql", "version 1")
+        v.type(keys)
+        v.type(write)
+        has(v.type(ask), '[{"name":"Ada","message":"The first entry."}]')
+        has(v.type(hide), "42501")
+        has(v.type(query), "Ada")
+        has(v.type(explain), "what is not hidden is for everybody")
+        v.type(change)
+        has(v.type(again), "migrated 002_likes.sql", "version 2")
+        has(v.type(status), "002_likes.sql", "applied")
+        has(v.type(backup), "restored once, and whole")
+    finally:
+        v.end()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "node/command/db.h"
 #include "node/command/download.h"
 #include "node/node_int.h"
 #include "node/snapshot.h"
@@ -137,6 +138,24 @@ static void check_files(struct checking *k, uint32_t i) {
              STR_ARG(f->not_found));
 }
 
+/* Each as a deployment would refuse it; what else there is to say of them, orlo db check says. */
+static void check_database(struct checking *k) {
+    struct migration_ask ask = {0};
+    struct migration_plan plan;
+    struct diag d = DIAG_INIT;
+    if (!k->m.record.database.engine) return;
+    str folder = k->folder.n ? str_sub(k->folder, 0, MAX(k->folder.n - 1, (size_t)1)) : STR(".");
+    err e = node_db_ask_of(k->mem, &k->m, folder, &ask, &d);
+    if (e == ERR_OK && ask.files.n) e = node_migrate(k->mem, &ask, &plan, &d);
+    if (e != ERR_OK) note(k, true, STR("database"), "%s", d.text);
+    for (uint32_t i = 0; e == ERR_OK && ask.files.n && i < plan.notes.n; i++) {
+        const struct migration_note *n = &plan.notes.p[i];
+        if (n->is_error)
+            note(k, true, STR("database"), STR_FMT ":%u:%u: " STR_FMT ": " STR_FMT, STR_ARG(n->file), n->line, n->column,
+                 STR_ARG(n->code), STR_ARG(n->text));
+    }
+}
+
 static void check_routes(struct checking *k) {
     struct diag d = DIAG_INIT;
     if (node_routes_check(&k->m.record, &d) != ERR_OK) note(k, true, STR(""), "%s", d.text);
@@ -152,6 +171,7 @@ static void check_app(struct checking *k) {
     const struct app_record *r = &k->m.record;
     struct diag d = DIAG_INIT;
     check_routes(k);
+    check_database(k);
     bool fetched = node_manifest_fetch(k->mem, &k->m, &d) == ERR_OK;
     if (!fetched) note(k, true, STR(""), "%s", d.text);
     for (uint32_t i = 0; i < r->functions.n; i++) {

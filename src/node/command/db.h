@@ -4,7 +4,12 @@
 
 #include "base/json.h"
 #include "catalog/catalog.h"
+#include "manifest/manifest.h"
+#include "node/migration.h"
 #include <stdio.h>
+
+/* The SQL that a manifest names, its texts read: migrations by name, and seeds behind them. folder: of the project; "." where it is this one. */
+[[nodiscard]] err node_db_ask_of(arena *mem, const struct manifest *m, str folder, struct migration_ask *ask, struct diag *d);
 
 /* What makes it: before rows are put in, and behind (foreign keys, indexes, views, functions, policies, grants). What is the platform's own is left
  * out. In an order of its own, so that two catalogues that say the same have the same text. */

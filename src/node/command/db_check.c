@@ -1,7 +1,8 @@
 /* db_check: what an app's migrations would be refused for, on either engine, before anybody deploys them: a job reads them on top of an empty
  * database, and lints what comes out. No node is asked. */
 #include "base/json.h"
-#include "node/migration.h"
+#include "node/command/bundle.h"
+#include "node/command/db.h"
 #include "node/node_int.h"
 #include <dirent.h>
 #include <errno.h>
@@ -58,11 +59,47 @@ static bool is_folder(const char *path) {
     return !stat(path, &st) && S_ISDIR(st.st_mode);
 }
 
+err node_db_ask_of(arena *mem, const struct manifest *m, str folder, struct migration_ask *ask, struct diag *d) {
+    struct bundle files;
+    uint64_t bytes = 0;
+    ask->engine = (uint8_t)m->record.database.engine;
+    TRY(node_bundle_of_sql(mem, m, folder, true, &files, d));
+    for (uint32_t i = 0; i < files.files.n; i++) {
+        const struct bundle_file *f = &files.files.p[i];
+        size_t slash = f->path.n;
+        while (!f->is_seed && slash && f->path.p[slash - 1] != '/') slash--;
+        struct migration_file file = {.name = f->is_seed ? f->path : str_sub(f->path, slash, f->path.n), .seed = f->is_seed};
+        int fd = node_bundle_open(f);
+        err e = fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT ": %s", STR_ARG(f->disk), strerror(errno))
+                       : node_fd_bytes(mem, fd, MIGRATION_SQL_BYTES_MAX - bytes, &file.text, d);
+        if (fd >= 0) close(fd);
+        TRY(e);
+        bytes += file.text.n;
+        vec_push(mem, &ask->files, file);
+    }
+    return ERR_OK;
+}
+
+/* As its manifest has it: which folder, which seeds, and what it is to run on. False: there is none that says so. */
+static bool find_by_manifest(struct checking *k, const char *dir) {
+    struct manifest m;
+    struct migration_ask ask = {0};
+    const char *file;
+    struct diag unused = DIAG_INIT;
+    if (node_manifest(k->mem, dir, (str){0}, &m, &file, &unused) != ERR_OK || m.errors || !m.database.migrations.n) return false;
+    if (node_db_ask_of(k->mem, &m, str_c(dir), &ask, &unused) != ERR_OK || !ask.files.n || ask.files.p[0].seed) return false;
+    k->ask.files.p = ask.files.p, k->ask.files.n = ask.files.n, k->ask.files.cap = ask.files.cap;
+    if (ask.engine && !k->config->engine) k->ask.engine = ask.engine;
+    k->folder = arena_cstr(k->mem, arena_fmt(k->mem, "%s/" STR_FMT, dir, STR_ARG(m.database.migrations)));
+    return true;
+}
+
 /* A Supabase project, a project of Orlo's, or the folder of migrations itself; the seed of a project comes last. */
 static err find_files(struct checking *k, struct diag *d) {
     static const char *const below[][2] = {
         {"/supabase/migrations", "/supabase/seed.sql"}, {"/migrations", "/seed.sql"}, {"", NULL}};
     const char *dir = k->config->operand ? k->config->operand : ".", *seed = NULL;
+    if (find_by_manifest(k, dir)) return ERR_OK;
     for (size_t i = 0; i < ARRAY_COUNT(below) && !k->folder; i++) {
         const char *path = arena_cstr(k->mem, arena_fmt(k->mem, "%s%s", dir, below[i][0]));
         if (is_folder(path))
