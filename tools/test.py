@@ -94,6 +94,8 @@ def programs():
         engines = [py, "tests/sql/engines.py", os.path.join(ROOT, "build"), *more, "--seed", "1"]
         yield f"fuzz/{target}", [*engines, "--rounds", "12", "--count", "60"], None
         yield f"fuzz/{target}/canary", [*engines, "--rounds", "40", "--count", "60", "--canary"], None
+    suite = os.path.join(conformance.FOLDER, "postgrest")
+    yield "spec/rest", [py, "tests/rest/suite.py", os.path.join(ROOT, "build"), suite], suite
     suites = [p for p in (os.path.join(conformance.FOLDER, s) for s in ("core", "component")) if os.path.exists(p)]
     yield "spec/canary", [py, "tests/spec/canary.py", spec, *suites, "--count", "50"], None
     for suite in conformance.SUITES:

@@ -80,13 +80,16 @@ static void put_type(struct print *p, uint32_t id) {
 /* ---- filters ---- */
 
 static bool put_search(struct print *p, const struct query_test *t, uint32_t alias) {
-    if (!put_field(p, alias, &t->field)) return false;
-    buf_printf(&p->sql, " @@ %s(", query_ops[t->op].operator);
-    if (t->config.n) {
-        struct query_bound b = {.text = t->config};
-        put_value(p, &b);
-        PUT(p, "::regconfig,");
+    struct query_bound config = {.text = t->config};
+    bool vector = query_type_base(p->types, t->field.type) == PG_TSVECTOR;
+    if (!vector) { /* what is no vector becomes one, by the same configuration */
+        PUT(p, "to_tsvector(");
+        if (t->config.n && put_value(p, &config)) PUT(p, "::regconfig,");
     }
+    if (!put_field(p, alias, &t->field)) return false;
+    if (!vector) PUT(p, ")");
+    buf_printf(&p->sql, " @@ %s(", query_ops[t->op].operator);
+    if (t->config.n && put_value(p, &config)) PUT(p, "::regconfig,");
     return put_value(p, t->bound) && PUT(p, "::text)");
 }
 

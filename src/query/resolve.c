@@ -129,8 +129,8 @@ static bool operator_there(struct query_resolving *r, const struct query_test *t
     uint32_t base = query_type_base(r->session->types, t->field.type);
     if (op->flags & QUERY_IS_BARE) return base != PG_JSON || no_operator(r, t->field.type, op->operator, "unknown");
     if (op->flags & QUERY_IS_SEARCH)
-        return base == PG_TSVECTOR || query_fits(r->session->types, base, PG_TEXT) ||
-               no_operator(r, t->field.type, "@@", "tsquery");
+        return base == PG_TSVECTOR || (r->values.engine == CATALOG_POSTGRES && (base == PG_JSON || base == PG_JSONB)) ||
+               query_fits(r->session->types, base, PG_TEXT) || no_operator(r, t->field.type, "@@", "tsquery");
     if (r->values.engine == CATALOG_POSTGRES) return true;
     return query_operator_of(r->session->types, op->operator, t->field.type, value_type(r, t)) != NULL ||
            no_operator(r, t->field.type, op->operator, "unknown");

@@ -144,6 +144,19 @@ static void read_http(arena *out, const struct query_json *v, struct request *r)
                                .undo = true,
                                .target_names = flag_of(v, "targetNames"),
                                .rows_max = most ? (uint32_t)atoi(arena_cstr(out, most->raw)) : 0};
+    struct buf h = {0};
+    struct json_writer w = json_writer_of(&h);
+    json_put_object(&w, NULL);
+    for (uint32_t i = 0; i < rq->fields_count; i++) {
+        char *name = arena_cstr(out, f[i].name);
+        for (char *c = name; *c; c++) *c |= *c >= 'A' && *c <= 'Z' ? 32 : 0;
+        json_put_str(&w, name, f[i].value);
+    }
+    json_put_end(&w);
+    r->session.headers = arena_str(out, buf_str(&h));
+    buf_free(&h);
+    r->session.method = rq->method;
+    r->session.path = rq->path;
     r->http = true;
     r->nobody = flag_of(v, "nobody");
     if (!rest_plan_of(out, o, rq, &r->plan, &r->refused)) return;
@@ -354,12 +367,18 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
     struct postgres_statement *s = arena_array(out, struct postgres_statement, 2 * b.count + 1);
     struct query_text *texts = arena_array(out, struct query_text, b.count);
     struct pg_session session = r->session;
-    struct postgres_value who[] = {{.text = session.role}, {.text = session.claims}};
+    struct postgres_value who[] = {{.text = session.role},
+                                   {.text = session.claims},
+                                   {.text = session.headers},
+                                   {.text = session.method},
+                                   {.text = session.path}};
     uint32_t n = 0;
     s[n++] = (struct postgres_statement){
-        .text = STR("select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)"),
+        .text = STR("select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), "
+                    "set_config('request.headers', $3, true), set_config('request.method', $4, true), set_config('request.path', "
+                    "$5, true)"),
         .values = who,
-        .count = 2,
+        .count = ARRAY_COUNT(who),
         .kept = true};
     session.now = session.statement_now = now_us();
     session.types = query_types_new(out, c);
