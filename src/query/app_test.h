@@ -82,8 +82,8 @@ static UNUSED const char *ask(struct app *a, int user, const char *tree) {
     struct query_batch b = {0};
     struct pg_error e = {0};
     struct query_result results[8] = {0};
-    bool ok =
-        query_read_batch(mem, arena_fmt(mem, strstr(tree, "\"batch\"") == tree + 1 ? "%s" : "{\"query\":%s}", tree), &b, &e);
+    bool whole = !strncmp(tree, "{\"batch\"", 8) || !strncmp(tree, "{\"query\"", 8);
+    bool ok = query_read_batch(mem, arena_fmt(mem, whole ? "%s" : "{\"query\":%s}", tree), &b, &e);
     assert_in_range(b.count, 0, ARRAY_COUNT(results));
     assert_int_equal(db_begin(a->db, &d), ERR_OK);
     if (ok) ok = query_run_batch(a->conn, &session, &b, results);

@@ -328,6 +328,8 @@ static bool run_guarded(struct run *r) {
     r->result->has_body = plain;
     if (plain) return buf_putc(to, '[') && write_all(r, ANSWER_ROWS, to) && buf_putc(to, ']');
     if (r->q->kind == QUERY_DELETE) return select_written(r, (str){0}) && write_all(r, ANSWER_NOTHING, &keys);
+    if (!select_written(r, STR("[]"))) return false; /* of no rows: what may not be read is said before anything is written */
+    to->n = 0;
     buf_putc(&keys, '[');
     ok = write_all(r, ANSWER_KEYS, &keys) && buf_putc(&keys, ']') && select_written(r, buf_str(&keys));
     buf_free(&keys);
