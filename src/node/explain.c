@@ -38,6 +38,26 @@ static void tell_command(struct buf *b, const struct catalog *c, const struct ca
     tell_policies(b, c, r, role, command, false);
 }
 
+/* "2 of 3 rows pass": what policies come to for the rows that there are. */
+void node_explain_rows(arena *mem, str json, struct buf *b) {
+    static const struct json_limits limits = {.bytes_max = 4 << 20, .depth_max = 8, .values_max = 1 << 16};
+    static const char *const counts[][2] = {{"visible", "passes"}, {"accepted", "passesCheck"}};
+    struct json v;
+    if (json_read(mem, json, &limits, &v, NULL) != ERR_OK) return;
+    long long rows = (long long)json_get(&v, "rows")->i;
+    for (size_t k = 0; k < ARRAY_COUNT(counts); k++) {
+        const struct json *all = json_get(&v, counts[k][0]), *policies = json_get(&v, "policies");
+        if (!all) continue;
+        buf_printf(b, "  %lld of %lld rows %s", (long long)all->i, rows, k ? "would be taken as new ones" : "pass");
+        for (uint32_t i = 0; policies && i < policies->n; i++) {
+            const struct json *p = &policies->items[i], *n = json_get(p, counts[k][1]);
+            buf_printf(b, "%s \"" STR_FMT "\": %lld", i ? "," : ";", STR_ARG(json_str(json_get(p, "name"))),
+                       n ? (long long)n->i : 0);
+        }
+        buf_putc(b, '\n');
+    }
+}
+
 err node_explain(arena *mem, const struct catalog *c, str ask, struct buf *b, struct diag *d) {
     static const struct json_limits limits = {.bytes_max = 512 << 10, .depth_max = 8, .values_max = 64};
     static const char *const words[] = {"", "select", "insert", "update", "delete"};

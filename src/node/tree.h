@@ -56,6 +56,8 @@ int64_t node_tree_now_us(void);              /* since 2000, as PostgreSQL counts
 void node_tree_late(struct pg_error *error); /* it took too long, whatever else it says */
 
 /* Of a question {"table", "role", "command"}: which grants and policies hold, as text. c NULL: there are no tables. ERR_NOT_FOUND, and what json_read gives. */
+/* What query_explain_policy says, in lines. */
+void node_explain_rows(arena *mem, str json, struct buf *to);
 [[nodiscard]] err node_explain(arena *mem, const struct catalog *c, str ask, struct buf *to, struct diag *d);
 
 void node_tree_fail(struct pg_error *error, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4); /* the first one holds */

@@ -3,7 +3,8 @@
 #include "query/app_test.h"
 
 static const char schema[] =
-    "create table t (id integer primary key, name text, n integer, tags text[], doc jsonb, at timestamptz, \"odd \"\"name'; --\" text);"
+    "create table t (id integer primary key, name text, n integer, tags text[], doc jsonb, at timestamptz, \"odd \"\"name'; --\" "
+    "text);"
     "create table child (id integer primary key, t integer references t (id), note text);"
     "create function f(a text, b integer default 1) returns setof t language sql stable as $$ select * from t where name = a $$;"
     "insert into t (id, name) values (1, 'x'); insert into child values (1, 1, 'y');";
@@ -44,7 +45,8 @@ static const char *const trees[] = {
     "{\"from\":\"t\",\"select\":[\"id\",{\"embed\":@,\"select\":[\"id\"]}]}",
     "{\"from\":\"t\",\"select\":[\"id\",{\"embed\":\"child\",\"as\":@,\"select\":[\"id\"]}]}",
     "{\"from\":\"t\",\"select\":[\"id\",{\"embed\":\"child\",\"hint\":@,\"select\":[\"id\"]}]}",
-    "{\"from\":\"t\",\"select\":[\"id\",{\"embed\":\"child\",\"select\":[{\"column\":\"note\",\"as\":@}],\"where\":{\"column\":\"note\",\"op\":\"eq\",\"value\":@}}]}",
+    "{\"from\":\"t\",\"select\":[\"id\",{\"embed\":\"child\",\"select\":[{\"column\":\"note\",\"as\":@}],\"where\":{\"column\":"
+    "\"note\",\"op\":\"eq\",\"value\":@}}]}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":@,\"op\":\"eq\",\"value\":1}}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":@,\"value\":1}}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"eq\",\"value\":@}}",
@@ -52,7 +54,8 @@ static const char *const trees[] = {
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"at\",\"op\":\"gt\",\"value\":@}}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"isdistinct\",\"value\":@}}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"in\",\"values\":[@,\"x\",@]}}",
-    "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"like\",\"quantifier\":\"any\",\"values\":[@,@]}}",
+    "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"like\",\"quantifier\":\"any\",\"values\":[@,@]}"
+    "}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"like\",\"quantifier\":@,\"values\":[\"x\"]}}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"match\",\"value\":@}}",
     "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"name\",\"op\":\"is\",\"value\":@}}",
@@ -83,7 +86,8 @@ static const char *const trees[] = {
     "{\"kind\":\"call\",\"function\":\"f\",\"args\":{\"a\":@}}",
     "{\"kind\":\"call\",\"function\":\"f\",\"args\":{@:1}}",
     "{\"kind\":\"call\",\"function\":\"f\",\"args\":{\"a\":\"x\",\"b\":@}}",
-    "{\"kind\":\"call\",\"function\":\"f\",\"args\":{\"a\":\"x\"},\"where\":{\"column\":\"name\",\"op\":\"eq\",\"value\":@},\"select\":[{\"column\":\"id\",\"as\":@}]}",
+    "{\"kind\":\"call\",\"function\":\"f\",\"args\":{\"a\":\"x\"},\"where\":{\"column\":\"name\",\"op\":\"eq\",\"value\":@},"
+    "\"select\":[{\"column\":\"id\",\"as\":@}]}",
 };
 
 static str tree_of(arena *mem, const char *tree, const char *payload) {
@@ -116,7 +120,8 @@ static bool printed(struct app *a, arena *mem, str tree, struct buf *to) {
     struct catalog c = *a->catalog;
     c.engine = CATALOG_POSTGRES;
     struct pg_session session = {.role = STR("service_role"), .mem = mem, .types = query_types_new(mem, &c)};
-    if (!query_read(mem, tree, &q, &e) || !query_resolve(mem, &c, &session, &q, &e) || !query_print_postgres(mem, &c, &session, &q, &text, &e))
+    if (!query_read(mem, tree, &q, &e) || !query_resolve(mem, &c, &session, &q, &e) ||
+        !query_print_postgres(mem, &c, &session, &q, &text, &e))
         return false;
     buf_puts(to, text.text), buf_puts(to, text.count);
     return true;
@@ -139,21 +144,28 @@ static void nothing_that_came_is_text(void **state) {
             /* the same place, another payload: the same statements, as far as it gets */
             if (!k) buf_puts(&first, buf_str(&a->told)), buf_puts(&theirs, buf_str(&sql));
             else if (is && !str_eq(buf_str(&theirs), buf_str(&sql))) fail_msg("%s\n has two texts", trees[i]);
-            else if (a->told.n && first.n && !str_starts(buf_str(&first), buf_str(&a->told)) && !str_starts(buf_str(&a->told), buf_str(&first)))
+            else if (a->told.n && first.n && !str_starts(buf_str(&first), buf_str(&a->told)) &&
+                     !str_starts(buf_str(&a->told), buf_str(&first)))
                 fail_msg("%s\n has two texts:\n" STR_FMT STR_FMT, trees[i], STR_ARG(buf_str(&first)), STR_ARG(buf_str(&a->told)));
             buf_free(&sql), arena_free(mem);
         }
         buf_free(&first), buf_free(&theirs);
     }
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\",\"name\",{\"embed\":\"child\",\"select\":[\"note\"]}]}", "[{\"id\":1,\"name\":\"x\",\"child\":[{\"note\":\"y\"}]}]");
+    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\",\"name\",{\"embed\":\"child\",\"select\":[\"note\"]}]}",
+        "[{\"id\":1,\"name\":\"x\",\"child\":[{\"note\":\"y\"}]}]");
 }
 
 /* A name of the catalogue's may be anything: it is quoted. */
 static void hostile_names_are_quoted(void **state) {
     struct app *a = *state;
-    ASK(a, -1, "{\"kind\":\"update\",\"from\":\"t\",\"set\":{\"odd \\\"name'; --\":\"v\"},\"where\":{\"column\":\"odd \\\"name'; --\",\"op\":\"is\",\"value\":null},\"select\":[\"odd \\\"name'; --\"]}",
+    ASK(a, -1,
+        "{\"kind\":\"update\",\"from\":\"t\",\"set\":{\"odd \\\"name'; --\":\"v\"},\"where\":{\"column\":\"odd \\\"name'; "
+        "--\",\"op\":\"is\",\"value\":null},\"select\":[\"odd \\\"name'; --\"]}",
         "[{\"odd \\\"name'; --\":\"v\"}]");
-    ASK(a, -1, "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"odd \\\"name'; --\",\"op\":\"eq\",\"value\":\"v\"},\"order\":[\"odd \\\"name'; --\"]}", "[{\"id\":1}]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"odd \\\"name'; "
+        "--\",\"op\":\"eq\",\"value\":\"v\"},\"order\":[\"odd \\\"name'; --\"]}",
+        "[{\"id\":1}]");
 }
 
 /* Would it be noticed? A statement that has a payload in it. */

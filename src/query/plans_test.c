@@ -3,21 +3,28 @@
 
 static const char schema[] =
     "create table notes (id integer primary key, owner uuid not null default auth.uid(), team uuid, title text, at timestamptz);"
-    "create index notes_owner on notes (owner); create index notes_team on notes (team); create index notes_title on notes (title);"
+    "create index notes_owner on notes (owner); create index notes_team on notes (team); create index notes_title on notes "
+    "(title);"
     "create table members (who uuid, team uuid, primary key (team, who)); create index members_who on members (who);"
     "alter table members enable row level security; create policy mine on members for select using (who = auth.uid());"
     "create table teams (id uuid primary key, name text unique); alter table teams enable row level security;"
-    "create policy member on teams for select using (exists (select 1 from members m where m.team = teams.id and m.who = auth.uid()));"
+    "create policy member on teams for select using (exists (select 1 from members m where m.team = teams.id and m.who = "
+    "auth.uid()));"
     "alter table notes enable row level security;"
     "create table owned (id integer primary key, owner uuid, title text); create index owned_owner on owned (owner);"
-    "alter table owned enable row level security; create policy own on owned using (owner = auth.uid()) with check (owner = auth.uid());"
+    "alter table owned enable row level security; create policy own on owned using (owner = auth.uid()) with check (owner = "
+    "auth.uid());"
     "create table wrapped (id integer primary key, owner uuid); create index wrapped_owner on wrapped (owner);"
     "alter table wrapped enable row level security; create policy own on wrapped for select using ((select auth.uid()) = owner);"
-    "create policy shared on notes for select using (exists (select 1 from members m where m.team = notes.team and m.who = auth.uid()));"
+    "create policy shared on notes for select using (exists (select 1 from members m where m.team = notes.team and m.who = "
+    "auth.uid()));"
     "create table listed (id integer primary key, team uuid); create index listed_team on listed (team);"
-    "alter table listed enable row level security; create policy l on listed for select using (team in (select team from members where who = auth.uid()));"
-    "create table lines (id integer primary key, note integer references owned (id), n integer); create index lines_note on lines (note);"
-    "alter table lines enable row level security; create policy own on lines for select using (exists (select 1 from owned o where o.id = lines.note and o.owner = auth.uid()));";
+    "alter table listed enable row level security; create policy l on listed for select using (team in (select team from members "
+    "where who = auth.uid()));"
+    "create table lines (id integer primary key, note integer references owned (id), n integer); create index lines_note on "
+    "lines (note);"
+    "alter table lines enable row level security; create policy own on lines for select using (exists (select 1 from owned o "
+    "where o.id = lines.note and o.owner = auth.uid()));";
 
 static int start(void **state) { return *state = app_open(schema), 0; }
 static int stop(void **state) { return app_close(*state), 0; }
@@ -58,23 +65,36 @@ static void has(struct app *a, const char *tree, const char *const *wanted) {
 static void owner_is_who_asks(void **state) {
     struct app *a = *state;
     PLAN(a, "{\"from\":\"owned\",\"select\":[\"*\"]}", "SEARCH _orlo_t USING INDEX owned_owner (owner=?)");
-    PLAN(a, "{\"from\":\"owned\",\"select\":[\"id\"],\"order\":[\"id\"],\"limit\":10,\"count\":\"exact\"}", "owned_owner (owner=?)");
-    PLAN(a, "{\"from\":\"owned\",\"select\":[\"title\"],\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1}}", "SEARCH _orlo_t USING INTEGER PRIMARY KEY (rowid=?)");
-    PLAN(a, "{\"from\":\"owned\",\"select\":[\"title\"],\"where\":{\"column\":\"title\",\"op\":\"ilike\",\"value\":\"a*\"}}", "owned_owner (owner=?)");
+    PLAN(a, "{\"from\":\"owned\",\"select\":[\"id\"],\"order\":[\"id\"],\"limit\":10,\"count\":\"exact\"}",
+         "owned_owner (owner=?)");
+    PLAN(a, "{\"from\":\"owned\",\"select\":[\"title\"],\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1}}",
+         "SEARCH _orlo_t USING INTEGER PRIMARY KEY (rowid=?)");
+    PLAN(a, "{\"from\":\"owned\",\"select\":[\"title\"],\"where\":{\"column\":\"title\",\"op\":\"ilike\",\"value\":\"a*\"}}",
+         "owned_owner (owner=?)");
     PLAN(a, "{\"from\":\"wrapped\",\"select\":[\"id\"]}", "wrapped_owner (owner=?)");
     PLAN(a, "{\"from\":\"owned\",\"select\":[{\"aggregate\":\"count\"}]}", "owned_owner (owner=?)");
-    PLAN(a, "{\"kind\":\"update\",\"from\":\"owned\",\"set\":{\"title\":\"x\"},\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1}}", "INTEGER PRIMARY KEY (rowid=?)");
+    PLAN(a,
+         "{\"kind\":\"update\",\"from\":\"owned\",\"set\":{\"title\":\"x\"},\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":"
+         "1}}",
+         "INTEGER PRIMARY KEY (rowid=?)");
     PLAN(a, "{\"kind\":\"delete\",\"from\":\"owned\",\"select\":[\"id\"]}", "owned_owner (owner=?)");
 }
 
 static void membership(void **state) {
     struct app *a = *state;
-    PLAN(a, "{\"from\":\"teams\",\"select\":[\"name\"],\"where\":{\"column\":\"name\",\"op\":\"eq\",\"value\":\"x\"}}", "teams_name_key (name=?)", "members_who (who=?)");
-    PLAN(a, "{\"from\":\"notes\",\"select\":[\"title\"],\"where\":{\"column\":\"team\",\"op\":\"eq\",\"value\":\"00000000-0000-0000-0000-000000000001\"}}", "notes_team (team=?)", "members_who (who=?)");
-    PLAN(a, "{\"from\":\"notes\",\"select\":[\"title\"],\"where\":{\"column\":\"title\",\"op\":\"eq\",\"value\":\"x\"}}", "notes_title (title=?)", "members_who (who=?)");
+    PLAN(a, "{\"from\":\"teams\",\"select\":[\"name\"],\"where\":{\"column\":\"name\",\"op\":\"eq\",\"value\":\"x\"}}",
+         "teams_name_key (name=?)", "members_who (who=?)");
+    PLAN(a,
+         "{\"from\":\"notes\",\"select\":[\"title\"],\"where\":{\"column\":\"team\",\"op\":\"eq\",\"value\":\"00000000-0000-0000-"
+         "0000-000000000001\"}}",
+         "notes_team (team=?)", "members_who (who=?)");
+    PLAN(a, "{\"from\":\"notes\",\"select\":[\"title\"],\"where\":{\"column\":\"title\",\"op\":\"eq\",\"value\":\"x\"}}",
+         "notes_title (title=?)", "members_who (who=?)");
     PLAN(a, "{\"from\":\"listed\",\"select\":[\"id\"]}", "listed_team (team=?)", "members_who (who=?)");
-    PLAN(a, "{\"from\":\"lines\",\"select\":[\"n\"],\"where\":{\"column\":\"note\",\"op\":\"eq\",\"value\":1}}", "lines_note (note=?)", "owned_owner (owner=?)");
-    PLAN(a, "{\"from\":\"owned\",\"select\":[\"id\",{\"embed\":\"lines\",\"select\":[\"n\"]}]}", "owned_owner (owner=?)", "lines_note (note=?)");
+    PLAN(a, "{\"from\":\"lines\",\"select\":[\"n\"],\"where\":{\"column\":\"note\",\"op\":\"eq\",\"value\":1}}",
+         "lines_note (note=?)", "owned_owner (owner=?)");
+    PLAN(a, "{\"from\":\"owned\",\"select\":[\"id\",{\"embed\":\"lines\",\"select\":[\"n\"]}]}", "owned_owner (owner=?)",
+         "lines_note (note=?)");
     PLAN(a, "{\"from\":\"teams\",\"select\":[\"name\"]}", "(id=?)", "members_who (who=?)");
 }
 
@@ -89,8 +109,10 @@ static void shapes_are_kept(void **state) {
     struct app *a = *state;
     static const char *const trees[] = {
         "{\"from\":\"owned\",\"select\":[\"id\"],\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":#}}",
-        "{\"from\":\"owned\",\"select\":[\"id\"],\"where\":{\"column\":\"title\",\"op\":\"like\",\"value\":\"#\"},\"limit\":#,\"offset\":#}",
-        "{\"kind\":\"update\",\"from\":\"owned\",\"set\":{\"title\":\"#\"},\"where\":{\"column\":\"id\",\"op\":\"gt\",\"value\":#}}",
+        "{\"from\":\"owned\",\"select\":[\"id\"],\"where\":{\"column\":\"title\",\"op\":\"like\",\"value\":\"#\"},\"limit\":#,"
+        "\"offset\":#}",
+        "{\"kind\":\"update\",\"from\":\"owned\",\"set\":{\"title\":\"#\"},\"where\":{\"column\":\"id\",\"op\":\"gt\",\"value\":#"
+        "}}",
         "{\"from\":\"owned\",\"select\":[\"id\"],\"where\":{\"column\":\"id\",\"op\":\"in\",\"values\":[#,#,3]}}",
     };
     for (size_t i = 0; i < ARRAY_COUNT(trees); i++) {

@@ -121,15 +121,20 @@ static bool put_permissive(const struct query_expanding *x, enum catalog_command
 }
 
 /* What rows a command finds. */
-static bool put_filter(const struct query_expanding *x, enum catalog_command command, struct buf *to, struct pg_error *error) {
+bool query_put_policies(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
+                        struct pg_error *error) {
     const struct catalog_policy *p = NULL;
-    if (!put_permissive(x, command, false, to, error)) return false;
+    if (!put_permissive(x, command, check, to, error)) return false;
     while ((p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, false, p))) {
-        if (!has_expression(p, false)) continue;
+        if (!has_expression(p, check)) continue;
         buf_puts(to, STR(" and "));
-        if (!put_expression(x, p, false, to, error)) return false;
+        if (!put_expression(x, p, check, to, error)) return false;
     }
     return true;
+}
+
+static bool put_filter(const struct query_expanding *x, enum catalog_command command, struct buf *to, struct pg_error *error) {
+    return query_put_policies(x, command, false, to, error);
 }
 
 static bool put_sight(const struct query_expanding *x, enum query_sight sight, struct buf *to, struct pg_error *error) {

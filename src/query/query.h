@@ -316,8 +316,10 @@ void query_result_free(struct query_result *r);
 /* The answer to a whole request: of one the rows, of many {"rows", "affected", "total"} each. */
 void query_batch_body(const struct query_batch *b, const struct query_result *results, struct buf *to);
 
-/* Which policies let the role have the rows of a relation by a command, and which do not, for the owner's eyes: JSON {"table", "role", "command",
- * "rls", "policies": [{name, permissive, command, using, check, rows, passes}], "rows", "visible"}. key: a filter as in a tree, may be NULL. */
+/* Which policies let the role have the rows of a table by a command, and which do not, for the owner's eyes. Each is evaluated for each row by itself, as the
+ * role: JSON {"table", "role", "command", "rls", "holds", "rows", "visible", "accepted", "policies": [{"name", "permissive", "for", "using", "check", "passes",
+ * "passesCheck"}]}; visible, passes: rows that are found (not of an insert); accepted, passesCheck: rows that would be taken as new ones, as they are (insert,
+ * update). key: a filter as in a tree, of the rows that are asked about; NULL: all. */
 [[nodiscard]] bool query_explain_policy(struct query_conn *conn, const struct pg_session *session, str schema, str relation,
                                         enum catalog_command command, const struct query_json *key, struct buf *json,
                                         struct pg_error *error);

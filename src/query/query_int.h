@@ -167,6 +167,9 @@ struct query_expanding {
     uint32_t arguments_from, arguments_count;
     bool writes; /* a statement that changes rows: what follows INTO, UPDATE, FROM of DELETE is a table */
 };
+/* The policies of a command together, as an expression over the row; check: over a new one. */
+[[nodiscard]] bool query_put_policies(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
+                                      struct pg_error *error);
 [[nodiscard]] bool query_expand(const struct query_expanding *x, str fragment, struct buf *to, struct pg_error *error);
 
 /* ---- a connection (conn.c) ---- */

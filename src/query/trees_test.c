@@ -16,6 +16,9 @@ static const char schema[] =
     "create table closed (id integer primary key); revoke all on closed from anon, authenticated;"
     "create table hushed (id integer primary key, n integer not null); alter table hushed enable row level security; create "
     "policy p on hushed using (true); insert into hushed values (1, 1);"
+    "create table owned (id integer primary key, owner uuid, n integer); alter table owned enable row level security;"
+    "create policy own on owned to authenticated using (owner = auth.uid()); create policy above on owned as restrictive using "
+    "(n > 0);"
     "create function echo(n numeric, b bigint default 9007199254740993, m mood default 'ok', a integer[] default '{1,2}') "
     "returns table (n2 numeric, b2 bigint, m2 mood, a2 integer[])"
     "  language sql stable as $$ select n, b, m, a $$;"
@@ -184,6 +187,47 @@ static void what_is_wrong_first(void **state) {
     ASK(a, 1, "{\"from\":\"closed\",\"select\":[\"id\"]}", "42501 permission denied for table closed");
 }
 
+static void explain(struct app *a, enum catalog_command command, const char *key, const char *want) {
+    arena *mem = arena_new(0);
+    struct json claims;
+    static const struct json_limits limits = {.bytes_max = 4096, .depth_max = 8, .values_max = 64};
+    struct pg_session session = {
+        .role = STR("authenticated"), .mem = mem, .claims = STR("{\"sub\":\"00000000-0000-0000-0000-000000000001\"}")};
+    struct pg_error e = {0};
+    struct query_json filter;
+    struct buf b = {0};
+    assert_int_equal(json_read(mem, session.claims, &limits, &claims, NULL), ERR_OK);
+    session.claims_json = &claims;
+    if (key) assert_true(query_json_read(mem, str_c(key), &filter, &e));
+    if (!query_explain_policy(a->conn, &session, STR("public"), STR("owned"), command, key ? &filter : NULL, &b, &e))
+        buf_printf(&b, "%s %s", e.state, e.message);
+    buf_putc(&b, 0);
+    assert_string_equal((const char *)b.p, want);
+    buf_free(&b), arena_free(mem);
+}
+
+/* Each policy by itself, of the rows that there are, or of those that are asked about. */
+static void policies_are_explained(void **state) {
+    struct app *a = *state;
+    ASK(a, -1,
+        "{\"kind\":\"insert\",\"from\":\"owned\",\"rows\":[{\"id\":1,\"owner\":\"00000000-0000-0000-0000-000000000001\",\"n\":1},"
+        "{\"id\":2,\"owner\":\"00000000-0000-0000-0000-000000000001\",\"n\":-1},{\"id\":3,\"owner\":\"00000000-0000-0000-0000-"
+        "000000000002\",\"n\":1}]}",
+        "");
+    explain(a, CATALOG_FOR_SELECT, NULL,
+            "{\"table\":\"owned\",\"role\":\"authenticated\",\"command\":\"select\",\"rls\":true,\"holds\":true,\"rows\":3,"
+            "\"visible\":1,\"policies\":["
+            "{\"name\":\"above\",\"permissive\":false,\"for\":\"all\",\"using\":\"n > 0\",\"passes\":2},"
+            "{\"name\":\"own\",\"permissive\":true,\"for\":\"all\",\"using\":\"owner = auth.uid()\",\"passes\":2}]}");
+    explain(a, CATALOG_FOR_UPDATE, "{\"column\":\"id\",\"op\":\"eq\",\"value\":3}",
+            "{\"table\":\"owned\",\"role\":\"authenticated\",\"command\":\"update\",\"rls\":true,\"holds\":true,\"rows\":1,"
+            "\"visible\":0,\"accepted\":0,\"policies\":["
+            "{\"name\":\"above\",\"permissive\":false,\"for\":\"all\",\"using\":\"n > 0\",\"passes\":1,\"passesCheck\":1},"
+            "{\"name\":\"own\",\"permissive\":true,\"for\":\"all\",\"using\":\"owner = "
+            "auth.uid()\",\"passes\":0,\"passesCheck\":0}]}");
+    explain(a, CATALOG_FOR_SELECT, "{\"column\":\"nope\",\"op\":\"eq\",\"value\":3}", "42703 column owned.nope does not exist");
+}
+
 static void enums_arrays_and_null(void **state) {
     struct app *a = *state;
     ASK(a, -1,
@@ -244,6 +288,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(digits_are_kept, start, stop),
         cmocka_unit_test_setup_teardown(refused_rows_are_told, start, stop),
         cmocka_unit_test_setup_teardown(what_is_wrong_first, start, stop),
+        cmocka_unit_test_setup_teardown(policies_are_explained, start, stop),
         cmocka_unit_test_setup_teardown(enums_arrays_and_null, start, stop),
         cmocka_unit_test_setup_teardown(defaults_are_whose_who_asks, start, stop),
         cmocka_unit_test_setup_teardown(tables_that_are_functions, start, stop),

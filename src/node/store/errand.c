@@ -503,12 +503,37 @@ static err select_sql(struct work *w) {
     return end_query(w, e);
 }
 
+/* What the policies come to for the rows that there are, by each command that was asked about. */
+static void explain_rows(struct work *w, const struct json *ask, struct buf *b) {
+    static const char *const words[] = {"", "select", "insert", "update", "delete"};
+    struct node_tree_ask who = {.role = json_str(json_get(ask, "role")), .claims = json_str(json_get(ask, "claims"))};
+    str table = json_str(json_get(ask, "table")), schema = STR("public"), command = json_str(json_get(ask, "command"));
+    size_t dot = str_find(table, '.');
+    if (dot < table.n) schema = str_sub(table, 0, dot), table = str_sub(table, dot + 1, table.n);
+    for (uint32_t i = CATALOG_FOR_SELECT; i <= CATALOG_FOR_DELETE; i++) {
+        struct pg_session session = node_tree_session(&who, w->mem);
+        struct pg_error error = {0};
+        struct buf json = {0};
+        if (command.n && !str_eqc(command, words[i])) continue;
+        bool ok = query_explain_policy(node_store_own_conn(w->base), &session, schema, table, (enum catalog_command)i, NULL,
+                                       &json, &error);
+        buf_printf(b, "%s, by the rows that there are:\n", words[i]);
+        if (ok) node_explain_rows(w->mem, buf_str(&json), b);
+        else buf_printf(b, "  %s: %s\n", error.state, error.message);
+        buf_free(&json);
+    }
+}
+
 static err explain(struct work *w) {
+    static const struct json_limits limits = {.bytes_max = 512 << 10, .depth_max = 8, .values_max = 64};
+    struct json v;
     str text;
     struct diag *d = &w->errand->d;
     struct buf b = {0};
     TRY(node_fd_bytes(w->mem, w->errand->in, MiB, &text, d));
+    TRY(json_read(w->mem, text, &limits, &v, d));
     err e = node_explain(w->mem, node_store_own_catalog(w->base), text, &b, d);
+    if (e == ERR_OK) explain_rows(w, &v, &b);
     if (e == ERR_OK) e = say(w, buf_str(&b));
     buf_free(&b);
     return e;
