@@ -100,7 +100,7 @@ def test_database_rows():
         tried = query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "tried"}], "select": ["title"]}, ANN, tx="rollback")
         eq(tried, [{"title": "tried"}])  # it is answered, and nothing of it stays
         eq(titles(n, ANN), ["it's one", "three"])
-        has(cli(n, "db", "explain-policy", "notes", "--app", "notes", "--as", ANN), "own notes", "owner = auth.uid()")
+        has(cli(n, "db", "explain-policy", "notes", "--app", "notes", "--as", ANN), "own notes", "owner = auth.uid()", "rows pass; ", '"own notes": ')
         # What was dumped is there again, and the same is dumped.
         dump = cli(n, "db", "dump", "--app", "notes")
         path = os.path.join(WORK, "dump.sql")
