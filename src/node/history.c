@@ -18,6 +18,7 @@ enum {
     NOTES_MAX = 4096,     /* commits that are noted and not taken; more have the time of the last one */
     GAP = 16,             /* bytes that are the same between two runs, and cheaper kept than left out */
     BODY_BYTES_MAX = 4 << 20,
+    OWN_BYTES_MAX = 64 << 20, /* of a segment: one commit may be larger than all others */
 };
 
 struct head {
@@ -199,6 +200,29 @@ static bool find_end(int fd, uint64_t *end, struct record *last) {
     }
     free(body);
     return any;
+}
+
+/* The same, of a segment that this node wrote: only its last record is summed, the others are passed over. */
+static bool find_own_end(int fd, uint64_t *end, struct record *last) {
+    struct stat st;
+    uint64_t found = 0;
+    bool there;
+    if (fstat(fd, &st) || st.st_size > OWN_BYTES_MAX) return find_end(fd, end, last);
+    size_t n = (size_t)st.st_size;
+    uint8_t *bytes = malloc(MAX(n, (size_t)BODY_BYTES_MAX));
+    ENSURE(bytes);
+    bool ok = pread(fd, bytes, n, 0) == (ssize_t)n;
+    for (uint64_t at = sizeof(struct head); ok && at + sizeof *last <= n;) {
+        struct record r;
+        memcpy(&r, bytes + at, sizeof r);
+        if (r.magic != record_magic || r.bytes > BODY_BYTES_MAX || r.bytes > n - at - sizeof r) break;
+        if (r.flags & (LAST | MARK)) found = at;
+        at += sizeof r + r.bytes;
+    }
+    ok = ok && found && read_record(fd, found, last, bytes, &there);
+    if (ok) *end = found + sizeof *last + last->bytes;
+    free(bytes);
+    return ok || find_end(fd, end, last);
 }
 
 /* ---- writing ---- */
@@ -530,7 +554,7 @@ static bool go_on(struct history *h) {
     arena_free(mem);
     if (h->segment < 0 || !read_head(h->segment, &head)) return false;
     h->head = head;
-    if (head.page_bytes != h->at.page_bytes || !find_end(h->segment, &h->segment_bytes, &h->last)) return false;
+    if (head.page_bytes != h->at.page_bytes || !find_own_end(h->segment, &h->segment_bytes, &h->last)) return false;
     if (ftruncate(h->segment, (off_t)h->segment_bytes)) return false;
     return follows(h);
 }
@@ -634,7 +658,7 @@ static void read_end(int fd, struct history_position *p) {
     struct head head;
     struct record last;
     uint64_t end;
-    if (!read_head(fd, &head) || !find_end(fd, &end, &last)) return;
+    if (!read_head(fd, &head) || !find_own_end(fd, &end, &last)) return;
     memcpy(p->generation, head.generation, sizeof p->generation);
     p->commit = last.commit;
 }
