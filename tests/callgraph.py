@@ -73,6 +73,7 @@ CYCLES = [
     (2, "copy_folder", "node/command/backup.c: its depth"),
     (8, "give_data", "node/command/backup.c: its depth"),
     (201, "dump_after", "node/store/errand.c: its depth"),
+    (201, "list_after", "node/postgres/errand.c: its depth"),
     (4, "put_type", "node/command/db_types.c: an array has no arrays, a domain's base is no domain"),
     (2, "over node_config_reload", "node/supervisor/config.c: who asks while it is read anew is answered by one more"),
     (64, "component name nested template_args type …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
