@@ -18,7 +18,7 @@ BOMBS = [
     ("insert into sink select substring(repeat('a', 1000000) from '(a+)+$');", "57014|ok"),
     ("insert into sink select (repeat('a', 10000000) ilike '%b%c%d')::text;", "57014|ok"),
     ("insert into sink select position(repeat('a', 1000000) || 'b' in repeat('a', 8000000))::text;", "57014|ok"),
-    ("insert into sink select (repeat('9', 100000)::numeric * repeat('9', 100000)::numeric)::text;", "57014|ok"),
+    ("insert into sink select (repeat('9', 100000)::numeric * repeat('9', 100000)::numeric)::text;", "57014|22003"),
     ("insert into sink select to_tsvector(repeat('word ', 1000000))::text;", "57014|ok"),
     ("insert into sink select ((select jsonb_agg(i) from generate_series(1, 200000) i) @> (select jsonb_agg(-i) from generate_series(1, 200000) i))::text;", "57014|ok"),
     ("insert into sink select crypt('x', gen_salt('bf', 31));", "0A000"),
@@ -39,7 +39,7 @@ BOMBS = [
     ("insert into sink select string_agg(repeat('x', 10000000), '') from generate_series(1, 1000);", "54000|53200|57014"),
     ("insert into sink select array_agg(repeat('x', 1000000))::text from generate_series(1, 10000);", "54000|53200|57014"),
     ("insert into sink select jsonb_agg(repeat('x', 1000000))::text from generate_series(1, 10000);", "54000|53200|57014"),
-    ("insert into sink select replace(repeat('x', 1000000), 'x', repeat('y', 1000000));", "54000"),
+    ("insert into sink select replace(repeat('x', 1000000), 'x', repeat('y', 1000000));", "54000|57014"),
     ("insert into sink select count(distinct repeat(i::text, 1000))::text from generate_series(1, 100000000) i;", "57014|53200"),
 ]
 
