@@ -212,7 +212,7 @@ def many():
             at[i] = {"store": nodes.pss_kib(s.of("store")) / 1024, "workers": nodes.pss_kib(s.workers()) / 1024, "fds": fds(s.of("store")), "wfds": fds(s.workers())}
         note = " → ".join(f"{v['store']:.0f} + {v['workers']:.0f} MiB, {v['fds']} + {v['wfds']} open" for v in at.values())
         bench.row("store", f"{count} databases in turn: the store, × after half of them", at[2]["store"] / at[0]["store"], "×", 1.3, note=f"store + workers: {note}")
-        bench.row("store", f"{count} databases in turn: descriptors of the store", at[2]["fds"], "open", 256 * 8 + 64, note="a database, its log and its index twice, its history and its times")
+        bench.row("store", f"{count} databases in turn: descriptors of the store", at[2]["fds"], "open", 128 * 8 + 128, note="a database, its log and its index twice, its history and its times")
         bench.row("store", f"{count} databases in turn: descriptors of a worker", at[2]["wfds"], "open", 64 * 6 + 256)
 
 

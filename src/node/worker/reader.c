@@ -18,6 +18,7 @@
 #include "node/worker/data.h"
 #include "node/worker/query.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -119,6 +120,7 @@ static void close_idle(void *arg) {
     }
     r->armed = r->oldest;
     if (r->armed) net_timer_start(r->idle, IDLE_MS, 0);
+    else if (!r->count) malloc_trim(0); /* nobody asks: what catalogues and pages took is the machine's again */
 }
 
 /* ---- pages that are not in memory ---- */
