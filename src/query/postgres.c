@@ -350,12 +350,15 @@ static bool put_groups(struct print *p, const struct query_select *s) {
 }
 
 /* The row's text comes first in the statement, and what it is made of is known last. */
-static bool put_around(struct print *p, struct buf inner, const members *m) {
+static bool put_around_and(struct print *p, struct buf inner, const members *m, const char *more) {
     p->sql = (struct buf){0};
-    bool ok = PUT(p, "select ") && put_row(p, m) && PUT(p, " from (") && buf_puts(&p->sql, buf_str(&inner)) && PUT(p, ") as r");
+    bool ok = PUT(p, "select ") && put_row(p, m) && buf_puts(&p->sql, str_c(more)) && PUT(p, " from (") &&
+              buf_puts(&p->sql, buf_str(&inner)) && PUT(p, ") as r");
     buf_free(&inner);
     return ok;
 }
+
+static bool put_around(struct print *p, struct buf inner, const members *m) { return put_around_and(p, inner, m, ""); }
 
 static bool put_row_select(struct print *p, const struct query_select *s, const struct query_embed *e, uint32_t above) {
     struct buf before = p->sql;
@@ -429,12 +432,25 @@ static bool put_conflict(struct print *p) {
     return true;
 }
 
+/* Of an upsert: is it told of each row whether it had been there? Who may not read the table may not read that of it. */
+static bool tells_updates(const struct print *p) {
+    const struct query *q = p->q;
+    return q->kind == QUERY_INSERT && q->conflict == QUERY_CONFLICT_MERGE && q->cells_count && q->columns_count &&
+           q->select.of->kind == CATALOG_TABLE && catalog_may_relation(p->catalog, q->role, q->select.of, CATALOG_SELECT);
+}
+
 /* The columns that the list, the embeds and the order may need: those that the role may read, and no other. */
 static bool put_returning(struct print *p, uint32_t alias) {
     const struct query_select *s = &p->q->select;
     uint32_t n = 0;
-    if (!s->has_items) return true;
+    bool tells = tells_updates(p);
+    if (!s->has_items && !tells) return true;
     PUT(p, " returning ");
+    if (tells) {
+        buf_printf(&p->sql, "a%u.xmax <> 0 as \"_orlo_u\"", alias);
+        n++;
+    }
+    if (!s->has_items) return true;
     for (uint32_t i = 0; i < s->of->columns.n; i++) {
         const struct catalog_column *c = &s->of->columns.p[i];
         if (!catalog_may_relation(p->catalog, p->q->role, s->of, CATALOG_SELECT) &&
@@ -454,7 +470,8 @@ static bool put_write(struct print *p) {
     const struct query_select *s = &q->select;
     bool nothing = q->kind == QUERY_UPDATE ? !q->columns_count : q->kind == QUERY_INSERT && !q->cells_count;
     if (nothing) return PUT(p, "select null::text where false");
-    if (!s->has_items) return put_write_alone(p);
+    if (!s->has_items && !tells_updates(p)) return put_write_alone(p);
+    if (!s->has_items) return PUT(p, "with w as (") && put_write_alone(p) && PUT(p, ") select null::text, w.\"_orlo_u\" from w");
     members m = {0};
     PUT(p, "with w as (");
     if (!put_write_alone(p)) return false;
@@ -462,10 +479,11 @@ static bool put_write(struct print *p) {
     struct buf before = p->sql;
     uint32_t alias = p->aliases++;
     p->sql = (struct buf){0};
-    bool ok = PUT(p, "select ") && put_list(p, s, alias, &m);
+    bool ok = PUT(p, "select ") && put_list(p, s, alias, &m), tells = tells_updates(p) && !s->grouped;
+    if (tells) buf_printf(&p->sql, ",a%u.\"_orlo_u\" as u", alias);
     buf_printf(&p->sql, " from w as a%u where true", alias);
     ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias);
-    ok = put_around(p, p->sql, &m) && ok;
+    ok = put_around_and(p, p->sql, &m, tells ? ",r.u" : "") && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
     p->sql = before;
@@ -604,6 +622,7 @@ bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_s
     bool ok = q->kind == QUERY_SELECT ? put_row_select(&p, &q->select, NULL, 0)
               : q->kind == QUERY_CALL ? put_call(&p)
                                       : put_write(&p);
+    text->updates = tells_updates(&p) && !q->select.grouped;
     text->text = end_text(&p);
     text->values = p.values.p;
     text->values_count = p.values.n;

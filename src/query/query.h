@@ -247,6 +247,7 @@ struct query_text {
     struct query_bound *values, *count_values;
     uint32_t values_count, count_values_count;
     bool answers; /* rows are wanted: of a write without a select list none are */
+    bool updates; /* each row has a second column: had it been there (t), and was updated? */
 };
 [[nodiscard]] bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session,
                                         const struct query *q, struct query_text *text, struct pg_error *error);

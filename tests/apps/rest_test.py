@@ -1,5 +1,5 @@
 """/rest/v1 of an app's database: by hand, and by the client that most people have."""
-import shutil
+import glob, shutil
 
 from nodes import *
 from admin_test import cli
@@ -22,11 +22,12 @@ insert into books (author_id, title, pages, tags, meta) values
   (1, 'The Dispossessed', 341, '{sf,utopia}', '{"lang": "en", "isbn": ["1", "2"]}'), (1, 'Lavinia', 279, '{}', null), (2, 'Solaris', 204, '{sf}', '{"lang": "pl"}');
 grant all on all tables in schema public to anon, authenticated, service_role;
 """
+ENGINES = ["sqlite"] + (["postgres"] if glob.glob("/usr/lib/postgresql/1[5-9]/bin/postgres") else [])
 FILES = {"migrations/001_schema.sql": SCHEMA}
 
 
-def shop(n):
-    cli(n, "deploy", project(FILES, 'name = "shop"\ndatabase = "sqlite"\nhosts = ["127.0.0.1"]\n'))
+def shop(n, engine="sqlite"):
+    cli(n, "deploy", project(FILES, f'name = "shop"\ndatabase = "{engine}"\nhosts = ["127.0.0.1"]\n'))
     return keys_of(n, "shop")
 
 
@@ -41,8 +42,13 @@ def ask(n, keys, method, path, body=None, key="anon", **fields):
 
 
 def test_rest_reads():
+    for engine in ENGINES:
+        reads_on(engine)
+
+
+def reads_on(engine):
     with node("--workers", "1") as n:
-        keys = shop(n)
+        keys = shop(n, engine)
         status, head, body = ask(n, keys, "GET", "/books?select=title,author:authors!inner(name)&author.name=like.Le%20*&order=pages.desc", Prefer="count=exact")
         eq((status, json.loads(body)), (200, [{"title": t, "author": {"name": "Le Guin"}} for t in ("The Dispossessed", "Lavinia")]))
         eq((head["content-range"], head["content-type"]), ("0-1/2", "application/json; charset=utf-8"))
@@ -67,8 +73,13 @@ def test_rest_reads():
 
 
 def test_rest_writes():
+    for engine in ENGINES:
+        writes_on(engine)
+
+
+def writes_on(engine):
     with node("--workers", "1") as n:
-        keys = shop(n)
+        keys = shop(n, engine)
         status, head, body = ask(n, keys, "POST", "/things", {"id": 1, "name": "a"}, Prefer="return=headers-only")
         eq((status, head["location"], head["content-range"], body), (201, "/things?id=eq.1", "*/*", ""))
         status, head, body = ask(n, keys, "POST", "/things?columns=id,name", [{"id": 2, "x": 1}, {"id": 3, "name": "c"}], Prefer="return=representation,missing=default")
@@ -173,8 +184,13 @@ def test_rest_client_of_supabase():
         raise Skip("npm cannot bring @supabase/supabase-js")
     with open(os.path.join(folder, "rest.mjs"), "w") as f:
         f.write(CLIENT)
+    for engine in ENGINES:
+        client_on(engine, folder)
+
+
+def client_on(engine, folder):
     with node("--workers", "1") as n:
-        keys = shop(n)
+        keys = shop(n, engine)
         said = subprocess.run(["node", "rest.mjs", n.url, keys["anon"], keys["service_role"]], cwd=folder, capture_output=True, text=True, timeout=120)
         check(said.returncode == 0, said.stderr, n.log()[-2000:])
         for mine, theirs in zip(json.loads(said.stdout.splitlines()[-1]), EXPECTED):

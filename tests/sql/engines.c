@@ -340,6 +340,8 @@ static void told(void *arg, const struct postgres_answer *a) {
                           ? 0
                           : postgres_affected(a, at);
         if (t->answers) take_rows(a, at, r);
+        for (uint32_t row = 0; t->updates && row < postgres_rows(a, at); row++)
+            r->updated += str_eqc(postgres_value(a, at, row, 1, NULL), "t");
         at++;
         if (!query_take_result(&asked->batch->queries[i], r)) {
             asked->failed = true;

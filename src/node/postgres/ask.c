@@ -157,12 +157,15 @@ static void compose(struct broker_ask *a, const struct postgres_answer *answer) 
     for (uint32_t i = 0, at = 1; i < a->batch.count; i++, at++) {
         const struct query *q = &a->batch.queries[i];
         struct query_result *r = &results[i];
+        uint32_t said = at;
         bool writes = query_writes(q) && q->kind != QUERY_CALL;
         r->total = -1;
         if (writes) r->affected = postgres_affected(answer, at);
         if (a->texts[i].answers) take_rows(answer, at, r);
         if (a->texts[i].count.n) r->total = number(postgres_value(answer, ++at, 0, 0, NULL));
         else if (q->count) r->total = (int64_t)(writes ? r->affected : r->rows);
+        for (uint64_t row = 0; a->texts[i].updates && row < postgres_rows(answer, said); row++)
+            r->updated += str_eqc(postgres_value(answer, said, (uint32_t)row, 1, NULL), "t");
         if (!query_take_result(q, r) && !a->error.set) a->error = r->error; /* which the judge had said */
     }
     query_batch_body(&a->batch, results, &a->body);
