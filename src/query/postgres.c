@@ -439,7 +439,22 @@ static bool tells_updates(const struct print *p) {
            q->select.of->kind == CATALOG_TABLE && catalog_may_relation(p->catalog, q->role, q->select.of, CATALOG_SELECT);
 }
 
-/* The columns that the list, the embeds and the order may need: those that the role may read, and no other. */
+/* Do the list, an embed's key or the order name it? */
+static bool is_named(const struct query_select *s, const struct catalog_column *c) {
+    for (uint32_t i = 0; i < s->list_count; i++) {
+        const struct query_item *it = &s->list[i];
+        const struct query_embed *e = it->embed;
+        if (e && e->key &&
+            catalog_ids_have(e->cardinality == QUERY_TO_ONE ? &e->key->columns : &e->key->reference_columns, c->number))
+            return true;
+        if (!e && !it->whole && it->field.of == c) return true;
+    }
+    for (uint32_t i = 0; i < s->order_count; i++)
+        if (!s->order[i].to && s->order[i].field.of == c) return true;
+    return false;
+}
+
+/* The columns that the list, the embeds and the order need, and those that the role may read: of one that it may not, PostgreSQL is to say so. */
 static bool put_returning(struct print *p, uint32_t alias) {
     const struct query_select *s = &p->q->select;
     uint32_t n = 0;
@@ -453,7 +468,7 @@ static bool put_returning(struct print *p, uint32_t alias) {
     if (!s->has_items) return true;
     for (uint32_t i = 0; i < s->of->columns.n; i++) {
         const struct catalog_column *c = &s->of->columns.p[i];
-        if (!catalog_may_relation(p->catalog, p->q->role, s->of, CATALOG_SELECT) &&
+        if (!is_named(s, c) && !catalog_may_relation(p->catalog, p->q->role, s->of, CATALOG_SELECT) &&
             !catalog_may_column(p->catalog, p->q->role, s->of, c, CATALOG_SELECT))
             continue;
         if (n++) PUT(p, ",");

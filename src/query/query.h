@@ -99,7 +99,7 @@ struct query_test {
     const struct query_json **values;
     uint32_t values_count;
     /* resolved */
-    struct query_bound *bound;
+    struct query_bound *bound, *config_bound;
 };
 enum query_where_kind {
     QUERY_AND,

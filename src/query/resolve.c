@@ -142,6 +142,12 @@ static bool resolve_test(struct query_resolving *r, const struct catalog_relatio
     if (!operator_there(r, t)) return false;
     uint32_t type = value_type(r, t);
     t->bound = arena_array(r->out, struct query_bound, t->values_count + 1);
+    if (t->config.n) {
+        struct query_json *config = arena_make(r->out, struct query_json);
+        *config = (struct query_json){.kind = JSON_KIND_STR, .s = t->config};
+        t->config_bound = arena_make(r->out, struct query_bound);
+        vec_push(r->out, &r->wants, ((struct query_want){PG_REGCONFIG, -1, config, false, false, t->config_bound}));
+    }
     for (uint32_t i = 0; i < t->values_count; i++) {
         bool is_pattern = query_ops[t->op].flags & QUERY_IS_STARS;
         vec_push(r->out, &r->wants, ((struct query_want){type, -1, t->values[i], false, is_pattern, &t->bound[i]}));

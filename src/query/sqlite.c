@@ -166,11 +166,11 @@ static bool put_in(struct query_printing *p, const struct query_test *t, str fie
 static bool put_search(struct query_printing *p, const struct query_test *t, str field) {
     const char *name = query_ops[t->op].operator;
     uint32_t n = t->config.n ? 2 : 1, count;
-    uint32_t types[2] = {PG_TEXT, PG_TEXT};
+    uint32_t types[2] = {t->config.n ? PG_REGCONFIG : PG_TEXT, PG_TEXT};
     const struct pg_function *rows = pg_functions_named(str_c(name), &count),
                              *make = query_function_of(p->conn->types, rows, count, types, n), *vector;
     struct pg_print_arg args[2] = {0};
-    if (t->config.n) args[0] = argument(p, value_text(p, DB_TEXT(t->config)), PG_TEXT);
+    if (t->config.n) args[0] = argument(p, value_text(p, t->config_bound->value), PG_REGCONFIG);
     args[n - 1] = argument(p, value_text(p, t->bound->null ? DB_NOTHING : t->bound->value), PG_TEXT);
     if (!make) return query_fail(p->error, "0A000", "the function %s is not there on SQLite", name);
     struct aside a = begin_aside(p);

@@ -187,6 +187,28 @@ static void what_is_wrong_first(void **state) {
     ASK(a, 1, "{\"from\":\"closed\",\"select\":[\"id\"]}", "42501 permission denied for table closed");
 }
 
+static void text_search(void **state) {
+    struct app *a = *state;
+    ASK(a, -1, "{\"kind\":\"insert\",\"from\":\"t\",\"rows\":[{\"id\":1,\"who\":\"The Cats ran\"},{\"id\":2,\"who\":\"a dog\"}]}",
+        "");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"who\",\"op\":\"fts\",\"config\":\"simple\",\"value\":"
+        "\"cats\"}}",
+        "[{\"id\":1}]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"who\",\"op\":\"plfts\",\"config\":\"simple\",\"value\":"
+        "\"the cat\"}}",
+        "[]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"who\",\"op\":\"wfts\",\"config\":\"simple\",\"value\":\"dog "
+        "or cats\"},\"order\":[\"id\"]}",
+        "[{\"id\":1},{\"id\":2}]");
+    ASK(a, -1,
+        "{\"from\":\"t\",\"select\":[\"id\"],\"where\":{\"column\":\"who\",\"op\":\"fts\",\"config\":\"klingon\",\"value\":\"x\"}"
+        "}",
+        "42704 text search configuration \"klingon\" does not exist");
+}
+
 static void explain(struct app *a, enum catalog_command command, const char *key, const char *want) {
     arena *mem = arena_new(0);
     struct json claims;
@@ -289,6 +311,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(refused_rows_are_told, start, stop),
         cmocka_unit_test_setup_teardown(what_is_wrong_first, start, stop),
         cmocka_unit_test_setup_teardown(policies_are_explained, start, stop),
+        cmocka_unit_test_setup_teardown(text_search, start, stop),
         cmocka_unit_test_setup_teardown(enums_arrays_and_null, start, stop),
         cmocka_unit_test_setup_teardown(defaults_are_whose_who_asks, start, stop),
         cmocka_unit_test_setup_teardown(tables_that_are_functions, start, stop),
