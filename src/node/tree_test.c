@@ -43,7 +43,7 @@ static struct db *writer(void) {
     struct sql_report report = {0};
     struct diag d = DIAG_INIT;
     struct db *db;
-    assert_int_equal(sql_migrate(mem, NULL, &file, 1, CATALOG_SQLITE, &plan, &report, &d), ERR_OK);
+    assert_int_equal(sql_migrate(mem, NULL, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d), ERR_OK);
     assert_int_equal(report.refused, 0);
     assert_int_equal(db_open(&(struct db_options){.name = "app.db", .create = true, .sharing = DB_WRITER}, &db, &d), ERR_OK);
     catalog = plan.catalog;
@@ -52,7 +52,7 @@ static struct db *writer(void) {
     run(db, "create table _orlo_meta (key text primary key, value any) strict, without rowid;"
             "create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict;");
     for (uint32_t i = 0; i < plan.files.n; i++)
-        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) run(db, arena_cstr(mem, plan.files.p[i].steps.p[k]));
+        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) run(db, arena_cstr(mem, plan.files.p[i].steps.p[k].text));
     put_version(db, 1);
     run(db, "insert into notes values (1, x'6f1c0a529d5e4f0c8f570d7b8b0a7a11', 3), (2, x'00000000000000000000000000000000', 4)");
     return db;

@@ -106,9 +106,12 @@ static void migrate(uint32_t app) {
     struct buf b = {0}, catalog = {0};
     struct diag d = DIAG_INIT;
     struct store_ask *ask = question(mem), *answer;
-    assert_int_equal(sql_migrate(made, NULL, &file, 1, CATALOG_SQLITE, &plan, &report, &d), ERR_OK);
+    assert_int_equal(sql_migrate(made, NULL, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d), ERR_OK);
     for (uint32_t i = 0; i < plan.files.n; i++)
-        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) vec_push(made, &part.steps, plan.files.p[i].steps.p[k]);
+        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) {
+            struct sql_plan_step step = plan.files.p[i].steps.p[k];
+            vec_push(made, &part.steps, ((struct migration_step){step.text, step.line}));
+        }
     catalog_write(&catalog, plan.catalog);
     part.catalog = buf_str(&catalog);
     crypto_sha256((str){0}, to.from);
