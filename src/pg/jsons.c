@@ -232,6 +232,7 @@ static bool contains(struct pg_call *call, const struct pj *a, const struct pj *
                             : false;
         }
         if (!found) return false;
+        if (a->kind == PJ_ARRAY && !pg_call_works(call, a->n)) return false;
     }
     return true;
 }

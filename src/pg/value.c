@@ -67,9 +67,19 @@ bool pg_value_in(struct pg_call *call, uint32_t id, int32_t typmod, str text, st
     return io && io->in(call, text, typmod, out);
 }
 
+/* Is the value stored as those of its type are? What is printed of one that is not would be where it lies. A numeric may be an integer. */
+static bool is_stored_so(struct pg_call *call, const struct pg_type *type, struct db_value v) {
+    bool is_text = v.kind >= DB_TEXTUAL, ok = v.kind == DB_NULL || type->storage == PG_STORED_NOT;
+    if (type->kind == PG_KIND_ARRAY || type->element) ok |= is_text;
+    else if (type->kind == PG_KIND_ENUM || type->storage == PG_STORED_INTEGER) ok |= v.kind == DB_INTEGER;
+    else if (type->storage == PG_STORED_REAL) ok |= !is_text;
+    else ok |= is_text || type->id == PG_NUMERIC;
+    return ok || pg_raise(call, "XX001", "a stored %s is damaged", type->sql);
+}
+
 bool pg_value_out(struct pg_call *call, uint32_t id, struct db_value v, struct buf *text) {
     const struct pg_type *type = pg_call_base(call, id);
-    if (!type) return false;
+    if (!type || !is_stored_so(call, type, v)) return false;
     if (type->kind == PG_KIND_ARRAY || type->element) return pg_array_out(call, type, v, text);
     if (type->kind == PG_KIND_ENUM) return enum_out(call, type, v, text);
     const struct io *io = io_of(call, type);
@@ -118,7 +128,7 @@ static void put_as(struct buf *json, enum json_style style, struct buf *text) {
 bool pg_value_json(struct pg_call *call, uint32_t id, struct db_value v, struct buf *json) {
     if (v.kind == DB_NULL) return buf_puts(json, STR("null"));
     const struct pg_type *type = pg_call_base(call, id);
-    if (!type) return false;
+    if (!type || !is_stored_so(call, type, v)) return false;
     if (type->kind == PG_KIND_ARRAY || type->element) return pg_array_json(call, type, v, json);
     struct buf text = {.max = PG_VALUE_BYTES_MAX};
     const struct io *io = type->kind == PG_KIND_ENUM ? NULL : io_of(call, type);

@@ -160,7 +160,7 @@ void query_describe(const struct catalog *c, const struct pg_types *types, const
     json_put_array(&d.w, "tables");
     for (uint32_t i = 0; usable && i < c->relations.n; i++) {
         const struct catalog_relation *of = &c->relations.p[i];
-        if (of->schema == schema->id && (only.n ? str_eq(of->name, only) : may_see(&d, of))) put_relation(&d, of);
+        if (of->schema == schema->id && (!only.n || str_eq(of->name, only)) && may_see(&d, of)) put_relation(&d, of);
     }
     json_put_end(&d.w);
     json_put_array(&d.w, "functions");

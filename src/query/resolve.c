@@ -226,13 +226,18 @@ static bool type_named(struct query_resolving *r, str name, uint32_t *out) {
     return true;
 }
 
+/* What a name says that a value of the item's type is cast to; without a cast between them there is none, since a value's bytes would be taken for others'. */
+static bool cast_named(struct query_resolving *r, const struct query_item *it, str name, uint32_t *to) {
+    const struct pg_types *types = r->session->types;
+    if (!type_named(r, name, to)) return false;
+    uint32_t base = query_type_base(types, it->type), cast = query_type_base(types, *to);
+    if (base == cast || r->values.engine != CATALOG_SQLITE || pg_cast_find(base, cast)) return true;
+    const struct pg_type *a = query_type_of(types, it->type), *b = query_type_of(types, *to);
+    return query_fail(r->error, "42846", "cannot cast type %s to %s", a ? a->sql : "unknown", b ? b->sql : "unknown");
+}
+
 static bool resolve_cast(struct query_resolving *r, struct query_item *it) {
-    const struct pg_type *from = query_type_of(r->session->types, it->type), *to;
-    if (!type_named(r, it->cast, &it->cast_type)) return false;
-    to = query_type_of(r->session->types, it->cast_type);
-    uint32_t base = query_type_base(r->session->types, it->type), cast = query_type_base(r->session->types, it->cast_type);
-    if (base != cast && r->values.engine == CATALOG_SQLITE && !pg_cast_find(base, cast))
-        return query_fail(r->error, "42846", "cannot cast type %s to %s", from ? from->sql : "unknown", to->sql);
+    if (!cast_named(r, it, it->cast, &it->cast_type)) return false;
     it->type = it->cast_type;
     it->typmod = -1;
     return true;
@@ -287,7 +292,7 @@ static bool resolve_item(struct query_resolving *r, struct query_select *s, stru
     if (it->cast.n && !resolve_cast(r, it)) return false;
     if (it->kind == QUERY_AGGREGATE && !resolve_aggregate(r, it)) return false;
     if (!it->cast_after.n) return true;
-    if (!type_named(r, it->cast_after, &it->cast_after_type)) return false;
+    if (!cast_named(r, it, it->cast_after, &it->cast_after_type)) return false;
     it->type = it->cast_after_type;
     return true;
 }
@@ -362,7 +367,10 @@ static bool same_keys(const struct query_json *a, const struct query_json *b) {
 static bool find_columns(struct query_resolving *r) {
     struct query *q = r->query;
     const struct query_json *first = q->kind == QUERY_UPDATE ? q->rows : q->rows->n ? &q->rows->items[0] : NULL;
+    if (first && first->kind != JSON_KIND_OBJECT) return query_fail(r->error, "PGRST102", "All object keys must match");
     if (q->has_columns || !first) return true;
+    if (first->n > QUERY_ITEMS_MAX)
+        return query_fail(r->error, "54011", "target lists can have at most %d entries", QUERY_ITEMS_MAX);
     VEC(str) names = {0};
     for (uint32_t i = 0; i < first->n; i++) {
         str key = arena_str(r->out, first->members[i].key);

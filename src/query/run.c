@@ -40,7 +40,7 @@ static bool take_row(struct run *r, struct db_rows *rows, const struct query_sha
     if (how == ANSWER_NOTHING) return true;
     if (to->n > 1) buf_putc(to, ',');
     if (how == ANSWER_KEYS) return buf_printf(to, "%lld", (long long)values[0].i);
-    if (how == ANSWER_VALUES) return query_put_json(r->conn, shape->members[0].type, values[0], to, scratch);
+    if (how == ANSWER_VALUES && shape->count) return query_put_json(r->conn, shape->members[0].type, values[0], to, scratch);
     return query_put_row(r->conn, shape, values, to, scratch);
 }
 

@@ -422,7 +422,9 @@ static bool put_item(struct query_printing *p, const struct query_item *it, uint
     a = begin_aside(p);
     ok = put_aggregate(p, it, text, type);
     text = end_aside(p, a);
-    if (it->cast_after.n) return ok && put_cast(p, text, it->call ? it->call->result : PG_INT8, it->type);
+    uint32_t gives = it->call ? it->call->result : PG_INT8;
+    if (gives == PG_ANYENUM || gives == PG_ANYARRAY || gives == PG_ANYELEMENT) gives = type;
+    if (it->cast_after.n) return ok && put_cast(p, text, gives, it->type);
     return ok && buf_puts(&p->to->sql, text);
 }
 

@@ -27,7 +27,7 @@ static void add(struct rest_response *r, const char *name, str value) {
 static uint16_t own_status(const char *state) { /* PT404 */
     char *end;
     long v = strtol(state + 2, &end, 10);
-    return *end || v < 100 || v > 599 ? 500 : (uint16_t)v;
+    return *end || v < 200 || v > 599 ? 500 : (uint16_t)v;
 }
 
 uint16_t rest_status_of(const struct pg_error *e, bool nobody) {

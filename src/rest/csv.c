@@ -20,7 +20,10 @@ static str cell_of(struct lines *l, bool *last) {
     size_t from = l->at, n = 0;
     str v;
     if (l->at < l->s.n && l->s.p[l->at] == '"') {
-        p = arena_alloc(l->out, l->s.n - l->at + 1, 1);
+        size_t end = l->at + 1; /* of the cell: what is taken for it is no more than it has */
+        while (end < l->s.n && (l->s.p[end] != '"' || (end + 1 < l->s.n && l->s.p[end + 1] == '"')))
+            end += l->s.p[end] == '"' ? 2 : 1;
+        p = arena_alloc(l->out, end - l->at + 1, 1);
         for (l->at++; l->at < l->s.n; l->at++) {
             if (l->s.p[l->at] == '"') {
                 if (l->at + 1 < l->s.n && l->s.p[l->at + 1] == '"') l->at++;

@@ -102,7 +102,9 @@ static str trimmed(str s) { return str_trim(s); }
 bool rest_quoted(struct rest_text *t, str *value) {
     size_t from = t->at, n = 0;
     if (!rest_is(t, "\"")) return false;
-    uint8_t *p = arena_alloc(t->out, t->s.n - t->at + 1, 1);
+    size_t end = t->at; /* what is taken for it is no more than it has */
+    while (end < t->s.n && t->s.p[end] != '"') end += t->s.p[end] == '\\' ? 2 : 1;
+    uint8_t *p = arena_alloc(t->out, MIN(end, t->s.n) - t->at + 1, 1);
     while (!rest_end(t) && t->s.p[t->at] != '"') {
         if (t->s.p[t->at] == '\\' && ++t->at == t->s.n) break;
         p[n++] = t->s.p[t->at++];

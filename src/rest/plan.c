@@ -283,7 +283,8 @@ static bool take_range_field(struct making *m) {
         return true;
     if (a > b)
         return range_refused(m, "The lower boundary must be lower than or equal to the upper boundary in the Range header.");
-    int64_t last = s->limit < 0 ? INT64_MAX : s->offset + s->limit - 1, first = MAX(s->offset, (int64_t)a);
+    int64_t last, first = MAX(s->offset, (int64_t)a);
+    if (s->limit < 0 || __builtin_add_overflow(s->offset, s->limit - 1, &last)) last = INT64_MAX;
     last = MIN(last, (int64_t)b);
     if (last < first) return range_refused(m, "Limit should be greater than or equal to zero.");
     s->offset = first;

@@ -232,6 +232,10 @@ create table locked (id int primary key, secret text);
 alter table locked enable row level security;
 insert into locked values (1, 'hidden');
 revoke all on locked from anon, authenticated;
+create table counters (id int primary key, n int, secret text);
+insert into counters values (1, 0, 'hidden');
+revoke all on counters from anon, authenticated;
+create function bump(i int) returns setof text language sql as $$ update counters set n = n + 1 where id = i returning secret $$;
 """ % (ANN, BOB)
 
 
@@ -256,6 +260,18 @@ TREES = [
     ("a product", {"query": {"kind": "call", "function": "slow", "args": {"n": 1000000}}}, 504, "57014", "canceling statement due to statement timeout"), ("a recursion", {"query": {"kind": "call", "function": "deep", "args": {"n": 2000000000}}}, 504, "57014", ""), ("a great text", {"query": {"kind": "call", "function": "big", "args": {"n": 1000000000}}}, 500, "54000", ""), ("a text of 20 MB", {"query": {"kind": "call", "function": "big", "args": {"n": 20000000}}}, 500, "54000", ""),
     ("rows without end", {"query": {"kind": "call", "function": "rows_of", "args": {"n": 2000000000}}}, None, "", ""), ("search without words", {"query": {"from": "t", "select": ["id"], "where": {"column": "title", "op": "fts", "value": "&" * 1000}}}, 400, "42601", ""), ("a deep search", {"query": {"from": "t", "select": ["id"], "where": {"column": "title", "op": "fts", "value": "(" * 50000 + "a" + ")" * 50000}}}, 500, "54001", "stack depth limit exceeded"),
     ("json that is deep", {"query": {"from": "t", "select": ["id"], "where": {"column": "j", "op": "cs", "value": "[" * 10000 + "]" * 10000}}}, 500, "54001", ""), ("an array that is wide", {"query": {"kind": "insert", "from": "t", "rows": [{"id": i} for i in range(20000)]}}, 401, "42501", ""), ("a path of a path", {"query": {"from": "t", "select": [{"column": "j", "path": ["a"] * 1000}]}}, None, "", ""), ("an index of a path", '{"query": {"from": "t", "select": [{"column": "j", "path": [99999999999999999999999]}], "limit": 1}}', 400, "", ""),
+    # What is taken for something that it is not.
+    ("rows that are none", {"query": {"kind": "insert", "from": "t", "rows": [[1]]}}, 400, "PGRST102", ""),
+    ("a row that is a number", {"query": {"kind": "insert", "from": "t", "rows": [7, {"id": 1}]}}, 400, "PGRST102", ""),
+    ("an update by a list", {"query": {"kind": "update", "from": "t", "values": [1], "where": {"column": "id", "op": "eq", "value": 1}}}, 400, "", ""),
+    ("a row of many members", {"query": {"kind": "insert", "from": "t", "rows": [{f"a{i}": 1 for i in range(100000)}]}}, 500, "54011", ""),
+    ("nothing of a plain value", {"query": {"kind": "call", "function": "pattern", "args": {"a": "a", "b": "a"}, "select": [], "readOnly": True}}, None, "", ""),
+    ("nothing of a plain value, written", {"query": {"kind": "call", "function": "pattern", "args": {"a": "a", "b": "a"}, "select": []}}, None, "", ""),
+    ("the key of a plain value", {"query": {"kind": "call", "function": "pattern", "args": {"a": "a", "b": "a"}, "select": [{"key": True}]}}, None, "", ""),
+    *((f"an average as {to}", {"query": {"from": "t", "select": [{"aggregate": "avg", "column": "id", "castAfter": to}]}}, 400, "42846", "") for to in ("time", "date", "timestamptz", "uuid", "bytea")),
+    *((f"a count as {to}", {"query": {"from": "t", "select": [{"aggregate": "count", "castAfter": to}]}}, 400, "42846", "") for to in ("bytea", "integer[]", "interval", "jsonb")),
+    ("what a locked table is", {"query": {"kind": "describe", "from": "locked"}}, 200, "", '"tables": []'),
+    ("a function that writes what its caller may not", {"query": {"kind": "call", "function": "bump", "args": {"i": 1}}}, 401, "42501", "counters"),
 ]
 
 
@@ -273,6 +289,16 @@ def test_database_door_hostile():
             if status and got[0] != status or not status and got[0] >= 500 and got[0] != 504 or got[0] != 200 and (code not in got[1].get("code", "") or words not in text) or got[0] == 200 and words not in text or "XX" in str(got[1])[:20] or "sqlite" in text.lower() and what not in ("sqlite_master", "sqlite_schema", "a function of SQLite's"):
                 wrong.append((what, status, code, got[0], text[:300]))
         check(not wrong, *wrong)
+        # REST's own ways in: bodies and addresses of very many small pieces.
+        for method, path, kind, body in (("POST", "/rest/v1/t", "text/csv", "a\n" + '""\n' * 100000), ("POST", "/rest/v1/t", "application/json", json.dumps({f"a{i}": 1 for i in range(100000)})),
+                                         ("GET", "/rest/v1/t?select=id&id=in.(" + ",".join(['"1"'] * 1000) + ")", "application/json", ""),
+                                         ("GET", "/rest/v1/t?select=id&limit=9223372036854775807&offset=9223372036854775807", "application/json", "")):
+            c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=120)
+            c.request(method, path, body, {"Host": "notes.localhost", "apikey": key, "content-type": kind, "range": "0-9"})
+            r = c.getresponse()
+            said = r.read()
+            check(r.status in (200, 400, 401, 413, 416) or b"54011" in said, method, path[:60], r.status, said[:300])
+            c.close()
         eq(door(n, {"query": {"from": "t", "select": ["id"], "order": ["id"]}}, key), good)
         eq(n.events("role-died"), [])
         # No key, a wrong one, another app's, another method, too much.

@@ -227,6 +227,12 @@ static void read_on_fiber(void *arg) {
 
 static void serve(struct base *b);
 
+/* Those who have no reader at work that would serve them, and found no room for one. */
+static void serve_others(struct node_readers *r) {
+    for (struct base *b = r->bases; b; b = b->next)
+        if (b->waiting && !b->count && !b->asked) serve(b);
+}
+
 static void join_idle_or_close(struct node_reader *c) {
     if (c->db) join_idle(c);
     else close_reader(c);
@@ -241,6 +247,7 @@ static void has_read(void *arg) {
     join_idle_or_close(c);
     node_query_read(q);
     serve(b);
+    if (b->readers->count >= READERS_MAX - 1) serve_others(b->readers);
 }
 
 static void refuse(struct node_query *q, const char *state, const char *message) {
