@@ -411,7 +411,8 @@ static bool trim_values(struct query_statement *st) {
         uint8_t c = st->sql.p[i];
         if (quote ? c == quote : c == '\'' || c == '"') quote = quote ? 0 : c;
         if (quote || c != '?') continue;
-        uint32_t at = 0;
+        uint32_t at = 0; /* without a number: the place behind all before it */
+        if (i + 1 == st->sql.n || st->sql.p[i + 1] < '0' || st->sql.p[i + 1] > '9') at = most + 1;
         while (i + 1 < st->sql.n && st->sql.p[i + 1] >= '0' && st->sql.p[i + 1] <= '9')
             at = at * 10 + (uint32_t)(st->sql.p[++i] - '0');
         most = MAX(most, at);

@@ -300,6 +300,10 @@ static void tables_that_are_functions(void **state) {
     struct app *a = *state;
     ASK(a, 1, "{\"kind\":\"call\",\"function\":\"parts\",\"args\":{\"a\":[3,1,2]}}", "[3,1,2]");
     ASK(a, 1, "{\"kind\":\"call\",\"function\":\"steps\",\"args\":{\"upto\":3}}", "[1,2,3]");
+    ASK(a, 1,
+        "{\"kind\":\"call\",\"function\":\"echo\",\"args\":{\"n\":1},\"select\":[\"n2\"],\"where\":{\"column\":\"n2\",\"op\":"
+        "\"in\",\"values\":[\"1\",\"2\"]}}",
+        "[{\"n2\":1}]");
     ASK(a, 1, "{\"kind\":\"call\",\"function\":\"keys_of\",\"args\":{\"j\":{\"b\":1,\"a\":2}}}", "[\"a\",\"b\"]");
 }
 
