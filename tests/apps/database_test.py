@@ -178,6 +178,34 @@ def test_database_backup():
     eq(sorted(os.listdir(empty)), sorted(keys))
 
 
+def test_database_backup_restored_by_any_name():
+    """However the folder is named that has the keys, they are in the new one afterwards; where nothing could be restored, they are where they were."""
+    kept, keys = tempfile.mkdtemp(prefix="backup-", dir=WORK), {}
+    with node() as n:
+        cli(n, "deploy", project(ALL))
+        cli(n, "backup", kept)
+        keys = keys_of(n.state)
+    check(keys)
+    piece = next(os.path.join(p, f) for p, _, fs in os.walk(os.path.join(kept, "objects")) for f in fs)
+    for damaged in (False, True):
+        if damaged:
+            with open(piece, "r+b") as f:
+                f.write(b"\xff\xfe")
+        for name in ("{}/", "{}//", "{}/.", "{}-link", "{}-link/", "."):
+            above = tempfile.mkdtemp(prefix="restored-", dir=WORK)
+            state = os.path.join(above, "state")
+            os.mkdir(state)
+            os.symlink("state", f"{state}-link")
+            for file, text in keys.items():
+                with open(os.path.join(state, file), "wb") as f:
+                    f.write(text)
+            got, out, error = orlo("restore", kept, "--state", name.format(state), cwd=state, timeout=60)
+            check((got == 0) != damaged, name, out, error)
+            check(keys_of(state) == keys, name, sorted(os.listdir(above)), sorted(os.listdir(state)), out, error)
+            eq(sorted(os.listdir(above)), ["state", "state-link"])
+            check(os.path.isdir(os.path.join(state, "db")) != damaged, name)
+
+
 def keys_of(state):
     return {name: open(os.path.join(state, name), "rb").read() for name in ("node.key", "seal.key") if os.path.exists(os.path.join(state, name))}
 

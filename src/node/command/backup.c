@@ -407,9 +407,74 @@ static void give_data(const char *path, int depth) {
     if (dir) closedir(dir);
 }
 
+static bool sync_above(arena *mem, const char *path) {
+    size_t n = strlen(path);
+    while (n && path[n - 1] != '/') n--;
+    int fd = open(n ? arena_cstr(mem, (str){(const uint8_t *)path, n}) : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0) close(fd);
+    return ok;
+}
+
+/* Where its file system cannot do it at once: one after the other, and back. */
+static bool exchange(arena *mem, const char *made, const char *there) {
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, there, RENAME_EXCHANGE) == 0) return true;
+    if (errno != EINVAL && errno != ENOSYS) return false;
+    char *old = arena_cstr(mem, arena_fmt(mem, "%s.exchanged", there));
+    if (rename(there, old)) return false;
+    if (rename(made, there) == 0) return rename(old, made) == 0;
+    int why = errno;
+    if (rename(old, there)) {}
+    errno = why;
+    return false;
+}
+
+/* What the folder that is there may have. Each is in both folders until the new one is in its place: wherever this ends, no key is lost. */
+static const char *const stays[] = {"node.key", "seal.key", "lock"};
+
+static err link_keys(const struct work *w, const char *aside, struct diag *d) {
+    int fd = open(aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    err e = fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno)) : ERR_OK;
+    for (size_t i = 0; i < ARRAY_COUNT(stays) && e == ERR_OK; i++) {
+        if (faccessat(w->dir, stays[i], F_OK, 0)) continue;
+        bool gone = unlinkat(fd, stays[i], 0) == 0 || errno == ENOENT;
+        if (!gone || linkat(w->dir, stays[i], fd, stays[i], 0))
+            e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", stays[i], strerror(errno));
+    }
+    if (e == ERR_OK && fsync(fd)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
+    if (fd >= 0) close(fd);
+    return e;
+}
+
+/* The folder that is there and the new one change places. What was in the former by name goes; what somebody has put there meanwhile stays. */
+static err take_place(const struct work *w, const char *aside, const char *to, struct diag *d) {
+    bool ok = w->dir >= 0 ? exchange(w->mem, aside, to) : rename(aside, to) == 0;
+    if (!ok || !sync_above(w->mem, to)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    for (size_t i = 0; i < ARRAY_COUNT(stays) && w->dir >= 0; i++)
+        if (unlinkat(w->dir, stays[i], 0)) {} /* it has none */
+    if (w->dir >= 0 && rmdir(aside)) {}
+    return ERR_OK;
+}
+
+/* By its real name, so that what is beside it is beside it: not in it ("state/"), nor beside a link to it. */
+static err find_place(struct work *w, struct diag *d) {
+    struct stat here, above;
+    while (w->state.n > 1 && w->state.p[w->state.n - 1] == '/') w->state.n--;
+    w->state = str_c(arena_cstr(w->mem, w->state));
+    if (w->dir < 0) return ERR_OK;
+    char *real = realpath((const char *)w->state.p, NULL);
+    if (!real) return diag_set(d, ERR_IO, DIAG_NOWHERE, STR_FMT ": %s", STR_ARG(w->state), strerror(errno));
+    w->state = str_c(arena_cstr(w->mem, str_c(real)));
+    free(real);
+    if (fstat(w->dir, &here) || fstatat(w->dir, "..", &above, 0) || (here.st_dev == above.st_dev && here.st_ino != above.st_ino))
+        return ERR_OK;
+    return diag_set(d, ERR_USAGE, DIAG_NOWHERE, STR_FMT " is where a file system begins: name a folder in it", STR_ARG(w->state));
+}
+
 static err restore_all(struct work *w, struct diag *d) {
-    char *to = arena_cstr(w->mem, w->state),
-         *aside = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT ".restoring", STR_ARG(w->state)));
+    TRY(find_place(w, d));
+    const char *to = (const char *)w->state.p;
+    char *aside = arena_cstr(w->mem, arena_fmt(w->mem, "%s.restoring", to));
     if (w->dir >= 0) TRY(check_empty(w, d));
     TRY(check_keys(w, d));
     node_backup_remove(aside);
@@ -417,16 +482,10 @@ static err restore_all(struct work *w, struct diag *d) {
     w->r = (struct backup_restore){
         .folder = w->folder, .b = &w->b, .to = aside, .until_ms = w->c->at ? w->until_ms : 0, .moved = show, .arg = w};
     err e = node_backup_into(&w->r, d);
-    static const char *const keys[] = {"node.key", "seal.key", "lock"};
-    int fd = open(aside, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < ARRAY_COUNT(keys) && e == ERR_OK && w->dir >= 0; i++)
-        if (faccessat(w->dir, keys[i], F_OK, 0) == 0 && renameat(w->dir, keys[i], fd, keys[i]))
-            e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", keys[i], strerror(errno));
-    if (fd >= 0) close(fd);
+    if (e == ERR_OK && w->dir >= 0) e = link_keys(w, aside, d);
     if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
-    if (e == ERR_OK && ((rmdir(to) && errno != ENOENT) || rename(aside, to)))
-        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
-    if (e != ERR_OK) node_backup_remove(aside);
+    if (e == ERR_OK) e = take_place(w, aside, to, d);
+    if (e != ERR_OK) node_backup_remove(aside); /* its keys are links */
     return e;
 }
 
