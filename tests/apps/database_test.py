@@ -354,6 +354,11 @@ def test_database_point_in_time():
         shutil.copytree(state, copy, dirs_exist_ok=True, symlinks=True, ignore=lambda d, names: [x for x in names if x == "control.sock"])
         got, out, error = orlo("restore", kept, "--state", copy, "--app", "notes", "--at", moment, timeout=60)
         check(got == 0, got, out, error)
+        aside = glob.glob(os.path.join(copy, "data", "notes.*.before-*"))
+        eq(len(aside), 1)
+        has(out, f"what it had before is in {aside[0]}")
+        eq(os.path.getsize(os.path.join(aside[0], "app.db")), os.path.getsize(glob.glob(os.path.join(state, "data", "notes.*", "app.db"))[0]))
+        eq(os.path.exists(os.path.join(copy, "restoring")), False)
         with node(state=copy) as n:
             return out, titles(n, "service_role")
 

@@ -518,6 +518,16 @@ static err app_number(struct work *w, str app, int64_t *id, struct diag *d) {
     return e;
 }
 
+/* Whenever this ends, the app has data: what it had before, or what was made. Where it fails, what was made is where it was. */
+static bool swap_data(arena *mem, const char *made, const char *there, const char *old) {
+    if (rename(made, old)) return false;
+    if (exchange(mem, old, there)) return true;
+    int why = errno;
+    if (rename(old, made)) {}
+    errno = why;
+    return false;
+}
+
 static err restore_app(struct work *w, str app, struct diag *d) {
     int64_t id;
     int lock;
@@ -544,8 +554,9 @@ static err restore_app(struct work *w, str app, struct diag *d) {
     if (e == ERR_OK) e = node_backup_into(&w->r, d);
     if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
     bool there = access(to, F_OK) == 0;
-    if (e == ERR_OK && ((there && rename(to, old)) || rename(made, to)))
+    if (e == ERR_OK && !(there ? swap_data(w->mem, made, to, old) : rename(made, to) == 0))
         e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    if (e == ERR_OK && !sync_above(w->mem, to)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
     node_backup_remove(aside);
     close(lock);
     if (e == ERR_OK && there) fprintf(w->c->to, "what it had before is in %s\n", old);
