@@ -304,6 +304,32 @@ def test_database_backup_is_one_moment():
         check(2 * before <= len(there) <= 2 * after + 2, before, len(there), after)
 
 
+def test_database_backup_and_its_control_dies():
+    """Nothing goes into a database's file while a backup holds; whoever asked for it is gone with control, and so is what it holds."""
+    with node() as n:
+        cli(n, "deploy", project(ALL))
+        file, = glob.glob(os.path.join(n.state, "data", "notes.*", "app.db"))
+
+        def write():
+            for i in range(30):
+                query(n, {"kind": "insert", "from": "notes", "rows": [{"title": f"{i}-{k}", "j": "x" * 2000} for k in range(80)]}, ANN)
+
+        holder = Socket(n.state)
+        holder.request("GET", "/_orlo/v1/backup")
+        r = holder.getresponse()
+        eq(r.status, 200)
+        while b"at_ms" not in r.readline():
+            pass
+        before = os.path.getsize(file)
+        write()
+        check(os.path.getsize(f"{file}-wal") > 4 << 20)
+        eq(os.path.getsize(file), before)
+        n.kill_control()
+        holder.close()
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "more"}]}, ANN)
+        until(lambda: os.path.getsize(file) > 4 << 20)
+
+
 def now():
     """A moment that is over."""
     time.sleep(0.003)

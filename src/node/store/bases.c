@@ -549,6 +549,8 @@ static void end_if_stuck(struct store_base *base, uint64_t now_ns) {
 
 uint64_t node_store_bases_tick(uint64_t now_ns) {
     bool any = false;
+    if (node_store_checkpoint_forgotten(now_ns) && node_store_bases_release())
+        log_event(LOG_WARN, "backup-end", LF_CSTR("reason", "nobody said that it is over"));
     pthread_mutex_lock(&all.lock);
     for (struct store_base *base = all.all; base; base = base->next) {
         any |= base->open || base->first;

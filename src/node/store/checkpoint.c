@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 enum { THREADS_MAX = 4, STACK_BYTES = 256 << 10 };
+static const uint64_t hold_ns_max = 3'900'000'000'000; /* nobody is let hold for more than an hour: who has held is gone */
 
 struct due {
     struct due *next;
@@ -26,8 +27,10 @@ struct due {
 static struct {
     pthread_mutex_t lock;
     struct due *first, **last;
-    uint32_t threads, holds, running; /* running: logs that are on their way into their files */
-    pthread_rwlock_t commits;         /* who commits reads it */
+    uint32_t threads, running; /* running: logs that are on their way into their files */
+    bool held;
+    uint64_t held_ns;         /* since when */
+    pthread_rwlock_t commits; /* who commits reads it */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .commits = PTHREAD_RWLOCK_INITIALIZER};
 
 /* ---- between two commits ---- */
@@ -67,21 +70,29 @@ void node_store_checkpoint_between(void (*fn)(void *arg), void *arg) {
 
 void node_store_checkpoint_hold(void) {
     pthread_mutex_lock(&all.lock);
-    all.holds++;
+    all.held = true;
+    all.held_ns = clock_mono_ns();
     pthread_mutex_unlock(&all.lock);
 }
 
 void node_store_checkpoint_release(void) {
     pthread_mutex_lock(&all.lock);
-    ENSURE(all.holds--);
+    all.held = false;
     pthread_mutex_unlock(&all.lock);
 }
 
 bool node_store_checkpoint_held(void) {
     pthread_mutex_lock(&all.lock);
-    bool held = all.holds;
+    bool held = all.held;
     pthread_mutex_unlock(&all.lock);
     return held;
+}
+
+bool node_store_checkpoint_forgotten(uint64_t now_ns) {
+    pthread_mutex_lock(&all.lock);
+    bool forgotten = all.held && now_ns > all.held_ns + hold_ns_max;
+    pthread_mutex_unlock(&all.lock);
+    return forgotten;
 }
 
 static void failed(const struct store_base *base, const struct diag *d) {
@@ -126,7 +137,7 @@ static void *work(void *arg) {
     for (struct due *due; (due = all.first);) {
         all.first = due->next;
         if (!all.first) all.last = &all.first;
-        bool held = all.holds || due->takes;
+        bool held = all.held || due->takes;
         all.running += !held;
         pthread_mutex_unlock(&all.lock);
         if (due->takes) node_store_past_take(due->base, false);

@@ -210,10 +210,12 @@ void node_store_checkpoint_own(struct store_base *base);
 /* By another thread. The caller sees to it that it is not done yet (checked). takes: into its history alone. */
 void node_store_checkpoint_start(struct store_base *base, bool takes);
 void node_store_bases_checked(struct store_base *base, const struct db_wal *wal); /* bases.c: that is over */
-/* While somebody holds, no log goes into its file: both are what they were, but for what is behind the log's end. Counts. */
+/* While somebody holds, no log goes into its file: both are what they were, but for what is behind the log's end. There is one
+ * that holds: the next one takes its place. */
 void node_store_checkpoint_hold(void);
 void node_store_checkpoint_release(void);
 bool node_store_checkpoint_held(void);
+bool node_store_checkpoint_forgotten(uint64_t now_ns); /* held for longer than anybody may */
 /* Between two commits of all databases: nobody's is under way while fn runs, nor is any log going into its file. */
 void node_store_checkpoint_between(void (*fn)(void *arg), void *arg);
 [[nodiscard]] err node_store_commit(struct db *db, struct diag *d); /* db_commit, of one that others may be held back for */

@@ -6,6 +6,7 @@
  * 1. Whatever control asks is answered once, as long as it is there itself; nothing is sent twice. */
 #include "node/supervisor/supervisor_int.h"
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct forgotten { /* an app that is no more */
@@ -85,6 +86,15 @@ bool node_data_want(struct supervisor *s, struct node_message *m) {
     if (one->process.wire >= 0 && !one->rests) node_data_tell(s, role_of(ask));
     else node_roles_want(s, role_of(ask));
     return true;
+}
+
+/* What control had it hold still for, nobody waits for any more. Nothing is answered: the number is none of control's. */
+void node_data_let_go(struct supervisor *s) {
+    struct node_message m =
+        NODE_MESSAGE(store_do, .id = UINT32_MAX, .does = NODE_DATA_RELEASE, .name = STR("backup"), .ms_max = 1);
+    for (; m.fds_count < 2; m.fds_count++) m.fds[m.fds_count] = memfd_create("orlo-nothing", MFD_CLOEXEC);
+    if (m.fds[0] >= 0 && m.fds[1] >= 0) node_roles_tell(s, NODE_ROLE_store, &m);
+    node_message_drop(&m);
 }
 
 void node_data_forget_asks(struct supervisor *s) {

@@ -462,6 +462,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
 void node_singles_lose_control(struct supervisor *s, int status) {
     cancel_wanted(s, NULL);
     node_data_forget_asks(s);
+    node_data_let_go(s);
     node_publish_forget_rights(s);
     end_keys(s);                                     /* what it signs now, nobody waits for */
     refuse_key_asks(s, ERR_IO, STR("control died")); /* workers hear it */

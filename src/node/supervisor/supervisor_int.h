@@ -316,6 +316,7 @@ void node_data_lose(struct supervisor *s, int status);
 void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m); /* what an app kept */
 [[nodiscard]] bool node_data_want(struct supervisor *s, struct node_message *m);   /* false: nonsense */
 void node_data_forget_asks(struct supervisor *s);                                  /* control is gone */
+void node_data_let_go(struct supervisor *s);                                       /* and holds no files still */
 
 /* ---- singles.c ---- */
 
