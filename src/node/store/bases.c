@@ -655,16 +655,30 @@ static void tell_logs(void *arg) {
     if (folder) closedir(folder);
 }
 
-void node_store_bases_hold(struct buf *lines) {
-    struct holding h = {.mem = arena_new(0)};
+static struct holding moment; /* of this thread's: that somebody waits for */
+
+static void forget_counted(void) {
+    arena_free(moment.mem);
+    moment = (struct holding){0};
+}
+
+void node_store_bases_hold(void) {
     node_store_checkpoint_hold();
-    if (all.config.keeps) tell_logs(&h);
-    h.lines = lines;
-    if (all.config.keeps) node_store_checkpoint_between(tell_logs, &h);
-    arena_free(h.mem);
+    forget_counted();
+    moment.mem = arena_new(0);
+    if (all.config.keeps) tell_logs(&moment);
+}
+
+bool node_store_bases_moment(struct buf *lines) {
+    moment.lines = lines;
+    bool was = !all.config.keeps || node_store_checkpoint_between(tell_logs, &moment);
+    moment.lines = NULL;
+    if (was) forget_counted();
+    return was;
 }
 
 bool node_store_bases_release(void) {
+    forget_counted();
     if (!node_store_checkpoint_held()) return false;
     node_store_checkpoint_release();
     pthread_mutex_lock(&all.lock);

@@ -11,9 +11,9 @@
  * 2. While somebody holds (a backup copies files), nothing is done at all, and the log grows.
  */
 #include "node/store/store_int.h"
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { THREADS_MAX = 4, STACK_BYTES = 256 << 10 };
 static const uint64_t hold_ns_max = 3'900'000'000'000; /* nobody is let hold for more than an hour: who has held is gone */
@@ -54,16 +54,18 @@ static bool any_running(void) {
     return any;
 }
 
-/* A commit is milliseconds; who computes for long before he commits does not hold the others back, as long as that can be. */
-void node_store_checkpoint_between(void (*fn)(void *arg), void *arg) {
-    enum { TRIES = 5000 };
-    for (int i = 0; any_running() && i < TRIES; i++) poll(NULL, 0, 1);
-    int busy = 1;
-    for (int i = 0; busy && i < TRIES; i++)
-        if ((busy = pthread_rwlock_trywrlock(&all.commits))) poll(NULL, 0, 1);
-    if (busy) pthread_rwlock_wrlock(&all.commits);
+/* A commit is milliseconds; who computes for long before he commits holds nobody back: those who read go first, and who asks comes again. */
+bool node_store_checkpoint_between(void (*fn)(void *arg), void *arg) {
+    enum { WAITS_NS = 10'000'000 };
+    struct timespec until;
+    if (any_running()) return false;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += WAITS_NS;
+    if (until.tv_nsec >= 1'000'000'000) until.tv_nsec -= 1'000'000'000, until.tv_sec++;
+    if (pthread_rwlock_clockwrlock(&all.commits, CLOCK_MONOTONIC, &until)) return false;
     fn(arg);
     pthread_rwlock_unlock(&all.commits);
+    return true;
 }
 
 /* ---- logs ---- */

@@ -24,7 +24,14 @@
 enum { PEERS_MAX = 1024, INLINE_BYTES = 32 << 10, ASK_BYTES_MAX = 24 << 20, OWNER_BYTES_MAX = 64 << 20 };
 enum state { SERVES, RESTS, ENDS };
 static const uint64_t memory_bytes_max = 512 * MiB; /* of all databases' pages, sorts and values */
+static const uint64_t hold_ns_max = 10'000'000'000; /* control waits for twice as long */
 
+struct hold { /* that a moment is waited for */
+    bool waits;
+    uint32_t id;
+    int out;
+    uint64_t until_ns;
+};
 static struct store {
     struct node_limits limits;
     enum state state;
@@ -34,6 +41,7 @@ static struct store {
     int news;                /* eventfd: something is done */
     bool keeps, done;
     uint64_t quiet_ns, tick_ns; /* since when nothing was asked; when bases are looked after */
+    struct hold hold;
 } store;
 
 /* ---- peers ---- */
@@ -250,17 +258,42 @@ static void hear_peer(struct store_peer *p) {
 
 /* ---- what apps' owners ask, by way of the supervisor ---- */
 
-/* Of no app: files are held still. */
-static void hold(const struct node_msg_store_do *a, int out) {
+/* It holds, or goes on. */
+static void answer_hold(err e, const struct diag *d) {
+    if (e != ERR_OK) (void)node_store_bases_release();
+    close(store.hold.out);
+    store.hold.waits = false;
+    store.done |= send_did(store.hold.id, e, d) != ERR_OK;
+}
+
+/* A moment between two commits comes, or not: a statement of one app's may take an hour. Nobody else waits for it meanwhile. */
+static void try_hold(uint64_t now) {
     struct buf lines = {0};
     struct diag d = DIAG_INIT;
-    err e = ERR_OK;
-    if (a->does == NODE_DATA_HOLD) node_store_bases_hold(&lines);
-    else if (!node_store_bases_release()) e = diag_set(&d, ERR_CLOSED, DIAG_NOWHERE, "the store ended meanwhile: try again");
-    if (lines.n && pwrite(out, lines.p, lines.n, 0) != (ssize_t)lines.n)
+    bool was = node_store_bases_moment(&lines);
+    if (!was && now < store.hold.until_ns) return;
+    err e = was ? ERR_OK
+                : diag_set(&d, ERR_BUSY, DIAG_NOWHERE,
+                           "a statement of an app's takes long, or the disk is slow: there is no moment between two commits; try again");
+    if (lines.n && pwrite(store.hold.out, lines.p, lines.n, 0) != (ssize_t)lines.n)
         e = diag_set(&d, ERR_IO, DIAG_NOWHERE, "there is no memory for the answer");
-    if (e != ERR_OK && a->does == NODE_DATA_HOLD) (void)node_store_bases_release();
     buf_free(&lines);
+    answer_hold(e, &d);
+}
+
+/* Of no app: files are held still. Takes out. */
+static void hold(const struct node_msg_store_do *a, int out) {
+    struct diag d = DIAG_INIT, over = DIAG_INIT;
+    diag_set(&over, ERR_CLOSED, DIAG_NOWHERE, "nobody waits for it any more");
+    if (store.hold.waits) answer_hold(ERR_CLOSED, &over);
+    if (a->does == NODE_DATA_HOLD) {
+        store.hold = (struct hold){.waits = true, .id = a->id, .out = out, .until_ns = clock_mono_ns() + hold_ns_max};
+        node_store_bases_hold();
+        return;
+    }
+    close(out);
+    err e = node_store_bases_release() ? ERR_OK
+                                       : diag_set(&d, ERR_CLOSED, DIAG_NOWHERE, "the store ended meanwhile: try again");
     store.done |= send_did(a->id, e, &d) != ERR_OK;
 }
 
@@ -268,8 +301,8 @@ static void on_errand(struct node_message *m) {
     const struct node_msg_store_do *a = &m->store_do;
     int in = node_message_take(m, 0), out = node_message_take(m, 1);
     if (a->does == NODE_DATA_HOLD || a->does == NODE_DATA_RELEASE) {
+        close(in);
         hold(a, out);
-        close(in), close(out);
         return;
     }
     arena *mem = arena_new(0);
@@ -375,6 +408,7 @@ static int until_due(uint64_t now) {
     uint64_t due = now + 5'000'000'000u;
     if (store.tick_ns) due = MIN(due, store.tick_ns);
     if (store.state == ENDS) due = MIN(due, now + 20'000'000u);
+    if (store.hold.waits) due = MIN(due, now + 1'000'000u);
     return due <= now ? 0 : (int)((due - now) / 1000000u + 1);
 }
 
@@ -382,6 +416,7 @@ static void serve(void) {
     while (!store.done) {
         uint64_t now = clock_mono_ns();
         if (now >= store.tick_ns) store.tick_ns = node_store_bases_tick(now);
+        if (store.hold.waits) try_hold(now);
         rest(now);
         if (store.state == ENDS && all_over()) return;
         wait_turn(until_due(now));

@@ -125,8 +125,10 @@ void node_store_bases_peer_gone(struct store_peer *peer); /* nobody waits for wh
 struct store_ask *node_store_bases_done(void);            /* those that are answered, or NULL; in order */
 /* Closes what is idle, ends what takes too long. When to call it again, at the latest; 0: never. */
 uint64_t node_store_bases_tick(uint64_t now_ns);
-/* A backup's moment: a line of JSON for each database that has a log; from now on none goes into its file. */
-void node_store_bases_hold(struct buf *lines);
+/* A backup's moment: from now on no log goes into its file. */
+void node_store_bases_hold(void);
+/* A line of JSON for each database that has a log. False: somebody commits, or a log is on its way: ask again. */
+[[nodiscard]] bool node_store_bases_moment(struct buf *lines);
 bool node_store_bases_release(void); /* false: none was held */
 bool node_store_bases_idle(void);    /* nothing waits, nothing is done */
 bool node_store_bases_keep(void);    /* whether files are kept */
@@ -216,8 +218,9 @@ void node_store_checkpoint_hold(void);
 void node_store_checkpoint_release(void);
 bool node_store_checkpoint_held(void);
 bool node_store_checkpoint_forgotten(uint64_t now_ns); /* held for longer than anybody may */
-/* Between two commits of all databases: nobody's is under way while fn runs, nor is any log going into its file. */
-void node_store_checkpoint_between(void (*fn)(void *arg), void *arg);
+/* Between two commits of all databases: nobody's is under way while fn runs, nor is any log going into its file. False: there is no such moment yet,
+ * for some milliseconds. */
+[[nodiscard]] bool node_store_checkpoint_between(void (*fn)(void *arg), void *arg);
 [[nodiscard]] err node_store_commit(struct db *db, struct diag *d); /* db_commit, of one that others may be held back for */
 void node_store_writes(bool begins);                                /* a statement that commits by itself */
 

@@ -255,6 +255,30 @@ static void test_endless(void **state) {
     ms_max = 10000;
 }
 
+/* A backup's moment is between two commits: while a statement takes long there is none, and nobody waits for that. */
+static void test_moment(void **state) {
+    struct buf lines = {0};
+    const char *endless = "with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) from r";
+    assert_false(node_store_bases_release());
+    ms_max = 600000;
+    uint32_t id = send(14, question(&me, APP_SQL_RUN, "default", VALUES(N(0), T(endless))));
+    ms_max = 10000;
+    do node_store_bases_hold();
+    while (node_store_bases_moment(&lines)); /* it has not begun yet */
+    for (int i = 0; i < 10; i++) {
+        assert_string_equal(ASK(15, KV_SET, "default", T("a"), B("1")), "ok");
+        assert_false(node_store_bases_moment(&lines));
+    }
+    node_store_bases_cancel(&me, id);
+    assert_int_not_equal(strncmp(answer_text(await(id)), "ok", 2), 0);
+    lines.n = 0;
+    while (!node_store_bases_moment(&lines)) {}
+    assert_non_null(memmem(lines.p, lines.n, "{\"database\":\"shop.15/keys", 25));
+    assert_true(node_store_bases_release());
+    assert_false(node_store_bases_release());
+    buf_free(&lines);
+}
+
 static void test_nonsense(void **state) {
     struct store_ask *ask = question(&me, APP_KV_GET, "x", VALUES(T("a")));
     assert_false(node_store_bases_ask(1, STR("../shop"), ask));
@@ -307,8 +331,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),    cmocka_unit_test(test_swap),         cmocka_unit_test(test_quotas),
         cmocka_unit_test(test_sql),     cmocka_unit_test(test_transactions), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_endless), cmocka_unit_test(test_nonsense),     cmocka_unit_test(test_forget),
-        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_endless), cmocka_unit_test(test_moment),       cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_forget),  cmocka_unit_test(test_alone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
