@@ -120,13 +120,14 @@ static struct db_wal bring(const struct due *due) {
     struct db_options o = {.name = due->name, .sharing = DB_WRITER, .cache_kib = 16, .statements = 1};
     err e = db_open(&o, &db, &d);
     if (e == ERR_OK) e = db_open(&o, &reader, &d);
-    if (e == ERR_OK) e = db_query(reader, &rows, &d, "select 1 from sqlite_schema");
+    if (e == ERR_OK) e = db_query(reader, &rows, &d, "select count(*) from sqlite_schema");
     if (e == ERR_OK) {
-        (void)db_next(rows);
-        node_store_past_take(due->base, true);
-        e = db_checkpoint_some(db, &wal, &d);
+        bool reads = db_next(rows); /* else nothing keeps what comes after it out of the file: next time */
+        if (reads) node_store_past_take(due->base, true);
+        if (reads) e = db_checkpoint_some(db, &wal, &d);
         struct diag unused = DIAG_INIT;
-        if (db_end(rows, &unused) != ERR_OK) {} /* it was read for its time alone */
+        err read = db_end(rows, reads ? &unused : &d);
+        if (!reads) e = read;
     }
     db_close(reader);
     db_close(db);
