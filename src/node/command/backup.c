@@ -570,8 +570,9 @@ static void time_text(uint64_t at_ms, char to[static 40]) {
     snprintf(to + n, 40 - n, ".%03uZ", (unsigned)(at_ms % 1000));
 }
 
-/* Which moment it is: that of the backup, or the one that was asked for, by the histories of what was written since. */
-static void tell_restored(struct work *w) {
+/* Which moment it is: that of the backup, or the one that was asked for, by the histories of what was written since. Where some of it is of the one and
+ * some of the other, it is there, and this is an error. */
+static err tell_restored(struct work *w, struct diag *d) {
     const struct node_backup_config *c = w->c;
     char backup[40], asked[40], last[40];
     time_text(w->b.at_ms, backup), time_text(w->until_ms, asked), time_text(w->r.reached_ms, last);
@@ -581,12 +582,19 @@ static void tell_restored(struct work *w) {
         fprintf(c->to, "%s%s is as it was at %s: the backup of %s, and what was written until then%s%s; start the node\n", data,
                 what, asked, backup, w->r.reached_ms ? ", the last of it at " : ", which is nothing",
                 w->r.reached_ms ? last : "");
+    else if (w->r.reached_ms > w->b.at_ms)
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                        "%s%s was restored, and is not of one moment: no history of %u database%s (" STR_FMT "%s) goes on to %s; "
+                        "others do, with a last commit at %s. Without --at all is as it was in the backup, at %s",
+                        data, what, w->r.behind, w->r.behind == 1 ? "" : "s", STR_ARG(w->r.first_behind),
+                        w->r.behind == 1 ? "" : ", \xe2\x80\xa6", asked, last, backup);
     else
         fprintf(c->to,
                 "%s%s is as it was at %s, in the backup: of %u database%s no history goes on to %s (orlo backup keeps it, and "
                 "the state folder "
                 "for --app); start the node\n",
                 data, what, backup, w->r.behind, w->r.behind == 1 ? "" : "s", asked);
+    return ERR_OK;
 }
 
 err node_command_restore(const struct node_backup_config *c, struct diag *d) {
@@ -602,7 +610,7 @@ err node_command_restore(const struct node_backup_config *c, struct diag *d) {
     if (e == ERR_OK) e = node_backup_read(w.mem, w.folder, at, &w.b, d);
     if (e == ERR_OK) e = c->app ? restore_app(&w, str_c(c->app), d) : restore_all(&w, d);
     if (w.shows) fputs("\r\x1b[K", stderr);
-    if (e == ERR_OK) tell_restored(&w);
+    if (e == ERR_OK) e = tell_restored(&w, d);
     if (w.dir >= 0) close(w.dir);
     if (w.folder >= 0) close(w.folder);
     arena_free(w.mem);

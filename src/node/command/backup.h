@@ -66,6 +66,7 @@ struct backup_restore {
     void *arg;
     uint64_t reached_ms; /* of the last commit that was found in a history; 0: none */
     uint32_t behind;     /* databases that no history goes on from */
+    str first_behind;
 };
 /* Databases are opened there and looked at. */
 [[nodiscard]] err node_backup_into(struct backup_restore *r, struct diag *d);

@@ -206,7 +206,8 @@ static err go_on(struct since *s, const struct backup_file *f, struct diag *d) {
     if (e != ERR_OK) diag_prefix(d, STR_FMT, STR_ARG(f->path));
     if (fd >= 0) close(fd);
     s->r->reached_ms = MAX(s->r->reached_ms, reached);
-    s->r->behind += !whole || s->covers_ms < s->r->until_ms;
+    if (whole && s->covers_ms >= s->r->until_ms) return e;
+    if (!s->r->behind++) s->r->first_behind = f->path;
     return e;
 }
 
