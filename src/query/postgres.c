@@ -186,6 +186,11 @@ static bool put_inner(struct print *p, const struct query_select *s, uint32_t al
     return true;
 }
 
+/* What a tree's own rows are: its `where`, which may be an `or`, and what embeds demand besides. */
+static bool put_filter(struct print *p, const struct query_select *s, uint32_t alias) {
+    return PUT(p, " where (") && put_where(p, s->where, alias) && PUT(p, ")") && put_inner(p, s, alias);
+}
+
 static bool put_exists(struct print *p, const struct query_embed *e, uint32_t above, bool has) {
     uint32_t alias = p->aliases++;
     if (!has) PUT(p, "not ");
@@ -370,10 +375,10 @@ static bool put_row_select(struct print *p, const struct query_select *s, const 
     if (ok && !e) {
         PUT(p, " from ");
         put_relation(p, s->of);
-        buf_printf(&p->sql, " as a%u where ", alias);
-        ok = put_where(p, s->where, alias);
+        buf_printf(&p->sql, " as a%u", alias);
+        ok = put_filter(p, s, alias);
     }
-    ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
+    ok = ok && (!e || put_inner(p, s, alias)) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
     ok = put_around(p, p->sql, &m) && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
@@ -387,8 +392,8 @@ static bool put_count(struct print *p, const struct query_select *s) {
     members m = {0};
     if (s->grouped && (!put_list(p, s, alias, &m) || !PUT(p, " from "))) return false;
     put_relation(p, s->of);
-    buf_printf(&p->sql, " as a%u where ", alias);
-    return put_where(p, s->where, alias) && put_inner(p, s, alias) && put_groups(p, s) && (!s->grouped || PUT(p, ") as q"));
+    buf_printf(&p->sql, " as a%u", alias);
+    return put_filter(p, s, alias) && put_groups(p, s) && (!s->grouped || PUT(p, ") as q"));
 }
 
 /* ---- writes ---- */
@@ -569,8 +574,7 @@ static bool put_from_call(struct print *p, uint32_t alias) {
         query_put_name(&p->sql, s->of->columns.p[i].name);
     }
     if (s->of->columns.n) PUT(p, ")");
-    PUT(p, " where ");
-    return put_where(p, s->where, alias) && put_inner(p, s, alias);
+    return put_filter(p, s, alias);
 }
 
 static bool put_call(struct print *p) {

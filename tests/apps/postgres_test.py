@@ -120,6 +120,34 @@ def test_postgres_deploy():
         eq(n.events("role-died") + n.events("postgres-died") + n.events("role-said"), [])
 
 
+# Two columns' names hold what names are joined by, and a key of one column looks like one of two.
+ODD = """create table p (id int primary key, n int);
+create table c (id int primary key, p int references p (id));
+insert into p values (1, 1), (2, 2), (3, 3);
+insert into c values (1, 1);
+do $do$ begin
+  execute format('create table public.odd (a int, b int, %I int, constraint k foreign key (%I) references public.p (id))', 'a'||chr(31)||'b', 'a'||chr(31)||'b');
+  execute 'grant select on public.odd to anon, service_role';
+end $do$;
+"""
+
+
+@needs
+def test_postgres_odd():
+    """What an owner makes of names and of the node's own tables ends no process that others share; filters with `or` beside embeds."""
+    with node() as n:
+        folder = project({"migrations/1.sql": ODD}, MANIFEST)
+        cli(n, "deploy", folder)
+        broker = role_pid(n, "orlo-postgres")
+        has(query(n, {"from": "p", "select": ["id", {"embed": "odd", "select": ["a"]}]}, "service_role", code=65), "PGRST200")
+        either = {"or": [{"column": "n", "op": "eq", "value": 1}, {"column": "n", "op": "eq", "value": 2}]}
+        inner = {"from": "p", "select": ["id", {"embed": "c", "join": "inner", "select": ["id"]}], "where": either}
+        eq(query(n, inner, "service_role"), [{"id": 1, "c": [{"id": 1}]}])
+        eq(query(n, {**inner, "where": {"column": "n", "op": "eq", "quantifier": "any", "values": [1, 2]}}, "service_role"), [{"id": 1, "c": [{"id": 1}]}])
+        eq(role_pid(n, "orlo-postgres"), broker)
+        eq(n.events("role-died"), [])
+
+
 @needs
 def test_postgres_reset():
     """All anew, in one step, with roles that migrations made; one that fails changes nothing; rows as SQL, and back."""
