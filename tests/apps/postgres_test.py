@@ -149,6 +149,30 @@ def test_postgres_odd():
 
 
 @needs
+def test_postgres_gone():
+    """The app is deleted while its owner's query waits behind its clients': the owner is told, and the node goes on."""
+    config = file_of("operator.toml", b"postgres_connections = 1\n")
+    with node("--config", config) as n:
+        cli(n, "deploy", project(ALL, MANIFEST))
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        path = file_of("tree.json", json.dumps({"query": {"from": "notes", "limit": 0}}).encode())
+        slow = threading.Thread(target=lambda: data(n, "notes", key, {"query": {"kind": "call", "function": "slow"}}, timeout=100))
+        slow.start()
+        (pid,) = servers(n)
+        works = lambda: any("authenticator" in a and "SELECT" in a for a in subprocess.run(["ps", "--ppid", str(pid), "-o", "args="], capture_output=True, text=True).stdout.splitlines())
+        until(works)
+        told = []
+        asks = threading.Thread(target=lambda: told.append(orlo("db", "query", path, "--app", "notes", "--as", "service_role", "--state", n.state, timeout=120)))
+        asks.start()
+        time.sleep(1)  # so that it waits there; one that comes late is told the same
+        n.delete("notes")
+        asks.join()
+        check(told and told[0][0] not in (0, -1), told)
+        has(told[0][2], "no more")
+        slow.join()
+
+
+@needs
 def test_postgres_reset():
     """All anew, in one step, with roles that migrations made; one that fails changes nothing; rows as SQL, and back."""
     seed = f"insert into notes (owner, title, price, j, a, at) values ('{ANN}', 'it''s \\one', 1.50, '{{\"a\": [1]}}', '{{p,\"q r\"}}', '2024-01-01T00:00:00Z'), ('{BOB}', 'two', null, null, null, null);\n"

@@ -383,8 +383,7 @@ void node_ask_over(struct broker_ask *a) {
     struct broker_base *b = a->base;
     b->running--;
     b->used_ns = clock_mono_ns();
-    if (a->errand) node_errand_asked(a->errand, a);
-    else node_broker_answer(a);
+    node_broker_answer(a);
     node_broker_later();
 }
 

@@ -69,6 +69,10 @@ static void write_values(struct broker_ask *a, struct buf *to) {
 
 void node_broker_answer(struct broker_ask *a) {
     struct buf values = {0};
+    if (a->errand) { /* whoever sent it waits, too */
+        node_errand_asked(a->errand, a);
+        return;
+    }
     if (!a->peer) {
         node_ask_free(a);
         return;
