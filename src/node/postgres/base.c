@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 enum { ROOM_MS = 3'000, OPEN_AGAIN_MS = 100, OPEN_MS = 60'000, CONNECT_MS = 5'000, FREE_MS = 60'000, ADMIN_MS = 60'000 };
+enum { ADMIN_BYTES_MAX = CATALOG_BYTES_MAX + (32 << 20) };
+static_assert(CATALOG_BYTES_MAX == 67108864); /* BROKER_CATALOG */
 static const uint64_t ms_ns = 1'000'000u;
 
 /* ---- catalogues ---- */
@@ -119,8 +121,9 @@ static void open_again(struct broker_base *b, const char *why) {
 }
 
 static void ask_admin(struct broker_base *b, const struct postgres_statement *s, uint32_t n, bool bare, postgres_told told) {
-    (void)postgres_ask(b->admin, &(struct postgres_question){.statements = s, .count = n, .ms_max = ADMIN_MS, .bare = bare}, told,
-                       b);
+    const struct postgres_question q = {
+        .statements = s, .count = n, .ms_max = ADMIN_MS, .bytes_max = ADMIN_BYTES_MAX, .bare = bare};
+    (void)postgres_ask(b->admin, &q, told, b);
 }
 static void ask_admin_text(struct broker_base *b, str text, bool bare, postgres_told told) {
     ask_admin(b, &(struct postgres_statement){.text = text}, 1, bare, told);
@@ -173,7 +176,7 @@ static void on_made(void *arg, const struct postgres_answer *a) {
 }
 
 static void read_made(struct broker_base *b) {
-    struct postgres_statement s[1 + BROKER_LIVE] = {{.text = STR("select value from _orlo.meta where key = 'catalog'")}};
+    struct postgres_statement s[1 + BROKER_LIVE] = {{.text = STR(BROKER_CATALOG)}};
     node_live_statements(s + 1);
     ask_admin(b, s, b->text_alone ? 1 : ARRAY_COUNT(s), false, on_made);
 }

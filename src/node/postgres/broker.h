@@ -158,6 +158,9 @@ void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
 
 /* ---- live.c ---- */
 
+/* What the text says of it; one that is larger than any node wrote is none. The owner may write there. */
+#define BROKER_CATALOG                                                                                                           \
+    "select value from _orlo.meta where key = 'catalog' and pg_catalog.octet_length(value) <= 67108864" /* CATALOG_BYTES_MAX */
 enum { BROKER_LIVE = 4 };
 void node_live_statements(struct postgres_statement to[static BROKER_LIVE]);
 /* What they say, from that statement of the answer on, is added to a catalogue that nobody uses yet. */

@@ -84,7 +84,9 @@ static uint64_t number(str s) {
 
 static void ask_admin(struct broker_errand *w, struct postgres *db, const struct postgres_statement *s, uint32_t n, bool bare,
                       postgres_told told) {
-    (void)postgres_ask(db, &(struct postgres_question){.statements = s, .count = n, .ms_max = OWN_MS, .bare = bare}, told, w);
+    const struct postgres_question q = {
+        .statements = s, .count = n, .ms_max = OWN_MS, .bytes_max = ANSWER_BYTES_MAX + CATALOG_BYTES_MAX, .bare = bare};
+    (void)postgres_ask(db, &q, told, w);
 }
 
 /* ---- what there is ---- */
@@ -121,7 +123,7 @@ static void on_state(void *arg, const struct postgres_answer *a) {
 
 static void tell_state(struct broker_errand *w) {
     static const struct postgres_statement s[] = {
-        {.text = STR_INIT("select value from _orlo.meta where key = 'catalog'")},
+        {.text = STR_INIT(BROKER_CATALOG)},
         {.text = STR_INIT("select name, sha256, applied_at from _orlo.migrations order by position")},
         {.text = STR_INIT("select pg_catalog.pg_database_size(pg_catalog.current_database())")}};
     ask_admin(w, w->base->admin, s, ARRAY_COUNT(s), false, on_state);
