@@ -111,9 +111,11 @@ static int own_folder(int in, const char *name, uid_t uid, gid_t gid, mode_t mod
 
 static unsigned version_of(int folder) {
     char text[16] = "";
-    int fd = openat(folder, "data/PG_VERSION", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    int fd =
+        openat(folder, "data/PG_VERSION", O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW); /* whatever the server made of it */
     if (fd < 0) return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
+    ssize_t n = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, text, sizeof text - 1) : 0;
     close(fd);
     return n > 0 ? (unsigned)strtoul(text, NULL, 10) : 0;
 }
