@@ -241,7 +241,8 @@ static bool consume(struct postgres_connection *c) {
     ioctl(c->fd, FIONREAD, &after);
     c->heard += (uint64_t)MAX(before - after, MIN(before, LEAST_READ));
     while (hear_one(c)) {}
-    if (!ask || c->ask != ask || !ask->answer.bytes_max || c->heard <= ask->answer.bytes_max + ROW_SLACK) return true;
+    if (!ask || c->ask != ask || c->op == c->ops_count || !ask->answer.bytes_max || c->heard <= ask->answer.bytes_max + ROW_SLACK)
+        return true;
     postgres_answer_large(&ask->answer, c->ops[c->op].statement);
     c->ended = true;
     return true;
