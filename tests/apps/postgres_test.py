@@ -144,6 +144,12 @@ def test_postgres_odd():
         inner = {"from": "p", "select": ["id", {"embed": "c", "join": "inner", "select": ["id"]}], "where": either}
         eq(query(n, inner, "service_role"), [{"id": 1, "c": [{"id": 1}]}])
         eq(query(n, {**inner, "where": {"column": "n", "op": "eq", "quantifier": "any", "values": [1, 2]}}, "service_role"), [{"id": 1, "c": [{"id": 1}]}])
+        # A file that sets its own timeout has an end all the same, and the next one comes.
+        put(folder, "orlo.toml", MANIFEST + "limits = { migration_timeout_ms = 300 }\n")
+        put(folder, "migrations/2.sql", "set local statement_timeout = 0;\nselect pg_sleep(1000000);\n")
+        has(cli(n, "deploy", folder, code=65), "57014")
+        put(folder, "migrations/2.sql", "create table after (id int);\n")
+        has(cli(n, "deploy", folder), "migrated 2.sql")
         eq(role_pid(n, "orlo-postgres"), broker)
         eq(n.events("role-died"), [])
 

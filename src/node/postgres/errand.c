@@ -18,7 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DUMP_ROWS = 100 /* in a statement */, SWAP_ATTEMPTS = 100, ANSWER_BYTES_MAX = 64 << 20, OWN_MS = 60'000 };
+enum { DUMP_ROWS = 100 /* in a statement */, SWAP_ATTEMPTS = 100, ANSWER_BYTES_MAX = 64 << 20 };
+enum { OWN_MS = 60'000, PLAN_MS = 3'600'000, DUMP_MS = 600'000 };
 
 struct owed { /* a statement that is sent: of which part and step; step 0: our own */
     uint32_t part, step;
@@ -253,9 +254,12 @@ static err read_plan(struct broker_errand *w) {
 
 static void ask_plan(struct broker_errand *w, struct postgres *db, postgres_told told) {
     struct work *k = work_of(w);
+    uint64_t each = w->ms_max,
+             ms_max = MIN(each * (k->s.n + 1), MAX(each, (uint64_t)PLAN_MS)); /* a file may set its own timeout */
     (void)postgres_ask(db,
                        &(struct postgres_question){.statements = k->s.p,
                                                    .count = k->s.n,
+                                                   .ms_max = (uint32_t)MIN(ms_max, (uint64_t)INT32_MAX),
                                                    .bytes_max = 64 << 20, /* of selects in files, which nobody reads */
                                                    .judge = judge},
                        told, w);
@@ -520,7 +524,8 @@ static void dump(struct broker_errand *w) {
     b->owner = node_base_connect(b, "postgres", "postgres", 1);
     (void)postgres_ask(
         b->owner,
-        &(struct postgres_question){.statements = k->s.p, .count = k->s.n, .bytes_max = ANSWER_BYTES_MAX, .undone = true},
+        &(struct postgres_question){
+            .statements = k->s.p, .count = k->s.n, .ms_max = DUMP_MS, .bytes_max = ANSWER_BYTES_MAX, .undone = true},
         on_dumped, w);
 }
 
