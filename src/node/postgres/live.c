@@ -169,7 +169,8 @@ static void add_keys(struct live *v) {
         k.kind = str_eqc(kind, "p") ? CATALOG_PRIMARY : str_eqc(kind, "u") ? CATALOG_UNIQUE : CATALOG_FOREIGN;
         if (!numbers_of(v, r, text(v, 1, i, 4), &k.columns)) continue;
         if (k.kind == CATALOG_FOREIGN && (!to || !numbers_of(v, to, text(v, 1, i, 7), &k.reference_columns))) continue;
-        bool pairs = k.kind != CATALOG_FOREIGN || k.columns.n == k.reference_columns.n; /* a name may have what they are joined by */
+        bool pairs =
+            k.kind != CATALOG_FOREIGN || k.columns.n == k.reference_columns.n; /* a name may have what they are joined by */
         if (!pairs || !k.columns.n) continue;
         k.reference = k.kind == CATALOG_FOREIGN ? to->id : 0;
         vec_push(v->c->mem, &r->constraints, k);
