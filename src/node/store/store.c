@@ -272,9 +272,11 @@ static void try_hold(uint64_t now) {
     struct diag d = DIAG_INIT;
     bool was = node_store_bases_moment(&lines);
     if (!was && now < store.hold.until_ns) return;
-    err e = was ? ERR_OK
-                : diag_set(&d, ERR_BUSY, DIAG_NOWHERE,
-                           "a statement of an app's takes long, or the disk is slow: there is no moment between two commits; try again");
+    err e =
+        was ? ERR_OK
+            : diag_set(
+                  &d, ERR_BUSY, DIAG_NOWHERE,
+                  "a statement of an app's takes long, or the disk is slow: there is no moment between two commits; try again");
     if (lines.n && pwrite(store.hold.out, lines.p, lines.n, 0) != (ssize_t)lines.n)
         e = diag_set(&d, ERR_IO, DIAG_NOWHERE, "there is no memory for the answer");
     buf_free(&lines);
@@ -292,8 +294,7 @@ static void hold(const struct node_msg_store_do *a, int out) {
         return;
     }
     close(out);
-    err e = node_store_bases_release() ? ERR_OK
-                                       : diag_set(&d, ERR_CLOSED, DIAG_NOWHERE, "the store ended meanwhile: try again");
+    err e = node_store_bases_release() ? ERR_OK : diag_set(&d, ERR_CLOSED, DIAG_NOWHERE, "the store ended meanwhile: try again");
     store.done |= send_did(a->id, e, &d) != ERR_OK;
 }
 
