@@ -12,7 +12,7 @@ BUILD = os.path.join(ROOT, sys.argv[1] if len(sys.argv) > 1 else "build-test")
 NOT_OURS = re.compile(r"meson-generated|baseline_other|testrun")
 # What a room offers before anybody asks: who will. A name that somebody uses has no place here any more.
 AWAITED = {
-    "query_read": "REST, which asks one thing", "query_of_json": "REST, which makes trees of requests", "query_run": "REST, the same",
+    "query_run": "REST, the same",
     "pg_typmod_out": "what describes columns to people",
     "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h",
     

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests"))
 import sanitize
 
 LOGS = os.path.join(ROOT, "build-test", "logs")
-TIMEOUT_S = 1800
+TIMEOUT_S = 3000
 LANES = 2  # whole-system tests at a time: each waits more than it computes
 
 
