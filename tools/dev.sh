@@ -144,7 +144,7 @@ configure_tests() {
 }
 
 build_tests() {
-    build_release orlo tests/spec/orlo-spec tests/node_job_test tests/node_control_test tests/node_steps_test tests/node_reader_test # a job's sandbox does not fit sanitizers
+    build_release orlo tests/spec/orlo-spec tests/sql/engines tests/node_job_test tests/node_control_test tests/node_steps_test tests/node_reader_test # a job's sandbox does not fit sanitizers
     configure_tests
     compile build-test 150
     configure build-threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
