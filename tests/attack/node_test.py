@@ -154,7 +154,7 @@ def test_node_sql_names_of_columns_are_part_of_the_answer():
         wide = "select * from " + ", ".join(f"v a{i}" for i in range(60))
         sql(n, "evil", f"create view v as select 1 as \"{'n' * 900000}\"")
         sql(n, "good", "create table t (n)", "insert into t values (42)")
-        slow = "with recursive c (n) as (select 1 union all select n + 1 from c where n < 3000000) select max(n), 42 from c"
+        slow = f"with recursive c (n) as (select 1 union all select n + 1 from c where n < {1000000 if SANITIZED else 3000000}) select max(n), 42 from c"
         said = []
         asks = [threading.Thread(target=lambda: said.append(sql(n, "good", slow))) for _ in range(4)]
         for t in asks:
