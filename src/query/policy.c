@@ -108,7 +108,7 @@ static bool has_expression(const struct catalog_policy *p, bool check) {
     return p->using_expr.source.n || (check && p->check_expr.source.n);
 }
 
-/* (a or b), or 0. */
+/* (a or b), or what is false: not 0, since SQLite leaves out what stands beside that, and whoever may not use it would not be told. */
 static bool put_permissive(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
                            struct pg_error *error) {
     const struct catalog_policy *p = NULL;
@@ -120,7 +120,7 @@ static bool put_permissive(const struct query_expanding *x, enum catalog_command
         any = true;
         if (!put_expression(x, p, check, to, error)) return false;
     }
-    if (!any) buf_putc(to, '0');
+    if (!any) buf_puts(to, STR("0=1"));
     return buf_putc(to, ')');
 }
 

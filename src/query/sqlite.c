@@ -236,13 +236,22 @@ static bool put_part(struct query_printing *p, const struct query_where *w, uint
     return true;
 }
 
+static bool is_truth(const struct query_where *w) {
+    return w->kind == QUERY_TEST && (query_ops[w->test.op].flags & QUERY_IS_TRUTH);
+}
+
 static bool put_guarded(struct query_printing *p, const struct query_where *w, uint32_t alias) {
     if (query_where_is_bare(w)) return put_part(p, w, alias);
-    if (w->kind == QUERY_AND && w->parts_count) { /* each by itself, so that what is bare stays so */
-        for (uint32_t i = 0; i < w->parts_count; i++) {
-            if (i) PUT(p, " and ");
-            PUT(p, "(");
-            if (!put_guarded(p, &w->parts[i], alias) || !PUT(p, ")")) return false;
+    if (w->kind == QUERY_AND &&
+        w->parts_count) { /* each by itself, so that what is bare stays so; what costs nothing first, as PostgreSQL does */
+        uint32_t put = 0;
+        for (uint32_t costs = 0; costs < 2; costs++) {
+            for (uint32_t i = 0; i < w->parts_count; i++) {
+                if (costs == is_truth(&w->parts[i])) continue;
+                if (put++) PUT(p, " and ");
+                PUT(p, "(");
+                if (!put_guarded(p, &w->parts[i], alias) || !PUT(p, ")")) return false;
+            }
         }
         return true;
     }
@@ -251,7 +260,9 @@ static bool put_guarded(struct query_printing *p, const struct query_where *w, u
 }
 
 bool query_put_where(struct query_printing *p, const struct query_select *s, uint32_t alias) {
-    return s->where ? put_guarded(p, s->where, alias) : PUT(p, "1");
+    if (!s->where) return PUT(p, "1");
+    PUT(p, "("); /* others may follow it */
+    return put_guarded(p, s->where, alias) && PUT(p, ")");
 }
 
 /* ---- embeds ---- */
@@ -303,8 +314,8 @@ static bool put_related(struct query_printing *p, const struct query_embed *e, u
         else put_key(p, s->of, &e->key->columns, alias, parent, &e->key->reference_columns, above);
     }
     if (!s->where) return true;
-    PUT(p, " and (");
-    return query_put_where(p, s, alias) && PUT(p, ")");
+    PUT(p, " and ");
+    return query_put_where(p, s, alias);
 }
 
 static bool put_inner(struct query_printing *p, const struct query_select *s, uint32_t alias);

@@ -19,6 +19,10 @@ static const char schema[] =
     "create table owned (id integer primary key, owner uuid, n integer); alter table owned enable row level security;"
     "create policy own on owned to authenticated using (owner = auth.uid()); create policy above on owned as restrictive using "
     "(n > 0);"
+    "create table shelf (id integer primary key, n integer); create table book (id integer primary key, shelf integer references "
+    "shelf (id)); insert into shelf values (1, 1), (2, 2); insert into book values (1, 2);"
+    "create table shown (id integer primary key, shelf integer); alter table shown enable row level security;"
+    "create policy p on shown for select using (exists (select 1 from closed c where c.id = shelf));"
     "create function echo(n numeric, b bigint default 9007199254740993, m mood default 'ok', a integer[] default '{1,2}') "
     "returns table (n2 numeric, b2 bigint, m2 mood, a2 integer[])"
     "  language sql stable as $$ select n, b, m, a $$;"
@@ -307,6 +311,37 @@ static void tables_that_are_functions(void **state) {
     ASK(a, 1, "{\"kind\":\"call\",\"function\":\"keys_of\",\"args\":{\"j\":{\"b\":1,\"a\":2}}}", "[\"a\",\"b\"]");
 }
 
+/* What stands beside an `or` holds for all of it. */
+static void or_beside_others(void **state) {
+    struct app *a = *state;
+    ASK(a, -1,
+        "{\"from\":\"shelf\",\"select\":[\"id\",{\"embed\":\"book\",\"select\":[\"id\"],\"join\":\"inner\"}],\"where\":{\"or\":[{"
+        "\"column\":\"n\","
+        "\"op\":\"eq\",\"value\":1},{\"column\":\"n\",\"op\":\"eq\",\"value\":2}]}}",
+        "[{\"id\":2,\"book\":[{\"id\":1}]}]");
+    ASK(a, -1,
+        "{\"from\":\"shelf\",\"select\":[\"id\",{\"embed\":\"book\",\"select\":[\"id\"],\"join\":\"inner\"}],\"where\":{"
+        "\"column\":\"n\",\"op\":"
+        "\"eq\",\"quantifier\":\"any\",\"values\":[1,2]}}",
+        "[{\"id\":2,\"book\":[{\"id\":1}]}]");
+}
+
+/* A row that is passed over is not the one whose key leads nowhere. */
+static void keys_of_what_is_passed_over(void **state) {
+    ASK(*state, -1,
+        "{\"kind\":\"insert\",\"from\":\"book\",\"rows\":[{\"id\":1,\"shelf\":7},{\"id\":2,\"shelf\":8}],\"conflict\":{\"do\":"
+        "\"ignore\"}}",
+        "23503 insert or update on table \"book\" violates foreign key constraint \"book_shelf_fkey\" | Key (shelf)=(8) is not "
+        "present "
+        "in table \"shelf\".");
+}
+
+/* No policy lets it, and what it would have to read is looked at all the same. */
+static void nothing_to_delete(void **state) {
+    ASK(*state, 1, "{\"kind\":\"delete\",\"from\":\"shown\",\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1}}",
+        "42501 permission denied for table closed");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(values_of_the_wrong_type, start, stop),
@@ -314,6 +349,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(digits_are_kept, start, stop),
         cmocka_unit_test_setup_teardown(refused_rows_are_told, start, stop),
         cmocka_unit_test_setup_teardown(what_is_wrong_first, start, stop),
+        cmocka_unit_test_setup_teardown(or_beside_others, start, stop),
+        cmocka_unit_test_setup_teardown(keys_of_what_is_passed_over, start, stop),
+        cmocka_unit_test_setup_teardown(nothing_to_delete, start, stop),
         cmocka_unit_test_setup_teardown(policies_are_explained, start, stop),
         cmocka_unit_test_setup_teardown(text_search, start, stop),
         cmocka_unit_test_setup_teardown(enums_arrays_and_null, start, stop),

@@ -45,7 +45,14 @@ def which_table(line, a, b):
     return all(re.match(r'42501\t{"message":"permission denied for (table|view) ', x) for x in (a, b)) and any(q.get("kind") in ("insert", "update", "delete") for q in trees(line))
 
 
+def which_equal(line, a, b):
+    """Of intervals that are equal and written otherwise, min and max give the first or the last that is found."""
+    said = [re.sub(r'"30 days"', '"1 mon"', x) for x in (a, b)]
+    return any(i.get("aggregate") in ("min", "max") for q in trees(line) for i in q.get("select") or [] if isinstance(i, dict)) and unordered(line, said[0]) == unordered(line, said[1])
+
+
 KNOWN = [
+    (which_equal, "of equal intervals that are written otherwise, min and max give the one found last, and each engine has its order"),
     (which_table, "of tables that a write and its policies may not use, PostgreSQL names that of a policy first, whose plan is made first"),
     (which_row, "of rows that are refused, for one reason or another, the first one found is told, and each engine has its order"),
     (written_embeds, "what is embedded in written rows is as it is after the write; PostgreSQL's is of the snapshot before it"),
