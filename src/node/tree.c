@@ -9,18 +9,23 @@ void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct nod
     *to = (struct node_tree_ask){.role = arena_str(out, from->role),
                                  .claims = arena_str(out, from->claims),
                                  .headers = arena_str(out, from->headers),
+                                 .cookies = arena_str(out, from->cookies),
                                  .method = arena_str(out, from->method),
                                  .path = arena_str(out, from->path),
+                                 .before = arena_str(out, from->before),
+                                 .search = arena_str(out, from->search),
                                  .body = arena_str(out, from->body)};
 }
 
 void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]) {
-    const str texts[NODE_TREE_ASK_VALUES] = {ask->role, ask->claims, ask->headers, ask->method, ask->path, ask->body};
+    const str texts[NODE_TREE_ASK_VALUES] = {ask->role, ask->claims, ask->headers, ask->cookies, ask->method,
+                                             ask->path, ask->before, ask->search,  ask->body};
     for (size_t i = 0; i < NODE_TREE_ASK_VALUES; i++) to[i] = APP_TEXT(texts[i]);
 }
 
 bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to) {
-    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role, &to->claims, &to->headers, &to->method, &to->path, &to->body};
+    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role, &to->claims, &to->headers, &to->cookies, &to->method,
+                                              &to->path, &to->before, &to->search,  &to->body};
     for (uint32_t i = 0; i < NODE_TREE_ASK_VALUES && count == NODE_TREE_ASK_VALUES; i++) {
         if (values[i].kind != APP_VALUE_TEXT || !str_is_utf8(values[i].s)) return false;
         *texts[i] = values[i].s;
@@ -93,18 +98,28 @@ int64_t node_tree_now_us(void) {
     return (int64_t)(clock_wall_ns() / 1000u) - from_1970_to_2000_s * 1'000'000;
 }
 
-/* What came as claims is JSON, or there are none. */
+/* What came as claims is JSON. Who came without any is of its role, and claims that: policies and functions may read them in any case. */
 static void read_claims(arena *mem, const struct node_tree_ask *ask, struct pg_session *s) {
     static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
     struct json *v = arena_make(mem, struct json);
     struct diag d = DIAG_INIT;
     if (ask->claims.n && json_read(mem, ask->claims, &limits, v, &d) == ERR_OK) s->claims = ask->claims, s->claims_json = v;
+    if (s->claims.n) return;
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put_object(&w, NULL);
+    json_put_str(&w, "role", ask->role);
+    json_put_end(&w);
+    s->claims = arena_str(mem, buf_str(&b));
+    buf_free(&b);
+    s->claims_json = json_read(mem, s->claims, &limits, v, &d) == ERR_OK ? v : NULL;
 }
 
 struct pg_session node_tree_session(const struct node_tree_ask *ask, arena *mem) {
     int64_t now = node_tree_now_us();
     struct pg_session s = {.role = ask->role,
                            .headers = ask->headers,
+                           .cookies = ask->cookies,
                            .method = ask->method,
                            .path = ask->path,
                            .now = now,
@@ -120,10 +135,12 @@ bool node_tree_run(const struct node_tree_running *what, struct buf *body, struc
     struct pg_session session = node_tree_session(what->ask, what->mem);
     memset(results, 0, sizeof *results * (batch->count + 1));
     if (!node_tree_may_be(what->catalog, what->ask->role, error)) return false;
-    bool ok = query_run_batch(what->conn, &session, batch, results);
+    struct query_said said;
+    batch->before = what->ask->before;
+    bool ok = query_run_batch(what->conn, &session, batch, results, &said);
     for (uint32_t i = 0; i < batch->count && !ok && !error->set; i++)
         if (results[i].error.set) *error = results[i].error;
-    if (ok) query_batch_body(batch, results, body);
+    if (ok) query_batch_body(batch, results, &said, body);
     for (uint32_t i = 0; i < batch->count; i++) query_result_free(&results[i]);
     if (ok && body->n > what->bytes_max) node_tree_fail(error, "54000", "the answer is larger than %u bytes", what->bytes_max);
     return ok && !error->set;

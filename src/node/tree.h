@@ -7,12 +7,13 @@
 #include "pg/pg.h"
 #include "query/query.h"
 
-enum { NODE_TREE_ASK_VALUES = 6 };
+enum { NODE_TREE_ASK_VALUES = 9 };
 
 /* Who asks what. */
 struct node_tree_ask {
-    str role, claims, headers, method, path; /* as struct pg_session has them; headers, claims: JSON */
-    str body;                                /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
+    str role, claims, headers, cookies, method, path; /* as struct pg_session has them; headers, cookies, claims: JSON */
+    str before, search;                               /* as struct query_batch has them: the app's, and none of the client's */
+    str body;                                         /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
 };
 void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct node_tree_ask *to);
 /* As the values of a question (APP_QUERY), which borrow; and back. False: nonsense. */

@@ -156,12 +156,13 @@ static void test_undone_for_ever(void **state) {
         struct query_batch batch;
         struct pg_error error = {0};
         struct query_result result = {0};
+        struct query_said said;
         struct pg_session session = {.role = STR("authenticated"), .mem = scratch};
         assert_true(query_read_batch(
             scratch, STR("{\"query\": {\"kind\": \"insert\", \"from\": \"notes\", \"rows\": [{\"id\": 7, \"n\": 0}]}}"), &batch,
             &error));
         assert_int_equal(db_begin(db, &d), ERR_OK);
-        assert_false(query_run_batch(conn, &session, &batch, &result));
+        assert_false(query_run_batch(conn, &session, &batch, &result, &said));
         assert_string_equal(result.error.state, "42501");
         query_result_free(&result);
         db_rollback(db);

@@ -139,6 +139,8 @@ void *pg_call_alloc(struct pg_call *call, size_t n);
 /* A copy in call->mem as a text value. */
 struct db_value pg_call_text(struct pg_call *call, str s);
 
+bool pg_zone_there(str name); /* as session->time_zone: IANA's, in any case */
+
 /* ---- values ---- */
 
 /* PostgreSQL's text form. False: raised. v is not null (out, json), and in its storage form. */

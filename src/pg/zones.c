@@ -309,6 +309,8 @@ bool pg_zone_sane(struct pg_call *call, str text, struct pg_zone_given *out) {
 
 /* ---- the session's ---- */
 
+bool pg_zone_there(str name) { return pg_zone_named(name) != NULL; }
+
 const struct pg_zone *pg_session_zone(struct pg_call *call) {
     struct pg_session *s = call->session;
     str name = s && s->time_zone.n ? s->time_zone : STR("UTC");

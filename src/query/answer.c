@@ -56,18 +56,36 @@ static void put_result(const struct query_result *r, struct buf *to) {
 }
 
 /* rows affected updated total flags */
-static void put_head(const struct query *q, const struct query_result *r, struct buf *to) {
+static void put_head(const struct query *q, const struct query_result *r, const struct query_said *said, struct buf *to) {
     const struct catalog_function *f = q->kind == QUERY_CALL ? q->function : NULL;
     uint32_t flags = r->has_body ? QUERY_HEAD_BODY : 0;
     if (f && !f->set) flags |= QUERY_HEAD_VALUE;
     if (q->kind == QUERY_DESCRIBE) flags |= QUERY_HEAD_VALUE;
     if (f && f->returns == PG_VOID) flags |= QUERY_HEAD_VOID;
     if (q->conflict) flags |= QUERY_HEAD_RESOLVED;
+    if (said->headers.n || said->status.n) flags |= QUERY_HEAD_SAID;
     buf_printf(to, "%llu %llu %llu %lld %u\n", (unsigned long long)r->rows, (unsigned long long)r->affected,
                (unsigned long long)r->updated, (long long)r->total, flags);
+    if (!(flags & QUERY_HEAD_SAID)) return;
+    struct json_writer w = json_writer_of(to);
+    json_put_array(&w, NULL);
+    json_put_str(&w, NULL, said->headers);
+    json_put_str(&w, NULL, said->status);
+    json_put_end(&w);
+    buf_putc(to, '\n');
 }
 
-bool query_head_of(str answer, struct query_head *head, str *body) {
+static bool read_said(arena *out, str line, struct query_said *said) {
+    struct query_json v;
+    struct pg_error error = {0};
+    if (!query_json_read(out, line, &v, &error) || v.kind != JSON_KIND_ARRAY || v.n != 2) return false;
+    for (uint32_t i = 0; i < v.n; i++)
+        if (v.items[i].kind != JSON_KIND_STR) return false;
+    *said = (struct query_said){v.items[0].s, v.items[1].s};
+    return true;
+}
+
+bool query_head_of(arena *out, str answer, struct query_head *head, str *body) {
     str line, word;
     uint64_t v[5];
     if (!str_cut(answer, '\n', &line, body)) return false;
@@ -77,8 +95,8 @@ bool query_head_of(str answer, struct query_head *head, str *body) {
         if (none) v[i] = UINT64_MAX;
         else if (!str_to_u64(word, &v[i])) return false;
     }
-    *head = (struct query_head){v[0], v[1], v[2], (int64_t)v[3], (uint32_t)v[4]};
-    return true;
+    *head = (struct query_head){.rows = v[0], .affected = v[1], .updated = v[2], .total = (int64_t)v[3], .flags = (uint32_t)v[4]};
+    return !(head->flags & QUERY_HEAD_SAID) || (str_cut(*body, '\n', &line, body) && read_said(out, line, &head->said));
 }
 
 bool query_check_result(const struct query *q, struct query_result *result) {
@@ -105,9 +123,10 @@ bool query_take_result(const struct query *q, struct query_result *r) {
     return query_check_result(q, r);
 }
 
-void query_batch_body(const struct query_batch *b, const struct query_result *results, struct buf *to) {
+void query_batch_body(const struct query_batch *b, const struct query_result *results, const struct query_said *said,
+                      struct buf *to) {
     if (!b->many) {
-        if (b->counted) put_head(&b->queries[0], &results[0], to);
+        if (b->counted) put_head(&b->queries[0], &results[0], said, to);
         if (results[0].has_body) buf_puts(to, buf_str(&results[0].body));
         return;
     }

@@ -614,6 +614,55 @@ static bool is_counted(const struct query *q) {
            (q->reads_only || q->function->volatility != CATALOG_IS_VOLATILE);
 }
 
+/* ---- around the trees of a batch ---- */
+
+const str query_ask_said =
+    STR_INIT("select pg_catalog.current_setting('response.headers', true), pg_catalog.current_setting('response.status', true)");
+
+static bool put_setting(struct print *p, const char *name, str value) {
+    struct query_bound b = {.text = value};
+    buf_printf(&p->sql, "%spg_catalog.set_config('%s', ", p->sql.n ? ", " : "", name);
+    return put_value(p, &b) && PUT(p, ", true)");
+}
+
+static str end_text(struct print *p);
+
+void query_print_settings(arena *out, const struct pg_session *s, const struct query_batch *b, struct query_text *text) {
+    struct print p = {.out = out};
+    put_setting(&p, "request.jwt.claims", s->claims);
+    put_setting(&p, "request.headers", s->headers);
+    put_setting(&p, "request.cookies", s->cookies);
+    put_setting(&p, "request.method", s->method);
+    put_setting(&p, "request.path", s->path);
+    if (b->time_zone.n) put_setting(&p, "timezone", b->time_zone);
+    if (b->search.n && b->count && b->queries[0].select.schema.n) {
+        struct buf path = {0};
+        query_put_name(&path, b->queries[0].select.schema);
+        buf_puts(&path, STR(", "));
+        buf_puts(&path, b->search);
+        put_setting(&p, "search_path", arena_str(out, buf_str(&path)));
+        buf_free(&path);
+    }
+    put_setting(&p, "role", s->role);
+    *text = (struct query_text){.text = end_text(&p), .values = p.values.p, .values_count = p.values.n};
+}
+
+bool query_print_before(arena *out, const struct query_batch *b, struct query_text *text) {
+    struct print p = {.out = out};
+    str schema, name;
+    *text = (struct query_text){0};
+    if (!b->before.n) return false;
+    PUT(&p, "select ");
+    if (str_cut(b->before, '.', &schema, &name)) {
+        query_put_name(&p.sql, schema);
+        PUT(&p, ".");
+    } else name = b->before;
+    query_put_name(&p.sql, name);
+    PUT(&p, "()");
+    text->text = end_text(&p);
+    return true;
+}
+
 /* ---- the whole ---- */
 
 static str end_text(struct print *p) {

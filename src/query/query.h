@@ -218,6 +218,14 @@ struct query_batch {
     bool many;     /* {"batch": [ … ]}: the answer is an array of answers */
     bool rollback; /* all is done, answered, and undone */
     bool counted;  /* a head stands before the answer: query_head_of */
+    str time_zone; /* in which times are told; empty: UTC. Unknown: 22023 */
+    /* Not in its JSON, but whoever runs it says so: */
+    str before; /* a function without parameters that is called first, as who asks: "f", "schema.f"; empty: none */
+    str search; /* PostgreSQL: schemas that names are looked for in, behind the first tree's own: "\"public\", \"extensions\""; empty: as it is set */
+};
+/* What functions set as response.headers and response.status: of the whole batch. Empty: nothing. */
+struct query_said {
+    str headers, status;
 };
 /* As JSON, which query_read_batch reads as the same. Of what was read or made, not of what was resolved. */
 void query_put_batch(struct buf *to, const struct query_batch *b);
@@ -249,6 +257,11 @@ struct query_text {
     bool answers; /* rows are wanted: of a write without a select list none are */
     bool updates; /* each row has a second column: had it been there (t), and was updated? */
 };
+/* What comes first in the batch's transaction: who asks, and all that policies and functions may ask for; and a call of what is to be called before.
+ * The first one's text has no "select ", so that others can stand beside. */
+void query_print_settings(arena *out, const struct pg_session *session, const struct query_batch *b, struct query_text *text);
+[[nodiscard]] bool query_print_before(arena *out, const struct query_batch *b, struct query_text *text);
+extern const str query_ask_said; /* and last, of a counted batch: one row of two texts, struct query_said */
 [[nodiscard]] bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session,
                                         const struct query *q, struct query_text *text, struct pg_error *error);
 
@@ -298,24 +311,28 @@ enum query_head_flags {
     QUERY_HEAD_VALUE = 2,    /* that is a value, and no list of rows */
     QUERY_HEAD_VOID = 4,     /* of a function that gives nothing */
     QUERY_HEAD_RESOLVED = 8, /* conflicts were resolved: there was a key for that */
+    QUERY_HEAD_SAID = 16,    /* a second line: an array of texts */
 };
 struct query_head {
     uint64_t rows, affected, updated;
     int64_t total;
     uint32_t flags;
+    struct query_said said;
 };
-[[nodiscard]] bool query_head_of(str answer, struct query_head *head, str *body); /* false: it is none */
+[[nodiscard]] bool query_head_of(arena *out, str answer, struct query_head *head, str *body); /* false: it is none */
 void query_result_free(struct query_result *r);
 /* One statement, within whatever transaction is open; a write needs one, or is one of its own. session->types is the connection's own afterwards.
  * False: result->error, and nothing was changed. q is resolved by it. */
 [[nodiscard]] bool query_run(struct query_conn *conn, const struct pg_session *session, struct query *q,
                              struct query_result *result);
 /* All of them, or none: the first that fails is in its result, those behind it were not run. In the caller's transaction, which he undoes where this is
- * false, and where b->rollback says so. results: b->count of them, zeroed. */
+ * false, and where b->rollback says so. results: b->count of them, zeroed. said: stands in session->mem. Where what came before the trees fails, that is in
+ * the first one's result. */
 [[nodiscard]] bool query_run_batch(struct query_conn *conn, const struct pg_session *session, struct query_batch *b,
-                                   struct query_result *results);
+                                   struct query_result *results, struct query_said *said);
 /* The answer to a whole request: of one the rows, of many {"rows", "affected", "total"} each. */
-void query_batch_body(const struct query_batch *b, const struct query_result *results, struct buf *to);
+void query_batch_body(const struct query_batch *b, const struct query_result *results, const struct query_said *said,
+                      struct buf *to);
 
 /* Which policies let the role have the rows of a table by a command, and which do not, for the owner's eyes. Each is evaluated for each row by itself, as the
  * role: JSON {"table", "role", "command", "rls", "holds", "rows", "visible", "accepted", "policies": [{"name", "permissive", "for", "using", "check", "passes",

@@ -665,9 +665,14 @@ static bool batch_counted(struct from *f, const struct query_json *v, void *to) 
     return flag_of(v, &((struct query_batch *)to)->counted);
 }
 
+static bool batch_time_zone(struct from *f, const struct query_json *v, void *to) {
+    (void)f;
+    return name_of(v, &((struct query_batch *)to)->time_zone);
+}
+
 bool query_read_batch(arena *out, str text, struct query_batch *b, struct pg_error *error) {
     static const struct member table[] = {
-        {"query", batch_one}, {"batch", batch_many}, {"tx", batch_tx}, {"counted", batch_counted}};
+        {"query", batch_one}, {"batch", batch_many}, {"tx", batch_tx}, {"counted", batch_counted}, {"timeZone", batch_time_zone}};
     struct from f = {out, error, 0, 0};
     struct query_json *v = arena_make(out, struct query_json);
     *b = (struct query_batch){0};

@@ -566,9 +566,47 @@ bool query_run(struct query_conn *conn, const struct pg_session *session, struct
     return ok;
 }
 
-bool query_run_batch(struct query_conn *conn, const struct pg_session *session, struct query_batch *b,
-                     struct query_result *results) {
+/* Settings that a function made hold for what comes behind it in the batch. */
+static bool run_one(struct query_conn *conn, struct pg_session *session, struct query *q, struct query_result *result) {
+    bool ok = query_run(conn, session, q, result);
+    session->settings.p = conn->session.settings.p;
+    session->settings.n = conn->session.settings.n;
+    session->settings.cap = conn->session.settings.cap;
+    return ok;
+}
+
+/* What is called before: as who asks, and what it gives is nobody's. */
+static bool run_before(struct query_conn *conn, struct pg_session *session, const struct query_batch *b, struct pg_error *error) {
+    static const struct query_json nothing = {.kind = JSON_KIND_OBJECT, .raw = STR_INIT("{}")};
+    struct query q = {.kind = QUERY_CALL, .rows = &nothing, .max_affected = -1, .reads_only = true};
+    struct query_result result;
+    q.select = (struct query_select){.schema = STR("public"), .relation = b->before, .limit = -1};
+    (void)str_cut(b->before, '.', &q.select.schema, &q.select.relation);
+    for (uint32_t i = 0; i < b->count; i++) q.reads_only &= !query_writes(&b->queries[i]);
+    bool ok = run_one(conn, session, &q, &result);
+    if (!ok) *error = result.error;
+    query_result_free(&result);
+    return ok;
+}
+
+static str setting_of(const struct pg_session *s, const char *name) {
+    for (uint32_t i = 0; i < s->settings.n; i++)
+        if (str_eq_nocase(s->settings.p[i].name, str_c(name))) return s->settings.p[i].value;
+    return (str){0};
+}
+
+bool query_run_batch(struct query_conn *conn, const struct pg_session *asks, struct query_batch *b, struct query_result *results,
+                     struct query_said *said) {
+    struct pg_session session = *asks;
+    *said = (struct query_said){0};
+    if (b->time_zone.n && !pg_zone_there(b->time_zone))
+        return query_fail(&results[0].error, "22023", "invalid value for parameter \"TimeZone\": \"" STR_FMT "\"",
+                          STR_ARG(b->time_zone));
+    session.time_zone = b->time_zone;
+    session.zone = NULL;
+    if (b->before.n && !run_before(conn, &session, b, &results[0].error)) return false;
     for (uint32_t i = 0; i < b->count; i++)
-        if (!query_run(conn, session, &b->queries[i], &results[i])) return false;
+        if (!run_one(conn, &session, &b->queries[i], &results[i])) return false;
+    *said = (struct query_said){setting_of(&session, "response.headers"), setting_of(&session, "response.status")};
     return true;
 }

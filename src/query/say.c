@@ -166,5 +166,6 @@ void query_put_batch(struct buf *to, const struct query_batch *b) {
     }
     if (b->rollback) json_put_cstr(&w, "tx", "rollback");
     if (b->counted) json_put_bool(&w, "counted", true);
+    if (b->time_zone.n) json_put_str(&w, "timeZone", b->time_zone);
     json_put_end(&w);
 }

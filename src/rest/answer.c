@@ -22,6 +22,8 @@ static void add(struct rest_response *r, const char *name, str value) {
     r->fields[r->fields_count++] = (struct rest_field){str_c(name), value};
 }
 
+static const str vary = STR_INIT("Accept, Prefer, Range");
+
 /* ---- errors ---- */
 
 static uint16_t own_status(const char *state) { /* PT404 */
@@ -76,6 +78,7 @@ void rest_refuse(arena *out, const struct pg_error *e, bool nobody, struct rest_
     add(r, "Proxy-Status", arena_fmt(out, "PostgREST; error=%s", e->state));
     if (r->status == 401) add(r, "WWW-Authenticate", STR("Bearer"));
     if (r->status == 503) add(r, "Retry-After", STR("1"));
+    add(r, "Vary", vary);
 }
 
 /* ---- fields ---- */
@@ -96,6 +99,7 @@ static str applied(arena *out, const struct rest_plan *plan, const struct query_
     }
 #include "rest/prefer.def"
 #undef P
+    if (p->time_zone.n) buf_printf(&b, "%stimezone=" STR_FMT, b.n ? ", " : "", STR_ARG(p->time_zone));
     if (p->max_affected.n && p->handling == REST_STRICT && (a == REST_UPDATE || a == REST_DELETE || a == REST_CALL))
         buf_printf(&b, "%smax-affected=" STR_FMT, b.n ? ", " : "", STR_ARG(p->max_affected));
     str s = arena_str(out, buf_str(&b));
@@ -255,8 +259,7 @@ static void answer_allow(arena *out, const struct rest_plan *plan, str body, str
     buf_free(&b);
 }
 
-void rest_answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r) {
-    *r = (struct rest_response){.status = 200};
+static void answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r) {
     switch (plan->action) {
     case REST_READ:
     case REST_CALL: answer_read(out, plan, head, body, r); break;
@@ -268,4 +271,79 @@ void rest_answer(arena *out, const struct rest_plan *plan, const struct query_he
         break;
     default: answer_write(out, plan, head, body, r);
     }
+}
+
+/* ---- what functions said of the answer ---- */
+
+/* Which fields frame the message is for whoever sends it. */
+static bool is_framing(str name) {
+    static const char *const names[] = {"connection", "content-length",    "keep-alive", "te",
+                                        "trailer",    "transfer-encoding", "upgrade"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (str_eq_nocase(name, str_c(names[i]))) return true;
+    return false;
+}
+
+static bool is_token(str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 127 || strchr("()<>@,;:\\\"/[]?={}", s.p[i])) return false;
+    return s.n;
+}
+
+/* Bytes that end a field's value are none of a field. */
+static bool is_field_value(str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if ((s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 127) return false;
+    return true;
+}
+
+static bool bad_fields(struct pg_error *e) {
+    rest_fail(e, "PGRST111",
+              "response.headers guc must be a JSON array composed of objects with a single key and a string value");
+    return false;
+}
+
+/* [{"name": "value"}, …]: they come before what is said else, and in its place. */
+static bool take_fields(arena *out, str said, struct rest_response *r, struct pg_error *e) {
+    struct query_json v;
+    struct pg_error ignored = {0};
+    struct rest_response own = {0};
+    if (!said.n) return true;
+    if (!query_json_read(out, said, &v, &ignored) || v.kind != JSON_KIND_ARRAY) return bad_fields(e);
+    for (uint32_t i = 0; i < v.n; i++) {
+        const struct query_json *o = &v.items[i];
+        if (o->kind != JSON_KIND_OBJECT || o->n != 1 || o->members[0].v.kind != JSON_KIND_STR) return bad_fields(e);
+        str name = o->members[0].key, value = o->members[0].v.s;
+        if (!is_token(name) || !is_field_value(value) || own.fields_count >= REST_FIELDS_MAX - r->fields_count)
+            return bad_fields(e);
+        if (!is_framing(name)) own.fields[own.fields_count++] = (struct rest_field){name, value};
+    }
+    uint32_t theirs = own.fields_count;
+    for (uint32_t i = 0; i < r->fields_count; i++) {
+        bool again = false;
+        for (uint32_t k = 0; k < theirs; k++) again |= str_eq_nocase(own.fields[k].name, r->fields[i].name);
+        if (!again) own.fields[own.fields_count++] = r->fields[i];
+    }
+    memcpy(r->fields, own.fields, own.fields_count * sizeof *own.fields);
+    r->fields_count = own.fields_count;
+    return true;
+}
+
+/* What takes no body in HTTP has none. */
+static bool take_status(str said, struct rest_response *r, struct pg_error *e) {
+    uint64_t status = 0;
+    if (!said.n) return true;
+    if (!str_to_u64(said, &status) || status < 200 || status > 599)
+        return rest_fail(e, "PGRST112", "response.status guc must be a valid status code");
+    r->status = (uint16_t)status;
+    if (status == 204 || status == 304) r->body = (str){0}, r->has_body = false;
+    return true;
+}
+
+void rest_answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r) {
+    struct pg_error e = {0};
+    *r = (struct rest_response){.status = 200};
+    answer(out, plan, head, body, r);
+    add(r, "Vary", vary);
+    if (!take_status(head->said.status, r, &e) || !take_fields(out, head->said.headers, r, &e)) rest_refuse(out, &e, false, r);
 }

@@ -4,6 +4,10 @@
 
 /* ---- Prefer ---- */
 
+enum { TIME_ZONE_MAX = 100 };
+
+static str unquoted(str s) { return s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"' ? str_sub(s, 1, s.n - 2) : s; }
+
 /* The place of value among words, from 1; 0: none of them. */
 static uint8_t word_of(str value, const char *const *words, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -20,7 +24,10 @@ static bool is_digits(str s) {
 static bool take(struct rest_prefer *p, str one, bool undo) {
     str name, value;
     if (!str_cut(one, '=', &name, &value)) return false;
-    if (str_eqc(name, "timezone")) return true; /* known, and not heeded */
+    if (str_eqc(name, "timezone")) {
+        if (!p->time_zone.n && value.n <= TIME_ZONE_MAX) p->time_zone = value;
+        return value.n && value.n <= TIME_ZONE_MAX;
+    }
     if (str_eqc(name, "max-affected")) {
         if (!p->max_affected.n && is_digits(value)) p->max_affected = value;
         return true;
@@ -60,6 +67,25 @@ bool rest_prefer_of(arena *out, const struct rest_request *rq, bool undo, struct
     return true;
 }
 
+/* ---- Cookie ---- */
+
+str rest_cookies(arena *out, const struct rest_request *rq) {
+    bool there;
+    struct buf b = {0};
+    str left = rest_field_of(rq, "cookie", &there), one, name, value;
+    if (!there || !str_is_utf8(left)) return (str){0};
+    struct json_writer w = json_writer_of(&b);
+    json_put_object(&w, NULL);
+    while (left.n) {
+        str_cut(left, ';', &one, &left);
+        if (str_cut(str_trim(one), '=', &name, &value) && name.n) json_put_str(&w, arena_cstr(out, name), unquoted(value));
+    }
+    json_put_end(&w);
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
 /* ---- Accept ---- */
 
 struct range { /* type;parameters */
@@ -77,8 +103,6 @@ static int quality_of(str s) {
     double q = strtod(text, NULL);
     return q >= 0 && q <= 1 ? (int)(q * 1000) : 1000;
 }
-
-static str unquoted(str s) { return s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"' ? str_sub(s, 1, s.n - 2) : s; }
 
 static struct range range_of(str one, uint32_t at) {
     struct range r = {.quality = 1000, .at = at};

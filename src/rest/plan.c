@@ -564,6 +564,10 @@ bool rest_plan_of(arena *out, const struct rest_options *o, const struct rest_re
     m.q->select.schema = plan->schema;
     m.q->select.relation = plan->relation;
     if (!make_tree(&m)) return false;
-    plan->batch = (struct query_batch){.queries = m.q, .count = 1, .counted = true, .rollback = plan->prefer.tx == REST_ROLLBACK};
+    plan->batch = (struct query_batch){.queries = m.q,
+                                       .count = 1,
+                                       .counted = true,
+                                       .rollback = plan->prefer.tx == REST_ROLLBACK,
+                                       .time_zone = plan->prefer.time_zone};
     return true;
 }

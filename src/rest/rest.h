@@ -21,7 +21,7 @@ enum {
     REST_FILTERS_MAX = 1000,         /* all in all */
     REST_DEPTH_MAX = 10,             /* of and and or in each other */
     REST_STEPS_MAX = 32,             /* of a JSON path */
-    REST_FIELDS_MAX = 10,            /* of an answer */
+    REST_FIELDS_MAX = 48,            /* of an answer: ten of ours, the rest a function's */
     REST_SCHEMAS_MAX = 32,
 };
 
@@ -53,6 +53,7 @@ enum rest_media {
 struct rest_prefer {
     uint8_t resolution, returns, count, tx, missing, handling;
     str max_affected; /* as it was said; empty: was not */
+    str time_zone;    /* the same */
     str unknown;      /* all that mean nothing, with ", " between them */
 };
 enum { REST_MERGE = 1, REST_IGNORE };
@@ -74,6 +75,8 @@ struct rest_plan {
     int64_t offset;
     bool called; /* it is a function */
 };
+/* The Cookie field as JSON, an object of texts; empty: there is none. */
+str rest_cookies(arena *out, const struct rest_request *rq);
 /* All that it holds stands in out, or in the request. False: *error. */
 [[nodiscard]] bool rest_plan_of(arena *out, const struct rest_options *o, const struct rest_request *rq, struct rest_plan *plan,
                                 struct pg_error *error);

@@ -13,7 +13,7 @@ static void check_answer(arena *a, const struct rest_plan *plan, str body) {
     struct query_json v;
     struct pg_error error = {0};
     if (!query_json_read(a, body, &v, &error)) body = STR("[{\"a\":null}]");
-    rest_answer(a, plan, &(struct query_head){1, 1, 0, 7, QUERY_HEAD_BODY}, body, &r);
+    rest_answer(a, plan, &(struct query_head){.rows = 1, .affected = 1, .total = 7, .flags = QUERY_HEAD_BODY}, body, &r);
     ENSURE(r.status >= 200 && r.status < 600 && r.fields_count <= REST_FIELDS_MAX);
     for (uint32_t i = 0; i < r.fields_count; i++)
         if (!str_eqc(r.fields[i].name, "Preference-Applied") && !str_eqc(r.fields[i].name, "Content-Profile"))

@@ -384,9 +384,34 @@ err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, con
 
 /* ---- by itself ---- */
 
+/* SET LOCAL a.b = 'text' is what set_config does: such settings are all that a session on SQLite has. Else the node itself. */
+static err set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQuery__Node **out) {
+    const PgQuery__VariableSetStmt *s =
+        node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ? node->variable_set_stmt : NULL;
+    const PgQuery__AConst *c =
+        s && s->n_args == 1 && s->args[0]->node_case == PG_QUERY__NODE__NODE_A_CONST ? s->args[0]->a_const : NULL;
+    const PgQuery__ParseResult *tree;
+    *out = node;
+    if (!c || !s->is_local || s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE || !strchr(s->name, '.') ||
+        c->val_case != PG_QUERY__A__CONST__VAL_SVAL)
+        return ERR_OK;
+    struct buf b = {0};
+    const char *const parts[] = {"select set_config('", s->name, "', '", c->sval->sval, "', true)"};
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
+        for (const char *p = parts[i]; *p; p++) {
+            if (*p == '\'' && i % 2) buf_putc(&b, '\''); /* within a literal: twice */
+            buf_putc(&b, (uint8_t)*p);
+        }
+    err e = parse_body(cx, arena_str(cx->mem, buf_str(&b)), &tree);
+    buf_free(&b);
+    if (e == ERR_OK) *out = tree->stmts[0]->stmt;
+    return e;
+}
+
 static err push_statement(struct sql_context *cx, struct catalog_function *f, const PgQuery__Node *node,
                           const catalog_fields *fields, bool is_last) {
     struct catalog_fragment fragment;
+    TRY(set_local(cx, node, &node));
     if (is_last && fields->n && node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) {
         struct sql_part p;
         TRY(sql_part_read(cx, node->select_stmt, &p));

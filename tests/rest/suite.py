@@ -127,8 +127,12 @@ def request_of(case):
     line = {"role": (claims or {}).get("role", ANON), "nobody": claims is None, "method": case["method"], "path": url, "query": query,
             "fields": case["headers"], "body": plain_json(case.get("body") or ""), "schemas": schemas_of(config), "aggregates": "configDbAggregates = True" in config,
             "targetNames": "configUrlUseLegacyTargetNames = False" not in config}
-    if claims:
-        line["claims"] = claims
+    m = re.search(r'configDbPreRequest = Just \$ QualifiedIdentifier (mempty|"\w+") "(\w+)"', config)
+    line["before"] = "test." + (m[2] if m else "switch_role")
+    m = re.search(r"configDbExtraSearchPath = \[(.*?)\]\)? *\}", config)
+    line["search"] = ", ".join('"' + json.loads(f'"{s}"').replace('"', '""') + '"' for s in re.findall(r'"((?:[^"\\]|\\.)*)"', m[1])) if m else ""
+    line["plan"] = "configDbPlanEnabled = True" in config
+    line["claims"] = claims or {"role": ANON}
     m = re.search(r"configDbMaxRows = Just (\d+)", config)
     if m:
         line["rowsMax"] = int(m[1])

@@ -112,6 +112,7 @@ struct request {
     bool http, nobody;       /* over HTTP; without a token */
     struct rest_plan plan;   /* of such a one */
     struct pg_error refused; /* by the REST room */
+    str before, search;      /* as struct query_batch has them */
 };
 
 static bool flag_of(const struct query_json *v, const char *key) {
@@ -155,9 +156,12 @@ static void read_http(arena *out, const struct query_json *v, struct request *r)
     json_put_end(&w);
     r->session.headers = arena_str(out, buf_str(&h));
     buf_free(&h);
+    r->session.cookies = rest_cookies(out, rq);
     r->session.method = rq->method;
     r->session.path = rq->path;
     r->http = true;
+    r->before = text_of(v, "before");
+    r->search = text_of(v, "search");
     r->nobody = flag_of(v, "nobody");
     if (!rest_plan_of(out, o, rq, &r->plan, &r->refused)) return;
     struct buf b = {0};
@@ -239,14 +243,15 @@ static void say_error(const struct request *r, const struct pg_error *e, arena *
     print_response(&x);
 }
 
-static void say_results(const struct request *r, const struct query_batch *b, const struct query_result *results, arena *out) {
+static void say_results(const struct request *r, const struct query_batch *b, const struct query_result *results,
+                        const struct query_said *said, arena *out) {
     struct buf body = {0};
     struct rest_response x;
     struct query_head head;
     str rest;
-    query_batch_body(b, results, &body);
+    query_batch_body(b, results, said, &body);
     if (r->http) {
-        if (!query_head_of(buf_str(&body), &head, &rest)) fail("head");
+        if (!query_head_of(out, buf_str(&body), &head, &rest)) fail("head");
         rest_answer(out, &r->plan, &head, rest, &x);
         print_response(&x);
         buf_free(&body);
@@ -257,6 +262,16 @@ static void say_results(const struct request *r, const struct query_batch *b, co
 }
 
 static int64_t now_us(void) { return (int64_t)(clock_wall_ns() / 1000) - 946'684'800'000'000; }
+
+static const struct catalog *here; /* SQLite's */
+
+/* What is called before each request of that specification is PL/pgSQL, which does not run on SQLite: there it is left out. */
+static bool runs_here(str name) {
+    str schema, function;
+    if (!str_cut(name, '.', &schema, &function)) return false;
+    const struct catalog_function *f = catalog_function_next(here, schema, function, NULL);
+    return f && !f->why_not.n;
+}
 
 static void on_sqlite(struct db *db, struct query_conn *conn, const struct request *r, arena *out) {
     struct query_batch b = {0};
@@ -269,13 +284,15 @@ static void on_sqlite(struct db *db, struct query_conn *conn, const struct reque
     struct pg_session session = r->session;
     session.now = session.statement_now = now_us();
     if (db_begin(db, &diag) != ERR_OK) fail("begin");
-    bool ok = query_run_batch(conn, &session, &b, results);
+    struct query_said said;
+    b.before = runs_here(r->before) ? r->before : (str){0};
+    bool ok = query_run_batch(conn, &session, &b, results, &said);
     if (!ok || b.rollback) db_rollback(db);
     else if (db_commit(db, &diag) != ERR_OK) fail("commit");
     const struct pg_error *first = NULL;
     for (uint32_t i = 0; i < b.count && !first; i++)
         if (results[i].error.set) first = &results[i].error;
-    if (ok) say_results(r, &b, results, out);
+    if (ok) say_results(r, &b, results, &said, out);
     else say_error(r, first ? first : &e, out);
     for (uint32_t i = 0; i < b.count; i++) query_result_free(&results[i]);
 }
@@ -290,6 +307,8 @@ struct asked {
     const struct request *request;
     arena *out;
     bool failed;
+    uint32_t first; /* tree's statement */
+    struct query_said said;
 };
 
 static void take_rows(const struct postgres_answer *a, uint32_t statement, struct query_result *r) {
@@ -306,7 +325,7 @@ static void take_rows(const struct postgres_answer *a, uint32_t statement, struc
 /* Before the commit: what the trees say of the number of rows. */
 static bool judge(void *arg, const struct postgres_answer *a, struct postgres_error *error) {
     struct asked *asked = arg;
-    for (uint32_t i = 0, at = 1; i < asked->batch->count; at += asked->texts[i].count.n ? 2 : 1, i++) {
+    for (uint32_t i = 0, at = asked->first; i < asked->batch->count; at += asked->texts[i].count.n ? 2 : 1, i++) {
         struct query_result r = {
             .rows = postgres_rows(a, at), .affected = postgres_affected(a, at), .has_body = asked->texts[i].answers};
         if (query_check_result(&asked->batch->queries[i], &r)) continue;
@@ -332,7 +351,8 @@ static void told(void *arg, const struct postgres_answer *a) {
         say_error(asked->request, &said, asked->out);
         return;
     }
-    for (uint32_t i = 0, at = 1; i < asked->batch->count; i++) {
+    uint32_t at = asked->first;
+    for (uint32_t i = 0; i < asked->batch->count; i++) {
         struct query_result *r = &asked->results[i];
         const struct query_text *t = &asked->texts[i];
         r->total = -1;
@@ -350,6 +370,8 @@ static void told(void *arg, const struct postgres_answer *a) {
         }
         if (t->count.n) r->total = strtoll((const char *)arena_str(mem, postgres_value(a, at++, 0, 0, NULL)).p, NULL, 10);
     }
+    asked->said = (struct query_said){arena_str(asked->out, postgres_value(a, at, 0, 0, NULL)),
+                                      arena_str(asked->out, postgres_value(a, at, 0, 1, NULL))};
 }
 
 static struct postgres_statement statement_of(arena *out, str text, const struct query_bound *values, uint32_t n) {
@@ -366,22 +388,17 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
         say_error(r, r->refused.set ? &r->refused : &e, out);
         return;
     }
-    struct postgres_statement *s = arena_array(out, struct postgres_statement, 2 * b.count + 1);
+    struct postgres_statement *s = arena_array(out, struct postgres_statement, 2 * b.count + 3);
     struct query_text *texts = arena_array(out, struct query_text, b.count);
     struct pg_session session = r->session;
-    struct postgres_value who[] = {{.text = session.role},
-                                   {.text = session.claims},
-                                   {.text = session.headers},
-                                   {.text = session.method},
-                                   {.text = session.path}};
-    uint32_t n = 0;
-    s[n++] = (struct postgres_statement){
-        .text = STR("select set_config('role', $1, true), set_config('request.jwt.claims', $2, true), "
-                    "set_config('request.headers', $3, true), set_config('request.method', $4, true), set_config('request.path', "
-                    "$5, true)"),
-        .values = who,
-        .count = ARRAY_COUNT(who),
-        .kept = true};
+    struct query_text settings, before;
+    uint32_t n = 0, first;
+    b.before = r->before;
+    b.search = r->search;
+    query_print_settings(out, &session, &b, &settings);
+    s[n++] = statement_of(out, arena_fmt(out, "select " STR_FMT, STR_ARG(settings.text)), settings.values, settings.values_count);
+    if (query_print_before(out, &b, &before)) s[n++] = statement_of(out, before.text, NULL, 0);
+    first = n;
     session.now = session.statement_now = now_us();
     session.types = query_types_new(out, c);
     for (uint32_t i = 0; i < b.count; i++) {
@@ -393,14 +410,21 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
         s[n++] = statement_of(out, texts[i].text, texts[i].values, texts[i].values_count);
         if (texts[i].count.n) s[n++] = statement_of(out, texts[i].count, texts[i].count_values, texts[i].count_values_count);
     }
-    struct asked asked = {loop, &b, arena_array(out, struct query_result, b.count + 1), texts, r, out, false};
+    s[n++] = statement_of(out, query_ask_said, NULL, 0);
+    struct asked asked = {.loop = loop,
+                          .batch = &b,
+                          .results = arena_array(out, struct query_result, b.count + 1),
+                          .texts = texts,
+                          .request = r,
+                          .out = out,
+                          .first = first};
     bool undone = b.rollback || e.set;
     postgres_ask(server,
                  &(struct postgres_question){.statements = s, .count = n, .ms_max = 20'000, .undone = undone, .judge = judge},
                  told, &asked);
     net_loop_run(loop);
     if (!asked.failed && e.set) say_error(r, &e, out);
-    else if (!asked.failed) say_results(r, &b, asked.results, out);
+    else if (!asked.failed) say_results(r, &b, asked.results, &asked.said, out);
     for (uint32_t i = 0; i < b.count; i++) query_result_free(&asked.results[i]);
 }
 
@@ -437,7 +461,7 @@ int main(int argc, char **argv) {
     if (query_conn_new(db, catalog_new(mem, CATALOG_SQLITE), &(struct query_options){.writer = true}, &conn, &diag) != ERR_OK)
         fail("connection");
     files f = files_of(argv[1]);
-    (void)migrate(db, conn, f);
+    here = migrate(db, conn, f);
     const struct catalog *there = argc > 4 ? plan_of(argc > 5 ? files_of(argv[5]) : f, CATALOG_POSTGRES).catalog : NULL;
     struct net_loop *loop = argc > 4 ? net_loop_new() : NULL;
     struct postgres *server =

@@ -8,11 +8,6 @@ static const uint64_t ms_ns = 1'000'000u;
 
 /* ---- what is sent ---- */
 
-/* Everything that policies and functions may ask for, then who it is: for the transaction alone. */
-static const char settings[] =
-    "set_config('statement_timeout', $1, true), set_config('transaction_read_only', $2, true), "
-    "set_config('request.jwt.claims', $3, true), set_config('request.headers', $4, true), "
-    "set_config('request.method', $5, true), set_config('request.path', $6, true), set_config('role', $7, true)";
 static const char size_behind[] = "select set_config('role', 'none', true), "
                                   "pg_catalog.pg_database_size(pg_catalog.current_database()), set_config('role', $1, true)";
 
@@ -22,24 +17,20 @@ static struct postgres_statement statement(arena *mem, str text, const struct qu
     return (struct postgres_statement){.text = text, .values = v, .count = n, .kept = true};
 }
 
-/* The same for a whole batch. */
+/* Everything that policies and functions may ask for, then who it is: for the transaction alone, and the same for the whole batch. */
 static struct postgres_statement settings_of(struct broker_ask *a, const struct pg_session *s) {
-    struct postgres_value *v = arena_array(a->mem, struct postgres_value, 7);
+    struct query_text t;
+    query_print_settings(a->mem, s, &a->batch, &t);
+    struct query_bound *v = arena_array(a->mem, struct query_bound, t.values_count + 2);
     uint64_t now = clock_mono_ns(), left_ms = a->until_ns > now ? (a->until_ns - now) / ms_ns : 0;
-    const str texts[] = {arena_fmt(a->mem, "%llu", (unsigned long long)MAX(left_ms, (uint64_t)1)),
-                         a->writes ? STR("off") : STR("on"),
-                         s->claims,
-                         s->headers,
-                         s->method,
-                         s->path,
-                         a->who.role};
-    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) v[i] = (struct postgres_value){.text = texts[i]};
-    return (struct postgres_statement){
-        .text = arena_fmt(a->mem, "select %s%s", a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "",
-                          settings),
-        .values = v,
-        .count = ARRAY_COUNT(texts),
-        .kept = true};
+    uint32_t n = t.values_count;
+    memcpy(v, t.values, n * sizeof *v);
+    v[n] = (struct query_bound){.text = arena_fmt(a->mem, "%llu", (unsigned long long)MAX(left_ms, (uint64_t)1))};
+    v[n + 1] = (struct query_bound){.text = a->writes ? STR("off") : STR("on")};
+    str text = arena_fmt(
+        a->mem, "select %sset_config('statement_timeout', $%u, true), set_config('transaction_read_only', $%u, true), " STR_FMT,
+        a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "", n + 1, n + 2, STR_ARG(t.text));
+    return statement(a->mem, text, v, n + 2);
 }
 
 /* A value with a NUL would be cut off there. */
@@ -85,16 +76,22 @@ static void prepare(void *arg) {
     struct pg_session session = node_tree_session(&a->who, a->mem);
     session.types = a->made->types;
     a->texts = arena_array(a->mem, struct query_text, a->batch.count + 1);
-    a->statements = arena_array(a->mem, struct postgres_statement, 2 * a->batch.count + 2);
+    a->statements = arena_array(a->mem, struct postgres_statement, 2 * a->batch.count + 4);
+    a->batch.before = a->who.before;
+    a->batch.search = a->who.search;
     memset(a->texts, 0, sizeof *a->texts * (a->batch.count + 1));
     if (!print_all(a, &session)) return;
     a->sized &= a->grows;
+    struct query_text before;
     bool ok = put(a, settings_of(a, &session));
+    if (ok && query_print_before(a->mem, &a->batch, &before)) ok = put(a, statement(a->mem, before.text, NULL, 0));
+    a->first = a->statements_count;
     for (uint32_t i = 0; i < a->batch.count && ok; i++) {
         const struct query_text *t = &a->texts[i];
         ok = put(a, statement(a->mem, t->text, t->values, t->values_count)) &&
              (!t->count.n || put(a, statement(a->mem, t->count, t->count_values, t->count_values_count)));
     }
+    if (ok && a->batch.counted) ok = put(a, statement(a->mem, query_ask_said, NULL, 0));
     struct query_bound role = {.text = a->who.role};
     if (ok && a->sized) (void)put(a, statement(a->mem, str_c(size_behind), &role, 1));
 }
@@ -114,7 +111,7 @@ static void refuse(struct postgres_error *to, const char *state, const char *mes
 
 /* What the trees say of how many rows there may be. */
 static bool are_few(const struct broker_ask *a, const struct postgres_answer *answer, struct postgres_error *error) {
-    for (uint32_t i = 0, at = 1; i < a->batch.count; at += a->texts[i].count.n ? 2 : 1, i++) {
+    for (uint32_t i = 0, at = a->first; i < a->batch.count; at += a->texts[i].count.n ? 2 : 1, i++) {
         struct query_result r = {
             .rows = postgres_rows(answer, at), .affected = postgres_affected(answer, at), .has_body = a->texts[i].answers};
         if (query_check_result(&a->batch.queries[i], &r)) continue;
@@ -154,7 +151,9 @@ static void take_rows(const struct postgres_answer *answer, uint32_t at, struct 
 static void compose(struct broker_ask *a, const struct postgres_answer *answer) {
     struct query_result *results = arena_array(a->mem, struct query_result, a->batch.count + 1);
     memset(results, 0, sizeof *results * (a->batch.count + 1));
-    for (uint32_t i = 0, at = 1; i < a->batch.count; i++, at++) {
+    uint32_t at = a->first;
+    struct query_said said = {0};
+    for (uint32_t i = 0; i < a->batch.count; i++, at++) {
         const struct query *q = &a->batch.queries[i];
         struct query_result *r = &results[i];
         uint32_t said = at;
@@ -168,7 +167,9 @@ static void compose(struct broker_ask *a, const struct postgres_answer *answer) 
             r->updated += str_eqc(postgres_value(answer, said, (uint32_t)row, 1, NULL), "t");
         if (!query_take_result(q, r) && !a->error.set) a->error = r->error; /* which the judge had said */
     }
-    query_batch_body(&a->batch, results, &a->body);
+    if (a->batch.counted)
+        said = (struct query_said){postgres_value(answer, at, 0, 0, NULL), postgres_value(answer, at, 0, 1, NULL)};
+    query_batch_body(&a->batch, results, &said, &a->body);
     for (uint32_t i = 0; i < a->batch.count; i++) query_result_free(&results[i]);
     if (a->body.n > a->answer_bytes_max)
         node_tree_fail(&a->error, "54000", "the answer is larger than %u bytes", a->answer_bytes_max);

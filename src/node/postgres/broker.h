@@ -66,9 +66,9 @@ struct broker_ask {
     struct query_batch batch;
     struct query_text *texts;
     struct postgres_statement *statements;
-    uint32_t statements_count;
-    bool writes, grows; /* grows: not by deleting alone */
-    bool sized;         /* what the database has is asked for before and behind it */
+    uint32_t statements_count, first; /* first: which is the first tree's */
+    bool writes, grows;               /* grows: not by deleting alone */
+    bool sized;                       /* what the database has is asked for before and behind it */
     struct broker_made *made;
     struct postgres_ask *asked;
     enum app_data_outcome outcome;

@@ -23,6 +23,7 @@ struct node_visit {
     struct node_request *r;
     arena *mem;             /* of plan; NULL: it is no REST */
     struct rest_plan *plan; /* what is asked for, once that is known */
+    str cookies;
     struct buf body;
     struct node_query *query; /* NULL: its body is still to come */
 };
@@ -103,9 +104,12 @@ static void respond(struct node_request *r, const struct rest_response *x) {
         if (!net_field_value_ok(x->fields[i].value)) continue; /* it echoes what was asked, as a header cannot say it */
         fields[n++] = (struct net_field){x->fields[i].name, x->fields[i].value};
     }
-    fields[n++] = (struct net_field){STR("x-request-id"), str_c(r->id)};
-    fields[n++] = (struct net_field){STR("cache-control"), STR("no-store")};
-    fields[n++] = (struct net_field){STR("vary"), STR("Accept, Prefer, Range")};
+    const struct net_field ours[] = {{STR("x-request-id"), str_c(r->id)}, {STR("cache-control"), STR("no-store")}};
+    for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
+        bool said = false; /* by a function */
+        for (uint32_t k = 0; k < n; k++) said |= str_eq_nocase(fields[k].name, ours[i].name);
+        if (!said) fields[n++] = ours[i];
+    }
     err e = net_exchange_reply(r->exchange, x->status, fields, n, x->body);
     if (e != ERR_OK) log_event(LOG_DEBUG, "answer-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
 }
@@ -128,6 +132,7 @@ static bool plan(struct node_visit *v, struct pg_error *error) {
                                        .body = arena_str(v->mem, buf_str(&v->body)),
                                        .fields = fields,
                                        .fields_count = rq->fields_count};
+    v->cookies = rest_cookies(v->mem, &asked);
     v->plan = arena_make(v->mem, struct rest_plan);
     return rest_plan_of(v->mem, &options, &asked, v->plan, error);
 }
@@ -137,7 +142,7 @@ static void rest_told(struct node_visit *v, const struct node_query_answer *a) {
     struct query_head head;
     struct pg_error error = {.set = true, .state = "XX000", .message = "the answer has no head"};
     str body;
-    if (a->ok && query_head_of(a->body, &head, &body)) rest_answer(v->mem, v->plan, &head, body, &x);
+    if (a->ok && query_head_of(v->mem, a->body, &head, &body)) rest_answer(v->mem, v->plan, &head, body, &x);
     else rest_refuse(v->mem, a->ok ? &error : a->error, is_nobody(v->r), &x);
     respond(v->r, &x);
 }
@@ -175,6 +180,7 @@ static void ask(struct node_visit *v) {
     const struct node_tree_ask to = {.role = has_role(r) ? r->rq.principal.role : STR("anon"),
                                      .claims = r->rq.principal.claims,
                                      .headers = headers_of(r, &headers),
+                                     .cookies = v->cookies,
                                      .method = rq->method,
                                      .path = str_sub(r->path, 0, str_find(r->path, '?')),
                                      .body = buf_str(&v->body)};
