@@ -219,7 +219,7 @@ void node_pulse_read(const struct node_pulse *p, struct node_death *death, struc
 
 /* ---- watch.c: does its loop turn ---- */
 
-enum { NODE_STUCK_MS = 5000, NODE_WATCH_SAMPLE_MS = 1000 };
+enum { NODE_STUCK_MS = 5000, NODE_BEHIND_MS = 10'000, NODE_WATCH_SAMPLE_MS = 1000 };
 struct node_vitals {
     uint64_t beats, cpu_ns, now_ns;
     char state; /* of the main thread, as proc(5) names it: R S D T …; '?': not known */

@@ -227,6 +227,23 @@ def test_cordons_share_no_process():
         eq(re.findall(rb"\r\n\r\n([a-z0-9-]+)\n", got), [b"a", b"b", b"a", b"b-2", b"c", b"b"] * 20 + [b"b"])
 
 
+def test_a_cordon_that_has_stopped():
+    """A request for an app of a cordon whose workers have ended before, as the node stops: it is answered."""
+    path, running = configured('workers = 1\n[cordons.blue]\napps = ["b"]\n')
+    with running as n:
+        n.deploy("b", guest("tenant"), "--env", "APP=b")
+        eq(n.get("b").text, "b\n")
+        with socket.create_connection(("127.0.0.1", n.port), 30) as c:
+            c.sendall(b"GET / HTTP/1.1\r\nHost: b.localhost\r\n")
+            n.wait_taken(c)
+            (blue,) = [p for p in n.workers() if not listening(p)]
+            n.proc.send_signal(signal.SIGTERM)
+            until(lambda: blue not in n.workers())
+            c.sendall(b"\r\n")
+            has(c.recv(65536), b"HTTP/1.1 503")
+        n.proc.wait(30)
+
+
 def test_a_cordon_that_is_killed():
     path, running = configured('workers = 2\n[cordons.blue]\napps = ["b"]\n')
     with running as n:

@@ -1,6 +1,7 @@
 """A deployer, and many of his apps at once: what one says or does harms nobody else's."""
-import hashlib
+import hashlib, http.client
 
+from inject import held_behind
 from nodes import *
 
 
@@ -224,3 +225,137 @@ def test_deployer_says_nothing():
         eq((list(n.apps()), n.get("a").text), (["a"], "a\n"))
         for c in silent:
             c.close()
+
+
+# ---- what is answered is what is served -----------------------------------------------------------------------------------
+
+
+class Change:
+    """Something that is asked of a node, and whether it has been answered."""
+
+    def __init__(self, act):
+        self.answer = None
+        self.thread = threading.Thread(target=self.on, args=(act,), daemon=True)
+        self.thread.start()
+
+    def on(self, act):
+        try:
+            self.answer = act() or True
+        except BaseException as e:
+            self.answer = e
+
+    def done(self):
+        self.thread.join(120)
+        check(not isinstance(self.answer, BaseException) and self.answer, self.answer)
+
+
+def env(value, more="", top=""):
+    return f'{top}[functions.f]\nsource = "f.wasm"\nroutes = ["/"]\nenv = {{ APP = "{value}" }}\n{more}\n'
+
+
+def api(n, method, path, body=None):
+    with contextlib.closing(Socket(n.state)) as c:
+        r = say(c, method, path, body)
+        check(r.status // 100 == 2, method, path, r.status, r.text)
+        return True
+
+
+def deployed(n, manifest, **more):
+    d = deploy_manifest(n.state, "a", manifest, {"f.wasm": module()}, **more)
+    return check(d.get("state") == "done", d) or d
+
+
+class Kept:
+    """A connection that is kept, whatever becomes of the worker at its other end."""
+
+    def __init__(self, n, host="a.localhost"):
+        self.c, self.host = http.client.HTTPConnection("127.0.0.1", n.port, timeout=60), host
+
+    def ask(self, path="/"):
+        self.c.request("GET", path, headers={"Host": self.host})
+        r = self.c.getresponse()
+        return r.status, r.read().decode()
+
+
+SECRET = 'secrets = ["TOKEN"]\n'
+# What is asked of the node, and what the app answers right behind its answer: (path, status, words).
+IN_PLACE = [
+    ("a version", lambda n: deployed(n, env("two")), ("/", 200, "two\n")),
+    ("a version beside it", lambda n: deployed(n, env("three"), live=False) and api(n, "POST", "/v1/apps/a/promote", {"version": 3}), ("/", 200, "three\n")),
+    ("the one before", lambda n: api(n, "POST", "/v1/apps/a/rollback", {"version": 1}), ("/", 200, "one\n")),
+    ("a redirect", lambda n: deployed(n, env("four", top='[[redirects]]\nfrom = "/to"\nto = "/there"\nstatus = 308\n')), ("/to", 308, "")),
+    ("a function that is told", lambda n: deployed(n, env("five", SECRET)), ("/", 200, "five\n")),
+    ("a secret", lambda n: api(n, "PUT", "/v1/apps/a/secrets/TOKEN", {"value": "hush"}), ("/env", 200, "TOKEN=hush")),
+    ("another secret", lambda n: api(n, "PUT", "/v1/apps/a/secrets/TOKEN", {"value": "hush-hush"}), ("/env", 200, "TOKEN=hush-hush")),
+    ("no secret", lambda n: api(n, "DELETE", "/v1/apps/a/secrets/TOKEN"), ("/env", 200, "APP=five")),
+    ("another host", lambda n: deployed(n, env("six", top='hosts = ["b.example"]\n')), ("/", 200, "six\n")),
+    ("no app", lambda n: api(n, "DELETE", "/v1/apps/a"), ("/", 404, "")),
+    ("an app", lambda n: deployed(n, env("again")), ("/", 200, "again\n")),
+]
+
+
+def changes_and_asks(n, kept, name, act, then, held, go_on):
+    path, status, words = then
+    change = Change(lambda: act(n))
+    held()
+    time.sleep(0.3)  # enough for an answer that comes too early
+    check(change.answer is None, name, "was answered while a worker may answer as before", change.answer)
+    go_on()
+    change.done()
+    got = kept.ask(path)
+    check(got[0] == status and words in got[1], name, got)
+    if "TOKEN" not in words:
+        check("TOKEN" not in got[1], name, got)
+
+
+def test_deployer_is_answered_when_it_is_served():
+    """A change of what is live is answered once no worker answers as before: whatever kind it is, and on connections that were there before, too. The one
+    worker stands still between having it ready and hearing that it is live."""
+    with node("--workers", "1") as n:
+        deployed(n, env("one"))
+        kept = Kept(n)
+        eq(kept.ask(), (200, "one\n"))
+        (worker,) = n.workers()
+        for name, act, then in IN_PLACE:
+            with contextlib.ExitStack() as until_then:
+                there = until_then.enter_context(held_behind(worker, "applied"))
+                changes_and_asks(n, kept, name, act, then, lambda: check(there.wait(60), name), until_then.close)
+        eq(n.workers(), [worker])
+
+
+def test_deployer_is_answered_when_successors_serve():
+    """The same where new workers take over: by then the old one listens no more, and what comes on its connections is led to the new one."""
+    folder, text = folder_of("one"), 'workers = 1\naccess_log = false\n'
+    path = file_of("successors.toml", text.encode())
+
+    def configured(n, more):
+        with open(path, "w") as f:
+            f.write(text + more)
+        return api(n, "POST", "/v1/reload")
+
+    dirs = lambda name: env(name, f'dirs = ["{folder_of(name)}::/data"]\n')
+    changes = [("a folder", lambda n: deployed(n, dirs("two")), ("/read?who", 200, "two")),
+               ("another folder", lambda n: deployed(n, dirs("three")), ("/read?who", 200, "three")),
+               ("the configuration", lambda n: configured(n, '[cordons.blue]\napps = ["a"]\n'), ("/read?who", 200, "three")),
+               ("and back", lambda n: configured(n, ""), ("/read?who", 200, "three")),
+               ("the folder before", lambda n: api(n, "POST", "/v1/apps/a/rollback", {"version": 2}), ("/read?who", 200, "two"))]
+    with node("--config", path) as n:
+        deployed(n, env("one"))
+        kept = Kept(n)
+        eq(kept.ask(), (200, "one\n"))
+        for name, act, then in changes:
+            before = n.workers()
+            for pid in before:
+                os.kill(pid, signal.SIGSTOP)
+            others = lambda: [p for p in n.workers() if p not in before and listening(p)]
+            changes_and_asks(n, kept, name, act, then, lambda: until(others, 60), lambda: [os.kill(pid, signal.SIGCONT) for pid in before])
+            check(all(p not in before for p in others()), name)
+        # One that says nothing any more is ended: it would go on some day, and answer as before.
+        (worker,) = [p for p in n.workers() if listening(p)]
+        os.kill(worker, signal.SIGSTOP)
+        deployed(n, dirs("four"))
+        n.wait_event("worker-stuck")
+        eq(n.get("a", "/read?who").text, "four")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            kept.ask()
+            check(False, "it has another end")

@@ -1,12 +1,13 @@
 """System calls made by another process that do not know it: what code that had taken over a worker could try. Needs root and x86-64."""
-import ctypes, errno, os, platform, signal, struct
+import contextlib, ctypes, errno, os, platform, re, signal, struct, threading
 
-from harness import Skip
+from harness import ROOT, Skip
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 libc.ptrace.restype = ctypes.c_long
-PEEK, POKE, CONT, GETREGS, SETREGS, ATTACH, DETACH = 1, 4, 7, 12, 13, 16, 17
+PEEK, POKE, CONT, GETREGS, SETREGS, ATTACH, DETACH, SYSCALL = 1, 4, 7, 12, 13, 16, 17, 24
+SENDMSG, WIRE_FD = 46, 3
 NAMES = ("r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs").split()
 
 
@@ -103,6 +104,56 @@ class Taken:
         self.set(dict(self.old, rip=self.code, orig_rax=(1 << 64) - 1))
         ptrace(DETACH, self.pid)
         self.alive = False
+
+
+MESSAGES = re.findall(r"^MSG\((\w+),", open(os.path.join(ROOT, "src", "node", "wire.def")).read(), re.M)
+
+
+@contextlib.contextmanager
+def held_behind(pid, message):
+    """A process that stands still, from when it has said `message` to the supervisor until the end of `with`. Gives an event: it does."""
+    there, enough, failed = threading.Event(), threading.Event(), []
+
+    def stands(taken):
+        r = taken.regs()
+        if (r["orig_rax"], r["rdi"]) != (SENDMSG, WIRE_FD) or r["rax"] >= 1 << 63:  # going in: -ENOSYS
+            return False
+        (iov,) = struct.unpack("Q", taken.get(r["rsi"] + 16, 8))
+        (base,) = struct.unpack("Q", taken.get(iov, 8))
+        return taken.get(base, 1)[0] == MESSAGES.index(message)
+
+    def on():  # who attaches has to be who asks
+        try:
+            with Taken(pid) as taken:
+                told = 0
+                attached.set()
+                while not enough.is_set():
+                    ptrace(SYSCALL, pid, 0, told)
+                    status = taken.wait()
+                    if not taken.alive:
+                        return
+                    told = 0 if os.WSTOPSIG(status) == signal.SIGTRAP else os.WSTOPSIG(status)
+                    if not told and stands(taken):
+                        break
+                taken.old = taken.regs()
+                there.set()
+                enough.wait()
+        except BaseException as e:
+            failed.append(e)
+            attached.set(), there.set()
+
+    attached = threading.Event()
+    thread = threading.Thread(target=on, daemon=True)
+    thread.start()
+    attached.wait()
+    try:
+        if failed:
+            raise failed[0]
+        yield there
+    finally:
+        enough.set()
+        if there.is_set():
+            thread.join()
 
 
 def said(answer):

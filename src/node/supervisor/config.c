@@ -225,7 +225,7 @@ void node_config_act(struct supervisor *s, uint64_t now) {
         diag_set(&d, ERR_BUSY, DIAG_NOWHERE, "control did not publish what it was told within a minute");
         node_config_failed(s, ERR_BUSY, &d);
     }
-    if (r->state != RELOAD_READ || s->next.generation || !s->governs || !s->now.generation) return;
+    if (r->state != RELOAD_READ || s->next.generation || s->untold || !s->governs || !s->now.generation) return;
     r->state = RELOAD_TOLD;
     r->late_at_ns = now + 60'000'000'000u;
     node_config_tell(s, r->setup);

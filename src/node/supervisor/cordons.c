@@ -36,6 +36,15 @@ void node_cordons_tell(struct supervisor *s, struct proc *p) {
         if (s->cordons[i].used) tell_of(p, &s->cordons[i], s->cordons[i].id == own);
 }
 
+void node_cordons_lead_back(struct supervisor *s, struct proc *p) {
+    uint32_t id = s->slots[p->slot].cordon;
+    for (uint32_t i = 0; i < s->slots_count; i++)
+        if (s->slots[i].used && !s->slots[i].leaves && s->slots[i].cordon == id) {
+            tell_of(p, cordon_of(s, id), false);
+            return;
+        }
+}
+
 static void put(struct buf *b, uint32_t id, str pattern) {
     uint32_t n = (uint32_t)pattern.n;
     buf_put(b, &id, sizeof id), buf_put(b, &n, sizeof n); /* both machines are little-endian */
@@ -164,6 +173,11 @@ void node_cordons_act(struct supervisor *s, uint64_t now) {
             left = true;
         }
     if (left) free_cordons(s);
+}
+
+void node_cordons_stop(struct supervisor *s) {
+    for (size_t i = 0; i < ARRAY_COUNT(s->cordons); i++)
+        if (s->cordons[i].used) shutdown(s->cordons[i].inbox[0], SHUT_RD);
 }
 
 void node_cordons_end(struct supervisor *s) {

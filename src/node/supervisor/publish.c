@@ -1,12 +1,14 @@
 /* publish: a snapshot on its way to all workers.
  *
- *   control ── publish ──> next ─┬─ needs no right that workers lack:  each prepares it ─┬─> all have: `live` to each
- *                                └─ needs more:  a successor for each slot prepares it  ─┘   (the old workers rest)
+ *   control ── publish ──> next ─┬─ needs no right that workers lack:  each prepares it ─┬─> all have: `live` to each    ──all serve──> published
+ *                                └─ needs more:  a successor for each slot prepares it  ─┘   (the old workers rest)     or rest
  *                                                     └─ one cannot, or dies too often ──> next is dropped, all is as before
  *
  * 1. A worker is told what to prepare, says that it has, and is told to go live. What it lacks is worked out anew whenever something
  *    happened, so that a worker that died meanwhile and came back is no special case.
  * 2. A new generation takes over whole or not at all: its workers are all ready before the old ones are told to rest.
+ * 3. Who published hears that it is live when that is what requests meet: each worker has said that it serves it, or that it rests, or is gone. One that
+ *    says nothing is ended (workers.c): it might wake up, and answer by what was before.
  */
 #include "node/supervisor/supervisor_int.h"
 #include "wasi/wasi.h"
@@ -203,20 +205,40 @@ static void switch_over(struct supervisor *s) {
     node_cordons_settle(s);
 }
 
+bool node_publish_is_behind(const struct supervisor *s, const struct proc *p) {
+    if (!s->untold || !p->live || p->stuck_ms || p->dropped || p->process.pid <= 0) return false;
+    return p->state == RESTING ? !p->rests : p->serves != s->now.generation;
+}
+
+void node_publish_tell(struct supervisor *s) {
+    const struct proc *p = s->procs;
+    while (p && !node_publish_is_behind(s, p)) p = p->next;
+    if (!s->untold || p) return;
+    s->untold = false;
+    node_singles_tell(s, &NODE_MESSAGE(published, .generation = s->now.generation, .err = ERR_OK, .offset = DIAG_NOWHERE));
+    node_config_live(s);
+}
+
+void node_publish_forget_who_asked(struct supervisor *s) {
+    if (s->untold) node_config_live(s);
+    s->untold = false;
+}
+
 void node_publish_settle(struct supervisor *s) {
     if (s->draining) return;
-    bool done = s->next.generation && all_have_next(s);
-    if (done) switch_over(s);
+    if (s->next.generation && all_have_next(s)) {
+        switch_over(s);
+        s->untold = true;
+        for (struct proc *p = s->procs; p; p = p->next) p->behind = 0;
+    }
     for (struct proc *p = s->procs; p; p = p->next) {
         const struct publication *what = node_publish_for(s, p);
-        if (p->state == RESTING || p->stuck || p->dropped || p->process.wire < 0 || !what->generation) continue;
+        if (p->state == RESTING || p->stuck_ms || p->dropped || p->process.wire < 0 || !what->generation) continue;
         if (p->sent != what->generation) send_snapshot(p, what, what == &s->now);
         else if (what == &s->now && p->prepared == what->generation && p->live != what->generation)
             send_live(s, p, what->generation);
     }
-    if (done)
-        node_singles_tell(s, &NODE_MESSAGE(published, .generation = s->now.generation, .err = ERR_OK, .offset = DIAG_NOWHERE));
-    if (done) node_config_live(s);
+    node_publish_tell(s);
     node_serve_announce(s);
 }
 
@@ -234,7 +256,7 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
     if (!reach.mem) reach.mem = arena_new(0);
     reach.rights.network = m->publish.network;
     reach.rights.any_port_out = m->publish.any_port_out;
-    if (s->next.generation || m->publish.generation <= s->now.generation ||
+    if (s->next.generation || s->untold || m->publish.generation <= s->now.generation ||
         !node_rights_set_ports(&reach.rights, m->publish.ports)) {
         close_reach(&reach);
         return false;
@@ -285,6 +307,14 @@ void node_publish_applied(struct supervisor *s, struct proc *p, const struct nod
     }
     log_event(LOG_ERROR, "worker-failed", LF_U64("worker", p->slot), LF_CSTR("reason", d.text));
     node_process_signal(&p->process, SIGKILL); /* it would serve nobody; its successor tries again */
+}
+
+bool node_publish_serves(struct supervisor *s, struct proc *p, uint64_t generation) {
+    if (generation <= p->serves || generation > p->live) return false;
+    p->serves = generation;
+    node_publish_tell(s);
+    node_serve_announce(s);
+    return true;
 }
 
 static void drop_worker(struct proc **at) {

@@ -92,7 +92,7 @@ static void tell_idle_flags(const struct supervisor *s) {
 
 static bool all_serve(const struct supervisor *s) {
     for (uint32_t i = 0; i < s->slots_count; i++)
-        if (s->slots[i].used && (!s->slots[i].current || s->slots[i].current->state != READY)) return false;
+        if (s->slots[i].used && (!s->slots[i].current || s->slots[i].current->serves != s->now.generation)) return false;
     return s->now.generation;
 }
 

@@ -469,6 +469,7 @@ void node_singles_lose_control(struct supervisor *s, int status) {
     node_supervisor_close(&s->client_fd);
     s->deploying = s->governs = false;
     s->asks_sent = 0;
+    node_publish_forget_who_asked(s);
     struct diag d = DIAG_INIT; /* what it was publishing is taken back: it says anew what there is to be */
     diag_set(&d, ERR_IO, DIAG_NOWHERE, "control died");
     node_publish_fail(s, ERR_IO, &d);

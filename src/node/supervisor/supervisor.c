@@ -65,6 +65,7 @@ static void begin_drain(struct supervisor *s, const char *why) {
     s->kill_at_ns = clock_mono_ns() + (s->setup->limits.drain_ms_max + 1000) * 1000000u;
     if (s->announced) log_event(LOG_INFO, "draining", LF_CSTR("signal", why), LF_U64("ms_max", s->setup->limits.drain_ms_max));
     node_setup_close_doors(s->setup);
+    node_cordons_stop(s);
     node_workers_signal(s, SIGTERM);
 }
 

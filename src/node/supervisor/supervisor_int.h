@@ -36,9 +36,12 @@ struct proc { /* a worker */
     struct node_pulse *pulse;
     struct region *region; /* of its meters; NULL: none */
     struct node_watch watch;
-    uint64_t sent, prepared, live; /* generations of snapshots */
-    uint64_t kill_at_ns;           /* 0: it need not be killed */
-    bool stuck, dropped;           /* it was ended for that; because its generation came to nothing */
+    uint64_t sent, prepared, live, serves; /* generations of snapshots: what it was told, and said */
+    bool rests;                            /* it was told to, and said so */
+    uint32_t behind;                       /* so many times it was seen to be */
+    uint64_t kill_at_ns;                   /* 0: it need not be killed */
+    uint64_t stuck_ms;                     /* it was ended for that; 0: it was not */
+    bool dropped;                          /* it was ended because its generation came to nothing */
 };
 /* A worker's place. */
 struct slot {
@@ -152,6 +155,7 @@ struct supervisor {
     uint8_t hops_key[APP_HOPS_KEY_BYTES]; /* likewise: app/hops.h */
 
     struct publication now, next; /* what is live; what is to be */
+    bool untold;                  /* of now: that it is, as there may be who answers by what was before */
     struct node_reach coming;     /* rights that control has named for what it publishes next */
     uint32_t early_deaths;        /* of workers with `next` */
     bool anew;                    /* the next publication is by new workers, whatever it needs */
@@ -254,8 +258,12 @@ void node_config_failed(struct supervisor *s, err e, const struct diag *d); /* o
 void node_cordons_settle(struct supervisor *s);               /* that is live: who was to leave leaves, who joins stays */
 void node_cordons_forget(struct supervisor *s);               /* it came to nothing */
 void node_cordons_tell(struct supervisor *s, struct proc *p); /* a worker that has started, of all inboxes */
+void node_cordons_lead_back(struct supervisor *s,
+                            struct proc *p); /* one that is to rest: where others of its cordon receive, if there are any */
 void node_cordons_tell_control(struct supervisor *s, const struct setup *setup, uint32_t revision); /* which apps are of which */
 void node_cordons_act(struct supervisor *s, uint64_t now);
+/* Nobody sends any more, and hears so: all that was sent until now is taken by who drains, and nothing lies where nobody looks. */
+void node_cordons_stop(struct supervisor *s);
 void node_cordons_end(struct supervisor *s);
 
 /* ---- workers.c ---- */
@@ -276,6 +284,11 @@ void node_publish_forget_rights(struct supervisor *s);
 /* False: nonsense. Takes the descriptor. */
 bool node_publish_begin(struct supervisor *s, struct node_message *m);
 void node_publish_applied(struct supervisor *s, struct proc *p, const struct node_msg_applied *m);
+bool node_publish_serves(struct supervisor *s, struct proc *p, uint64_t generation); /* false: nonsense */
+/* Whether a worker may answer requests by what was live before, and somebody waits to hear that none does. */
+bool node_publish_is_behind(const struct supervisor *s, const struct proc *p);
+void node_publish_tell(struct supervisor *s); /* if nobody is behind any more */
+void node_publish_forget_who_asked(struct supervisor *s);
 void node_publish_fail(struct supervisor *s, err e, const struct diag *d);
 /* Sends every worker what it lacks, and goes live once nobody lacks anything. */
 void node_publish_settle(struct supervisor *s);

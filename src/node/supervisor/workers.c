@@ -133,8 +133,10 @@ struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struc
     return p;
 }
 
+/* Its connections go to those of its cordon. */
 void node_workers_rest(struct supervisor *s, struct proc *p) {
     p->state = RESTING;
+    node_cordons_lead_back(s, p);
     p->kill_at_ns = clock_mono_ns() + (s->setup->limits.drain_ms_max + 1000) * 1000000u;
     if (node_wire_send(p->process.wire, &NODE_MESSAGE(rest)) != ERR_OK) node_process_signal(&p->process, SIGTERM);
 }
@@ -162,7 +164,8 @@ void node_workers_hear(struct supervisor *s, struct proc *p) {
     if (m.type == NODE_MSG_applied) node_publish_applied(s, p, &m.applied);
     else if (m.type == NODE_MSG_image_want) node_singles_image_want(s, p, &m.image_want);
     else if (m.type == NODE_MSG_channel_want) node_roles_channel_want(s, p, m.channel_want.to);
-    else cut_off(p);
+    else if (m.type == NODE_MSG_rests && p->state == RESTING) p->rests = true, node_publish_tell(s);
+    else if (m.type != NODE_MSG_serves || !node_publish_serves(s, p, m.serves.generation)) cut_off(p);
 }
 
 /* ---- their ends ---- */
@@ -171,9 +174,9 @@ static void log_death(const struct proc *p, int status, const struct node_death 
                       const char *doing) {
     struct log_field f[9] = {LF_U64("worker", p->slot)};
     size_t n = 1;
-    node_meter_inc(p->stuck ? &node_meters->node.worker_hangs : &node_meters->node.worker_deaths);
-    if (p->stuck) {
-        f[n++] = LF_U64("stuck_ms", NODE_STUCK_MS);
+    node_meter_inc(p->stuck_ms ? &node_meters->node.worker_hangs : &node_meters->node.worker_deaths);
+    if (p->stuck_ms) {
+        f[n++] = LF_U64("stuck_ms", p->stuck_ms);
     } else if (WIFSIGNALED(status)) {
         f[n++] = LF_I64("signal", WTERMSIG(status));
         f[n++] = LF_CSTR("name", strsignal(WTERMSIG(status)));
@@ -184,7 +187,7 @@ static void log_death(const struct proc *p, int status, const struct node_death 
     if (doing[0]) f[n++] = LF_CSTR("doing", doing);
     if (ids.n) f[n++] = LF_STR("requests", ids);
     if (death->running != NODE_NO_APP) f[n++] = LF_U64("app", death->running);
-    if (p->stuck) log_emit(LOG_ERROR, "worker-stuck", f, n);
+    if (p->stuck_ms) log_emit(LOG_ERROR, "worker-stuck", f, n);
     else log_emit(LOG_ERROR, "worker-died", f, n);
 }
 
@@ -203,7 +206,7 @@ static void died_early(struct supervisor *s, const struct proc *p, int status) {
 /* What a worker's end means: words for the log, and when its slot has another one. */
 static void lost(struct supervisor *s, struct proc *p, int status) {
     struct slot *slot = &s->slots[p->slot];
-    bool failure = p->stuck || WIFSIGNALED(status) || WEXITSTATUS(status), current = slot->current == p,
+    bool failure = p->stuck_ms || WIFSIGNALED(status) || WEXITSTATUS(status), current = slot->current == p,
          successor = slot->successor == p, early = node_publish_for(s, p) == &s->next && p->prepared != s->next.generation;
     uint64_t now = clock_mono_ns();
     struct node_death death;
@@ -232,7 +235,7 @@ static void died(struct supervisor *s, struct proc *p, int status) {
         if (recv(p->log_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) <= 0) break;
     }
     if (p->process.wire >= 0 && p->state == STARTING) node_workers_hear(s, p);
-    if (!p->stuck && !p->dropped) lost(s, p, status);
+    if (!p->stuck_ms && !p->dropped) lost(s, p, status);
     node_singles_forget_asks(s, pid);
     for (struct proc **at = &s->procs; *at; at = &(*at)->next)
         if (*at == p) {
@@ -240,6 +243,7 @@ static void died(struct supervisor *s, struct proc *p, int status) {
             break;
         }
     free_proc(p);
+    node_publish_tell(s);
 }
 
 bool node_workers_reap(struct supervisor *s, pid_t pid, int status) {
@@ -251,18 +255,29 @@ bool node_workers_reap(struct supervisor *s, pid_t pid, int status) {
 
 /* ---- watching ---- */
 
+static void end_stuck(struct supervisor *s, struct proc *p, uint64_t ms) {
+    p->stuck_ms = ms;
+    node_process_signal(&p->process, SIGKILL);
+    lost(s, p, 0); /* its successor does not wait for the kernel to be rid of it */
+}
+
+/* Even one that is stopped: it would go on some day, and serve what is long over. Time in which nobody was looked at does not count. */
+static bool is_late(const struct supervisor *s, struct proc *p) {
+    p->behind = node_publish_is_behind(s, p) ? p->behind + 1 : 0;
+    return p->behind * NODE_WATCH_SAMPLE_MS >= NODE_BEHIND_MS;
+}
+
 void node_workers_watch(struct supervisor *s) {
     for (struct proc *p = s->procs, *next; p; p = next) {
         next = p->next;
         struct node_vitals v = {.beats = __atomic_load_n(&p->pulse->beats, __ATOMIC_RELAXED)};
-        if (p->stuck || !node_vitals_read(p->process.pid, &v)) continue;
+        if (p->stuck_ms || !node_vitals_read(p->process.pid, &v)) continue;
         enum node_watch_verdict verdict = node_watch_sample(&p->watch, &v);
         if (verdict == NODE_WATCH_ASK && p->state != STARTING) node_process_signal(&p->process, SIGUSR1);
-        if (verdict != NODE_WATCH_STUCK) continue;
-        p->stuck = true;
-        node_process_signal(&p->process, SIGKILL);
-        lost(s, p, 0); /* its successor does not wait for the kernel to be rid of it */
+        if (verdict == NODE_WATCH_STUCK) end_stuck(s, p, NODE_STUCK_MS);
+        else if (is_late(s, p)) end_stuck(s, p, NODE_BEHIND_MS);
     }
+    node_publish_tell(s);
 }
 
 void node_workers_signal(struct supervisor *s, int signum) {

@@ -9,6 +9,7 @@
  * set. Which it is the first time is left to chance, by the share that the canary has.
  *
  * 1. Nothing of it depends on what the app's guest says or on its image: what is answered here is answered while there is none.
+ * 2. A worker that rests knows what was served before; who has its place knows better, and is asked.
  */
 #include "node/worker/handler_int.h"
 #include "node/worker/inbox.h"
@@ -28,6 +29,15 @@ static struct node_part *pass_on(struct node_request *r, uint32_t cordon) {
     if (e == ERR_CLOSED) net_exchange_end(r->exchange);
     node_handler_passed(r);
     return NULL;
+}
+
+/* It goes to who serves what is live now, with its connection. False: it stays; it is of no connection, or they have too much before them already. */
+static bool lead_back(struct node_request *r) {
+    struct node_handler *h = r->handler;
+    if (!node_inbox_leads_back(h->inbox) || node_inbox_pass(h->inbox, r->exchange, h->cordon) != ERR_OK) return false;
+    net_exchange_listen(r->exchange, NULL, NULL);
+    node_handler_passed(r);
+    return true;
 }
 
 /* ---- paths ---- */
@@ -153,6 +163,7 @@ static bool is_data(str path, const struct node_app *app) {
 
 struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
+    if (UNLIKELY(r->handler->rests) && lead_back(r)) return NULL;
     const struct node_entry *e = node_apps_at(apps, net_exchange_request(r->exchange)->authority);
     if (!e) return answer(r, NODE_REFUSE_NO_HOST);
     if (UNLIKELY(e->cordon != r->handler->cordon) && r->handler->inbox) return pass_on(r, e->cordon);

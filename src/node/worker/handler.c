@@ -540,6 +540,8 @@ void node_handler_use_inbox(struct node_handler *h, struct node_inbox *inbox, ui
     h->cordon = cordon;
 }
 
+void node_handler_rest(struct node_handler *h) { h->rests = true; }
+
 uint32_t node_handler_busy(const struct node_handler *h) { return h->busy; }
 
 void node_handler_end(struct node_handler *h) {

@@ -55,6 +55,7 @@ struct node_handler {
     bool access_log, dev;
     struct node_inbox *inbox; /* to workers of other cordons; NULL: there are none */
     uint32_t cordon;          /* this worker's */
+    bool rests;               /* others of it serve what comes */
     uint64_t ids[64];         /* random, not given yet */
     uint32_t ids_left;
     struct node_request *after, *free;

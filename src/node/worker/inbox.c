@@ -14,6 +14,7 @@
 #include "node/wire.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -127,6 +128,13 @@ static void came(struct node_inbox *in, struct node_message *m) {
     else adopt(in, h);
 }
 
+static void forget_own(struct node_inbox *in) {
+    if (in->watch) net_watch_free(in->watch);
+    if (in->own >= 0) close(in->own);
+    in->watch = NULL;
+    in->own = -1;
+}
+
 /* False: there is nothing more, now. */
 static bool take(struct node_inbox *in) {
     struct node_message m;
@@ -136,8 +144,8 @@ static bool take(struct node_inbox *in) {
         node_message_drop(&m);
         return true;
     case NODE_WIRE_NONSENSE: return true; /* whoever it was: what he sent is gone, and others go on */
-    case NODE_WIRE_AGAIN:
-    case NODE_WIRE_CLOSED: return false;
+    case NODE_WIRE_AGAIN: return false;
+    case NODE_WIRE_CLOSED: forget_own(in); return false; /* nothing will come any more */
     }
     return false;
 }
@@ -148,13 +156,6 @@ static void on_own(void *arg, unsigned events) {
 }
 
 /* ---- where to ---- */
-
-static void forget_own(struct node_inbox *in) {
-    if (in->watch) net_watch_free(in->watch);
-    if (in->own >= 0) close(in->own);
-    in->watch = NULL;
-    in->own = -1;
-}
 
 void node_inbox_set(struct node_inbox *in, uint32_t cordon, bool own, int fd) {
     uint32_t i = 0;
@@ -179,9 +180,16 @@ void node_inbox_live(struct node_inbox *in) {
     if (in->own >= 0 && !in->watch) in->watch = net_watch_new(in->c.loop, in->own, NET_READABLE, on_own, in);
 }
 
-void node_inbox_drain(struct node_inbox *in) {
+static int way_to(const struct node_inbox *in, uint32_t cordon) {
+    for (uint32_t i = 0; i < in->ways_count; i++)
+        if (in->ways[i].cordon == cordon) return in->ways[i].fd;
+    return -1;
+}
+
+void node_inbox_drain(struct node_inbox *in, bool others) {
     enum { AT_MOST = 4096 };
-    for (int i = 0; i < AT_MOST && in->watch && take(in); i++) {}
+    bool leave = others && way_to(in, in->c.cordon) >= 0;
+    for (int i = 0; i < AT_MOST && in->watch && !leave && take(in); i++) {}
     forget_own(in);
     let_go(in, true);
 }
@@ -207,10 +215,8 @@ static bool give(void *arg, const struct net_handover *over) {
     struct node_inbox *in = g->inbox;
     struct node_message m = NODE_MESSAGE(pass, .generation = in->c.generation(in->c.arg), .port = g->port, .passes = over->passes,
                                          .peer = {over->peer, over->peer_n});
-    int way = -1, file = -1;
+    int way = way_to(in, g->cordon), file = -1;
     bool ok = true;
-    for (uint32_t i = 0; i < in->ways_count; i++)
-        if (in->ways[i].cordon == g->cordon) way = in->ways[i].fd;
     free(g);
     m.fds[m.fds_count++] = over->fd;
     if (over->bytes.n <= EARLY_MAX) {
@@ -226,15 +232,18 @@ static bool give(void *arg, const struct net_handover *over) {
 }
 
 err node_inbox_pass(struct node_inbox *in, struct net_exchange *x, uint32_t cordon) {
-    bool there = false;
-    for (uint32_t i = 0; i < in->ways_count; i++) there |= in->ways[i].cordon == cordon;
-    if (!there) return ERR_NOT_FOUND;
+    if (way_to(in, cordon) < 0) return ERR_NOT_FOUND;
     struct going *g = malloc(sizeof *g);
     ENSURE(g);
     *g = (struct going){in, cordon, net_exchange_port(x)};
     err e = net_exchange_pass(x, &(struct net_pass){give, free, g});
     if (e != ERR_OK) free(g);
     return e;
+}
+
+bool node_inbox_leads_back(const struct node_inbox *in) {
+    struct pollfd way = {.fd = way_to(in, in->c.cordon), .events = POLLOUT};
+    return way.fd >= 0 && poll(&way, 1, 0) == 1 && way.revents == POLLOUT;
 }
 
 void node_inbox_free(struct node_inbox *in) {

@@ -19,8 +19,10 @@ struct node_inbox *node_inbox_new(const struct node_inbox_config *config);
 void node_inbox_set(struct node_inbox *in, uint32_t cordon, bool own, int fd);
 /* Another generation is served, or the first: what has waited for it goes on, and more is received. */
 void node_inbox_live(struct node_inbox *in);
-/* What lies there is taken, and no more than that. */
-void node_inbox_drain(struct node_inbox *in);
+/* What lies there is taken, and no more than that; others: it is left to the others of this cordon, if one was told how to send to them. */
+void node_inbox_drain(struct node_inbox *in, bool others);
+/* Whether one was, and they do not have too much before them already. */
+bool node_inbox_leads_back(const struct node_inbox *in);
 /* As net_exchange_pass, to the workers of that cordon. ERR_NOT_FOUND: there are none; ERR_LIMIT: it has been passed on too often. */
 [[nodiscard]] err node_inbox_pass(struct node_inbox *in, struct net_exchange *x, uint32_t cordon);
 void node_inbox_free(struct node_inbox *in);

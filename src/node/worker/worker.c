@@ -48,13 +48,13 @@ static void on_drained(void *arg) {
     if (++w->drained == w->servers_count) net_loop_stop(w->guest.loop);
 }
 
-/* keep_idle: a client that holds a connection may be about to use it once more. */
+/* keep_idle: a client that holds a connection may be about to use it once more; others of this cordon are there for what comes. */
 static void drain(struct worker *w, bool keep_idle) {
     if (w->draining) return;
     w->draining = true;
     uint32_t ms = (uint32_t)MIN(w->limits.drain_ms_max, UINT32_MAX - 1);
     if (!w->servers_count) net_loop_stop(w->guest.loop); /* it was never live */
-    node_inbox_drain(w->inbox);
+    node_inbox_drain(w->inbox, keep_idle);
     for (uint32_t i = 0; i < w->servers_count; i++) net_server_drain(w->servers[i], ms, keep_idle, on_drained, w);
 }
 
@@ -163,6 +163,14 @@ static void go_live(struct worker *w, uint64_t generation) {
     err e = w->servers_count ? ERR_OK : open_servers(w, &d);
     if (e != ERR_OK) log_event(LOG_ERROR, "worker-failed", LF_U64("worker", w->config.index), LF_CSTR("reason", d.text));
     if (!w->draining) node_inbox_live(w->inbox);
+    say(w, &NODE_MESSAGE(serves, .generation = generation));
+}
+
+/* Others serve what comes from now on: on connections that it holds, too. */
+static void go_to_rest(struct worker *w) {
+    node_handler_rest(w->handler);
+    drain(w, true);
+    say(w, &NODE_MESSAGE(rests));
 }
 
 /* An image that has come: its signature is over all of it, so a thread looks at it while the loop goes on. */
@@ -245,7 +253,7 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_live: go_live(w, m->live.generation); return true;
     case NODE_MSG_image: image_came(w, m); return true;
     case NODE_MSG_channel: return channel_came(w, m);
-    case NODE_MSG_rest: drain(w, true); return true;
+    case NODE_MSG_rest: go_to_rest(w); return true;
     case NODE_MSG_inbox:
         node_inbox_set(w->inbox, m->inbox.cordon, m->inbox.own, m->fds_count ? node_message_take(m, 0) : -1);
         return true;
