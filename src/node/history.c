@@ -18,7 +18,6 @@ enum {
     NOTES_MAX = 4096,     /* commits that are noted and not taken; more have the time of the last one */
     GAP = 16,             /* bytes that are the same between two runs, and cheaper kept than left out */
     BODY_BYTES_MAX = 4 << 20,
-    OWN_BYTES_MAX = 64 << 20, /* of a segment: one commit may be larger than all others */
 };
 
 struct head {
@@ -202,27 +201,46 @@ static bool find_end(int fd, uint64_t *end, struct record *last) {
     return any;
 }
 
-/* The same, of a segment that this node wrote: only its last record is summed, the others are passed over. */
-static bool find_own_end(int fd, uint64_t *end, struct record *last) {
+/* The same, of a segment that this node wrote: only its last record is summed, the others are passed over. begun: none in it ends a commit, nor ever did,
+ * as whoever wrote it was killed before the first one was whole. */
+static bool find_own_end(int fd, uint64_t *end, struct record *last, bool *begun) {
+    enum { WINDOW = 256 << 10 };
     struct stat st;
-    uint64_t found = 0;
+    struct record r;
+    uint8_t *p = malloc(BODY_BYTES_MAX);
+    uint64_t found = 0, from = 0, n = 0;
     bool there;
-    if (fstat(fd, &st) || st.st_size > OWN_BYTES_MAX) return find_end(fd, end, last);
-    size_t n = (size_t)st.st_size;
-    uint8_t *bytes = malloc(MAX(n, (size_t)BODY_BYTES_MAX));
-    ENSURE(bytes);
-    bool ok = pread(fd, bytes, n, 0) == (ssize_t)n;
-    for (uint64_t at = sizeof(struct head); ok && at + sizeof *last <= n;) {
-        struct record r;
-        memcpy(&r, bytes + at, sizeof r);
-        if (r.magic != record_magic || r.bytes > BODY_BYTES_MAX || r.bytes > n - at - sizeof r) break;
+    ENSURE(p);
+    if (fstat(fd, &st)) st.st_size = 0;
+    for (uint64_t at = sizeof(struct head), size = (uint64_t)st.st_size; at + sizeof r <= size; at += sizeof r + r.bytes) {
+        if (at + sizeof r > from + n) {
+            ssize_t got = pread(fd, p, WINDOW, (off_t)at);
+            from = at, n = got > 0 ? (uint64_t)got : 0;
+            if (n < sizeof r) break;
+        }
+        memcpy(&r, p + (at - from), sizeof r);
+        if (r.magic != record_magic || r.bytes > BODY_BYTES_MAX || r.bytes > size - at - sizeof r) break;
         if (r.flags & (LAST | MARK)) found = at;
-        at += sizeof r + r.bytes;
     }
-    ok = ok && found && read_record(fd, found, last, bytes, &there);
+    *begun = !found;
+    bool ok = found && read_record(fd, found, last, p, &there);
     if (ok) *end = found + sizeof *last + last->bytes;
-    free(bytes);
-    return ok || find_end(fd, end, last);
+    free(p);
+    return ok || (found && find_end(fd, end, last));
+}
+
+/* The newest one in which a commit ended, at its end, and which it is; what is behind that was begun, and no more. -1: there is none, which is -1 too, or
+ * it is damaged. */
+static int open_newest(int folder, const list *all, int flags, uint64_t *end, struct record *last, int64_t *which) {
+    for (*which = (int64_t)all->n - 1; *which >= 0; --*which) {
+        bool begun;
+        int fd = openat(folder, all->p[*which].name, flags | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0) return -1;
+        if (find_own_end(fd, end, last, &begun)) return fd;
+        close(fd);
+        if (!begun) return -1;
+    }
+    return -1;
 }
 
 /* ---- writing ---- */
@@ -541,22 +559,26 @@ static bool follows(struct history *h) {
     return true;
 }
 
-/* Opens the newest segment at its end. False: there is none that can be gone on with. */
-static bool go_on(struct history *h) {
+/* Opens the newest segment at its end. What was begun behind it goes, and all of it is in the log still: what is in no record on the disk is not brought
+ * into the file. False: there is none that can be gone on with; any: there was one. */
+static bool go_on(struct history *h, bool *any) {
     arena *mem = arena_new(0);
     const char *file;
     list all = {0};
-    struct head head;
+    int64_t which = -1;
     int folder = folder_of(h->name, &file);
-    if (folder >= 0) list_segments(mem, folder, file, &all);
-    if (all.n) h->segment = openat(folder, all.p[all.n - 1].name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (folder >= 0) close(folder);
+    if (folder >= 0) {
+        list_segments(mem, folder, file, &all);
+        h->segment = open_newest(folder, &all, O_RDWR, &h->segment_bytes, &h->last, &which);
+        for (int64_t i = which + 1; i < all.n; i++)
+            if (unlinkat(folder, all.p[i].name, 0)) {} /* it is begun anew under this name */
+        close(folder);
+    }
+    *any = which >= 0;
+    if (*any) h->head = all.p[which].head;
     arena_free(mem);
-    if (h->segment < 0 || !read_head(h->segment, &head)) return false;
-    h->head = head;
-    if (head.page_bytes != h->at.page_bytes || !find_own_end(h->segment, &h->segment_bytes, &h->last)) return false;
-    if (ftruncate(h->segment, (off_t)h->segment_bytes)) return false;
-    return follows(h);
+    if (h->segment < 0 || h->head.page_bytes != h->at.page_bytes) return false;
+    return ftruncate(h->segment, (off_t)h->segment_bytes) == 0 && follows(h);
 }
 
 static uint32_t page_bytes_of(const struct history *h) {
@@ -615,10 +637,8 @@ err node_history_open(const struct history_options *o, struct history **out, str
     if (e == ERR_OK && fstat(h->wal, &st) == 0)
         h->recovered_ms = (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1'000'000u;
     bool any = false;
-    if (e == ERR_OK && !go_on(h)) {
-        any = h->segment >= 0;
-        e = begin_generation(h, d);
-    }
+    if (e == ERR_OK && !go_on(h, &any)) e = begin_generation(h, d);
+    else any = false; /* it goes on */
     if (e != ERR_OK) {
         free_all(h);
         return e;
@@ -654,25 +674,19 @@ void node_history_none(const char *name) {
 
 /* ---- going back ---- */
 
-static void read_end(int fd, struct history_position *p) {
-    struct head head;
-    struct record last;
-    uint64_t end;
-    if (!read_head(fd, &head) || !find_own_end(fd, &end, &last)) return;
-    memcpy(p->generation, head.generation, sizeof p->generation);
-    p->commit = last.commit;
-}
-
 bool node_history_end(int folder, const char *name, struct history_position *p) {
-    static const uint8_t none[HISTORY_GENERATION_BYTES];
     arena *mem = arena_new(0);
     list all = {0};
+    struct record last;
+    uint64_t end;
+    int64_t which;
     *p = (struct history_position){0};
     list_segments(mem, folder, name, &all);
-    int fd = all.n ? openat(folder, all.p[all.n - 1].name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    if (fd >= 0) read_end(fd, p), close(fd);
+    int fd = open_newest(folder, &all, O_RDONLY, &end, &last, &which);
+    if (fd >= 0) memcpy(p->generation, all.p[which].head.generation, sizeof p->generation), p->commit = last.commit;
+    if (fd >= 0) close(fd);
     arena_free(mem);
-    return memcmp(p->generation, none, sizeof none) != 0;
+    return fd >= 0;
 }
 
 struct place { /* of a record: its segment, and where in there */

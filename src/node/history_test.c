@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -303,12 +305,99 @@ static void test_written_without_it(void **state) {
     assert_false(whole);
 }
 
+/* ---- killed ---- */
+
+/* Takes in a process that is killed when a file of the history would become longer than that. True: it was. */
+static bool killed_at(rlim_t bytes) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        struct diag d = DIAG_INIT;
+        if (setrlimit(RLIMIT_CORE, &(struct rlimit){0}) || setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, bytes})) _exit(2);
+        _exit(node_history_take(history, true, &d) != ERR_OK);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFSIGNALED(status)) assert_int_equal(status, 0);
+    return WIFSIGNALED(status);
+}
+
+/* A commit of so many pages, as its writer acknowledges it. */
+static void write_pages(uint32_t n) {
+    struct diag d = DIAG_INIT;
+    uint8_t bytes[4000];
+    assert_int_equal(db_begin(db, &d), ERR_OK);
+    for (uint32_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < sizeof bytes; k++) bytes[k] = (uint8_t)any(256);
+        assert_int_equal(
+            db_run(db, &d, "insert or replace into t values (?, ?)", DB_I64(i), DB_BLOB(((str){bytes, sizeof bytes}))), ERR_OK);
+    }
+    assert_int_equal(db_commit(db, &d), ERR_OK);
+    node_history_note(history, db_wal(db).frames);
+    poll(NULL, 0, 2);
+}
+
+static uint64_t newest_bytes(void) {
+    uint64_t most = 0, newest = 0;
+    uint32_t n;
+    char **names = segments_of(&n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct stat st;
+        uint64_t first = strtoull(names[i] + strlen(names[i]) - 12, NULL, 16);
+        if (first >= newest && stat(names[i], &st) == 0) newest = first, most = (uint64_t)st.st_size;
+    }
+    return most;
+}
+
+enum { HEAD_BYTES = 64, FULL_PAGES = 1100 /* more than a segment takes before the next one begins */ };
+
+/* Killed at some byte of what a take writes, with several commits to be taken: into a segment that goes on, or that begins. Commits come behind that. What is
+ * opened then goes on without a gap, and each moment is there. */
+static void kill_at(uint64_t bytes, bool full, bool anew) {
+    struct diag d = DIAG_INIT;
+    struct moment moments[5];
+    str image;
+    uint64_t reached, begins;
+    write_pages(full ? FULL_PAGES : 3), take();
+    if (anew) checkpoint();
+    moments[0] = moment_now();
+    begins = full ? 0 : newest_bytes();
+    write_pages(600), moments[1] = moment_now(), poll(NULL, 0, 2); /* in several parts */
+    write_pages(2), moments[2] = moment_now(), poll(NULL, 0, 2);
+    bool killed = killed_at(begins + bytes);
+    if (!killed) assert_true(bytes > 2 << 20);
+    write_pages(1), moments[3] = moment_now(), poll(NULL, 0, 2);
+    die();
+    take();
+    write_pages(1), moments[4] = moment_now();
+    take();
+    for (uint32_t to = 1; to < ARRAY_COUNT(moments); to++) {
+        assert_int_equal(go(&moments[0], moments[to].at_ms, &image, &reached, &d), ERR_OK);
+        if (!whole || !str_eq(image, moments[to].image))
+            fail_msg("killed at byte %llu (%s segment, %s log): moment %u is another", (unsigned long long)bytes,
+                     full ? "a new" : "its", anew ? "a new" : "its", to);
+    }
+    assert_true(same_generation(&moments[0], &moments[4]));
+    /* A backup of then has where it is, too. */
+    for (uint32_t from = 1; from < ARRAY_COUNT(moments); from++) {
+        assert_int_equal(go(&moments[from], moments[4].at_ms, &image, &reached, &d), ERR_OK);
+        assert_true(whole && str_eq(image, moments[4].image));
+    }
+}
+
+static void test_killed_while_it_takes(void **state) {
+    static const uint64_t at[] = {1, HEAD_BYTES, HEAD_BYTES + 1, HEAD_BYTES + 64, 1 << 20, (1 << 20) + 4500, 1 << 30};
+    seed = 13;
+    for (size_t i = 0; i < ARRAY_COUNT(at); i++) kill_at(at[i], true, i % 2), kill_at(at[i], false, i % 3 == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_any_moment, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_to_its_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_much_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_killed_while_it_takes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_written_without_it, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
