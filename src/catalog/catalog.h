@@ -293,7 +293,7 @@ struct catalog_function {
     VEC(struct catalog_argument) arguments;
     uint32_t returns; /* type: of a trigger 2279, void 2278, record 2249 */
     bool set;         /* RETURNS SETOF, TABLE */
-    bool procedure, window;
+    bool procedure, window, aggregate;
     str language; /* "sql", "plpgsql", "c" (the platform's own) */
     uint8_t volatility;
     bool strict, definer, leakproof;

@@ -115,8 +115,8 @@ RECORD(argument, F(STRING, name), F(U32, type), F(TYPMOD, typmod), F(U8, mode), 
 #undef T
 #define T catalog_function
 RECORD(function, F(U32, id), F(U32, schema), F(U32, owner), F(STRING, name), F(STRING, comment), R(MANY, arguments, argument),
-       F(U32, returns), F(BOOL, set), F(BOOL, procedure), F(BOOL, window), F(STRING, language), F(U8, volatility),
-       F(BOOL, strict), F(BOOL, definer), F(BOOL, leakproof), F(NAMES, settings), F(STRING, source),
+       F(U32, returns), F(BOOL, set), F(BOOL, procedure), F(BOOL, window), F(BOOL, aggregate), F(STRING, language),
+       F(U8, volatility), F(BOOL, strict), F(BOOL, definer), F(BOOL, leakproof), F(NAMES, settings), F(STRING, source),
        R(MANY, statements, fragment), R(MANY, columns, field), F(STRING, why_not), R(MANY, grants, grant), F(BOOL, platform))
 #undef T
 #define T catalog_extension

@@ -14,18 +14,19 @@ void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct nod
                                  .path = arena_str(out, from->path),
                                  .before = arena_str(out, from->before),
                                  .search = arena_str(out, from->search),
+                                 .explains = arena_str(out, from->explains),
                                  .body = arena_str(out, from->body)};
 }
 
 void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]) {
-    const str texts[NODE_TREE_ASK_VALUES] = {ask->role, ask->claims, ask->headers, ask->cookies, ask->method,
-                                             ask->path, ask->before, ask->search,  ask->body};
+    const str texts[NODE_TREE_ASK_VALUES] = {ask->role, ask->claims, ask->headers, ask->cookies,  ask->method,
+                                             ask->path, ask->before, ask->search,  ask->explains, ask->body};
     for (size_t i = 0; i < NODE_TREE_ASK_VALUES; i++) to[i] = APP_TEXT(texts[i]);
 }
 
 bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to) {
-    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role, &to->claims, &to->headers, &to->cookies, &to->method,
-                                              &to->path, &to->before, &to->search,  &to->body};
+    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role, &to->claims, &to->headers, &to->cookies,  &to->method,
+                                              &to->path, &to->before, &to->search,  &to->explains, &to->body};
     for (uint32_t i = 0; i < NODE_TREE_ASK_VALUES && count == NODE_TREE_ASK_VALUES; i++) {
         if (values[i].kind != APP_VALUE_TEXT || !str_is_utf8(values[i].s)) return false;
         *texts[i] = values[i].s;
@@ -93,6 +94,14 @@ bool node_tree_may_be(const struct catalog *c, str name, struct pg_error *error)
     return !error->set;
 }
 
+bool node_tree_may_ask(const struct node_tree_ask *ask, const struct query_batch *batch, struct pg_error *error) {
+    bool explains = false;
+    for (uint32_t i = 0; i < batch->count; i++) explains |= batch->queries[i].explain != QUERY_EXPLAIN_NONE;
+    if (explains && !ask->explains.n && !str_eqc(ask->role, "service_role"))
+        node_tree_fail(error, "42501", "permission denied to ask how a query is run");
+    return !error->set;
+}
+
 int64_t node_tree_now_us(void) {
     static const int64_t from_1970_to_2000_s = 946'684'800;
     return (int64_t)(clock_wall_ns() / 1000u) - from_1970_to_2000_s * 1'000'000;
@@ -134,7 +143,7 @@ bool node_tree_run(const struct node_tree_running *what, struct buf *body, struc
     struct query_result *results = arena_array(what->mem, struct query_result, batch->count + 1);
     struct pg_session session = node_tree_session(what->ask, what->mem);
     memset(results, 0, sizeof *results * (batch->count + 1));
-    if (!node_tree_may_be(what->catalog, what->ask->role, error)) return false;
+    if (!node_tree_may_be(what->catalog, what->ask->role, error) || !node_tree_may_ask(what->ask, batch, error)) return false;
     struct query_said said;
     batch->before = what->ask->before;
     bool ok = query_run_batch(what->conn, &session, batch, results, &said);

@@ -7,12 +7,13 @@
 #include "pg/pg.h"
 #include "query/query.h"
 
-enum { NODE_TREE_ASK_VALUES = 9 };
+enum { NODE_TREE_ASK_VALUES = 10 };
 
 /* Who asks what. */
 struct node_tree_ask {
     str role, claims, headers, cookies, method, path; /* as struct pg_session has them; headers, cookies, claims: JSON */
     str before, search;                               /* as struct query_batch has them: the app's, and none of the client's */
+    str explains;                                     /* "1": it may ask how queries are run; else the service_role alone */
     str body;                                         /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
 };
 void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct node_tree_ask *to);
@@ -21,6 +22,8 @@ void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[s
 [[nodiscard]] bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to);
 
 bool node_tree_writes(const struct query_batch *batch); /* one of them does */
+/* Whether who asks may ask that: how queries are run tells of rows that nobody shows. Else error says why. */
+[[nodiscard]] bool node_tree_may_ask(const struct node_tree_ask *ask, const struct query_batch *batch, struct pg_error *error);
 /* Whether callers may come as that role; else error says why. */
 [[nodiscard]] bool node_tree_may_be(const struct catalog *c, str role, struct pg_error *error);
 /* Who asks, as of now; claims that are no JSON are none. */

@@ -63,7 +63,9 @@ static void put_head(const struct query *q, const struct query_result *r, const 
     if (q->kind == QUERY_DESCRIBE) flags |= QUERY_HEAD_VALUE;
     if (f && f->returns == PG_VOID) flags |= QUERY_HEAD_VOID;
     if (q->conflict) flags |= QUERY_HEAD_RESOLVED;
-    if (said->headers.n || said->status.n) flags |= QUERY_HEAD_SAID;
+    if (q->form) flags |= QUERY_HEAD_BARE;
+    if (q->hex) flags |= QUERY_HEAD_HEX;
+    if (said->headers.n || said->status.n || q->media.n) flags |= QUERY_HEAD_SAID;
     buf_printf(to, "%llu %llu %llu %lld %u\n", (unsigned long long)r->rows, (unsigned long long)r->affected,
                (unsigned long long)r->updated, (long long)r->total, flags);
     if (!(flags & QUERY_HEAD_SAID)) return;
@@ -71,17 +73,19 @@ static void put_head(const struct query *q, const struct query_result *r, const 
     json_put_array(&w, NULL);
     json_put_str(&w, NULL, said->headers);
     json_put_str(&w, NULL, said->status);
+    json_put_str(&w, NULL, q->media);
     json_put_end(&w);
     buf_putc(to, '\n');
 }
 
-static bool read_said(arena *out, str line, struct query_said *said) {
+static bool read_said(arena *out, str line, struct query_head *head) {
     struct query_json v;
     struct pg_error error = {0};
-    if (!query_json_read(out, line, &v, &error) || v.kind != JSON_KIND_ARRAY || v.n != 2) return false;
+    if (!query_json_read(out, line, &v, &error) || v.kind != JSON_KIND_ARRAY || v.n != 3) return false;
     for (uint32_t i = 0; i < v.n; i++)
         if (v.items[i].kind != JSON_KIND_STR) return false;
-    *said = (struct query_said){v.items[0].s, v.items[1].s};
+    head->said = (struct query_said){v.items[0].s, v.items[1].s};
+    head->media = v.items[2].s;
     return true;
 }
 
@@ -96,7 +100,7 @@ bool query_head_of(arena *out, str answer, struct query_head *head, str *body) {
         else if (!str_to_u64(word, &v[i])) return false;
     }
     *head = (struct query_head){.rows = v[0], .affected = v[1], .updated = v[2], .total = (int64_t)v[3], .flags = (uint32_t)v[4]};
-    return !(head->flags & QUERY_HEAD_SAID) || (str_cut(*body, '\n', &line, body) && read_said(out, line, &head->said));
+    return !(head->flags & QUERY_HEAD_SAID) || (str_cut(*body, '\n', &line, body) && read_said(out, line, head));
 }
 
 bool query_check_result(const struct query *q, struct query_result *result) {
@@ -115,7 +119,7 @@ bool query_check_result(const struct query *q, struct query_result *result) {
 }
 
 bool query_take_result(const struct query *q, struct query_result *r) {
-    bool value = q->kind == QUERY_DESCRIBE || (q->kind == QUERY_CALL && q->function && !q->function->set);
+    bool value = !q->form && (q->kind == QUERY_DESCRIBE || (q->kind == QUERY_CALL && q->function && !q->function->set));
     if (value && r->has_body) {
         if (r->body.n >= 2 && r->rows) buf_drop(&r->body, 1), r->body.n--;
         else r->body.n = 0, buf_puts(&r->body, STR("null"));

@@ -365,6 +365,85 @@ static bool put_around_and(struct print *p, struct buf inner, const members *m, 
 
 static bool put_around(struct print *p, struct buf inner, const members *m) { return put_around_and(p, inner, m, ""); }
 
+/* ---- the form in which rows are told (media.c) ---- */
+
+static void put_function(struct print *p, uint32_t schema, str name) {
+    const struct catalog_schema *s = catalog_schema_of(p->catalog, schema);
+    query_put_name(&p->sql, s ? s->name : STR("public"));
+    PUT(p, ".");
+    query_put_name(&p->sql, name);
+}
+
+/* (select r.c1 as "id", r.c2::json as "tasks" from (…) as r) as x: rows with the names that they are told by. */
+static void put_named_rows(struct print *p, str inner, const members *m) {
+    PUT(p, " from (select ");
+    for (uint32_t i = 0; i < m->n; i++) {
+        buf_printf(&p->sql, m->p[i].json ? "%sr.c%u::json as " : "%sr.c%u as ", i ? "," : "", i + 1);
+        query_put_name(&p->sql, m->p[i].name);
+    }
+    PUT(p, " from (");
+    buf_puts(&p->sql, inner);
+    PUT(p, ") as r) as x");
+}
+
+static void put_folded(struct print *p, str inner, const members *m, bool scalar) {
+    const struct catalog_function *f = p->q->fold;
+    const struct catalog_type *row = catalog_type_of(p->catalog, f->arguments.p[0].type);
+    const struct catalog_relation *of = row && row->kind == CATALOG_ROW ? catalog_relation_of(p->catalog, row->relation) : NULL;
+    buf_puts(&p->sql, p->q->hex ? STR("select encode((") : STR("select "));
+    put_function(p, f->schema, f->name);
+    PUT(p, "(x");
+    if (scalar && m->n) PUT(p, "."), query_put_name(&p->sql, m->p[0].name);
+    else if (of) PUT(p, "::"), put_relation(p, of);
+    buf_puts(&p->sql, p->q->hex ? STR("))::bytea,'hex')") : STR(")::text"));
+    PUT(p, ",count(*)");
+    put_named_rows(p, inner, m);
+}
+
+static void put_geojson(struct print *p, str inner, const members *m) {
+    for (uint32_t i = 0; i < p->catalog->extensions.n; i++) {
+        if (!str_eqc(p->catalog->extensions.p[i].name, "postgis")) continue;
+        PUT(p, "select ");
+        put_function(p, p->catalog->extensions.p[i].schema, STR("st_asgeojson"));
+        PUT(p, "(x)");
+    }
+    put_named_rows(p, inner, m);
+}
+
+static void put_csv(struct print *p, str inner, const members *m, bool tells) {
+    buf_puts(&p->sql, tells ? STR("select substr(t.x,2,length(t.x)-2),t.u from (select row(")
+                            : STR("select substr(t.x,2,length(t.x)-2) from (select row("));
+    for (uint32_t i = 0; i < m->n; i++) buf_printf(&p->sql, "%sr.c%u", i ? "," : "", i + 1);
+    buf_puts(&p->sql, tells ? STR(")::text as x,r.u from (") : STR(")::text as x from ("));
+    buf_puts(&p->sql, inner);
+    PUT(p, ") as r) as t");
+}
+
+/* scalar: each row is one value. tells: it has a column u. */
+static bool put_formed(struct print *p, struct buf inner, const members *m, bool scalar, bool tells) {
+    str text = buf_str(&inner);
+    bool bare = p->q->form == QUERY_FORM_BARE;
+    bool rows = p->q->form == QUERY_FORM_ROWS || p->q->form == QUERY_FORM_PLAN;
+    p->sql = (struct buf){0};
+    if (rows && !scalar && !p->q->stripped) return put_around_and(p, inner, m, tells ? ",r.u" : "");
+    if (rows && !scalar) {
+        PUT(p, "select json_strip_nulls((");
+        put_row(p, m);
+        buf_puts(&p->sql, tells ? STR(")::json)::text,r.u from (") : STR(")::json)::text from ("));
+    } else if (rows) PUT(p, "select coalesce(to_json(r.c1)::text,'null') from (");
+    else if (bare)
+        buf_puts(&p->sql, p->q->hex ? STR("select encode(r.c1::bytea,'hex') from (") : STR("select r.c1::text from ("));
+    else if (p->q->form == QUERY_FORM_CSV) put_csv(p, text, m, tells);
+    else if (p->q->form == QUERY_FORM_GEOJSON) put_geojson(p, text, m);
+    else put_folded(p, text, m, scalar);
+    if (rows || bare) {
+        buf_puts(&p->sql, text);
+        PUT(p, ") as r");
+    }
+    buf_free(&inner);
+    return true;
+}
+
 static bool put_row_select(struct print *p, const struct query_select *s, const struct query_embed *e, uint32_t above) {
     struct buf before = p->sql;
     members m = {0};
@@ -379,7 +458,7 @@ static bool put_row_select(struct print *p, const struct query_select *s, const 
         ok = put_filter(p, s, alias);
     }
     ok = ok && (!e || put_inner(p, s, alias)) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
-    ok = put_around(p, p->sql, &m) && ok;
+    ok = (e ? put_around(p, p->sql, &m) : put_formed(p, p->sql, &m, false, false)) && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
     p->sql = before;
@@ -503,7 +582,7 @@ static bool put_write(struct print *p) {
     if (tells) buf_printf(&p->sql, ",a%u.\"_orlo_u\" as u", alias);
     buf_printf(&p->sql, " from w as a%u where true", alias);
     ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias);
-    ok = put_around_and(p, p->sql, &m, tells ? ",r.u" : "") && ok;
+    ok = put_formed(p, p->sql, &m, false, tells) && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
     p->sql = before;
@@ -591,13 +670,7 @@ static bool put_call(struct print *p) {
     PUT(p, "select ");
     if (!put_list(p, s, alias, &m)) return false;
     bool ok = put_from_call(p, alias) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
-    if (!scalar) return put_around(p, p->sql, &m) && ok;
-    struct buf inner = p->sql;
-    p->sql = (struct buf){0};
-    PUT(p, "select coalesce(to_json(r.c1)::text,'null') from (");
-    buf_puts(&p->sql, buf_str(&inner));
-    buf_free(&inner);
-    return PUT(p, ") as r") && ok;
+    return put_formed(p, p->sql, &m, scalar, false) && ok;
 }
 
 /* How many rows there are without a range. What writes is not called twice. */
@@ -607,9 +680,28 @@ static bool put_call_count(struct print *p) {
     return put_from_call(p, alias);
 }
 
+/* How many rows there are, as the planner guesses. */
+static bool put_planned(struct print *p, const struct query_select *s) {
+    uint32_t alias = p->aliases++;
+    PUT(p, "explain (format json) select 1 from ");
+    put_relation(p, s->of);
+    buf_printf(&p->sql, " as a%u", alias);
+    return put_filter(p, s, alias);
+}
+
+/* Of an estimated count: so many, and one more, are counted. */
+static bool put_estimated(struct print *p, const struct query_select *s, int64_t most) {
+    uint32_t alias = p->aliases++;
+    PUT(p, "select count(*) from (select 1 from ");
+    put_relation(p, s->of);
+    buf_printf(&p->sql, " as a%u", alias);
+    return put_filter(p, s, alias) && PUT(p, " limit ") && put_number(p, most + 1) && PUT(p, ") as q");
+}
+
 static bool is_counted(const struct query *q) {
-    if (!q->count) return false;
-    if (q->kind == QUERY_SELECT) return true;
+    if (!q->count || q->explain) return false;
+    if (q->kind == QUERY_SELECT) return q->count != QUERY_COUNT_EXACT || q->select.limit >= 0 || q->select.offset;
+    if (q->count == QUERY_COUNT_PLANNED) return false;
     return q->kind == QUERY_CALL && q->function->set && q->function->columns.n && (q->select.limit >= 0 || q->select.offset) &&
            (q->reads_only || q->function->volatility != CATALOG_IS_VOLATILE);
 }
@@ -682,6 +774,23 @@ static bool put_description(struct print *p, struct query_text *text) {
     return true;
 }
 
+static str explained(arena *out, const struct query *q, str text) {
+    static const char *const options[] = {
+#define X(id, name) name,
+        QUERY_EXPLAIN_OPTIONS(X)
+#undef X
+    };
+    struct buf b = {0};
+    buf_printf(&b, "explain (format %s", q->explain == QUERY_EXPLAIN_JSON ? "json" : "text");
+    for (size_t i = 0; i < ARRAY_COUNT(options); i++)
+        if (q->explain_options & 1u << i) buf_printf(&b, ", %s", options[i]);
+    buf_puts(&b, STR(") "));
+    buf_puts(&b, text);
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
 bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session, const struct query *q,
                           struct query_text *text, struct pg_error *error) {
     struct print p = {.out = out, .catalog = c, .types = session->types, .q = q, .error = error};
@@ -690,18 +799,33 @@ bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_s
     bool ok = q->kind == QUERY_SELECT ? put_row_select(&p, &q->select, NULL, 0)
               : q->kind == QUERY_CALL ? put_call(&p)
                                       : put_write(&p);
-    text->updates = tells_updates(&p) && !q->select.grouped;
+    bool told = q->form != QUERY_FORM_FOLDED && q->form != QUERY_FORM_GEOJSON && q->form != QUERY_FORM_PLAN;
+    text->updates = tells_updates(&p) && !q->select.grouped && told;
     text->text = end_text(&p);
+    if (q->explain) text->text = explained(out, q, text->text);
     text->values = p.values.p;
     text->values_count = p.values.n;
-    text->answers = q->kind == QUERY_SELECT || q->select.has_items || (q->kind == QUERY_CALL && q->function->returns != PG_VOID);
+    text->answers = q->explain || q->kind == QUERY_SELECT || q->select.has_items ||
+                    (q->kind == QUERY_CALL && q->function->returns != PG_VOID);
     if (ok && p.values.n > QUERY_PARAMS_MAX * 2)
         return query_fail(error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX * 2);
     if (!ok || !is_counted(q)) return ok;
     p.values.p = NULL, p.values.n = p.values.cap = 0;
-    ok = q->kind == QUERY_CALL ? put_call_count(&p) : put_count(&p, &q->select);
-    text->count = end_text(&p);
-    text->count_values = p.values.p;
-    text->count_values_count = p.values.n;
+    bool planned = q->kind == QUERY_SELECT && q->count != QUERY_COUNT_EXACT && !q->select.grouped;
+    bool some = planned && q->count == QUERY_COUNT_ESTIMATED && q->count_most;
+    if (!planned || q->count == QUERY_COUNT_ESTIMATED) {
+        ok = q->kind == QUERY_CALL ? put_call_count(&p)
+             : some                ? put_estimated(&p, &q->select, q->count_most)
+                                   : put_count(&p, &q->select);
+        text->count = end_text(&p);
+        text->count_values = p.values.p;
+        text->count_values_count = p.values.n;
+    }
+    if (!ok || !planned) return ok;
+    p.values.p = NULL, p.values.n = p.values.cap = 0;
+    ok = put_planned(&p, &q->select);
+    text->planned = end_text(&p);
+    text->planned_values = p.values.p;
+    text->planned_values_count = p.values.n;
     return ok;
 }

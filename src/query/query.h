@@ -29,6 +29,8 @@ enum {
     QUERY_ITEMS_MAX = 1600,     /* of a select list */
     QUERY_PARAMS_MAX = 30'000,  /* bound values of a statement */
     QUERY_BATCH_MAX = 1000,
+    QUERY_ACCEPTS_MAX = 64, /* media types */
+    QUERY_EXPOSED_MAX = 64, /* schemas */
 };
 
 /* ---- JSON as it was sent: numbers and documents keep their text, which a double would not ---- */
@@ -175,6 +177,24 @@ enum query_conflict { QUERY_CONFLICT_NONE, QUERY_CONFLICT_MERGE, QUERY_CONFLICT_
 enum query_count { QUERY_COUNT_NONE, QUERY_COUNT_EXACT, QUERY_COUNT_PLANNED, QUERY_COUNT_ESTIMATED };
 /* A call's body as it came, for a function whose one parameter has no name and is of such a type. Text in of that type. */
 enum query_raw { QUERY_RAW_NONE, QUERY_RAW_JSON, QUERY_RAW_TEXT, QUERY_RAW_XML, QUERY_RAW_BYTES };
+/* In which form it is answered (media.c). */
+enum query_form {
+    QUERY_FORM_ROWS,    /* JSON: a list of rows, or a value */
+    QUERY_FORM_CSV,     /* as PostgreSQL's COPY … CSV HEADER nearly does: a row's text */
+    QUERY_FORM_GEOJSON, /* PostGIS's */
+    QUERY_FORM_BARE,    /* a function's value, of a type that is a media type */
+    QUERY_FORM_FOLDED,  /* what an aggregate of the app's makes of the rows */
+    QUERY_FORM_PLAN,    /* how it would be found */
+};
+enum query_explain { QUERY_EXPLAIN_NONE, QUERY_EXPLAIN_TEXT, QUERY_EXPLAIN_JSON };
+enum query_explain_options {
+#define X(id, name) QUERY_EXPLAIN_##id,
+#define QUERY_EXPLAIN_OPTIONS(X)                                                                                                 \
+    X(ANALYZE, "analyze") X(VERBOSE, "verbose") X(SETTINGS, "settings") X(BUFFERS, "buffers") X(WAL, "wal")
+    QUERY_EXPLAIN_OPTIONS(X)
+#undef X
+        QUERY_EXPLAIN_OPTIONS_COUNT
+};
 struct query_row {
     struct query_bound *cells; /* one for each of the query's columns */
     bool *there;               /* false: its default */
@@ -199,6 +219,14 @@ struct query {
     bool args_text;       /* of a call: its arguments are text, whatever they are of */
     enum query_raw raw;
     str raw_body;
+    const str *accept; /* media types, the best one first; none: JSON */
+    uint32_t accept_count;
+    const str *exposed; /* schemas in whose functions media types are looked for, besides its own */
+    uint32_t exposed_count;
+    bool bodiless;      /* how many rows there are is wanted, and of which media type they would be */
+    int64_t count_most; /* of an estimated count: so many are counted, and what are more are estimated; 0: any number */
+    enum query_explain explain;
+    uint32_t explain_options; /* bits, by place */
     /* resolved */
     uint32_t role;
     const struct query_where *put_where;   /* of put: what where said */
@@ -210,6 +238,11 @@ struct query {
     const struct catalog_relation *gives; /* whose rows the function gives; NULL: nobody's */
     struct query_bound *arguments;
     bool *arguments_there;
+    enum query_form form;
+    bool stripped;                       /* JSON without members that are null */
+    bool hex;                            /* its body is a bytea's, in hexadecimal digits */
+    str media;                           /* of the answer; empty: JSON, as nobody asked */
+    const struct catalog_function *fold; /* of QUERY_FORM_FOLDED */
     bool reads; /* column privileges: the statement reads columns of the relation, so that SELECT policies hold too */
 };
 struct query_batch {
@@ -252,8 +285,9 @@ const struct pg_types *query_types_new(arena *out, const struct catalog *c);
  * tree asks for one of a select: a second statement, one row of one bigint; of a write it is the rows that were affected. */
 struct query_text {
     str text, count; /* count empty: none */
-    struct query_bound *values, *count_values;
-    uint32_t values_count, count_values_count;
+    str planned;     /* one row: the JSON of EXPLAIN, query_planned_rows. Empty: none */
+    struct query_bound *values, *count_values, *planned_values;
+    uint32_t values_count, count_values_count, planned_values_count;
     bool answers; /* rows are wanted: of a write without a select list none are */
     bool updates; /* each row has a second column: had it been there (t), and was updated? */
 };
@@ -264,6 +298,23 @@ void query_print_settings(arena *out, const struct pg_session *session, const st
 extern const str query_ask_said; /* and last, of a counted batch: one row of two texts, struct query_said */
 [[nodiscard]] bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session,
                                         const struct query *q, struct query_text *text, struct pg_error *error);
+
+/* What PostgreSQL gave, by statement (told.c); first: the one of the batch's first tree. A tree has one, then those of its count and of what is planned, where
+ * it has such; behind all trees of a counted batch stands query_ask_said. */
+struct query_result;
+struct query_answers {
+    void *arg;
+    str (*value)(void *arg, uint32_t statement, uint32_t row, uint32_t column);
+    uint32_t (*rows)(void *arg, uint32_t statement);
+    uint64_t (*affected)(void *arg, uint32_t statement);
+};
+/* Before the commit: false, if what trees say of the number of rows does not hold. */
+[[nodiscard]] bool query_judge_answers(const struct query_batch *b, const struct query_text *texts, const struct query_answers *a,
+                                       uint32_t first, struct pg_error *error);
+/* results: b->count of them, to be freed in any case. said stands in the answers. */
+[[nodiscard]] bool query_take_answers(const struct query_batch *b, const struct query_text *texts, const struct query_answers *a,
+                                      uint32_t first, struct query_result *results, struct query_said *said,
+                                      struct pg_error *error);
 
 /* ---- SQLite ---- */
 
@@ -300,11 +351,6 @@ struct query_result {
     int64_t total;     /* that was asked for; -1: was not */
     struct pg_error error;
 };
-/* For whoever runs a tree elsewhere: what it says of the number of rows, which result has. False: result->error, and it is to be undone. */
-[[nodiscard]] bool query_check_result(const struct query *q, struct query_result *result);
-/* The same, and a value that came as a list of one row becomes what it is. */
-[[nodiscard]] bool query_take_result(const struct query *q, struct query_result *result);
-
 /* What stands before a counted answer: a line of numbers. */
 enum query_head_flags {
     QUERY_HEAD_BODY = 1,     /* it has one */
@@ -312,12 +358,15 @@ enum query_head_flags {
     QUERY_HEAD_VOID = 4,     /* of a function that gives nothing */
     QUERY_HEAD_RESOLVED = 8, /* conflicts were resolved: there was a key for that */
     QUERY_HEAD_SAID = 16,    /* a second line: an array of texts */
+    QUERY_HEAD_BARE = 32,    /* the body is as it is to be sent, and no JSON of rows */
+    QUERY_HEAD_HEX = 64,     /* … as hexadecimal digits */
 };
 struct query_head {
     uint64_t rows, affected, updated;
     int64_t total;
     uint32_t flags;
     struct query_said said;
+    str media; /* empty: JSON */
 };
 [[nodiscard]] bool query_head_of(arena *out, str answer, struct query_head *head, str *body); /* false: it is none */
 void query_result_free(struct query_result *r);

@@ -251,6 +251,18 @@ void query_row_seen(struct query_conn *conn, const struct db_value *values, uint
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
                                  struct buf *to, arena *scratch);
 
+/* answer.c: what a tree says of the number of rows, which result has. False: result->error, and it is to be undone. */
+[[nodiscard]] bool query_check_result(const struct query *q, struct query_result *result);
+/* The same, and a value that came as a list of one row becomes what it is. */
+[[nodiscard]] bool query_take_result(const struct query *q, struct query_result *result);
+
+/* media.c */
+[[nodiscard]] bool query_resolve_media(struct query_resolving *r);
+bool query_media_is_bytes(const struct pg_types *types, const struct query *q);
+void query_put_names(const struct query_select *s, struct buf *to); /* a line of CSV */
+void query_put_cell(struct buf *to, str s);
+[[nodiscard]] bool query_strip_nulls(arena *scratch, struct query_result *r); /* of its body */
+
 /* describe.c */
 void query_describe(const struct catalog *c, const struct pg_types *types, const struct query *q, struct buf *to);
 

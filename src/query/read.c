@@ -546,6 +546,44 @@ static bool query_raw_of(struct from *f, const struct query_json *v, void *to) {
     return MEMBERS(f, v, "raw", table, to) && (((struct query *)to)->raw || wrong(f, "raw", "\"type\" is missing"));
 }
 
+static bool query_accept(struct from *f, const struct query_json *v, void *to) {
+    struct query *q = to;
+    return names_of(f, v, &q->accept, &q->accept_count) && q->accept_count <= QUERY_ACCEPTS_MAX;
+}
+static bool query_exposed(struct from *f, const struct query_json *v, void *to) {
+    struct query *q = to;
+    return names_of(f, v, &q->exposed, &q->exposed_count) && q->exposed_count <= QUERY_EXPOSED_MAX;
+}
+static bool query_count_most(struct from *f, const struct query_json *v, void *to) {
+    (void)f;
+    return count_of(v, &((struct query *)to)->count_most);
+}
+QUERY_FLAG(bodiless, bodiless)
+
+static bool explain_format(struct from *f, const struct query_json *v, void *to) {
+    (void)f;
+    uint32_t at;
+    bool ok = WORD_OF(v, &at, "text", "json");
+    ((struct query *)to)->explain = at ? QUERY_EXPLAIN_JSON : QUERY_EXPLAIN_TEXT;
+    return ok;
+}
+static bool explain_options(struct from *f, const struct query_json *v, void *to) {
+    uint32_t at;
+    (void)f;
+    if (v->kind != JSON_KIND_ARRAY) return false;
+    for (uint32_t i = 0; i < v->n; i++) {
+#define X(id, name) name,
+        if (!WORD_OF(&v->items[i], &at, QUERY_EXPLAIN_OPTIONS(X))) return false;
+#undef X
+        ((struct query *)to)->explain_options |= 1u << at;
+    }
+    return true;
+}
+static bool query_explain(struct from *f, const struct query_json *v, void *to) {
+    static const struct member table[] = {{"format", explain_format}, {"options", explain_options}};
+    return MEMBERS(f, v, "explain", table, to) && (((struct query *)to)->explain || wrong(f, "explain", "\"format\" is missing"));
+}
+
 /* What each kind may have, besides what all have. */
 enum {
     HAS_ROWS = 1,
@@ -620,7 +658,12 @@ bool query_of_json(arena *out, const struct query_json *v, struct query *q, stru
                                           {"put", query_put},
                                           {"readOnly", query_reads_only},
                                           {"textArgs", query_args_text},
-                                          {"raw", query_raw_of}};
+                                          {"raw", query_raw_of},
+                                          {"accept", query_accept},
+                                          {"exposed", query_exposed},
+                                          {"bodiless", query_bodiless},
+                                          {"countMost", query_count_most},
+                                          {"explain", query_explain}};
     struct from f = {out, error, 0, 0};
     *q = (struct query){.max_affected = -1, .select = {.schema = STR("public"), .limit = -1}};
     return MEMBERS(&f, v, "query", table, q) && check_kind(&f, v, q);

@@ -595,7 +595,9 @@ bool query_resolve(arena *out, const struct catalog *c, struct pg_session *sessi
     const struct catalog_role *role = catalog_role_named(c, session->role);
     if (!role) return query_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(session->role));
     r.role = q->role = role->id;
-    if (!resolve_names(&r) || !take_values(&r) || (q->put && !check_put(&r))) return false;
+    if (!resolve_names(&r) || !query_resolve_media(&r) || !take_values(&r) || (q->put && !check_put(&r))) return false;
+    q->hex = query_media_is_bytes(session->types, q);
+    if (q->explain) q->form = QUERY_FORM_PLAN, q->hex = q->single = q->stripped = false, q->max_affected = -1;
     if (r.no_plan.set) *error = r.no_plan;
     else if (r.denial.set) *error = r.denial;
     return !error->set;
@@ -796,13 +798,13 @@ static bool query_resolve_call(struct query_resolving *r) {
     struct query *q = r->query;
     const struct catalog_function *f = NULL, *found = NULL;
     while ((f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
-        if (!takes(f, q->rows) || (q->raw > QUERY_RAW_JSON)) continue;
+        if (f->aggregate || !takes(f, q->rows) || (q->raw > QUERY_RAW_JSON)) continue;
         if (found) return several_functions(r, false);
         found = f;
     }
     bool raw = !found;
     while (raw && (f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
-        if (!takes_raw(r, f)) continue;
+        if (f->aggregate || !takes_raw(r, f)) continue;
         if (found) return several_functions(r, true);
         found = f;
     }

@@ -30,7 +30,72 @@ static bool too_large(struct run *r) {
 
 /* ---- rows ---- */
 
-enum answer { ANSWER_ROWS, ANSWER_VALUES /* the first column alone */, ANSWER_KEYS /* integers */, ANSWER_NOTHING };
+enum answer {
+    ANSWER_ROWS,
+    ANSWER_VALUES /* the first column alone */,
+    ANSWER_KEYS /* integers */,
+    ANSWER_PLAN /* what EXPLAIN QUERY PLAN gives */,
+    ANSWER_NOTHING
+};
+
+/* A value as text, of whatever type. */
+static bool put_plain(struct run *r, uint32_t type, struct db_value v, struct buf *to, arena *scratch) {
+    struct pg_call call = {.mem = scratch, .session = &r->conn->session, .error = &r->conn->raised};
+    if (v.kind == DB_NULL) return true;
+    return type == PG_NO_TYPE ? buf_puts(to, v.s) : pg_value_out(&call, type, v, to);
+}
+
+static bool put_line(struct run *r, const struct query_shape *shape, const struct db_value *values, struct buf *to,
+                     arena *scratch) {
+    struct buf cell = {0};
+    bool ok = true;
+    if (!to->n) query_put_names(&r->q->select, to);
+    buf_putc(to, '\n');
+    for (uint32_t i = 0; ok && i < shape->count; i++) {
+        if (i) buf_putc(to, ',');
+        cell.n = 0;
+        ok = put_plain(r, shape->members[i].type, values[i], &cell, scratch);
+        if (ok && values[i].kind != DB_NULL) query_put_cell(to, buf_str(&cell));
+    }
+    buf_free(&cell);
+    return ok;
+}
+
+/* The one value of a function, as it is: of a bytea its digits alone. */
+static bool put_bare(struct run *r, const struct query_shape *shape, const struct db_value *values, struct buf *to,
+                     arena *scratch) {
+    size_t from = to->n;
+    if (!put_plain(r, shape->members[0].type, values[0], to, scratch)) return false;
+    if (!r->q->hex || to->n < from + 2) return true;
+    memmove(to->p + from, to->p + from + 2, to->n - from - 2);
+    to->n -= 2;
+    return true;
+}
+
+/* A step of a plan, in the manner of SQLite's shell: {"id", "parent", "detail"}, or a line of its words. Views of ours are called by what nobody may know. */
+static bool put_step(struct run *r, const struct db_value *values, struct buf *to) {
+    str detail = values[3].kind == DB_TEXTUAL ? values[3].s : (str){0}, token = str_c(r->conn->token);
+    struct buf b = {0};
+    for (size_t i = 0; i < detail.n;) {
+        bool here = token.n && i + token.n <= detail.n && !memcmp(detail.p + i, token.p, token.n);
+        if (!here) buf_putc(&b, detail.p[i]);
+        i += here ? token.n : 1;
+    }
+    if (r->q->explain == QUERY_EXPLAIN_JSON) {
+        struct json_writer w = json_writer_of(to);
+        buf_putc(to, to->n ? ',' : '[');
+        json_put_object(&w, NULL);
+        json_put_i64(&w, "id", values[0].i);
+        json_put_i64(&w, "parent", values[1].i);
+        json_put_str(&w, "detail", buf_str(&b));
+        json_put_end(&w);
+    } else {
+        if (to->n) buf_putc(to, '\n');
+        buf_puts(to, buf_str(&b));
+    }
+    buf_free(&b);
+    return true;
+}
 
 static bool take_row(struct run *r, struct db_rows *rows, const struct query_shape *shape, enum answer how, struct buf *to,
                      arena *scratch) {
@@ -38,6 +103,10 @@ static bool take_row(struct run *r, struct db_rows *rows, const struct query_sha
     struct db_value *values = arena_array(scratch, struct db_value, n + 1);
     for (uint32_t i = 0; i < n; i++) values[i] = db_value(rows, i);
     if (how == ANSWER_NOTHING) return true;
+    if (how == ANSWER_ROWS && r->q->form == QUERY_FORM_CSV) return put_line(r, shape, values, to, scratch);
+    if (how == ANSWER_VALUES && r->q->form == QUERY_FORM_CSV) return put_line(r, shape, values, to, scratch);
+    if (how == ANSWER_VALUES && r->q->form == QUERY_FORM_BARE && shape->count) return put_bare(r, shape, values, to, scratch);
+    if (how == ANSWER_PLAN) return put_step(r, values, to);
     if (to->n > 1) buf_putc(to, ',');
     if (how == ANSWER_KEYS) return buf_printf(to, "%lld", (long long)values[0].i);
     if (how == ANSWER_VALUES && shape->count) return query_put_json(r->conn, shape->members[0].type, values[0], to, scratch);
@@ -58,8 +127,32 @@ static bool take_rows(struct run *r, struct db_rows *rows, const struct query_st
     return ok;
 }
 
+static void end_plan(struct run *r) {
+    struct buf *b = &r->result->body;
+    r->result->has_body = true;
+    r->result->rows = r->result->affected = 0;
+    if (r->q->explain == QUERY_EXPLAIN_JSON) buf_puts(b, b->n ? STR("]") : STR("[]"));
+}
+
+static bool run_to_end(struct run *r, struct query_statement *s, enum answer how, struct buf *to, uint64_t *count);
+
+/* How it would be run, and not that: each of its statements adds its steps. */
+static bool explain_statement(struct run *r, const struct query_statement *s) {
+    struct query_statement how = {.values = {.p = s->values.p, .n = s->values.n, .cap = s->values.cap}};
+    buf_puts(&how.sql, STR("explain query plan "));
+    buf_puts(&how.sql, buf_str(&s->sql));
+    r->result->has_body = true;
+    bool ok = run_to_end(r, &how, ANSWER_PLAN, &r->result->body, NULL);
+    buf_free(&how.sql);
+    return ok;
+}
+
 /* One statement, to its end. */
 static bool run_statement(struct run *r, struct query_statement *s, enum answer how, struct buf *to, uint64_t *count) {
+    return r->q->explain ? explain_statement(r, s) : run_to_end(r, s, how, to, count);
+}
+
+static bool run_to_end(struct run *r, struct query_statement *s, enum answer how, struct buf *to, uint64_t *count) {
     struct query_conn *conn = r->conn;
     struct db_rows *rows;
     struct diag d = DIAG_INIT;
@@ -81,10 +174,18 @@ static bool run_statement(struct run *r, struct query_statement *s, enum answer 
     return e == ERR_OK;
 }
 
+static bool is_list(const struct query *q) { return q->form == QUERY_FORM_ROWS; }
+
+/* What stands around an answer's rows. */
+static bool open_rows(struct run *r) { return !is_list(r->q) || buf_putc(&r->result->body, '['); }
+static bool close_rows(struct run *r) {
+    if (is_list(r->q)) return buf_putc(&r->result->body, ']');
+    return r->q->form != QUERY_FORM_CSV || r->result->body.n || buf_putc(&r->result->body, '\n');
+}
+
 static bool run_answer(struct run *r, struct query_statement *s, enum answer how) {
     r->result->has_body = true;
-    buf_putc(&r->result->body, '[');
-    return run_statement(r, s, how, &r->result->body, &r->result->rows) && buf_putc(&r->result->body, ']');
+    return open_rows(r) && run_statement(r, s, how, &r->result->body, &r->result->rows) && close_rows(r);
 }
 
 /* ---- select ---- */
@@ -113,6 +214,7 @@ static bool run_select(struct run *r) {
     if (most && (asked < 0 || asked > most)) s->limit = most;
     bool ok = query_put_select(&p, s) && run_answer(r, &st, ANSWER_ROWS);
     bool whole = s->limit < 0 && !s->offset;
+    if (r->q->explain) whole = true;
     if (ok && r->q->count && whole) r->result->total = (int64_t)r->result->rows;
     if (ok && r->q->count && !whole) ok = count_rows(r, s);
     query_statement_free(&st);
@@ -326,7 +428,7 @@ static bool run_guarded(struct run *r) {
     bool plain = query_list_is_plain(s), ok;
     if (!s->has_items) return write_all(r, ANSWER_NOTHING, &keys);
     r->result->has_body = plain;
-    if (plain) return buf_putc(to, '[') && write_all(r, ANSWER_ROWS, to) && buf_putc(to, ']');
+    if (plain) return open_rows(r) && write_all(r, ANSWER_ROWS, to) && close_rows(r);
     if (r->q->kind == QUERY_DELETE) return select_written(r, (str){0}) && write_all(r, ANSWER_NOTHING, &keys);
     if (!select_written(r, STR("[]"))) return false; /* of no rows: what may not be read is said before anything is written */
     to->n = 0;
@@ -344,7 +446,7 @@ static bool run_write(struct run *r) {
     query_wall_target(conn, q->select.of);
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
-    if (nothing && q->select.has_items) buf_puts(&r->result->body, STR("[]")), r->result->has_body = true;
+    if (nothing && q->select.has_items) r->result->has_body = open_rows(r) && close_rows(r);
     if (!nothing) ok = count_there(r) && run_guarded(r);
     query_wall_target(conn, NULL);
     if (ok && q->count) r->result->total = (int64_t)r->result->affected;
@@ -476,7 +578,7 @@ static bool run_last(struct run *r, const struct catalog_fragment *f, bool count
 /* Of one row the row, of a plain value the value. */
 static void unwrap(struct run *r) {
     struct buf *b = &r->result->body;
-    if (r->q->function->set) return;
+    if (r->q->function->set || !is_list(r->q)) return;
     if (!r->result->rows) b->n = 0, buf_puts(b, STR("null"));
     else buf_drop(b, 1), b->n--;
 }
@@ -484,7 +586,7 @@ static void unwrap(struct run *r) {
 static bool run_call(struct run *r) {
     const struct catalog_function *f = r->q->function;
     bool ok = true, nothing = f->returns == PG_VOID || !f->columns.n;
-    bool counts = r->q->count && f->set && (r->q->select.limit >= 0 || r->q->select.offset);
+    bool counts = r->q->count && !r->q->explain && f->set && (r->q->select.limit >= 0 || r->q->select.offset);
     query_wall_target(r->conn, NULL);
     for (uint32_t i = 0; i < f->arguments.n; i++)
         if (r->q->arguments_there[i] &&
@@ -493,7 +595,8 @@ static bool run_call(struct run *r) {
     if (f->strict)
         for (uint32_t i = 0; i < f->arguments.n; i++)
             if (r->q->arguments_there[i] && r->q->arguments[i].null)
-                return r->result->has_body = !nothing, buf_puts(&r->result->body, f->set ? STR("[]") : STR("null"));
+                return r->result->has_body = !nothing,
+                       f->set ? open_rows(r) && close_rows(r) : !is_list(r->q) || buf_puts(&r->result->body, STR("null"));
     for (uint32_t i = 0; ok && i + 1 < f->statements.n; i++) ok = run_body_statement(r, &f->statements.p[i]);
     if (ok && f->statements.n) {
         const struct catalog_fragment *last = &f->statements.p[f->statements.n - 1];
@@ -558,6 +661,8 @@ bool query_run(struct query_conn *conn, const struct pg_session *session, struct
                                          : run_write(&r);
     if (ok) ok = query_check_result(q, result);
     if (ok && result->body.full) ok = too_large(&r);
+    if (ok && q->stripped && result->has_body) ok = query_strip_nulls(r.mem, result);
+    if (ok && q->explain) end_plan(&r);
     memset(conn->guards, 0, sizeof conn->guards);
     conn->walled = false;
     if (!ok) buf_free(&result->body), result->body = (struct buf){0}, result->has_body = false;

@@ -137,6 +137,22 @@ static void put_raw(struct json_writer *w, const struct query *q) {
     json_put_end(w);
 }
 
+static void put_explain(struct json_writer *w, const struct query *q) {
+    static const char *const options[] = {
+#define X(id, name) name,
+        QUERY_EXPLAIN_OPTIONS(X)
+#undef X
+    };
+    if (!q->explain) return;
+    json_put_object(w, "explain");
+    json_put_cstr(w, "format", q->explain == QUERY_EXPLAIN_JSON ? "json" : "text");
+    json_put_array(w, "options");
+    for (size_t i = 0; i < ARRAY_COUNT(options); i++)
+        if (q->explain_options & 1u << i) json_put_cstr(w, NULL, options[i]);
+    json_put_end(w);
+    json_put_end(w);
+}
+
 static void put_query(struct json_writer *w, const char *key, const struct query *q) {
     static const char *const kinds[] = {"select", "insert", "update", "delete", "call", "describe"};
     static const char *const counts[] = {NULL, "exact", "planned", "estimated"};
@@ -152,6 +168,11 @@ static void put_query(struct json_writer *w, const char *key, const struct query
     if (q->single) json_put_bool(w, "single", true);
     if (q->reads_only) json_put_bool(w, "readOnly", true);
     if (q->args_text) json_put_bool(w, "textArgs", true);
+    if (q->exposed_count) put_names(w, "exposed", q->exposed, q->exposed_count);
+    if (q->bodiless) json_put_bool(w, "bodiless", true);
+    if (q->count_most) json_put_i64(w, "countMost", q->count_most);
+    put_explain(w, q);
+    if (q->accept_count) put_names(w, "accept", q->accept, q->accept_count);
     json_put_end(w);
 }
 

@@ -9,14 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct {
-    const char *type, *charset;
-} media[] = {
-#define X(id, name, type, charset) {type, charset},
-#include "rest/media.def"
-#undef X
-};
-
 static void add(struct rest_response *r, const char *name, str value) {
     ENSURE(r->fields_count < REST_FIELDS_MAX);
     r->fields[r->fields_count++] = (struct rest_field){str_c(name), value};
@@ -119,23 +111,40 @@ static str content_range(arena *out, int64_t from, int64_t to, int64_t total) {
     return arena_fmt(out, "%lld-%lld/" STR_FMT, (long long)from, (long long)to, STR_ARG(of));
 }
 
-static void add_type(arena *out, const struct rest_plan *plan, struct rest_response *r) {
-    add(r, "Content-Type", arena_fmt(out, "%s%s", media[plan->media].type, media[plan->media].charset));
+static bool is_utf8(str type) {
+    static const char *const types[] = {
+#define CHARSET(type) type,
+#include "rest/media.def"
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++)
+        if (str_eq_nocase(type, str_c(types[i]))) return true;
+    return false;
+}
+
+/* type empty: JSON. */
+static void add_type(arena *out, const struct rest_plan *plan, str type, struct rest_response *r) {
+    if (!type.n) type = STR("application/json");
+    add(r, "Content-Type", is_utf8(type) ? arena_fmt(out, STR_FMT "; charset=utf-8", STR_ARG(type)) : type);
     if (plan->negotiated) add(r, "Content-Profile", plan->schema);
 }
 
 /* ---- bodies ---- */
 
-static bool is_object(enum rest_media m) { return m == REST_OBJECT || m == REST_OBJECT_SHORT || m == REST_OBJECT_STRIPPED; }
+static uint8_t digit_of(uint8_t c) { return (uint8_t)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10) & 15; }
 
-/* body: a list of rows, or a value. */
-static str in_form(arena *out, const struct rest_plan *plan, const struct query_head *head, str body) {
-    str s = body;
+static str bytes_of(arena *out, str hex) {
+    uint8_t *p = arena_alloc(out, hex.n / 2 + 1, 1);
+    for (size_t i = 0; i + 1 < hex.n; i += 2) p[i / 2] = (uint8_t)(digit_of(hex.p[i]) << 4 | digit_of(hex.p[i + 1]));
+    return (str){p, hex.n / 2};
+}
+
+/* body: a list of rows, or a value; or what is sent as it is. */
+static str in_form(arena *out, const struct query_head *head, str body) {
     if (!(head->flags & QUERY_HEAD_BODY)) return (str){0};
-    if (is_object(plan->media) && !(head->flags & QUERY_HEAD_VALUE) && body.n >= 2) s = str_sub(body, 1, body.n - 2);
-    if (plan->media == REST_CSV && !rest_csv_write(out, body, &s)) s = body;
-    if ((plan->media == REST_ARRAY_STRIPPED || plan->media == REST_OBJECT_STRIPPED) && !rest_strip_nulls(out, s, &s)) s = body;
-    return s;
+    if (head->flags & QUERY_HEAD_HEX) return bytes_of(out, body);
+    bool object = str_starts(head->media, STR("application/vnd.pgrst.object+json"));
+    if (object && !(head->flags & (QUERY_HEAD_VALUE | QUERY_HEAD_BARE)) && body.n >= 2) return str_sub(body, 1, body.n - 2);
+    return body;
 }
 
 /* [{"id":11}] as ?id=eq.11 */
@@ -194,11 +203,11 @@ static void answer_read(arena *out, const struct rest_plan *plan, const struct q
     if (head->total >= 0 && plan->offset > head->total) out_of_range(out, plan, head, r);
     else {
         r->status = head->total >= 0 && rows < head->total ? 206 : 200;
-        r->body = in_form(out, plan, head, body);
+        r->body = in_form(out, head, body);
     }
     r->has_body = !plan->head;
     if (plan->head) r->body = (str){0};
-    add_type(out, plan, r);
+    add_type(out, plan, head->media, r);
 }
 
 static void answer_write(arena *out, const struct rest_plan *plan, const struct query_head *head, str body,
@@ -227,8 +236,8 @@ static void answer_write(arena *out, const struct rest_plan *plan, const struct 
     }
     add_applied(out, plan, head, r);
     if (!full) return;
-    r->body = in_form(out, plan, head, body);
-    add_type(out, plan, r);
+    r->body = in_form(out, head, body);
+    add_type(out, plan, head->media, r);
 }
 
 /* ---- what there is ---- */
@@ -259,7 +268,19 @@ static void answer_allow(arena *out, const struct rest_plan *plan, str body, str
     buf_free(&b);
 }
 
+/* How it would be found, and nothing of what would. */
+static void answer_plan(const struct rest_plan *plan, str body, struct rest_response *r) {
+    r->body = plan->head ? (str){0} : body;
+    r->has_body = !plan->head;
+    add(r, "Content-Type", plan->media);
+    if (plan->negotiated) add(r, "Content-Profile", plan->schema);
+}
+
 static void answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r) {
+    if (plan->media.n) {
+        answer_plan(plan, body, r);
+        return;
+    }
     switch (plan->action) {
     case REST_READ:
     case REST_CALL: answer_read(out, plan, head, body, r); break;
@@ -267,7 +288,7 @@ static void answer(arena *out, const struct rest_plan *plan, const struct query_
     case REST_DESCRIBE:
         r->body = plan->head ? (str){0} : rest_openapi(out, plan, body);
         r->has_body = !plan->head;
-        add_type(out, plan, r);
+        add_type(out, plan, STR("application/openapi+json"), r);
         break;
     default: answer_write(out, plan, head, body, r);
     }

@@ -89,7 +89,7 @@ str rest_cookies(arena *out, const struct rest_request *rq) {
 /* ---- Accept ---- */
 
 struct range { /* type;parameters */
-    str type;
+    str type, of /* for= of a plan */, options;
     bool stripped;
     int quality; /* thousandths */
     uint32_t at;
@@ -104,42 +104,48 @@ static int quality_of(str s) {
     return q >= 0 && q <= 1 ? (int)(q * 1000) : 1000;
 }
 
+/* Up to a byte that stands outside of quotes. */
+static str cut(str *s, uint8_t at) {
+    size_t n = 0;
+    for (bool quoted = false; n < s->n && (quoted || s->p[n] != at); n++) quoted ^= s->p[n] == '"';
+    str before = str_sub(*s, 0, n);
+    *s = str_sub(*s, MIN(n + 1, s->n), s->n);
+    return before;
+}
+
 static struct range range_of(str one, uint32_t at) {
     struct range r = {.quality = 1000, .at = at};
-    str parameter, name, value;
-    str_cut(one, ';', &r.type, &one);
-    r.type = str_trim(r.type);
+    str name, value;
+    r.type = str_trim(cut(&one, ';'));
     while (one.n) {
-        str_cut(one, ';', &parameter, &one);
-        str_cut(str_trim(parameter), '=', &name, &value);
+        str_cut(str_trim(cut(&one, ';')), '=', &name, &value);
         name = str_trim(name), value = unquoted(str_trim(value));
         if (str_eq_nocase(name, STR("nulls"))) r.stripped = str_eqc(value, "stripped");
         if (str_eq_nocase(name, STR("q"))) r.quality = quality_of(value);
+        if (str_eq_nocase(name, STR("for"))) r.of = value;
+        if (str_eq_nocase(name, STR("options"))) r.options = value;
     }
     return r;
 }
 
 static const struct {
-    const char *name;
+    const char *name, *type;
+    bool stripped, sure;
 } media[] = {
-#define X(id, name, type, charset) {name},
+#define X(name, stripped, type, sure) {name, type, stripped, sure},
 #include "rest/media.def"
-#undef X
 };
 
-static bool media_of(const struct range *r, bool describes, enum rest_media *to) {
-    for (int i = 0; i < REST_MEDIA_COUNT; i++) {
-        if (!media[i].name[0] || !str_eq_nocase(r->type, str_c(media[i].name))) continue;
-        *to = (enum rest_media)i;
-        if (describes) {
-            if (i != REST_JSON && i != REST_ANY && i != REST_OPENAPI) return false;
-            *to = REST_OPENAPI;
-        } else if (i == REST_OPENAPI) return false;
-        if (r->stripped && (i == REST_ARRAY || i == REST_ARRAY_SHORT)) *to = REST_ARRAY_STRIPPED;
-        if (r->stripped && (i == REST_OBJECT || i == REST_OBJECT_SHORT)) *to = REST_OBJECT_STRIPPED;
-        return true;
+/* What is asked for by that name: a type of ours, or one of the app's own, as it was sent. */
+static str type_of(const struct range *r, bool *sure) {
+    const char *found = NULL;
+    *sure = false;
+    for (size_t i = 0; i < ARRAY_COUNT(media); i++) {
+        if (!str_eq_nocase(r->type, str_c(media[i].name)) || (media[i].stripped && !r->stripped)) continue;
+        found = media[i].type; /* the last one: it says more */
+        *sure = media[i].sure;
     }
-    return false;
+    return found ? str_c(found) : r->type;
 }
 
 static int by_quality(const void *a, const void *b) {
@@ -147,25 +153,80 @@ static int by_quality(const void *a, const void *b) {
     return x->quality != y->quality ? y->quality - x->quality : x->at < y->at ? -1 : 1;
 }
 
-bool rest_media_of(arena *out, const struct rest_request *rq, bool describes, enum rest_media *to, struct pg_error *error) {
-    VEC(struct range) ranges = {0};
-    struct buf said = {0};
+typedef VEC(struct range) ranges;
+static ranges ranges_of(arena *out, const struct rest_request *rq) {
+    ranges all = {0};
     bool there;
-    str accept = rest_field_of(rq, "accept", &there), one;
+    str accept = rest_field_of(rq, "accept", &there);
     if (!there || !str_trim(accept).n) accept = STR("*/*");
-    while (accept.n && ranges.n < 64) {
-        str_cut(accept, ',', &one, &accept);
-        struct range r = range_of(one, ranges.n);
-        if (r.type.n) vec_push(out, &ranges, r);
+    while (accept.n && all.n < QUERY_ACCEPTS_MAX) {
+        struct range r = range_of(cut(&accept, ','), all.n);
+        if (r.type.n) vec_push(out, &all, r);
     }
-    if (ranges.n) qsort(ranges.p, ranges.n, sizeof *ranges.p, by_quality);
-    for (uint32_t i = 0; i < ranges.n; i++) {
-        if (media_of(&ranges.p[i], describes, to)) return true;
-        buf_printf(&said, "%s" STR_FMT, i ? ", " : "", STR_ARG(str_sub(ranges.p[i].type, 0, 100)));
-    }
+    if (all.n) qsort(all.p, all.n, sizeof *all.p, by_quality);
+    return all;
+}
+
+static bool none_of(const ranges *all, struct pg_error *error) {
+    struct buf said = {0};
+    for (uint32_t i = 0; i < all->n; i++)
+        buf_printf(&said, "%s" STR_FMT, i ? ", " : "", STR_ARG(str_sub(all->p[i].type, 0, 100)));
     rest_fail(error, "PGRST107", "None of these media types are available: " STR_FMT, STR_ARG(buf_str(&said)));
     buf_free(&said);
     return false;
+}
+
+static bool describes(const ranges *all, struct pg_error *error) {
+    static const char *const names[] = {"application/openapi+json", "application/json", "*/*"};
+    for (uint32_t i = 0; i < all->n; i++)
+        for (size_t k = 0; k < ARRAY_COUNT(names); k++)
+            if (str_eq_nocase(all->p[i].type, str_c(names[k]))) return true;
+    return none_of(all, error);
+}
+
+/* application/vnd.pgrst.plan[+json|+text]; for="type"; options=analyze|verbose */
+static bool take_plan(arena *out, const struct range *r, struct rest_plan *plan, struct query *q, str *of) {
+    static const char *const options[] = {
+#define X(id, name) name,
+        QUERY_EXPLAIN_OPTIONS(X)
+#undef X
+    };
+    bool json = str_eq_nocase(r->type, STR("application/vnd.pgrst.plan+json")), sure;
+    if (!json && !str_eq_nocase(r->type, STR("application/vnd.pgrst.plan")) &&
+        !str_eq_nocase(r->type, STR("application/vnd.pgrst.plan+text")))
+        return false;
+    struct range inner = range_of(r->of.n ? r->of : STR("application/json"), 0);
+    struct buf b = {0};
+    *of = type_of(&inner, &sure);
+    q->explain = json ? QUERY_EXPLAIN_JSON : QUERY_EXPLAIN_TEXT;
+    buf_printf(&b, "application/vnd.pgrst.plan+%s; for=\"" STR_FMT "\"", json ? "json" : "text", STR_ARG(*of));
+    for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
+        str left = r->options;
+        while (left.n) {
+            if (!str_eqc(cut(&left, '|'), options[i]) || q->explain_options & 1u << i) continue;
+            buf_printf(&b, "%s%s", q->explain_options ? "|" : "; options=", options[i]);
+            q->explain_options |= 1u << i;
+        }
+    }
+    buf_puts(&b, STR("; charset=utf-8"));
+    plan->media = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return true;
+}
+
+bool rest_media_of(arena *out, const struct rest_request *rq, const struct rest_options *o, struct rest_plan *plan,
+                   struct query *q, struct pg_error *error) {
+    ranges all = ranges_of(out, rq);
+    str *types = arena_array(out, str, all.n + 1);
+    bool sure = false;
+    if (plan->action == REST_DESCRIBE) return describes(&all, error);
+    for (uint32_t i = 0; i < all.n && !sure; i++) {
+        sure = o->explains && take_plan(out, &all.p[i], plan, q, &types[q->accept_count]);
+        if (!sure) types[q->accept_count] = type_of(&all.p[i], &sure);
+        if (types[q->accept_count].n <= 256 && str_is_utf8(types[q->accept_count])) q->accept_count++;
+    }
+    q->accept = types;
+    return q->accept_count || none_of(&all, error);
 }
 
 /* ---- Content-Type ---- */

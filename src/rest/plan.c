@@ -516,7 +516,6 @@ static bool check_preferences(struct making *m) {
 static bool make(struct making *m, struct buf *args) {
     struct rest_plan *plan = m->plan;
     struct query *q = m->q;
-    bool object = plan->media == REST_OBJECT || plan->media == REST_OBJECT_SHORT || plan->media == REST_OBJECT_STRIPPED;
     if (!take_select(m)) return false;
     buf_putc(args, '{');
     if (!take_params(m, args) || !take_range_field(m)) return false;
@@ -528,7 +527,10 @@ static bool make(struct making *m, struct buf *args) {
     if (is_writing(m) && plan->prefer.returns != REST_FULL &&
         !(plan->prefer.returns == REST_HEADERS && plan->action == REST_CREATE))
         q->select.has_items = false, q->select.items_count = q->select.order_count = 0;
-    q->single = object;
+    q->bodiless = plan->head || (is_writing(m) && plan->prefer.returns != REST_FULL);
+    q->exposed = m->o->schemas;
+    q->exposed_count = m->o->schemas_count > 1 ? MIN(m->o->schemas_count, (uint32_t)QUERY_EXPOSED_MAX) : 0;
+    q->count_most = m->o->rows_max;
     q->count = plan->prefer.count == REST_EXACT       ? QUERY_COUNT_EXACT
                : plan->prefer.count == REST_PLANNED   ? QUERY_COUNT_PLANNED
                : plan->prefer.count == REST_ESTIMATED ? QUERY_COUNT_ESTIMATED
@@ -560,7 +562,7 @@ bool rest_plan_of(arena *out, const struct rest_options *o, const struct rest_re
     if (!find_target(&m, &call) || !find_schema(&m) || !find_action(&m, call)) return false;
     plan->called = call;
     if (!rest_prefer_of(out, rq, o->undo, &plan->prefer, error)) return false;
-    if (plan->action != REST_ALLOW && !rest_media_of(out, rq, plan->action == REST_DESCRIBE, &plan->media, error)) return false;
+    if (plan->action != REST_ALLOW && !rest_media_of(out, rq, o, plan, m.q, error)) return false;
     m.q->select.schema = plan->schema;
     m.q->select.relation = plan->relation;
     if (!make_tree(&m)) return false;

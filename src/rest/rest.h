@@ -37,18 +37,13 @@ struct rest_options {
     const str *schemas; /* that are exposed; the first one is asked where no other is */
     uint32_t schemas_count;
     bool aggregates;   /* are let through */
+    bool explains;     /* may ask how a query is run (application/vnd.pgrst.plan) */
     bool undo;         /* Prefer: tx=rollback counts */
     bool target_names; /* an embed with an alias may be filtered by its target's name */
     uint32_t rows_max; /* of each list; 0: any */
 };
 
 enum rest_action { REST_READ, REST_CREATE, REST_PUT, REST_UPDATE, REST_DELETE, REST_CALL, REST_DESCRIBE, REST_ALLOW };
-enum rest_media {
-#define X(id, name, type, charset) REST_##id,
-#include "rest/media.def"
-#undef X
-    REST_MEDIA_COUNT
-};
 /* What was preferred: 0, or 1 + its place in prefer.def's row. */
 struct rest_prefer {
     uint8_t resolution, returns, count, tx, missing, handling;
@@ -68,7 +63,7 @@ struct rest_plan {
     bool head; /* no body is wanted */
     struct query_batch batch;
     struct rest_prefer prefer;
-    enum rest_media media;
+    str media; /* of a plan that is asked for; empty: what the answer's head says */
     str schema, relation;
     bool negotiated; /* which schema: it is said in the answer */
     str canonical;   /* the query string, sorted */

@@ -62,14 +62,13 @@ typedef VEC(str) rest_names;
 /* ---- bodies (body.c, csv.c) ---- */
 
 bool rest_prefer_of(arena *out, const struct rest_request *rq, bool undo, struct rest_prefer *p, struct pg_error *error);
-[[nodiscard]] bool rest_media_of(arena *out, const struct rest_request *rq, bool describes, enum rest_media *to,
-                                 struct pg_error *error);
+/* What is accepted, the best one first, as a tree takes it. False: a document of what there is is asked for in a form that there is not. */
+[[nodiscard]] bool rest_media_of(arena *out, const struct rest_request *rq, const struct rest_options *o, struct rest_plan *plan,
+                                 struct query *q, struct pg_error *error);
 enum rest_content { REST_IN_JSON, REST_IN_CSV, REST_IN_FORM, REST_IN_TEXT, REST_IN_XML, REST_IN_BYTES, REST_IN_OTHER };
 enum rest_content rest_content_of(str type);
-/* CSV as a JSON array of objects, and JSON rows as CSV. */
+/* CSV as a JSON array of objects. */
 [[nodiscard]] bool rest_csv_read(arena *out, str csv, str *json, struct pg_error *error);
-bool rest_csv_write(arena *out, str rows, str *csv);
-bool rest_strip_nulls(arena *out, str json, str *stripped);
 
 /* openapi.c: what query's description of a schema is as an OpenAPI document (Swagger 2.0, as PostgREST has it). */
 str rest_openapi(arena *out, const struct rest_plan *plan, str description);

@@ -10,8 +10,13 @@
 #include <stdio.h>
 
 static const str schemas[] = {STR_INIT("public"), STR_INIT("other")};
-static const struct rest_options options = {
-    .schemas = schemas, .schemas_count = 1, .undo = true, .target_names = true, .aggregates = true, .rows_max = 0};
+static const struct rest_options options = {.explains = true,
+                                            .schemas = schemas,
+                                            .schemas_count = 1,
+                                            .undo = true,
+                                            .target_names = true,
+                                            .aggregates = true,
+                                            .rows_max = 0};
 
 struct asked {
     const char *method, *path, *fields /* NAME: VALUE, a line each */, *body;
@@ -62,6 +67,8 @@ static const struct {
 } trees[] = {
 #define HEAD(r, a, u, t, f)                                                                                                      \
     { .rows = (r), .affected = (a), .updated = (u), .total = (t), .flags = (f) }
+#define FORM(m, f)                                                                                                               \
+    { .rows = 1, .total = -1, .flags = QUERY_HEAD_BODY | (f), .media = STR_INIT(m) }
 #define SAID(h, s)                                                                                                               \
     {                                                                                                                            \
         .total = -1, .flags = QUERY_HEAD_BODY | QUERY_HEAD_SAID, .said = { STR_INIT(h), STR_INIT(s) }                            \
@@ -82,7 +89,8 @@ static void requests(void **state) {
         struct rest_plan plan;
         struct pg_error error;
         if (!plan_of(a, &trees[i].asked, &options, &plan, &error)) fail_msg("%s: %s", trees[i].asked.path, error.message);
-        str tree = tree_of(a, &plan);
+        str tree = tree_of(a, &plan), usual = STR(",\"accept\":[\"*/*\"]");
+        if (str_ends(tree, usual)) tree.n -= usual.n; /* as nearly all have it */
         if (!str_eqc(tree, trees[i].tree))
             fail_msg("%s:\n  is    " STR_FMT "\n  want  %s", trees[i].asked.path, STR_ARG(tree), trees[i].tree);
         arena_free(a);
@@ -126,7 +134,7 @@ static void refused(void **state) {
          "PGRST103",
          NULL,
          "The lower boundary must be lower than or equal to the upper boundary in the Range header."},
-        {{"GET", "/t", "Accept: image/png", ""}, "PGRST107", "None of these media types are available: image/png", ""},
+        {{"GET", "/", "Accept: image/png", ""}, "PGRST107", "None of these media types are available: image/png", ""},
         {{"GET", "/t", "Accept-Profile: hidden", ""}, "PGRST106", "Invalid schema: hidden", ""},
         {{"GET", "/t", "Prefer: handling=strict, odd", ""}, "PGRST122", NULL, "Invalid preferences: odd"},
         {{"GET", "/a/b", "", ""}, "PGRST125", NULL, ""},
@@ -229,27 +237,34 @@ static void answers(void **state) {
          "/t?a=eq.a%20b&b=eq.2",
          "[]"},
         {{"HEAD", "/t", "", ""}, HEAD(1, 0, 0, -1, QUERY_HEAD_BODY), "[{\"a\":1}]", 200, "Content-Range", "0-0/*", ""},
-        {{"GET", "/t", "Accept: application/vnd.pgrst.object+json", ""},
-         HEAD(1, 0, 0, -1, QUERY_HEAD_BODY),
+        {{"GET", "/t", "", ""},
+         FORM("application/vnd.pgrst.object+json", 0),
          "[{\"a\":1}]",
          200,
          "Content-Type",
          "application/vnd.pgrst.object+json; charset=utf-8",
          "{\"a\":1}"},
-        {{"GET", "/t", "Accept: text/csv", ""},
-         HEAD(2, 0, 0, -1, QUERY_HEAD_BODY),
-         "[{\"a\":1,\"b\":\"x, y\"},{\"a\":null,\"b\":true}]",
+        {{"GET", "/t", "", ""},
+         FORM("text/csv", QUERY_HEAD_BARE),
+         "a\n1",
          200,
          "Content-Type",
          "text/csv; charset=utf-8",
-         "a,b\n1,\"x, y\"\n,t"},
-        {{"GET", "/t", "Accept: application/vnd.pgrst.array+json;nulls=stripped", ""},
-         HEAD(1, 0, 0, -1, QUERY_HEAD_BODY),
-         "[{\"a\":null,\"b\":{\"c\":null,\"d\":[null]}}]",
+         "a\n1"},
+        {{"GET", "/t", "", ""},
+         FORM("image/png", QUERY_HEAD_BARE | QUERY_HEAD_HEX),
+         "41fF",
          200,
          "Content-Type",
-         "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8",
-         "[{\"b\":{\"d\":[null]}}]"},
+         "image/png",
+         "A\xff"},
+        {{"GET", "/t", "Accept: application/vnd.pgrst.plan", ""},
+         HEAD(0, 0, 0, -1, QUERY_HEAD_BODY | QUERY_HEAD_BARE),
+         "SCAN t",
+         200,
+         "Content-Type",
+         "application/vnd.pgrst.plan+text; for=\"application/json\"; charset=utf-8",
+         "SCAN t"},
         {{"POST", "/t", "Prefer: return=headers-only", "{\"a b\":1}"},
          HEAD(1, 1, 0, -1, QUERY_HEAD_BODY),
          "[{\"a b\":\"x/y\"}]",

@@ -142,6 +142,7 @@ static void read_http(arena *out, const struct query_json *v, struct request *r)
     *o = (struct rest_options){.schemas = names,
                                .schemas_count = schemas ? schemas->n : 0,
                                .aggregates = flag_of(v, "aggregates"),
+                               .explains = flag_of(v, "plan"),
                                .undo = true,
                                .target_names = flag_of(v, "targetNames"),
                                .rows_max = most ? (uint32_t)atoi(arena_cstr(out, most->raw)) : 0};
@@ -311,30 +312,26 @@ struct asked {
     struct query_said said;
 };
 
-static void take_rows(const struct postgres_answer *a, uint32_t statement, struct query_result *r) {
-    r->has_body = true;
-    r->rows = postgres_rows(a, statement);
-    buf_puts(&r->body, STR("["));
-    for (uint32_t i = 0; i < r->rows; i++) {
-        if (i) buf_puts(&r->body, STR(","));
-        buf_puts(&r->body, postgres_value(a, statement, i, 0, NULL));
-    }
-    buf_puts(&r->body, STR("]"));
+static str value_of(void *arg, uint32_t statement, uint32_t row, uint32_t column) {
+    return postgres_value(arg, statement, row, column, NULL);
+}
+static uint32_t rows_of(void *arg, uint32_t statement) { return postgres_rows(arg, statement); }
+static uint64_t affected_by(void *arg, uint32_t statement) { return postgres_affected(arg, statement); }
+
+static struct query_answers answers_of(const struct postgres_answer *answer) {
+    return (struct query_answers){(void *)(uintptr_t)answer, value_of, rows_of, affected_by};
 }
 
 /* Before the commit: what the trees say of the number of rows. */
 static bool judge(void *arg, const struct postgres_answer *a, struct postgres_error *error) {
     struct asked *asked = arg;
-    for (uint32_t i = 0, at = asked->first; i < asked->batch->count; at += asked->texts[i].count.n ? 2 : 1, i++) {
-        struct query_result r = {
-            .rows = postgres_rows(a, at), .affected = postgres_affected(a, at), .has_body = asked->texts[i].answers};
-        if (query_check_result(&asked->batch->queries[i], &r)) continue;
-        snprintf(error->state, sizeof error->state, "%.*s", (int)sizeof error->state - 1, r.error.state);
-        snprintf(error->message, sizeof error->message, "%s", r.error.message);
-        snprintf(error->detail, sizeof error->detail, "%s", r.error.detail);
-        return false;
-    }
-    return true;
+    struct pg_error said = {0};
+    struct query_answers answers = answers_of(a);
+    if (query_judge_answers(asked->batch, asked->texts, &answers, asked->first, &said)) return true;
+    snprintf(error->state, sizeof error->state, "%.*s", (int)sizeof error->state - 1, said.state);
+    snprintf(error->message, sizeof error->message, "%s", said.message);
+    snprintf(error->detail, sizeof error->detail, "%s", said.detail);
+    return false;
 }
 
 static void told(void *arg, const struct postgres_answer *a) {
@@ -351,27 +348,14 @@ static void told(void *arg, const struct postgres_answer *a) {
         say_error(asked->request, &said, asked->out);
         return;
     }
-    uint32_t at = asked->first;
-    for (uint32_t i = 0; i < asked->batch->count; i++) {
-        struct query_result *r = &asked->results[i];
-        const struct query_text *t = &asked->texts[i];
-        r->total = -1;
-        r->affected = asked->batch->queries[i].kind == QUERY_SELECT || asked->batch->queries[i].kind == QUERY_CALL
-                          ? 0
-                          : postgres_affected(a, at);
-        if (t->answers) take_rows(a, at, r);
-        for (uint32_t row = 0; t->updates && row < postgres_rows(a, at); row++)
-            r->updated += str_eqc(postgres_value(a, at, row, 1, NULL), "t");
-        at++;
-        if (!query_take_result(&asked->batch->queries[i], r)) {
-            asked->failed = true;
-            say_error(asked->request, &r->error, asked->out);
-            return;
-        }
-        if (t->count.n) r->total = strtoll((const char *)arena_str(mem, postgres_value(a, at++, 0, 0, NULL)).p, NULL, 10);
+    struct pg_error error = {0};
+    struct query_answers answers = answers_of(a);
+    if (!query_take_answers(asked->batch, asked->texts, &answers, asked->first, asked->results, &asked->said, &error)) {
+        asked->failed = true;
+        say_error(asked->request, &error, asked->out);
     }
-    asked->said = (struct query_said){arena_str(asked->out, postgres_value(a, at, 0, 0, NULL)),
-                                      arena_str(asked->out, postgres_value(a, at, 0, 1, NULL))};
+    asked->said.headers = arena_str(asked->out, asked->said.headers);
+    asked->said.status = arena_str(asked->out, asked->said.status);
 }
 
 static struct postgres_statement statement_of(arena *out, str text, const struct query_bound *values, uint32_t n) {
@@ -388,7 +372,7 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
         say_error(r, r->refused.set ? &r->refused : &e, out);
         return;
     }
-    struct postgres_statement *s = arena_array(out, struct postgres_statement, 2 * b.count + 3);
+    struct postgres_statement *s = arena_array(out, struct postgres_statement, 3 * b.count + 3);
     struct query_text *texts = arena_array(out, struct query_text, b.count);
     struct pg_session session = r->session;
     struct query_text settings, before;
@@ -409,8 +393,10 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
         }
         s[n++] = statement_of(out, texts[i].text, texts[i].values, texts[i].values_count);
         if (texts[i].count.n) s[n++] = statement_of(out, texts[i].count, texts[i].count_values, texts[i].count_values_count);
+        if (texts[i].planned.n)
+            s[n++] = statement_of(out, texts[i].planned, texts[i].planned_values, texts[i].planned_values_count);
     }
-    s[n++] = statement_of(out, query_ask_said, NULL, 0);
+    if (b.counted) s[n++] = statement_of(out, query_ask_said, NULL, 0);
     struct asked asked = {.loop = loop,
                           .batch = &b,
                           .results = arena_array(out, struct query_result, b.count + 1),

@@ -72,11 +72,11 @@ static void prepare(void *arg) {
         node_tree_fail(&a->error, "42P01", "nothing was migrated to this database yet");
         return;
     }
-    if (!node_tree_may_be(a->made->catalog, a->who.role, &a->error)) return;
+    if (!node_tree_may_be(a->made->catalog, a->who.role, &a->error) || !node_tree_may_ask(&a->who, &a->batch, &a->error)) return;
     struct pg_session session = node_tree_session(&a->who, a->mem);
     session.types = a->made->types;
     a->texts = arena_array(a->mem, struct query_text, a->batch.count + 1);
-    a->statements = arena_array(a->mem, struct postgres_statement, 2 * a->batch.count + 4);
+    a->statements = arena_array(a->mem, struct postgres_statement, 3 * a->batch.count + 4);
     a->batch.before = a->who.before;
     a->batch.search = a->who.search;
     memset(a->texts, 0, sizeof *a->texts * (a->batch.count + 1));
@@ -89,7 +89,8 @@ static void prepare(void *arg) {
     for (uint32_t i = 0; i < a->batch.count && ok; i++) {
         const struct query_text *t = &a->texts[i];
         ok = put(a, statement(a->mem, t->text, t->values, t->values_count)) &&
-             (!t->count.n || put(a, statement(a->mem, t->count, t->count_values, t->count_values_count)));
+             (!t->count.n || put(a, statement(a->mem, t->count, t->count_values, t->count_values_count))) &&
+             (!t->planned.n || put(a, statement(a->mem, t->planned, t->planned_values, t->planned_values_count)));
     }
     if (ok && a->batch.counted) ok = put(a, statement(a->mem, query_ask_said, NULL, 0));
     struct query_bound role = {.text = a->who.role};
@@ -109,17 +110,24 @@ static void refuse(struct postgres_error *to, const char *state, const char *mes
     snprintf(to->message, sizeof to->message, "%s", message);
 }
 
+static str value_of(void *arg, uint32_t statement, uint32_t row, uint32_t column) {
+    return postgres_value(arg, statement, row, column, NULL);
+}
+static uint32_t rows_of(void *arg, uint32_t statement) { return postgres_rows(arg, statement); }
+static uint64_t affected_by(void *arg, uint32_t statement) { return postgres_affected(arg, statement); }
+
+static struct query_answers answers_of(const struct postgres_answer *answer) {
+    return (struct query_answers){(void *)(uintptr_t)answer, value_of, rows_of, affected_by};
+}
+
 /* What the trees say of how many rows there may be. */
 static bool are_few(const struct broker_ask *a, const struct postgres_answer *answer, struct postgres_error *error) {
-    for (uint32_t i = 0, at = a->first; i < a->batch.count; at += a->texts[i].count.n ? 2 : 1, i++) {
-        struct query_result r = {
-            .rows = postgres_rows(answer, at), .affected = postgres_affected(answer, at), .has_body = a->texts[i].answers};
-        if (query_check_result(&a->batch.queries[i], &r)) continue;
-        refuse(error, r.error.state, r.error.message);
-        snprintf(error->detail, sizeof error->detail, "%s", r.error.detail);
-        return false;
-    }
-    return true;
+    struct pg_error said = {0};
+    struct query_answers answers = answers_of(answer);
+    if (query_judge_answers(&a->batch, a->texts, &answers, a->first, &said)) return true;
+    refuse(error, said.state, said.message);
+    snprintf(error->detail, sizeof error->detail, "%s", said.detail);
+    return false;
 }
 
 static bool judge(void *arg, const struct postgres_answer *answer, struct postgres_error *error) {
@@ -137,38 +145,12 @@ static bool judge(void *arg, const struct postgres_answer *answer, struct postgr
     return false;
 }
 
-static void take_rows(const struct postgres_answer *answer, uint32_t at, struct query_result *r) {
-    r->has_body = true;
-    r->rows = postgres_rows(answer, at);
-    buf_putc(&r->body, '[');
-    for (uint32_t i = 0; i < r->rows; i++) {
-        if (i) buf_putc(&r->body, ',');
-        buf_puts(&r->body, postgres_value(answer, at, i, 0, NULL));
-    }
-    buf_putc(&r->body, ']');
-}
-
 static void compose(struct broker_ask *a, const struct postgres_answer *answer) {
     struct query_result *results = arena_array(a->mem, struct query_result, a->batch.count + 1);
+    struct query_answers answers = answers_of(answer);
+    struct query_said said;
     memset(results, 0, sizeof *results * (a->batch.count + 1));
-    uint32_t at = a->first;
-    struct query_said said = {0};
-    for (uint32_t i = 0; i < a->batch.count; i++, at++) {
-        const struct query *q = &a->batch.queries[i];
-        struct query_result *r = &results[i];
-        uint32_t said = at;
-        bool writes = query_writes(q) && q->kind != QUERY_CALL;
-        r->total = -1;
-        if (writes) r->affected = postgres_affected(answer, at);
-        if (a->texts[i].answers) take_rows(answer, at, r);
-        if (a->texts[i].count.n) r->total = number(postgres_value(answer, ++at, 0, 0, NULL));
-        else if (q->count) r->total = (int64_t)(writes ? r->affected : r->rows);
-        for (uint64_t row = 0; a->texts[i].updates && row < postgres_rows(answer, said); row++)
-            r->updated += str_eqc(postgres_value(answer, said, (uint32_t)row, 1, NULL), "t");
-        if (!query_take_result(q, r) && !a->error.set) a->error = r->error; /* which the judge had said */
-    }
-    if (a->batch.counted)
-        said = (struct query_said){postgres_value(answer, at, 0, 0, NULL), postgres_value(answer, at, 0, 1, NULL)};
+    (void)query_take_answers(&a->batch, a->texts, &answers, a->first, results, &said, &a->error); /* which the judge had said */
     query_batch_body(&a->batch, results, &said, &a->body);
     for (uint32_t i = 0; i < a->batch.count; i++) query_result_free(&results[i]);
     if (a->body.n > a->answer_bytes_max)

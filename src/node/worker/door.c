@@ -121,8 +121,12 @@ static bool plan(struct node_visit *v, struct pg_error *error) {
     struct node_request *r = v->r;
     const struct net_request *rq = net_exchange_request(r->exchange);
     static const str schemas[] = {STR_INIT("public"), STR_INIT("graphql_public")};
-    static const struct rest_options options = {
-        .schemas = schemas, .schemas_count = ARRAY_COUNT(schemas), .undo = true, .target_names = true, .rows_max = ROWS_MAX};
+    const struct rest_options options = {.schemas = schemas,
+                                         .schemas_count = ARRAY_COUNT(schemas),
+                                         .explains = str_eqc(r->rq.principal.role, "service_role"),
+                                         .undo = true,
+                                         .target_names = true,
+                                         .rows_max = ROWS_MAX};
     size_t end = str_find(r->path, '?');
     struct rest_field *fields = arena_array(v->mem, struct rest_field, rq->fields_count + 1);
     for (uint32_t i = 0; i < rq->fields_count; i++) fields[i] = (struct rest_field){rq->fields[i].name, rq->fields[i].value};
