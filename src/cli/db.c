@@ -5,7 +5,7 @@
 static int cli_db_check(struct node_db_config *c), cli_db_migrate(struct node_db_config *c),
     cli_db_status(struct node_db_config *c), cli_db_reset(struct node_db_config *c), cli_db_diff(struct node_db_config *c),
     cli_db_dump(struct node_db_config *c), cli_db_restore(struct node_db_config *c), cli_db_query(struct node_db_config *c),
-    cli_db_explain(struct node_db_config *c), cli_db_types(struct node_db_config *c);
+    cli_db_explain(struct node_db_config *c), cli_db_move(struct node_db_config *c), cli_db_types(struct node_db_config *c);
 
 static const struct verb {
     const char *name;
@@ -34,6 +34,7 @@ DO(query, node_db_query)
 DO(explain, node_db_explain)
 DO(reset, node_db_reset)
 DO(restore, node_db_restore)
+DO(move, node_db_move)
 DO(types, node_db_types)
 
 static int cli_db_check(struct node_db_config *c) {

@@ -21,9 +21,13 @@
     X(DUMP, "what of it", "SQL")                                                                                                 \
     X(QUERY, "role, claims, JSON", "JSON")                                                                                       \
     X(EXPLAIN, "role, claims, relation, command", "text")                                                                        \
-    X(HOLD, "", "a line of JSON for each database with a log")        /* of no app: no log goes into its file from now on */     \
-    X(RELEASE, "", "")                                                /* that is over. ERR_CLOSED: nothing was held */           \
-    X(SQL, "role, claims, JSON, behind their length; a plan", "JSON") /* asked of what the plan makes; then none of it is there */
+    X(HOLD, "", "a line of JSON for each database with a log") /* of no app: no log goes into its file from now on */            \
+    X(RELEASE, "", "")                                         /* that is over. ERR_CLOSED: nothing was held */                  \
+    X(SQL, "role, claims, JSON, behind their length; a plan",                                                                    \
+      "JSON")         /* asked of what the plan makes; then none of it is there */                                               \
+    X(FREEZE, "", "") /* from now on it is read alone, whoever ends meanwhile: its rows go elsewhere (control/move.c) */         \
+    X(THAW, "", "")                                                                                                              \
+    X(SUMS, "", "of each table that has rows: NAME, how many, a sum of what they say; a line each")
 enum node_data_does {
 #define X(name, ...) NODE_DATA_##name,
     NODE_DATA_DOES_LIST(X)

@@ -196,6 +196,7 @@ struct node_db_config {
 [[nodiscard]] err node_db_explain(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_check(const struct node_db_config *c, uint32_t *errors, struct diag *d);
 [[nodiscard]] err node_db_types(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_move(const struct node_db_config *c, struct diag *d);
 
 [[nodiscard]] err node_command_apps(const struct node_where *where, bool json, FILE *to, struct diag *d);
 [[nodiscard]] err node_command_delete(const struct node_where *where, const char *app, struct diag *d);

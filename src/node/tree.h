@@ -56,7 +56,8 @@ struct node_tree_running {
     uint32_t bytes_max;
 };
 [[nodiscard]] bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error);
-int64_t node_tree_now_us(void);              /* since 2000, as PostgreSQL counts */
+int64_t node_tree_now_us(void); /* since 2000, as PostgreSQL counts */
+#define NODE_TREE_MOVES "the database is being moved to another engine, and is read alone"
 void node_tree_late(struct pg_error *error); /* it took too long, whatever else it says */
 
 /* Of a question {"table", "role", "command"}: which grants and policies hold, as text. c NULL: there are no tables. ERR_NOT_FOUND, and what json_read gives. */

@@ -1,5 +1,5 @@
 """An app's own PostgreSQL: a server that the node makes, starts, looks after, stops and removes; queries, policies and limits as on SQLite."""
-import glob
+import glob, random
 
 from nodes import *
 from admin_test import cli
@@ -94,6 +94,19 @@ def test_postgres_deploy():
         eq(query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "tried"}], "select": ["title"]}, ANN, tx="rollback"), [{"title": "TRIED"}])
         eq(titles(n, ANN), ["ONE"])
         has(cli(n, "db", "explain-policy", "notes", "--app", "notes", "--as", ANN), "own notes", "owner = auth.uid()")
+        # A select of SQL's: the owner's, or a role's; nothing but a select, and where it is wrong.
+        ask = lambda sql, *flags, code=0: cli(n, "db", "query", sql, "--app", "notes", *flags, code=code)
+        eq(json.loads(ask("select title, price, a from notes order by id")), [{"title": "ONE", "price": None, "a": None}, {"title": "TWO", "price": None, "a": None}])
+        eq(json.loads(ask("select title from notes", "--as", BOB)), [{"title": "TWO"}])
+        eq(json.loads(ask("with a as (select 1 as x union all values (2)) select sum(x) as s, array_agg(x) as l from a;")), [{"s": 3, "l": [1, 2]}])
+        eq(ask("select 12345678901234567890.10::numeric as n, null as x, 'a,b\"c' as s", "--csv"), 'n,x,s\r\n12345678901234567890.10,,"a,b""c"\r\n')
+        has(ask("select nope from notes", code=65), "line 1, column 8", "42703")
+        has(ask("select 'ü',\n  'x'::int", code=65), "line 2, column 3", "22P02")
+        has(ask("select * from auth.users", "--as", "anon", code=65), "42501")
+        for sql in ("insert into notes (title) values ('x')", "drop table made", "select 1; drop table made", "with d as (delete from notes returning *) select * from d", "select nextval('notes_id_seq')",
+                    "commit work", "select set_config('transaction_read_only', 'off', true)", "select 1) as x; drop table made; select * from (select 1", "select shout()"):
+            ask(sql, code=65)
+        eq(titles(n, "service_role"), ["ONE", "TWO"])
         # What no migration's text says: a table of a DO block's, with its rights; what a function in PL/pgSQL gives.
         eq(query(n, {"kind": "insert", "from": "made", "rows": [{"n": 1}], "select": ["n"]}, "anon"), [{"n": 1}])
         eq(query(n, {"kind": "call", "function": "twice", "args": {"n": 4}}, "anon"), 8)
@@ -392,3 +405,115 @@ def test_postgres_missing():
         raise Skip("PostgreSQL is installed here")
     with node() as n:
         has(cli(n, "deploy", project(ALL, MANIFEST), code=69), "apt install postgresql")
+
+
+# A tree of a table that refers to itself, rows that migrations put there, all kinds of values; the same on both engines.
+TREE = """create type mood as enum ('sad', 'fine');
+create domain short as text check (length(value) < 30);
+create table tree (id bigint generated always as identity primary key, above bigint references tree (id), name short not null, double text generated always as (name || name) stored);
+create table "Odd ""one" (id serial primary key, tree bigint references tree (id) on delete cascade, n numeric(12,3), f double precision, b bytea, j jsonb, k json, a text[], m mood, d date,
+  t timestamptz default now(), i interval, u uuid default gen_random_uuid(), z boolean, r real);
+insert into tree (name) values ('of a migration');
+insert into auth.users (id, email, raw_user_meta_data) values ('6f1c0a52-9d5e-4f0c-8f57-0d7b8b0a7a11', 'ann@example.org', '{"a": [1, null]}');
+grant all on tree, "Odd ""one" to service_role;
+"""
+
+
+@needs
+def test_postgres_move():
+    """SQLite to PostgreSQL and back with all rows; while it is under way nothing is written, and whoever is killed leaves the old one."""
+    folder = project({"migrations/001_notes.sql": NOTES.replace("a text[], ", ""), "migrations/002_tree.sql": TREE}, MANIFEST.replace("postgres", "sqlite"))
+    with node() as n:
+        cli(n, "deploy", folder)
+        ask = lambda tree, **more: query(n, tree, "service_role", **more)
+        ask({"kind": "insert", "from": "tree", "rows": [{"name": "b", "above": 1}, {"name": "ü 'x' \\n", "above": None}]})
+        ask({"kind": "update", "from": "tree", "set": {"above": 3}, "where": {"column": "id", "op": "eq", "value": 2}})  # a row before the one that it refers to
+        ask({"kind": "insert", "from": 'Odd "one', "rows": [
+            {"tree": 1, "n": "1.500", "f": 0.1, "b": "\\\\x00ff", "j": {"b": [1, 2.50, None], "a": "ü"}, "k": {"z": 1, "a": 2}, "a": ["p", "q r", None], "m": "sad", "d": "2024-02-29", "t": "2024-01-01T00:00:00.125Z",
+             "i": "1 mon 2 days 03:04:05", "z": True, "r": 1.1}]})
+        ask({"kind": "insert", "from": 'Odd "one', "rows": [{"tree": 2, "f": 1e300, "a": []}]})
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "one", "price": 1.5}]}, ANN)
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        everything = lambda: [ask({"from": t, "order": ["id"]}) for t in ("tree", 'Odd "one', "notes")] + [json.loads(cli(n, "db", "query", "select id, email, raw_user_meta_data from auth.users", "--app", "notes", "--json"))]
+        before = everything()
+        has(cli(n, "db", "move", folder, code=64), "--engine")
+        has(cli(n, "db", "move", folder, "--engine", "sqlite", code=65), "already")
+        # A manifest that says another engine is not a move.
+        put(folder, "orlo.toml", MANIFEST)
+        has(cli(n, "deploy", folder, code=65), "orlo db move --engine postgres")
+        put(folder, "orlo.toml", MANIFEST.replace("postgres", "sqlite"))
+        said = cli(n, "db", "move", folder, "--engine", "postgres")
+        has(said, "moved 3 rows of public.tree", "moved 1 row of auth.users", "notes is on postgres")
+        has(open(os.path.join(folder, "orlo.toml")).read(), 'database = "postgres"')
+        has(cli(n, "db", "status", folder), "notes: postgres", "002_tree.sql", "applied")
+        eq(len(servers(n)), 1)
+        eq(everything()[:3], before[:3])
+        eq(ask({"kind": "insert", "from": "tree", "rows": [{"name": "next"}], "select": ["id", "double"]}), [{"id": 4, "double": "nextnext"}])
+        eq(ask({"kind": "insert", "from": 'Odd "one', "rows": [{"tree": 4}], "select": ["id"]}), [{"id": 3}])
+        has(ask({"kind": "insert", "from": "tree", "rows": [{"name": "x", "above": 99}]}, code=65), "23503")
+        eq(titles(n, ANN), ["one"])
+        eq(titles(n, BOB), [])
+        check("migrated" not in cli(n, "deploy", folder))
+        has(cli(n, "rollback", "notes", "1", code=65), "orlo db move --engine sqlite")
+        # And back, while somebody writes: each write is answered, what was acknowledged is there, and nothing else.
+        done, odd, ends = [], [], threading.Event()
+
+        def writes():
+            i = 0
+            while not ends.is_set():
+                i += 1
+                a = data(n, "notes", key, insert(f"w{i}"), timeout=60)
+                if a.status == 200:
+                    done.append(f"w{i}")
+                elif a.status != 503 or a.fields.get("retry-after") != "1":
+                    odd.append((a.status, a.text))
+        t = threading.Thread(target=writes)
+        t.start()
+        until(lambda: len(done) > 10)
+        has(cli(n, "db", "move", "--app", "notes", "--engine", "sqlite"), "notes is on sqlite")
+        had = len(done)
+        until(lambda: len(done) > had + 10 or odd)
+        ends.set()
+        t.join()
+        eq(odd, [])
+        eq(sorted(r["title"] for r in ask({"from": "notes", "select": ["title"]})), sorted(["one", *done]))
+        eq(n.events("role-died"), [])
+
+
+@needs
+def test_postgres_move_killed():
+    """kill -9 of control, of who writes either database, of the server and of the node while a database is moved: it is on one engine, whole, and can be written."""
+    folder = project({"migrations/001_notes.sql": NOTES}, MANIFEST.replace("postgres", "sqlite"))
+    rng = random.Random(seed := random.randrange(1 << 32))
+    print("seed", seed)
+    state = new_state()
+    done = ["first"]
+    with node(state=state) as n:
+        cli(n, "deploy", folder)
+        cli(n, "db", "move", "--app", "notes", "--engine", "postgres")
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        eq(data(n, "notes", key, insert("first")).status, 200)
+    moved = 0
+    n = Node(state)
+    for i, victim in enumerate(("control", "store", "postgres", "server", "control", "node", "control", "node", "none")):
+        until(lambda: data(n, "notes", key, insert(f"before-{i}"), timeout=60).status == 200)
+        done.append(f"before-{i}")
+        engine = json.loads(cli(n, "db", "status", "--app", "notes", "--json"))["engine"]
+        to = {"sqlite": "postgres", "postgres": "sqlite"}[engine]
+        move = subprocess.Popen([ORLO, "db", "move", "--app", "notes", "--engine", to, "--state", state], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0, 0.8))
+        pid = next(iter(servers(n)), None) if victim == "server" else role_pid(n, f"orlo-{victim}")
+        if victim == "node":
+            n.kill()
+        elif pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        move.wait(120)
+        if victim == "node":
+            n = Node(state)
+        until(lambda: data(n, "notes", key, insert(f"after-{i}"), timeout=60).status == 200)
+        done.append(f"after-{i}")
+        moved += json.loads(cli(n, "db", "status", "--app", "notes", "--json"))["engine"] == to
+        eq(sorted(r["title"] for r in data(n, "notes", key, {"query": {"from": "notes", "select": ["title"]}}).json), sorted(done))
+    n.stop()
+    print("moved", moved)

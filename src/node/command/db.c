@@ -411,6 +411,65 @@ err node_db_restore(const struct node_db_config *c, struct diag *d) {
     return e;
 }
 
+/* ---- to another engine ---- */
+
+/* The line of its manifest, so that the next deployment is for it. False: it is written another way there. */
+static bool say_in_manifest(struct project *p, const char *engine) {
+    const char *other = strcmp(engine, "sqlite") ? "sqlite" : "postgres";
+    str text, line = arena_fmt(p->mem, "\ndatabase = \"%s\"", other), made = arena_fmt(p->mem, "\ndatabase = \"%s\"", engine);
+    struct diag d = DIAG_INIT;
+    int fd = p->file && p->manifest.format == MANIFEST_ORLO ? open(p->file, O_RDONLY | O_CLOEXEC) : -1;
+    bool ok = fd >= 0 && node_fd_bytes(p->mem, fd, MiB, &text, &d) == ERR_OK;
+    if (fd >= 0) close(fd);
+    const uint8_t *at = ok ? memmem(text.p, text.n, line.p, line.n) : NULL;
+    if (!at) return false;
+    size_t from = (size_t)(at - text.p), behind = from + line.n;
+    if (behind < text.n && !strchr(" \t\r\n#", text.p[behind])) return false;
+    str whole = arena_fmt(p->mem, STR_FMT STR_FMT STR_FMT, STR_ARG(str_sub(text, 0, from)), STR_ARG(made),
+                          STR_ARG(str_sub(text, behind, text.n)));
+    char *aside = arena_cstr(p->mem, arena_fmt(p->mem, "%s.part", p->file));
+    FILE *f = fopen(aside, "we");
+    ok = f && fwrite(whole.p, 1, whole.n, f) == whole.n;
+    if (f && fclose(f)) ok = false;
+    return ok && rename(aside, p->file) == 0;
+}
+
+/* With a folder its migrations are brought along: what a node has by itself are those of what was deployed. */
+err node_db_move(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    struct answer answer;
+    if (!c->engine || (strcmp(c->engine, "sqlite") && strcmp(c->engine, "postgres")))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo db move goes somewhere: --engine postgres, or --engine sqlite");
+    TRY(open_project(&p, c, c->operand, d));
+    err e = p.file ? read_files(&p, false, d) : ERR_OK;
+    if (e == ERR_OK && p.file) e = node_bundle_upload(p.a, p.app, &p.files, isatty(STDERR_FILENO), d);
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "engine", c->engine);
+    json_put_end(&w);
+    if (e == ERR_OK) e = ask_node(&p, "POST", "/move", &w, &answer, d);
+    buf_free(&b);
+    node_ask_close(p.a);
+    if (e != ERR_OK) return e;
+    if (c->json) {
+        print_json(c->to, &answer.body);
+    } else {
+        JSON_EACH(t, json_get(&answer.body, "tables")) {
+            fprintf(c->to, "moved %lld row%s of ", (long long)json_i64(json_get(t, "rows")),
+                    json_i64(json_get(t, "rows")) == 1 ? "" : "s");
+            print_tamed(c->to, json_str(json_get(t, "name")));
+            fputc('\n', c->to);
+        }
+        fprintf(c->to, STR_FMT " is on %s, as version %lld\n", STR_ARG(p.app), c->engine,
+                (long long)json_i64(json_get(&answer.body, "version")));
+    }
+    bool said = say_in_manifest(&p, c->engine);
+    fprintf(stderr, said ? "%s says so from now on\n" : "its manifest has to say database = \"%s\" from now on\n",
+            said ? p.file : c->engine);
+    return ERR_OK;
+}
+
 /* ---- types ---- */
 
 err node_db_types(const struct node_db_config *c, struct diag *d) {

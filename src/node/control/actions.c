@@ -1,6 +1,7 @@
 /* actions: what may be asked of control besides a deployment (deploy.h): which of an app's versions is served to whom, and its end. */
 #include "node/control/blobs.h"
 #include "node/control/control_int.h"
+#include "node/control/data.h"
 #include "node/control/logs.h"
 #include <stdlib.h>
 
@@ -59,7 +60,9 @@ static err become(struct control *c, struct action *a, uint64_t revision, struct
     to->secrets_revision = revision;
     to->permille = a->now.permille;
     if (a->now.canary) TRY(served(c, a, a->now.canary, revision, &to->canary, d));
+    if (a->now.canary) TRY(node_move_check(c, a->change.app, a->record.database.engine, d));
     err e = served(c, a, a->now.live, revision, &to->live, d);
+    if (e == ERR_OK) e = node_move_check(c, a->change.app, a->record.database.engine, d);
     if (e == ERR_OK && a->now.canary) e = node_store_record(c, a->mem, a->now.app, a->version, &a->record, d);
     return e; /* what is in `to` the change frees */
 }

@@ -140,6 +140,10 @@ static void ask_sql(struct api_call *call, str sql) {
     struct json_writer w = json_writer_of(&b);
     const struct control_app *app = app_of(call, &r);
     if (!app) return;
+    if (r.database.engine > APP_DATABASE_SQLITE) { /* which knows what a query is */
+        ask_as(call, NODE_DATA_QUERY);
+        return;
+    }
     json_put_object(&w, NULL);
     json_put_str(&w, "role", json_str(node_api_member(call, "role")));
     json_put_str(&w, "claims", json_str(node_api_member(call, "claims")));
@@ -248,4 +252,44 @@ void node_api_migrate(struct api_call *call) {
                                                                 .reset = json_bool(node_api_member(call, "reset")),
                                                                 .done = on_migrated,
                                                                 .arg = call});
+}
+
+/* ---- to another engine ---- */
+
+static void on_moved(void *arg, const struct control_moved *r) {
+    struct api_call *call = arg;
+    if (r->err != ERR_OK) {
+        node_api_fail(call, r->err, r->d);
+        return;
+    }
+    json_put_object(&call->w, NULL);
+    json_put_u64(&call->w, "version", r->version);
+    json_put_array(&call->w, "tables");
+    for (str rest = r->tables, line; rest.n;) {
+        str name, numbers, rows, sum;
+        uint64_t n = 0;
+        str_cut(rest, '\n', &line, &rest);
+        str_cut(line, '\t', &name, &numbers), str_cut(numbers, '\t', &rows, &sum);
+        if (!str_to_u64(rows, &n)) continue;
+        json_put_object(&call->w, NULL);
+        json_put_str(&call->w, "name", name);
+        json_put_u64(&call->w, "rows", n);
+        json_put_end(&call->w);
+    }
+    json_put_end(&call->w);
+    json_put_end(&call->w);
+    node_api_reply(call);
+}
+
+void node_api_move(struct api_call *call) {
+    struct app_record r;
+    struct diag d = DIAG_INIT;
+    str engine = json_str(node_api_member(call, "engine"));
+    enum app_database_engine to = APP_DATABASE_NONE;
+    for (uint32_t i = 0; i < APP_DATABASES; i++)
+        if (str_eqc(engine, app_database_text((enum app_database_engine)i))) to = (enum app_database_engine)i;
+    const struct control_app *app = app_of(call, &r);
+    if (!app) return;
+    err e = node_move_begin(call->control, app, to, on_moved, call, &d);
+    if (e != ERR_OK) node_api_fail(call, e, &d);
 }

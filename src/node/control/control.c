@@ -198,6 +198,7 @@ static err begin(struct control *c, struct diag *d) {
     node_blobs_load(c);
     TRY(node_tokens_load(c, d));
     node_logs_open(c);
+    TRY(node_moves_mend(c, d));
     return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;
 }
 

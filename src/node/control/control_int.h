@@ -10,6 +10,7 @@
  *   logs.c        what apps have logged: files, and who reads them (logs.h)
  *   metrics.c     what all processes have counted (metrics.h); metrics_text.c: as Prometheus reads it
  *   data.c        what is asked of apps' databases (data.h); migrate.c: files of SQL on their way there
+ *   move.c        a database that goes to another engine
  *   images.c      images: sealed memory files to hand out, and files
  */
 #ifndef ORLO_NODE_CONTROL_INT_H
@@ -137,6 +138,7 @@ struct control {
     struct control_data_ask *data_asks; /* data.c */
     uint32_t last_data_ask;
     struct migrating *migrating;   /* migrate.c */
+    struct control_move *moves;    /* move.c */
     struct control_backup *backup; /* api_backup.c; NULL: none is being made */
     uint32_t last_migration;
     struct secret_op *secret_ops;

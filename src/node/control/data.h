@@ -56,6 +56,7 @@ struct control_migrate {
     uint32_t files_count;
     bool dry_run;   /* nothing is applied */
     bool reset;     /* all that is there goes first, in the same transaction */
+    str rows;       /* run behind them, as a seed of one more file's; a reset's alone */
     str sql, asked; /* in place of files: SQL, and what is asked of what it makes (who, and a tree: JSON); then that goes again */
     control_migrated_fn done;
     void *arg;
@@ -63,5 +64,22 @@ struct control_migrate {
 /* All is copied but arg. done is called once, later. */
 void node_migrate_begin(struct control *c, const struct control_migrate *what);
 bool node_migrate_planned(struct control *c, const struct node_msg_compile_done *m); /* false: it is none of these */
+
+/* ---- move.c ---- */
+
+struct control_moved {
+    err err;
+    const struct diag *d;
+    str tables; /* "SCHEMA.TABLE\tROWS\tSUM\n" of each that has rows */
+    uint32_t version;
+};
+typedef void (*control_moved_fn)(void *arg, const struct control_moved *result); /* strings live until it returns */
+/* done is called once, later, unless this is an error. */
+[[nodiscard]] err node_move_begin(struct control *c, const struct control_app *app, enum app_database_engine to,
+                                  control_moved_fn done, void *arg, struct diag *d);
+/* What a control that ended in the middle left. After a start. */
+[[nodiscard]] err node_moves_mend(struct control *c, struct diag *d);
+/* Whether a version on that engine may become what is live. */
+[[nodiscard]] err node_move_check(const struct control *c, str name, enum app_database_engine engine, struct diag *d);
 
 #endif

@@ -173,6 +173,7 @@ static err stage(struct control *c, struct control_change *ch, struct diag *d) {
     struct deployment *dep = ch->arg;
     struct app_record *r = &dep->record;
     const struct control_app *old;
+    if (!dep->not_live) TRY(node_move_check(c, r->name, r->database.engine, d));
     TRY(node_store_app(c, r->name, &r->id, d));
     old = node_control_app_numbered(c, r->id);
     ch->id = r->id;
@@ -319,7 +320,8 @@ void node_deployment_migrate(struct control *c, struct deployment *dep) {
         node_deployment_change(c, dep);
         return;
     }
-    err e = database_of(c, dep, &d);
+    err e = node_move_check(c, r->name, r->database.engine, &d);
+    if (e == ERR_OK) e = database_of(c, dep, &d);
     if (e != ERR_OK) {
         fail(c, dep, e, &d);
         return;

@@ -344,6 +344,11 @@ static void copy_files(struct migrating *g, struct reading *r) {
         r->fds[i] = node_blob_open(g->c, g->what.name, f.digest, &bytes);
         vec_push(g->mem, &g->files, f);
     }
+    if (!g->what.rows.n) return;
+    struct migration_file f = {.name = STR("rows"), .text = arena_str(g->mem, g->what.rows), .seed = true};
+    crypto_sha256(f.text, f.digest);
+    r->fds[g->files.n] = -1;
+    vec_push(g->mem, &g->files, f);
 }
 
 void node_migrate_begin(struct control *c, const struct control_migrate *what) {

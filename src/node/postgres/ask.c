@@ -81,6 +81,10 @@ static void prepare(void *arg) {
     a->batch.search = a->who.search;
     memset(a->texts, 0, sizeof *a->texts * (a->batch.count + 1));
     if (!print_all(a, &session)) return;
+    if (a->writes && a->base->frozen) {
+        node_tree_fail(&a->error, "57P03", NODE_TREE_MOVES);
+        return;
+    }
     a->sized &= a->grows;
     struct query_text before;
     bool ok = put(a, settings_of(a, &session));

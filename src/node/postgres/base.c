@@ -191,7 +191,9 @@ void node_base_reload(struct broker_errand *w) {
 
 static void on_let_in(void *arg, const struct postgres_answer *a) {
     struct broker_base *b = arg;
-    if (went_well(b, a)) read_made(b);
+    if (!went_well(b, a)) return;
+    b->frozen = str_eqc(postgres_value(a, 3, 0, 0, NULL), "t");
+    read_made(b);
 }
 
 /* The roles that the broker comes as: their owner may have given them another password. What a reset left that did not come to its end goes. */
@@ -199,7 +201,12 @@ static void let_in(struct broker_base *b) {
     char text[2][300];
     snprintf(text[0], sizeof text[0], "alter role authenticator with login noinherit password '%s'", b->password);
     snprintf(text[1], sizeof text[1], "alter role postgres with login password '%s'", b->password);
-    const struct postgres_statement s[] = {{.text = str_c(text[0])}, {.text = str_c(text[1])}};
+    const struct postgres_statement s[] = {
+        {.text = str_c(text[0])},
+        {.text = str_c(text[1])},
+        {.text =
+             STR("grant set on parameter session_replication_role to postgres")}, /* rows are copied without what they set off */
+        {.text = STR("select exists (select from _orlo.meta where key = 'frozen')")}};
     ask_admin(b, s, ARRAY_COUNT(s), false, on_let_in);
 }
 

@@ -11,6 +11,8 @@
  *   base.c     an app's database: its server, connections, catalogue, queue
  *   ask.c      a query on its way: tree, text, answer
  *   live.c     what PostgreSQL says of a database beside its migrations' text
+ *   sql.c      a select of SQL's
+ *   move.c     while its rows go elsewhere
  *   errand.c   what its owner has done with it: migrations, dumps
  *
  * 1. Everything that is asked is answered once. What was written is on the server's disk when it is told; where nobody knows, it is told so (08007).
@@ -89,7 +91,9 @@ struct broker_errand {
     bool begun;
     err e;
     struct diag d;
-    void *work; /* errand.c's */
+    uint32_t sums; /* tables, of move.c's */
+    str sql;       /* of sql.c's */
+    void *work;    /* errand.c's */
 };
 
 struct broker_base {
@@ -100,6 +104,7 @@ struct broker_base {
     struct broker_errand *reloads;         /* that is told when the catalogue was read again */
     bool swapped;                          /* a reset that did not come to its end had: what is left of it is to go */
     bool text_alone;                       /* what PostgreSQL says of it could not be read */
+    bool frozen;                           /* it is read alone: move.c */
     bool leaves, gives_up;                 /* its connections are being closed; are to be */
     bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
     int run;                               /* the folder of its server's socket; -1 */
@@ -173,5 +178,19 @@ extern const char node_roles_back[], node_roles_drop[];
 void node_errand_begin(struct broker_errand *w);
 void node_errand_asked(struct broker_errand *w, struct broker_ask *a); /* its query was answered */
 void node_errand_tick(struct broker_errand *w);                        /* it has begun: what may not be done in a told */
+void node_errand_over(struct broker_errand *w, err e);
+[[nodiscard]] err node_errand_say(struct broker_errand *w, str bytes); /* all of its answer */
+
+/* ---- sql.c ---- */
+
+struct json;
+void node_sql_ask(struct broker_errand *w, const struct json *asked); /* {"sql", "role", "claims", "owner"} */
+
+/* ---- move.c ---- */
+
+void node_move_freeze(struct broker_errand *w);
+void node_move_thaw(struct broker_errand *w);
+void node_move_sums(struct broker_errand *w);
+void node_move_tick(struct broker_errand *w);
 
 #endif

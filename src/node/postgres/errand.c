@@ -45,7 +45,7 @@ struct work {
 
 static struct work *work_of(struct broker_errand *w) { return w->work; }
 
-static err say(struct broker_errand *w, str bytes) {
+err node_errand_say(struct broker_errand *w, str bytes) {
     for (size_t at = 0; at < bytes.n;) {
         ssize_t n = pwrite(w->out, bytes.p + at, bytes.n - at, (off_t)at);
         if (n < 0 && errno == EINTR) continue;
@@ -55,7 +55,7 @@ static err say(struct broker_errand *w, str bytes) {
     return ERR_OK;
 }
 
-static void over(struct broker_errand *w, err e) {
+void node_errand_over(struct broker_errand *w, err e) {
     struct work *k = work_of(w);
     w->e = e;
     buf_free(&k->out);
@@ -107,7 +107,7 @@ static void on_state(void *arg, const struct postgres_answer *a) {
     struct migration_state state = {0};
     struct buf b = {0};
     if (postgres_outcome(a) != POSTGRES_DONE) {
-        over(w, failed(w, a));
+        node_errand_over(w, failed(w, a));
         return;
     }
     state.catalog = text_of(w, a, 0, 0, 0);
@@ -117,9 +117,9 @@ static void on_state(void *arg, const struct postgres_answer *a) {
         if (digest_of(postgres_value(a, 1, i, 1, NULL), m.digest)) vec_push(w->mem, &state.applied, m);
     }
     node_migration_state_write(&b, &state);
-    err e = say(w, buf_str(&b));
+    err e = node_errand_say(w, buf_str(&b));
     buf_free(&b);
-    over(w, e);
+    node_errand_over(w, e);
 }
 
 static void tell_state(struct broker_errand *w) {
@@ -201,7 +201,7 @@ static bool judge(void *arg, const struct postgres_answer *a, struct postgres_er
 static err tell_done(struct broker_errand *w) {
     struct buf b = {0};
     node_migration_done_write(&b, &work_of(w)->done);
-    err e = say(w, buf_str(&b));
+    err e = node_errand_say(w, buf_str(&b));
     buf_free(&b);
     return e;
 }
@@ -238,12 +238,13 @@ static void on_migrated(void *arg, const struct postgres_answer *a) {
     struct broker_errand *w = arg;
     take_outcome(w, a);
     if (postgres_outcome(a) == POSTGRES_DONE && !w->base->leaves && w->base->admin) node_base_reload(w);
-    else over(w, w->e);
+    else node_errand_over(w, w->e);
 }
 
 static err read_plan(struct broker_errand *w) {
     struct work *k = work_of(w);
     str bytes;
+    if (w->base->frozen) return diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, NODE_TREE_MOVES ": try again later");
     TRY(node_fd_bytes(w->mem, w->in, MIGRATION_PLAN_BYTES_MAX, &bytes, &w->d));
     TRY(node_migration_plan_read(w->mem, bytes, &k->plan, &w->d));
     if (k->plan.errors) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "a plan that has mistakes");
@@ -269,7 +270,7 @@ static void migrate(struct broker_errand *w) {
     struct broker_base *b = w->base;
     err e = read_plan(w);
     if (e != ERR_OK) {
-        over(w, e);
+        node_errand_over(w, e);
         return;
     }
     b->owner = node_base_connect(b, "postgres", "postgres", 1);
@@ -362,7 +363,7 @@ static void on_none_left(void *arg, const struct postgres_answer *a) {
 
 static void reset(struct broker_errand *w) {
     err e = read_plan(w);
-    if (e != ERR_OK) over(w, e);
+    if (e != ERR_OK) node_errand_over(w, e);
     else ask_text(w, w->base->admin, "drop database if exists _next with (force)", true, on_none_left);
 }
 
@@ -380,7 +381,7 @@ static void end_reset(struct broker_errand *w) {
     if (b->run < 0) {
         if (w->e == ERR_OK)
             w->e = diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the database system ended meanwhile: it may be done, or not");
-        over(w, w->e);
+        node_errand_over(w, w->e);
         return;
     }
     b->reloads = w;
@@ -391,6 +392,7 @@ static void end_reset(struct broker_errand *w) {
 void node_errand_tick(struct broker_errand *w) {
     struct work *k = work_of(w);
     struct broker_base *b = w->base;
+    if (w->does == NODE_DATA_FREEZE) node_move_tick(w);
     if (w->does != NODE_DATA_RESET || b->reloads == w) return;
     if (k->reset == RESET_ENDS || b->run < 0) {
         end_reset(w);
@@ -490,8 +492,9 @@ static void on_dumped(void *arg, const struct postgres_answer *a) {
     uint32_t last = 1 + k->tables.n;
     if (postgres_outcome(a) != POSTGRES_DONE) {
         bool large = postgres_outcome(a) == POSTGRES_ERROR && !strcmp(postgres_error(a)->state, "54000");
-        over(w, large ? diag_set(&w->d, ERR_LIMIT, DIAG_NOWHERE, "the rows are more than %d MiB as SQL", ANSWER_BYTES_MAX >> 20)
-                      : failed(w, a));
+        node_errand_over(
+            w, large ? diag_set(&w->d, ERR_LIMIT, DIAG_NOWHERE, "the rows are more than %d MiB as SQL", ANSWER_BYTES_MAX >> 20)
+                     : failed(w, a));
         return;
     }
     for (uint32_t i = 0; i < k->tables.n; i++) put_rows(k, k->made->catalog, k->tables.p[i], a, 1 + i);
@@ -499,7 +502,18 @@ static void on_dumped(void *arg, const struct postgres_answer *a) {
         buf_puts(&k->out, postgres_value(a, last, i, 0, NULL));
         buf_putc(&k->out, '\n');
     }
-    over(w, say(w, buf_str(&k->out)));
+    node_errand_over(w, node_errand_say(w, buf_str(&k->out)));
+}
+
+/* For who copies it into a database that the same migrations have been run on: what they put there goes first. */
+static void empty_first(struct work *k, const struct catalog *c, bool postgres) {
+    if (postgres) buf_puts(&k->out, STR("set local session_replication_role = replica;\n"));
+    for (uint32_t i = c->relations.n; i-- > 0;) {
+        if (c->relations.p[i].kind != CATALOG_TABLE) continue;
+        buf_puts(&k->out, STR("delete from "));
+        put_relation(c, &c->relations.p[i], &k->out);
+        buf_puts(&k->out, STR(";\n"));
+    }
 }
 
 /* As the owner: what he made is run by nobody above him. */
@@ -507,7 +521,7 @@ static void dump(struct broker_errand *w) {
     struct work *k = work_of(w);
     struct broker_base *b = w->base;
     if (!b->made) {
-        over(w, ERR_OK);
+        node_errand_over(w, ERR_OK);
         return;
     }
     k->made = b->made;
@@ -516,6 +530,13 @@ static void dump(struct broker_errand *w) {
     uint8_t *seen = arena_alloc(w->mem, c->relations.n + 1, 1);
     memset(seen, 0, c->relations.n + 1);
     push_own(k, "set transaction isolation level repeatable read, read only");
+    str target;
+    err e = node_fd_bytes(w->mem, w->in, 64, &target, &w->d);
+    if (e != ERR_OK) {
+        node_errand_over(w, e);
+        return;
+    }
+    if (target.n) empty_first(k, c, str_eqc(target, "postgres"));
     for (uint32_t i = 0; i < c->relations.n; i++) list_after(k, c, &c->relations.p[i], seen, 0);
     push_own(
         k,
@@ -538,7 +559,11 @@ static void query(struct broker_errand *w) {
     err e = node_fd_bytes(w->mem, w->in, limits.bytes_max, &text, &w->d);
     if (e == ERR_OK) e = json_read(w->mem, text, &limits, &v, &w->d);
     if (e != ERR_OK) {
-        over(w, e);
+        node_errand_over(w, e);
+        return;
+    }
+    if (json_get(&v, "sql")) {
+        node_sql_ask(w, &v);
         return;
     }
     arena *mem = arena_new(0);
@@ -563,9 +588,9 @@ void node_errand_asked(struct broker_errand *w, struct broker_ask *a) {
     const struct pg_error *e = &a->error;
     err how = e->set ? diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "%s: %s%s%s%s%s", e->state, e->message,
                                 e->detail[0] ? "; " : "", e->detail, e->hint[0] ? "; " : "", e->hint)
-                     : say(w, buf_str(&a->body));
+                     : node_errand_say(w, buf_str(&a->body));
     node_ask_free(a);
-    over(w, how);
+    node_errand_over(w, how);
 }
 
 static void explain(struct broker_errand *w) {
@@ -573,20 +598,28 @@ static void explain(struct broker_errand *w) {
     struct buf b = {0};
     err e = node_fd_bytes(w->mem, w->in, MiB, &text, &w->d);
     if (e == ERR_OK) e = node_explain(w->mem, w->base->made ? w->base->made->catalog : NULL, text, &b, &w->d);
-    if (e == ERR_OK) e = say(w, buf_str(&b));
+    if (e == ERR_OK) e = node_errand_say(w, buf_str(&b));
     buf_free(&b);
-    over(w, e);
+    node_errand_over(w, e);
 }
 
 /* ---- which ---- */
 
 void node_errand_begin(struct broker_errand *w) {
-    static void (*const does[NODE_DATA_DOES])(struct broker_errand * w) = {
-        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = reset,
-        [NODE_DATA_DUMP] = dump,        [NODE_DATA_QUERY] = query,     [NODE_DATA_EXPLAIN] = explain};
+    static void (*const does[NODE_DATA_DOES])(struct broker_errand * w) = {[NODE_DATA_STATE] = tell_state,
+                                                                           [NODE_DATA_MIGRATE] = migrate,
+                                                                           [NODE_DATA_RESET] = reset,
+                                                                           [NODE_DATA_DUMP] = dump,
+                                                                           [NODE_DATA_QUERY] = query,
+                                                                           [NODE_DATA_EXPLAIN] = explain,
+                                                                           [NODE_DATA_FREEZE] = node_move_freeze,
+                                                                           [NODE_DATA_THAW] = node_move_thaw,
+                                                                           [NODE_DATA_SUMS] = node_move_sums};
     struct work *k = arena_make(w->mem, struct work);
     *k = (struct work){.errand = w};
     w->work = k;
     if (does[w->does]) does[w->does](w);
-    else over(w, diag_set(&w->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "that is not there yet for a PostgreSQL of the app's"));
+    else
+        node_errand_over(w,
+                         diag_set(&w->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "that is not there yet for a PostgreSQL of the app's"));
 }

@@ -1,6 +1,7 @@
 /* app: an app's own database, "NAME.ID/app.db": tables as its migrations made them, and what is the store's own in it.
  *
- *   _orlo_meta        (key, value)            `catalog`: what it is made of (catalog/catalog.h), as JSON; `version`: that catalogue's, a number
+ *   _orlo_meta        (key, value)            `catalog`: what it is made of (catalog/catalog.h), as JSON; `version`: that catalogue's, a number;
+ *                                             `frozen`: it is read alone
  *   _orlo_migrations  (position, name, sha256, applied_at, statements)   what was applied, in order; ms since 1970
  *   _orlo_sequences   (id, last, called)      of the catalogue's sequences those that have begun
  *   _orlo_changes, _orlo_consumers            feed.c
@@ -31,6 +32,7 @@ struct store_own {
     arena *mem; /* the catalogue, and what is made of it */
     struct catalog *catalog;
     struct map tables; /* by their names in SQLite: struct store_table * */
+    bool frozen;       /* it is read alone: its rows are elsewhere, or on their way there */
     struct store_feed *feed;
     struct query_conn *conn;
     arena *empty;   /* of a catalogue of nothing */
@@ -40,6 +42,7 @@ struct store_own {
 };
 
 const struct catalog *node_store_own_catalog(const struct store_base *base) { return base->own->catalog; }
+bool node_store_own_frozen(const struct store_base *base) { return base->own->frozen; }
 
 /* ---- what it is made of ---- */
 
@@ -88,6 +91,9 @@ static err read_table(struct store_base *base, const struct catalog_relation *r,
 static err read_catalog(struct store_base *base, struct diag *d) {
     struct store_own *own = base->own;
     struct db_rows *rows;
+    int64_t frozen = 0;
+    TRY(db_one_i64(base->db, &frozen, d, "select exists (select 1 from _orlo_meta where key = 'frozen')"));
+    own->frozen = frozen;
     TRY(db_query(base->db, &rows, d, "select value from _orlo_meta where key = 'catalog'"));
     err e = db_next(rows) ? catalog_read(own->mem, db_str(rows, 0), &own->catalog, d) : ERR_OK;
     err ended = db_end(rows, d);
@@ -211,6 +217,7 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
     }
     if (ok && base->nearly_full && node_store_room_used(base, &before, &d) != ERR_OK)
         node_tree_fail(&error, "58030", "the database cannot be read"), ok = false;
+    if (ok && own->frozen && node_tree_writes(&batch)) node_tree_fail(&error, "57P03", NODE_TREE_MOVES), ok = false;
     if (ok && !own->catalog) node_tree_fail(&error, "42P01", "nothing was migrated to this database yet"), ok = false;
     if (ok)
         ok = node_tree_run(&(struct node_tree_running){.conn = own->conn,

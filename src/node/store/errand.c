@@ -7,6 +7,7 @@
  *   SQL      a query tree of what a plan makes, in a transaction of which nothing stays: a select of SQL's is a view for so long
  *   EXPLAIN  which grants and policies hold for a role, as text
  *   STATE    the catalogue, and what was applied
+ *   FREEZE   it is read alone from now on, and THAW: no more. SUMS: what its rows come to (sums.c)
  *
  * 1. Each is done alone, by the database's own thread: what apps ask of it meanwhile waits.
  * 2. A plan is of one catalogue, by its digest. Where another one is there by now, nothing is done (ERR_AGAIN).
@@ -271,6 +272,7 @@ static err migrate(struct work *w) {
     char full[NODE_DISK_TEXT];
     struct db *db = w->base->db;
     if (node_disk_full(full)) return fail(w, ERR_LIMIT, "%s", full);
+    if (node_store_own_frozen(w->base)) return fail(w, ERR_BUSY, NODE_TREE_MOVES ": try again later");
     TRY(read_plan(w, &plan));
     bool off = plan.foreign_keys_off || w->errand->does == NODE_DATA_RESET;
     if (off) TRY(db_run(db, d, "pragma foreign_keys = off"));
@@ -385,6 +387,17 @@ static err dump_table(struct dump *u, const struct catalog_relation *r) {
     return e == ERR_OK ? ended : e;
 }
 
+/* For who copies it into a database that the same migrations have been run on: what they put there goes first. */
+static void dump_emptying(struct dump *u, str target) {
+    if (str_eqc(target, "postgres")) buf_puts(&u->out, STR("set local session_replication_role = replica;\n"));
+    for (uint32_t i = u->c->relations.n; i-- > 0;) {
+        if (u->c->relations.p[i].kind != CATALOG_TABLE) continue;
+        buf_puts(&u->out, STR("delete from "));
+        put_relation(u, &u->c->relations.p[i]);
+        buf_puts(&u->out, STR(";\n"));
+    }
+}
+
 /* Tables that others refer to come first, as far as they do not refer to each other. depth: of a chain of keys. */
 static err dump_after(struct dump *u, const struct catalog_relation *r, uint8_t *seen, uint32_t depth) {
     size_t at = (size_t)(r - u->c->relations.p);
@@ -423,7 +436,10 @@ static err dump(struct work *w) {
     memset(seen, 0, u.c->relations.n + 1);
     u.session =
         (struct pg_session){.role = STR("postgres"), .mem = u.scratch, .error = &u.error, .types = query_types_new(w->mem, u.c)};
-    err e = db_begin(w->base->db, &w->errand->d);
+    str target;
+    err e = node_fd_bytes(w->mem, w->errand->in, 64, &target, &w->errand->d);
+    if (e == ERR_OK && target.n) dump_emptying(&u, target);
+    if (e == ERR_OK) e = db_begin(w->base->db, &w->errand->d);
     for (uint32_t i = 0; i < u.c->relations.n && e == ERR_OK; i++)
         if (u.c->relations.p[i].kind == CATALOG_TABLE) e = dump_after(&u, &u.c->relations.p[i], seen, 0);
     if (e == ERR_OK) e = dump_sequences(&u);
@@ -539,12 +555,35 @@ static err explain(struct work *w) {
     return e;
 }
 
+/* ---- while it is moved ---- */
+
+static err set_frozen(struct work *w, const char *sql) {
+    struct diag unused = DIAG_INIT, *d = &w->errand->d;
+    TRY(db_begin(w->base->db, d));
+    err e = db_run(w->base->db, d, sql);
+    if (e == ERR_OK) e = node_store_commit(w->base->db, d);
+    if (e != ERR_OK) db_rollback(w->base->db);
+    if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
+    return e;
+}
+static err freeze(struct work *w) { return set_frozen(w, "insert or ignore into _orlo_meta (key, value) values ('frozen', 1)"); }
+static err thaw(struct work *w) { return set_frozen(w, "delete from _orlo_meta where key = 'frozen'"); }
+
+static err sums(struct work *w) {
+    struct buf b = {0};
+    err e = node_store_sums(w->base, w->mem, &b, &w->errand->d);
+    if (e == ERR_OK) e = say(w, buf_str(&b));
+    buf_free(&b);
+    return e;
+}
+
 /* ---- which ---- */
 
 void node_store_errand_do(struct store_base *base, struct store_ask *ask) {
     static err (*const does[NODE_DATA_DOES])(struct work * w) = {
         [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate,  [NODE_DATA_DUMP] = dump,
-        [NODE_DATA_QUERY] = query,      [NODE_DATA_EXPLAIN] = explain, [NODE_DATA_SQL] = select_sql,
+        [NODE_DATA_QUERY] = query,      [NODE_DATA_EXPLAIN] = explain, [NODE_DATA_SQL] = select_sql, [NODE_DATA_FREEZE] = freeze,
+        [NODE_DATA_THAW] = thaw,        [NODE_DATA_SUMS] = sums,
     };
     struct work w = {.base = base, .ask = ask, .errand = ask->errand, .mem = ask->mem};
     w.errand->e = does[w.errand->does] ? does[w.errand->does](&w) : fail(&w, ERR_UNSUPPORTED, "the store cannot do that");

@@ -30,6 +30,7 @@ void node_store_own_json(struct store_base *base, uint32_t type, struct db_value
 /* Statements that are run now are the owner's, and of now. */
 void node_store_own_as_owner(struct store_base *base);
 struct query_conn *node_store_own_conn(const struct store_base *base);
+bool node_store_own_frozen(const struct store_base *base);                   /* it is read alone */
 const struct catalog *node_store_own_catalog(const struct store_base *base); /* NULL: nothing was deployed yet */
 
 /* ---- feed.c ---- */

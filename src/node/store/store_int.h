@@ -191,6 +191,11 @@ void node_store_room_say(const struct store_base *base, struct pg_error *error);
 
 void node_store_errand_do(struct store_base *base, struct store_ask *ask);
 
+/* ---- sums.c ---- */
+
+/* What rows come to, table by table, as PostgreSQL's side has it (postgres/move.c): the same on both, whatever order they are in. */
+[[nodiscard]] err node_store_sums(struct store_base *base, arena *mem, struct buf *to, struct diag *d);
+
 /* ---- checkpoint.c ---- */
 
 /* ---- past.c: what a database was (node/history.h) ---- */

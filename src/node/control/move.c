@@ -1,0 +1,354 @@
+/* move: an app's database goes to another engine, with all of its rows (`orlo db move`).
+ *
+ *   it is noted down ──> FREEZE: the old one is read alone ──> its state and rows ──> THAW, RESET: the same migrations on the new one, then the rows in place of
+ *   what those put there ──> FREEZE ──> SUMS of both are the same ──> a version of the app that is as the live one, on the new engine, is published and kept
+ *   ──> THAW of the new one ──> it is forgotten
+ *                                   └── whatever goes wrong before it is kept: THAW of the old one, until that is done ──> it is forgotten
+ *
+ * 1. Nothing is written to either between the copy and the version: what was acknowledged is in it. Who writes meanwhile is told 57P03, 503 by HTTP.
+ * 2. Who ends in the middle leaves the note, and a database that is read alone. The next control lets that one be written which the live version is on (node_moves_mend).
+ * 3. The old database stays as it was, read alone. Versions before the move are on it, so none of them is served again (node_move_check), unless it is moved back.
+ */
+#include "node/control/data.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ASK_MS = 60'000, ROWS_MS = 600'000, AGAIN_MS = 1'000, TOLD_BYTES_MAX = 128 << 20 };
+
+struct control_move {
+    struct control_move *next;
+    struct control *c;
+    arena *mem;
+    uint32_t app;
+    str name;
+    enum app_database_engine from, to;
+    struct app_limits limits;
+    struct migration_state state;
+    str rows, sums;                       /* of the old one */
+    void (*then)(struct control_move *m); /* what an ask's answer is for */
+    str answer;
+    control_moved_fn done; /* NULL: nobody waits */
+    void *arg;
+    bool kept; /* the new one is the app's */
+    err e;
+    struct diag d;
+    struct net_timer *timer;
+    struct control_now now;
+    struct app_record record;
+    VEC(struct control_held) held;
+    struct control_change change;
+};
+
+/* ---- that it is under way ---- */
+
+static str note_of(arena *mem, uint32_t app) { return arena_fmt(mem, "move:%u", app); }
+
+static err note(struct control_move *m) {
+    return db_run(m->c->db, &m->d, "insert or replace into meta (key, value) values (?, ?)", DB_TEXT(note_of(m->mem, m->app)),
+                  DB_TEXT(str_c(app_database_text(m->from))));
+}
+
+static void forget(struct control_move *m) {
+    struct control_move **at = &m->c->moves;
+    struct diag d = DIAG_INIT;
+    if (db_run(m->c->db, &d, "delete from meta where key = ?", DB_TEXT(note_of(m->mem, m->app))) != ERR_OK)
+        log_event(LOG_WARN, "move-not-forgotten", LF_STR("app", m->name), LF_CSTR("reason", d.text));
+    while (*at != m) at = &(*at)->next;
+    *at = m->next;
+    net_timer_free(m->timer);
+    arena_free(m->mem);
+}
+
+static bool is_moved(const struct control *c, uint32_t app) {
+    const struct control_move *m = c->moves;
+    while (m && m->app != app) m = m->next;
+    return m;
+}
+
+static bool holds_rows(enum app_database_engine engine) {
+    return engine == APP_DATABASE_SQLITE || engine == APP_DATABASE_POSTGRES;
+}
+
+err node_move_check(const struct control *c, str name, enum app_database_engine engine, struct diag *d) {
+    arena *mem = arena_new(0);
+    const struct control_app *app = node_control_app_named(c, name);
+    enum app_database_engine live = app ? node_control_app_record(mem, app)->database.engine : APP_DATABASE_NONE;
+    const char *is = app_database_text(live), *other = app_database_text(engine);
+    err e = ERR_OK;
+    if (app && is_moved(c, app->id))
+        e = diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved: try again in a moment");
+    else if (holds_rows(live) && holds_rows(engine) && live != engine)
+        e = diag_set(
+            d, ERR_INVALID, DIAG_NOWHERE,
+            "its database is on %s, and this is for %s: orlo db move --engine %s takes its rows there; or say database = \"%s\"",
+            is, other, other, is);
+    arena_free(mem);
+    return e;
+}
+
+/* ---- asking the one, and the other ---- */
+
+static void fail(struct control_move *m, err e);
+
+static void on_told(void *arg, err e, const struct diag *d, int out) {
+    struct control_move *m = arg;
+    m->answer = (str){0};
+    if (e != ERR_OK) m->d = *d;
+    if (e == ERR_OK) e = node_fd_bytes(m->mem, out, TOLD_BYTES_MAX, &m->answer, &m->d);
+    if (out >= 0) close(out);
+    if (e == ERR_OK) m->then(m);
+    else fail(m, e);
+}
+
+static void ask_as(struct control_move *m, enum node_data_does does, enum app_database_engine whom, str in,
+                   void (*done)(void *arg, err e, const struct diag *d, int out)) {
+    int fd = in.n ? node_bytes_fd("orlo-move", in) : -1;
+    node_data_ask(m->c, &(struct control_data_want){.does = does,
+                                                    .app = m->app,
+                                                    .name = m->name,
+                                                    .postgres = whom == APP_DATABASE_POSTGRES,
+                                                    .in = fd,
+                                                    .bytes = in.n,
+                                                    .limits = &m->limits,
+                                                    .ms_max = does == NODE_DATA_DUMP || does == NODE_DATA_SUMS ? ROWS_MS : ASK_MS,
+                                                    .done = done,
+                                                    .arg = m});
+    if (fd >= 0) close(fd);
+}
+
+static void ask(struct control_move *m, enum node_data_does does, enum app_database_engine whom, str in,
+                void (*then)(struct control_move *m)) {
+    m->then = then;
+    ask_as(m, does, whom, in, on_told);
+}
+
+/* ---- its end ---- */
+
+static void tell(struct control_move *m) {
+    if (m->done)
+        m->done(m->arg, &(struct control_moved){
+                            .err = m->e, .d = &m->d, .tables = m->kept ? m->sums : (str){0}, .version = m->record.version});
+    m->done = NULL;
+}
+
+static void thaw(void *arg);
+
+/* The app's database may be written again, whoever has to come up for that first. */
+static void on_thawed(void *arg, err e, const struct diag *d, int out) {
+    struct control_move *m = arg;
+    if (out >= 0) close(out);
+    if (e != ERR_OK) {
+        log_event(LOG_WARN, "move-waits", LF_STR("app", m->name), LF_CSTR("reason", d->text));
+        net_timer_start(m->timer, AGAIN_MS, 0);
+        return;
+    }
+    tell(m);
+    forget(m);
+}
+
+static void thaw(void *arg) {
+    struct control_move *m = arg;
+    ask_as(m, NODE_DATA_THAW, m->kept ? m->to : m->from, (str){0}, on_thawed);
+}
+
+static void fail(struct control_move *m, err e) {
+    m->e = e;
+    diag_prefix(&m->d, "nothing was moved, and the app is on %s as before", app_database_text(m->from));
+    thaw(m);
+}
+
+/* ---- the version that is on the new one ---- */
+
+static err stage(struct control *c, struct control_change *ch, struct diag *d) {
+    struct control_move *m = ch->arg;
+    struct db_rows *rows;
+    uint64_t revision;
+    TRY(node_store_now(c, m->name, &m->now, &revision, d));
+    if (m->now.canary)
+        return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "version %u is its canary: promote it, or roll back, first", m->now.canary);
+    TRY(node_store_record(c, m->mem, m->now.app, m->now.live, &m->record, d));
+    TRY(db_query(c->db, &rows, d, "select kind, digest, bytes from files where app = ? and version = ?", DB_I64(m->now.app),
+                 DB_I64(m->now.live)));
+    while (db_next(rows)) {
+        struct control_held h = {.kind = (enum control_file_kind)db_i64(rows, 0), .bytes = (uint64_t)db_i64(rows, 2)};
+        if (db_str(rows, 1).n != sizeof h.digest) continue;
+        memcpy(h.digest, db_str(rows, 1).p, sizeof h.digest);
+        vec_push(m->mem, &m->held, h);
+    }
+    TRY(db_end(rows, d));
+    m->record.database = (struct app_database){.engine = m->to};
+    m->record.secrets_revision = revision;
+    ch->id = m->app, ch->eager = true;
+    err e = node_store_stage(c, &m->record, STR("orlo db move"), m->held.p, m->held.n, d);
+    if (e == ERR_OK) ch->to = (struct control_state){.live = node_served_new(&m->record), .secrets_revision = revision};
+    return e;
+}
+
+static err keep(struct control *c, struct control_change *ch, struct diag *d) {
+    struct control_move *m = ch->arg;
+    uint64_t most = m->record.limits.versions_max;
+    const struct control_now now = {.app = m->app, .live = m->record.version};
+    TRY(node_store_set(c, &now, most ? most : UINT32_MAX, d));
+    m->kept = true;
+    log_event(LOG_INFO, "app-moved", LF_STR("app", m->name), LF_U64("version", m->record.version),
+              LF_CSTR("engine", app_database_text(m->to)));
+    return ERR_OK;
+}
+
+static void undo(struct control *c, struct control_change *ch) {
+    struct control_move *m = ch->arg;
+    node_store_unstage(c, m->app, m->record.version);
+}
+
+static void over(struct control *c, struct control_change *ch, err e, const struct diag *d) {
+    struct control_move *m = ch->arg;
+    if (e != ERR_OK) {
+        m->d = *d;
+        fail(m, e);
+        return;
+    }
+    thaw(m);
+}
+
+/* ---- rows ---- */
+
+/* A table that the one has rows of and the other has not, or others. */
+static err compare(struct control_move *m) {
+    for (str rest = m->sums, line; rest.n;) {
+        str_cut(rest, '\n', &line, &rest);
+        str table, numbers;
+        str_cut(line, '\t', &table, &numbers);
+        bool same = false;
+        for (str others = m->answer, other; others.n && !same;) {
+            str_cut(others, '\n', &other, &others);
+            same = str_eq(line, other);
+        }
+        if (same || !line.n) continue;
+        return diag_set(&m->d, ERR_INVALID, DIAG_NOWHERE,
+                        "table " STR_FMT
+                        ": its rows are not the same on %s (they are counted, and a sum of their values compared)",
+                        STR_ARG(str_sub(table, 0, 200)), app_database_text(m->to));
+    }
+    return ERR_OK;
+}
+
+static void on_new_sums(struct control_move *m) {
+    err e = compare(m);
+    if (e != ERR_OK) {
+        fail(m, e);
+        return;
+    }
+    m->change = (struct control_change){.app = m->name, .stage = stage, .keep = keep, .undo = undo, .over = over, .arg = m};
+    node_change_begin(m->c, &m->change);
+}
+
+static void on_old_sums(struct control_move *m) {
+    m->sums = m->answer;
+    ask(m, NODE_DATA_SUMS, m->to, (str){0}, on_new_sums);
+}
+
+static void on_new_frozen(struct control_move *m) { ask(m, NODE_DATA_SUMS, m->from, (str){0}, on_old_sums); }
+
+static void on_filled(void *arg, const struct control_migrated *r) {
+    struct control_move *m = arg;
+    if (r->err != ERR_OK) {
+        m->d = *r->d;
+        fail(m, r->err);
+        return;
+    }
+    ask(m, NODE_DATA_FREEZE, m->to, (str){0}, on_new_frozen);
+}
+
+static void on_new_open(struct control_move *m) {
+    uint32_t n = m->state.applied.n;
+    struct migration_file *files = arena_array(m->mem, struct migration_file, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        files[i] = (struct migration_file){.name = m->state.applied.p[i].name};
+        memcpy(files[i].digest, m->state.applied.p[i].digest, sizeof files[i].digest);
+    }
+    node_migrate_begin(m->c, &(struct control_migrate){.app = m->app,
+                                                       .name = m->name,
+                                                       .engine = m->to,
+                                                       .limits = &m->limits,
+                                                       .files = files,
+                                                       .files_count = n,
+                                                       .reset = true,
+                                                       .rows = m->rows,
+                                                       .done = on_filled,
+                                                       .arg = m});
+}
+
+/* It may be read alone since it was moved away from. */
+static void on_rows(struct control_move *m) {
+    m->rows = m->answer;
+    ask(m, NODE_DATA_THAW, m->to, (str){0}, on_new_open);
+}
+
+static void on_state(struct control_move *m) {
+    err e = node_migration_state_read(m->mem, m->answer, &m->state, &m->d);
+    if (e == ERR_OK && !m->state.applied.n)
+        e = diag_set(&m->d, ERR_INVALID, DIAG_NOWHERE,
+                     "nothing was migrated to it: say database = \"%s\" in the manifest, and deploy it",
+                     app_database_text(m->to));
+    if (e != ERR_OK) fail(m, e);
+    else ask(m, NODE_DATA_DUMP, m->from, str_c(app_database_text(m->to)), on_rows);
+}
+
+static void on_old_frozen(struct control_move *m) { ask(m, NODE_DATA_STATE, m->from, (str){0}, on_state); }
+
+/* ---- its beginning ---- */
+
+static struct control_move *new_move(struct control *c, uint32_t app, str name) {
+    arena *mem = arena_new(0);
+    struct control_move *m = arena_make(mem, struct control_move);
+    *m = (struct control_move){.next = c->moves, .c = c, .mem = mem, .app = app, .name = arena_str(mem, name), .d = DIAG_INIT};
+    m->timer = net_timer_new(c->loop, thaw, m);
+    c->moves = m;
+    return m;
+}
+
+err node_move_begin(struct control *c, const struct control_app *app, enum app_database_engine to, control_moved_fn done,
+                    void *arg, struct diag *d) {
+    arena *mem = arena_new(0);
+    const struct app_record *r = node_control_app_record(mem, app);
+    enum app_database_engine from = r->database.engine;
+    struct app_limits limits = r->limits;
+    arena_free(mem);
+    if (is_moved(c, app->id)) return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved already");
+    if (from == to) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "its database is on %s already", app_database_text(to));
+    if (!holds_rows(from) || !holds_rows(to))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "a database is moved between sqlite and postgres, not from %s to %s",
+                        app_database_text(from), app_database_text(to));
+    struct control_move *m = new_move(c, app->id, app->name);
+    m->from = from, m->to = to, m->limits = limits;
+    m->done = done, m->arg = arg;
+    err e = note(m);
+    if (e != ERR_OK) {
+        *d = m->d;
+        forget(m);
+        return e;
+    }
+    ask(m, NODE_DATA_FREEZE, from, (str){0}, on_old_frozen);
+    return ERR_OK;
+}
+
+/* Of an app that is no more nothing is left to do. */
+err node_moves_mend(struct control *c, struct diag *d) {
+    struct db_rows *rows;
+    VEC(uint32_t) apps = {0};
+    arena *mem = arena_new(0);
+    if (!c->db) return ERR_OK;
+    TRY(db_query(c->db, &rows, d, "select cast(substr(key, 6) as integer) from meta where key like 'move:%'"));
+    while (db_next(rows)) vec_push(mem, &apps, (uint32_t)db_i64(rows, 0));
+    TRY(db_end(rows, d));
+    for (uint32_t i = 0; i < apps.n; i++) {
+        const struct control_app *app = node_control_app_numbered(c, apps.p[i]);
+        struct control_move *m = new_move(c, apps.p[i], app ? app->name : (str){0});
+        const struct app_record *r = app ? node_control_app_record(m->mem, app) : NULL;
+        if (r) m->from = r->database.engine, m->limits = r->limits;
+        if (r && holds_rows(m->from)) thaw(m);
+        else forget(m);
+    }
+    arena_free(mem);
+    return ERR_OK;
+}
