@@ -4,7 +4,7 @@
 
 /* ---- as bytes ---- */
 
-enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT = APP_RECORD_LAYOUT };
+enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT_REST = 5, LAYOUT = APP_RECORD_LAYOUT };
 enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
 
 static const char *const databases[] = {
@@ -82,6 +82,13 @@ static void write_cors(struct buf *to, const struct app_cors *c) {
     write_u32(to, c->max_age_s);
 }
 
+static void write_rest(struct buf *to, const struct app_rest *r) {
+    write_list(to, r->schemas.p, r->schemas.n);
+    write_list(to, r->search.p, r->search.n);
+    write_str(to, r->before);
+    write_u32(to, r->off | r->no_openapi << 1 | r->aggregates << 2 | r->plans << 3);
+}
+
 /* What routing reads comes first, so that the rest can be left alone. */
 void app_record_write(struct buf *to, const struct app_record *r) {
     write_u32(to, LAYOUT);
@@ -111,6 +118,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     app_limits_write(to, &r->limits);
     write_u32(to, r->weight);
     write_str(to, r->database.secret);
+    write_rest(to, &r->rest);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -261,6 +269,16 @@ static void read_cors(arena *out, struct rd *from, struct app_cors *c) {
     c->max_age_s = rd_u32le(from);
 }
 
+static void read_api(arena *out, struct rd *from, struct app_rest *r) {
+    READ_LIST(out, from, &r->schemas);
+    READ_LIST(out, from, &r->search);
+    r->before = read_plain(from, 2 * APP_FUNCTION_NAME_MAX);
+    uint32_t flags = rd_u32le(from);
+    if (flags > 15 || r->schemas.n > APP_REST_SCHEMAS_MAX || r->search.n > APP_REST_SCHEMAS_MAX)
+        rd_fail(from, "nothing to be shown so");
+    r->off = flags & 1, r->no_openapi = flags & 2, r->aggregates = flags & 4, r->plans = flags & 8;
+}
+
 static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {
     uint32_t functions = r->functions.n, files = r->files.n, redirects = r->redirects.n;
     r->functions.n = r->files.n = r->redirects.n = 0;
@@ -277,6 +295,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     if (layout >= LAYOUT_DATABASE) r->database.secret = read_plain(from, APP_FUNCTION_NAME_MAX);
     if (!from->fail && (r->database.engine == APP_DATABASE_SERVER) != (r->database.secret.n > 0))
         rd_fail(from, "a server without a secret, or a secret of none");
+    if (layout >= LAYOUT_REST) read_api(out, from, &r->rest);
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */

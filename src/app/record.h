@@ -30,7 +30,7 @@ enum {
     APP_PATH_MAX = 4096, /* of a file in a bundle */
     APP_URL_MAX = 4096,  /* where a redirect leads */
     APP_DIGEST_BYTES = 32,
-    APP_RECORD_LAYOUT = 3, /* as app_record_write writes it */
+    APP_RECORD_LAYOUT = 5, /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -84,6 +84,16 @@ struct app_database {
     enum app_database_engine engine;
     str secret; /* SERVER: the secret of the app's that is its URL; else empty */
 };
+/* What /rest/v1 shows of the database. */
+struct app_rest {
+    VEC(str) schemas; /* the first one is asked where no other is; none: "public" and "graphql_public" */
+    VEC(str) search;  /* schemas behind it, on PostgreSQL; none: "public" and "extensions" */
+    str before;       /* a function, "f" or "schema.f", that is called before each request; empty: none */
+    bool off, no_openapi;
+    bool aggregates; /* are let through */
+    bool plans;      /* everybody may ask for one, and not the service_role alone */
+};
+enum { APP_REST_SCHEMAS_MAX = 32 };
 struct app_cors {
     VEC(str) origins, methods, headers, expose; /* no origins: no rules; "*" any */
     bool credentials;
@@ -105,6 +115,7 @@ struct app_record {
     struct app_cors cors;
     struct app_limits limits; /* of all of it together, and what its functions' are when they say nothing */
     uint32_t weight;          /* of its share of the core */
+    struct app_rest rest;
 };
 void app_record_write(struct buf *to, const struct app_record *r);
 /* One that a file makes alone, as `orlo serve FILE` and `orlo run` do: the default of all hosts, all paths lead to it. Named after the file. */

@@ -57,6 +57,9 @@ static struct app_record whole(void) {
     vec_push(mem, &r.cors.headers, STR("content-type"));
     vec_push(mem, &r.cors.expose, STR("etag"));
     r.cors.credentials = true, r.cors.max_age_s = 600;
+    static str schemas[] = {STR_INIT("api"), STR_INIT("public")};
+    r.rest.schemas.p = schemas, r.rest.schemas.n = 2;
+    r.rest.before = STR("private.check"), r.rest.plans = true;
     r.database = (struct app_database){APP_DATABASE_SERVER, STR("DATABASE_URL")};
     return r;
 }
@@ -132,9 +135,11 @@ static void test_second_layout(void **state) {
     struct buf b = {0}, second = {0};
     struct diag d = DIAG_INIT;
     a.database = (struct app_database){0};
+    a.rest = (struct app_rest){0};
+    enum { NO_REST = 16 /* two lists, a name, flags */ };
     app_record_write(&b, &a);
     size_t engine = 20 + 4 + a.name.n + 8; /* layout, id, version, revision; name; default, eager */
-    put(&second, 2), buf_put(&second, b.p + 4, engine - 4), buf_put(&second, b.p + engine + 4, b.n - engine - 8);
+    put(&second, 2), buf_put(&second, b.p + 4, engine - 4), buf_put(&second, b.p + engine + 4, b.n - engine - 8 - NO_REST);
     if (app_record_decode(mem, buf_str(&second), &r, &d) != ERR_OK) fail_msg("%s", d.text);
     assert_true(!r.database.engine && !r.database.secret.n && r.weight == a.weight && r.functions.n == 2);
     buf_free(&b), buf_free(&second);

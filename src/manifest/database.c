@@ -86,3 +86,38 @@ void manifest_database_places(struct reader *r, const struct toml *root, const c
     if (!db->migrations_said) db->migrations = arena_fmt(r->mem, "%smigrations", folder);
     if (!db->seeds_said) vec_push(r->mem, &db->seeds, arena_fmt(r->mem, "%sseed.sql", folder));
 }
+
+/* ---- what /rest/v1 shows ---- */
+
+static bool is_name(str s) {
+    bool ok = s.n && s.n <= 63;
+    for (size_t i = 0; i < s.n && ok; i++) ok = s.p[i] >= ' ' && s.p[i] != 0x7f;
+    return ok;
+}
+
+static void one_schema(struct reader *r, void *to, const struct toml *v) {
+    struct app_rest *rest = to;
+    if (!is_name(v->s)) manifest_error(r, v, "a schema's name has up to 63 bytes");
+    else vec_push(r->mem, &rest->schemas, v->s);
+}
+void manifest_rest_schemas(struct reader *r, const struct toml *v) {
+    if (!v->n) manifest_error(r, v, "it names no schema: enabled = false shows nothing");
+    manifest_each(r, v, APP_REST_SCHEMAS_MAX, one_schema, &r->to->record.rest);
+}
+
+static void one_search(struct reader *r, void *to, const struct toml *v) {
+    struct app_rest *rest = to;
+    if (!is_name(v->s)) manifest_error(r, v, "a schema's name has up to 63 bytes");
+    else vec_push(r->mem, &rest->search, v->s);
+}
+void manifest_rest_search(struct reader *r, const struct toml *v) {
+    if (!v->n) manifest_error(r, v, "it names no schema");
+    manifest_each(r, v, APP_REST_SCHEMAS_MAX, one_search, &r->to->record.rest);
+}
+
+void manifest_rest_before(struct reader *r, const struct toml *v) {
+    str schema = {0}, name = v->s;
+    bool in_one = str_find(v->s, '.') < v->s.n && str_cut(v->s, '.', &schema, &name);
+    if (!is_name(name) || (in_one && !is_name(schema))) manifest_error(r, v, "a function is \"NAME\" or \"SCHEMA.NAME\"");
+    else r->to->record.rest.before = v->s;
+}

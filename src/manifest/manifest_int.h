@@ -106,6 +106,10 @@ struct manifest_shapes {
 /* database.c's reader of the key `migrations` and of seeds, for who has such keys. */
 void manifest_database_migrations(struct reader *r, const struct toml *v);
 void manifest_database_seed(struct reader *r, const struct toml *v, const char *below);
+/* What /rest/v1 shows: lists of schemas' names, a function's. */
+void manifest_rest_schemas(struct reader *r, const struct toml *v);
+void manifest_rest_search(struct reader *r, const struct toml *v);
+void manifest_rest_before(struct reader *r, const struct toml *v);
 extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes, manifest_supabase_shapes;
 
 #endif

@@ -430,6 +430,14 @@ static void app_database(struct reader *r, void *to, const struct toml *v) {
     read_shape(r, v, SHAPE_database, to);
     if (!manifest_toml_get(v, "secret")) manifest_error(r, v, "it lacks a secret: the name of the one that is its URL");
 }
+static void rest_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.off = !v->i; }
+static void rest_schemas(struct reader *r, void *to, const struct toml *v) { manifest_rest_schemas(r, v); }
+static void rest_search_path(struct reader *r, void *to, const struct toml *v) { manifest_rest_search(r, v); }
+static void rest_pre_request(struct reader *r, void *to, const struct toml *v) { manifest_rest_before(r, v); }
+static void rest_aggregates(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.aggregates = v->i; }
+static void rest_plan(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.plans = v->i; }
+static void rest_openapi(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.no_openapi = !v->i; }
+static void app_rest(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_rest, to); }
 static void app_migrations(struct reader *r, void *to, const struct toml *v) { manifest_database_migrations(r, v); }
 static void app_seed(struct reader *r, void *to, const struct toml *v) { manifest_database_seed(r, v, ""); }
 

@@ -250,6 +250,14 @@ static void test_database(void **state) {
     buf_free(&b);
     assert_null(strstr(notes_of(m), "hunter2"));
     says("database = \"postgres:/u:hunter2@db.example\"", "database: it takes \"sqlite\", \"postgres\", a URL postgres://…");
+    m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\nlimits = { rest_rows = 50 }\n[rest]\nschemas = [\"api\", "
+                   "\"public\"]\nsearch_path = [\"x\"]\npre_request = "
+                   "\"private.check\"\naggregates = true\nplan = true\nopenapi = false\n");
+    assert_true(m->record.rest.schemas.n == 2 && str_eqc(m->record.rest.schemas.p[0], "api") && m->record.rest.search.n == 1);
+    assert_true(str_eqc(m->record.rest.before, "private.check") && m->record.rest.aggregates && m->record.rest.plans);
+    assert_true(m->record.rest.no_openapi && !m->record.rest.off && m->record.limits.rest_rows_max == 50);
+    says("[rest]\nschemas = []", "rest.schemas: it names no schema");
+    says("[rest]\npre_request = \"a.\"", "rest.pre_request: a function is");
     says("database = {}", "database: it lacks a secret");
     says("database = { secret = \"a b\" }", "database.secret: a secret's name has letters, digits and _");
     says("migrations = \"m\"", "migrations is for an app with a database");
@@ -272,6 +280,7 @@ static const struct {
     {"redirect", "[[redirects]]\n", "redirects.0.", ""},
     {"limits", "[limits]\n", "limits.", ""},
     {"database", "[database]\n", "database.", ""},
+    {"rest", "[rest]\n", "rest.", ""},
 };
 
 static void wrong_types(size_t place, const char *key, enum manifest_type type) {

@@ -101,6 +101,20 @@ static void runtime_secrets(struct reader *r, void *to, const struct toml *v) {
 /* ---- the database ---- */
 
 static void project_db(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_db, to); }
+static void project_api(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_api, to); }
+static void api_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.off = !v->i; }
+static void api_schemas(struct reader *r, void *to, const struct toml *v) { manifest_rest_schemas(r, v); }
+static void api_extra_search_path(struct reader *r, void *to, const struct toml *v) { manifest_rest_search(r, v); }
+static void api_max_rows(struct reader *r, void *to, const struct toml *v) {
+    struct diag d = DIAG_INIT;
+    if (v->i < 0 || app_setting_check(APP_SETTING_rest_rows_max, "max_rows", (uint64_t)v->i, &d) != ERR_OK)
+        manifest_error(r, v, "it takes a number of rows, from 1 on");
+    else r->to->record.limits.rest_rows_max = (uint64_t)v->i;
+}
+static void api_port(struct reader *r, void *to, const struct toml *v) {}
+static void api_external_url(struct reader *r, void *to, const struct toml *v) {}
+static void api_tls(struct reader *r, void *to, const struct toml *v) {}
+static void api_auto_expose_new_tables(struct reader *r, void *to, const struct toml *v) {}
 static void project_orlo(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_node, to); }
 static void node_database(struct reader *r, void *to, const struct toml *v) { manifest_database_word(r, v); }
 static void db_migrations(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_migrations, to); }

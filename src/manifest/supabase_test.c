@@ -19,7 +19,8 @@ static const char *notes_of(const struct manifest *m) {
 static void test_project(void **state) {
     struct manifest m;
     struct diag d = DIAG_INIT;
-    const char *text = "project_id = \"My_Shop\"\n[api]\nenabled = true\nport = 54321\n[api.tls]\nenabled = false\n[db]\nport = "
+    const char *text = "project_id = \"My_Shop\"\n[api]\nenabled = true\nport = 54321\nschemas = [\"api\"]\nmax_rows = "
+                       "7\n[api.tls]\nenabled = false\n[db]\nport = "
                        "54322\n[auth]\nenabled = true\n"
                        "[edge_runtime]\nenabled = true\npolicy = \"per_worker\"\ndeno_version = 2\n[edge_runtime.secrets]\nTOKEN "
                        "= \"env(TOKEN)\"\n"
@@ -36,9 +37,10 @@ static void test_project(void **state) {
     assert_true(str_eqc(r->functions.p[1].source, "dist/hook.wasm") && !r->functions.p[1].verify_jwt);
     assert_true(r->functions.p[1].grants.env.n == 1 && r->functions.p[1].grants.secrets.n == 2 &&
                 r->functions.p[0].grants.secrets.n == 1);
+    assert_true(r->rest.schemas.n == 1 && str_eqc(r->rest.schemas.p[0], "api") && r->limits.rest_rows_max == 7);
     assert_true(r->secrets.n == 2 && str_eqc(r->functions.p[1].grants.secrets.p[0].secret, "STRIPE_KEY"));
-    static const char *const told[] = {"the app is called my-shop here", "f:2:1: api: not honoured (3 keys): there is no REST",
-                                       "auth: not honoured (1 key)", "edge_runtime.secrets: their values are not taken from here",
+    static const char *const told[] = {"the app is called my-shop here", "auth: not honoured (1 key)",
+                                       "edge_runtime.secrets: their values are not taken from here",
                                        "functions.hello: it is a function of Deno's (supabase/functions/hello/index.ts)"};
     for (size_t i = 0; i < ARRAY_COUNT(told); i++)
         if (!strstr(notes_of(&m), told[i])) fail_msg("%s\nlacks %s", notes_of(&m), told[i]);

@@ -543,6 +543,8 @@ static bool make_tree(struct making *m) {
     struct buf args = {0};
     if (!rest_params_of(m->out, m->rq->query, &m->params, m->error)) return false;
     plan->canonical = rest_canonical(m->out, &m->params);
+    if (plan->action == REST_DESCRIBE && m->o->no_openapi)
+        return rest_fail(m->error, "PGRST126", "Root endpoint metadata is disabled");
     if (plan->action == REST_DESCRIBE || plan->action == REST_ALLOW) {
         m->q->kind = QUERY_DESCRIBE;
         return true;

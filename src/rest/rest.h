@@ -37,6 +37,7 @@ struct rest_options {
     const str *schemas; /* that are exposed; the first one is asked where no other is */
     uint32_t schemas_count;
     bool aggregates;   /* are let through */
+    bool no_openapi;   /* the document of what there is is not shown */
     bool explains;     /* may ask how a query is run (application/vnd.pgrst.plan) */
     bool undo;         /* Prefer: tx=rollback counts */
     bool target_names; /* an embed with an alias may be filtered by its target's name */

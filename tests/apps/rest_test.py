@@ -195,3 +195,71 @@ def client_on(engine, folder):
         check(said.returncode == 0, said.stderr, n.log()[-2000:])
         for mine, theirs in zip(json.loads(said.stdout.splitlines()[-1]), EXPECTED):
             eq(mine, theirs)
+
+
+SHOWN = """
+create schema api;
+grant usage on schema api to anon, authenticated, service_role;
+create table api.hours (id int primary key, at timestamptz not null, note text);
+insert into api.hours values (1, '2024-05-01T10:00:00Z', null), (2, '2024-07-01T10:00:00Z', 'a "b", c');
+grant all on api.hours to anon, service_role;
+create table secrets (id int primary key);
+create domain api."text/html" as text;
+create domain api."image/x-dot" as bytea;
+create function api.page() returns api."text/html" language sql stable as $$ select '<p>hi</p>'::api."text/html" $$;
+create function api.dot() returns api."image/x-dot" language sql stable as $$ select '\\x00ff41'::bytea::api."image/x-dot" $$;
+create function api.teapot() returns text language sql as $$
+  select set_config('response.headers', '[{"X-Tea": "green"}, {"Cache-Control": "max-age=9"}]', true);
+  select set_config('response.status', '418', true);
+  select current_setting('request.cookies', true)::json ->> 'who' $$;
+create function api.gate() returns void language sql stable as $$
+  select set_config('api.seen', current_setting('request.headers', true)::json ->> 'x-seen', true) $$;
+create function api.seen() returns text language sql stable as $$ select current_setting('api.seen', true) $$;
+"""
+REST = """[rest]
+schemas = ["api"]
+pre_request = "api.gate"
+aggregates = true
+limits = { rest_rows = 1 }
+"""
+
+
+def test_rest_as_the_manifest_says():
+    """Schemas, a function before each request, aggregates, rows of a list, media types, plans; what functions say of an answer: on both engines."""
+    with node("--workers", "1") as n:
+        for engine in ENGINES:
+            rest = REST.replace("limits = { rest_rows = 1 }\n", "")
+            cli(n, "deploy", project({"migrations/001.sql": SHOWN}, f'name = "{engine}"\ndatabase = "{engine}"\nlimits = {{ rest_rows = 1 }}\n{rest}'))
+            keys = keys_of(n, engine)
+            at = {"Host": f"{engine}.localhost"}
+            status, head, body = ask(n, keys, "GET", "/hours?order=id", Prefer="count=exact, timezone=Europe/Berlin", **at)
+            eq((status, json.loads(body)), (206, [{"id": 1, "at": "2024-05-01T12:00:00+02:00", "note": None}]))
+            eq((head["content-range"], head["preference-applied"]), ("0-0/2", "count=exact, timezone=Europe/Berlin"))
+            eq(ask(n, keys, "GET", "/hours", Prefer="timezone=Mars/Base", **at)[0], 400)
+            eq(ask(n, keys, "GET", "/hours", Accept_Profile="public", **at)[0], 406)
+            eq(ask(n, keys, "GET", "/secrets", **at)[0], 404)
+            eq(json.loads(ask(n, keys, "GET", "/hours?select=count(),id.max()", **at)[2]), [{"count": 2, "max": 2}])
+            eq(ask(n, keys, "GET", "/hours?id=eq.2", Accept="text/csv", **at)[2], 'id,at,note\n2,"2024-07-01 10:00:00+00","a ""b"", c"')
+            eq(ask(n, keys, "GET", "/hours?id=eq.9", Accept="text/csv", **at)[2], "\n")
+            eq(ask(n, keys, "GET", "/hours?id=eq.1", Accept="application/vnd.pgrst.array+json;nulls=stripped", **at)[2],
+               '[{"id":1,"at":"2024-05-01T10:00:00+00:00"}]')
+            status, head, body = ask(n, keys, "GET", "/rpc/page", Accept="text/html", **at)
+            eq((status, head["content-type"], body), (200, "text/html", "<p>hi</p>"))
+            eq(ask(n, keys, "GET", "/rpc/page", Accept="text/plain", **at)[0], 406)
+            conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+            conn.request("GET", "/rest/v1/rpc/dot", headers={"apikey": keys["anon"], "Accept": "image/x-dot", **at})
+            eq(conn.getresponse().read(), b"\x00\xffA")
+            conn.close()
+            status, head, body = ask(n, keys, "POST", "/rpc/teapot", body={}, Cookie="a=b; who=me", **at)
+            eq((status, body, head["x-tea"], head["cache-control"]), (418, '"me"', "green", "max-age=9"))
+            eq(ask(n, keys, "GET", "/rpc/seen", x_seen="yes", **at)[2], '"yes"')
+            plan = {"Accept": "application/vnd.pgrst.plan+json", **at}
+            eq(ask(n, keys, "GET", "/hours?id=eq.1", **plan)[0], 406)
+            status, head, body = ask(n, keys, "GET", "/hours?id=eq.1", key="service_role", **plan)
+            eq((status, head["content-type"]), (200, 'application/vnd.pgrst.plan+json; for="application/json"; charset=utf-8'))
+            assert json.loads(body), body
+            conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+            conn.request("POST", "/data/v1/query", json.dumps({"query": {"schema": "api", "from": "hours", "explain": {"format": "json"}}}), {"apikey": keys["anon"], **at})
+            r = conn.getresponse()
+            eq((r.status, json.loads(r.read())["code"]), (401, "42501"))
+            conn.close()

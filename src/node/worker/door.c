@@ -16,7 +16,7 @@
 #include "rest/rest.h"
 #include <stdlib.h>
 
-enum { BODY_BYTES_MAX = 16 << 20, HEADERS_BYTES_MAX = 32 << 10, ROWS_MAX = 1000 /* of a list, as Supabase has it */ };
+enum { BODY_BYTES_MAX = 16 << 20, HEADERS_BYTES_MAX = 32 << 10 };
 static const str rest_at = STR_INIT("/rest/v1");
 
 struct node_visit {
@@ -120,13 +120,16 @@ static bool is_nobody(const struct node_request *r) { return !has_role(r) || str
 static bool plan(struct node_visit *v, struct pg_error *error) {
     struct node_request *r = v->r;
     const struct net_request *rq = net_exchange_request(r->exchange);
-    static const str schemas[] = {STR_INIT("public"), STR_INIT("graphql_public")};
-    const struct rest_options options = {.schemas = schemas,
-                                         .schemas_count = ARRAY_COUNT(schemas),
-                                         .explains = str_eqc(r->rq.principal.role, "service_role"),
+    static const str usual[] = {STR_INIT("public"), STR_INIT("graphql_public")};
+    const struct app_rest *rest = &r->app->record.rest;
+    const struct rest_options options = {.schemas = rest->schemas.n ? rest->schemas.p : usual,
+                                         .schemas_count = rest->schemas.n ? rest->schemas.n : ARRAY_COUNT(usual),
+                                         .aggregates = rest->aggregates,
+                                         .explains = rest->plans || str_eqc(r->rq.principal.role, "service_role"),
+                                         .no_openapi = rest->no_openapi,
                                          .undo = true,
                                          .target_names = true,
-                                         .rows_max = ROWS_MAX};
+                                         .rows_max = (uint32_t)r->app->record.limits.rest_rows_max};
     size_t end = str_find(r->path, '?');
     struct rest_field *fields = arena_array(v->mem, struct rest_field, rq->fields_count + 1);
     for (uint32_t i = 0; i < rq->fields_count; i++) fields[i] = (struct rest_field){rq->fields[i].name, rq->fields[i].value};
@@ -172,10 +175,26 @@ static bool refuse_plan(struct node_visit *v) {
     return true;
 }
 
+/* "public", "extensions" */
+static str search_of(const struct app_rest *rest, struct buf *b) {
+    static const str usual[] = {STR_INIT("public"), STR_INIT("extensions")};
+    const str *names = rest->search.n ? rest->search.p : usual;
+    for (uint32_t i = 0; i < (rest->search.n ? rest->search.n : ARRAY_COUNT(usual)); i++) {
+        buf_puts(b, i ? STR(", \"") : STR("\""));
+        for (size_t k = 0; k < names[i].n; k++) {
+            if (names[i].p[k] == '"') buf_putc(b, '"');
+            buf_putc(b, names[i].p[k]);
+        }
+        buf_putc(b, '"');
+    }
+    return buf_str(b);
+}
+
 static void ask(struct node_visit *v) {
     struct node_request *r = v->r;
     const struct net_request *rq = net_exchange_request(r->exchange);
-    struct buf headers = {0};
+    struct buf headers = {0}, search = {0};
+    const struct app_rest *rest = &r->app->record.rest;
     if (v->mem) {
         if (refuse_plan(v)) return;
         v->body.n = 0;
@@ -187,10 +206,14 @@ static void ask(struct node_visit *v) {
                                      .cookies = v->cookies,
                                      .method = rq->method,
                                      .path = str_sub(r->path, 0, str_find(r->path, '?')),
+                                     .before = rest->before,
+                                     .search = search_of(rest, &search),
+                                     .explains = rest->plans ? STR("1") : (str){0},
                                      .body = buf_str(&v->body)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     v->query = node_data_query(r->app, &to, on_told, v);
     buf_free(&headers);
+    buf_free(&search);
     buf_free(&v->body);
 }
 
@@ -280,7 +303,7 @@ void node_door_serve(struct node_request *r) {
                                  method = {.state = "PGRST117", .message = "Unsupported HTTP method: a query is a POST"};
     bool here = str_eqc(path, "/data/v1/query"), post = str_eqc(rq->method, "POST");
     bool rest = str_starts(path, rest_at) && (path.n == rest_at.n || path.p[rest_at.n] == '/');
-    if (rest || (here && post)) {
+    if ((rest && !r->app->record.rest.off) || (here && post)) {
         begin(r, rest);
         return;
     }
