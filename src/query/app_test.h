@@ -86,11 +86,12 @@ static UNUSED const char *ask(struct app *a, int user, const char *tree) {
     bool ok = query_read_batch(mem, arena_fmt(mem, whole ? "%s" : "{\"query\":%s}", tree), &b, &e);
     assert_in_range(b.count, 0, ARRAY_COUNT(results));
     assert_int_equal(db_begin(a->db, &d), ERR_OK);
-    if (ok) ok = query_run_batch(a->conn, &session, &b, results);
+    struct query_said said;
+    if (ok) ok = query_run_batch(a->conn, &session, &b, results, &said);
     if (!ok || b.rollback) db_rollback(a->db);
     else assert_int_equal(db_commit(a->db, &d), ERR_OK);
     struct buf body = {0};
-    if (ok) query_batch_body(&b, results, &body);
+    if (ok) query_batch_body(&b, results, &said, &body);
     for (uint32_t i = 0; i < b.count; i++) {
         if (results[i].error.set && !e.set) e = results[i].error;
         query_result_free(&results[i]);
