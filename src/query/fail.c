@@ -28,9 +28,14 @@ static void name_table(struct pg_error *e, const struct catalog_relation *of, st
     put_name(e->constraint, sizeof e->constraint, constraint);
 }
 
-static bool may_tell(const struct failing *f, const struct catalog_relation *of) {
-    return !catalog_policies_hold(f->conn->catalog, f->q->role, of) &&
-           catalog_may_relation(f->conn->catalog, f->q->role, of, CATALOG_SELECT);
+/* The values of these columns: PostgreSQL tells them to who may read the table, or each of them, where no policies hold. */
+static bool may_tell(const struct failing *f, const struct catalog_relation *of, const catalog_ids *columns) {
+    if (catalog_policies_hold(f->conn->catalog, f->q->role, of)) return false;
+    if (catalog_may_relation(f->conn->catalog, f->q->role, of, CATALOG_SELECT)) return true;
+    for (uint32_t i = 0; i < columns->n; i++)
+        if (!catalog_may_column(f->conn->catalog, f->q->role, of, catalog_column_of(of, columns->p[i]), CATALOG_SELECT))
+            return false;
+    return true;
 }
 
 /* ---- values of the row that was to be written ---- */
@@ -135,7 +140,7 @@ static bool comes_again(const struct failing *f, uint32_t row, const catalog_ids
 
 static void tell_key(const struct failing *f, const catalog_ids *columns) {
     struct db_value values[32];
-    if (!columns->n || columns->n > ARRAY_COUNT(values) || !may_tell(f, f->of) || f->q->kind == QUERY_CALL) return;
+    if (!columns->n || columns->n > ARRAY_COUNT(values) || !may_tell(f, f->of, columns) || f->q->kind == QUERY_CALL) return;
     for (uint32_t row = 0; row < f->q->cells_count; row++) {
         struct buf b = {0};
         if (row_values(f, row, f->of, columns, values) &&
@@ -291,7 +296,7 @@ static bool child_failed(struct failing *f, const struct catalog_relation *from,
     query_fail(f->error, "23503", "insert or update on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\"",
                STR_ARG(from->name), STR_ARG(k->name));
     name_table(f->error, from, k->name);
-    if (may_tell(f, from) && put_key(f, from, &k->columns, values, &b))
+    if (may_tell(f, from, &k->columns) && put_key(f, from, &k->columns, values, &b))
         query_fail_detail(f->error, "Key " STR_FMT " is not present in table \"" STR_FMT "\".", STR_ARG(buf_str(&b)),
                           STR_ARG(to->name));
     else query_fail_detail(f->error, "Key is not present in table \"" STR_FMT "\".", STR_ARG(to->name));
@@ -372,7 +377,7 @@ static bool parent_failed(struct failing *f, const struct catalog_edge *g) {
                "\"",
                STR_ARG(g->to->name), STR_ARG(g->key->name), STR_ARG(g->from->name));
     name_table(f->error, g->from, g->key->name);
-    if (may_tell(f, g->to) && put_key(f, g->to, &g->key->reference_columns, values, &b))
+    if (may_tell(f, g->to, &g->key->reference_columns) && put_key(f, g->to, &g->key->reference_columns, values, &b))
         query_fail_detail(f->error, "Key " STR_FMT " is still referenced from table \"" STR_FMT "\".", STR_ARG(buf_str(&b)),
                           STR_ARG(g->from->name));
     else query_fail_detail(f->error, "Key is still referenced from table \"" STR_FMT "\".", STR_ARG(g->from->name));

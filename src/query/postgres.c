@@ -93,8 +93,15 @@ static bool put_search(struct print *p, const struct query_test *t, uint32_t ali
     return put_value(p, t->bound) && PUT(p, "::text)");
 }
 
+/* What no value decides. The field is in it all the same: who asks is to have the right to read it, and sees what policies let him. */
+static bool put_decided(struct print *p, const struct query_test *t, uint32_t alias, bool is) {
+    PUT(p, "(");
+    put_field(p, alias, &t->field);
+    return is ? PUT(p, " is null or true)") : PUT(p, " is null and false)");
+}
+
 static bool put_in(struct print *p, const struct query_test *t, uint32_t alias) {
-    if (!t->values_count) return PUT(p, "false");
+    if (!t->values_count) return put_decided(p, t, alias, false);
     put_field(p, alias, &t->field);
     PUT(p, " in (");
     for (uint32_t i = 0; i < t->values_count; i++) {
@@ -118,7 +125,7 @@ static bool put_test(struct print *p, const struct query_test *t, uint32_t alias
     if (flags & QUERY_IS_TRUTH) return put_is(p, t, alias);
     if (flags & QUERY_IS_MANY) return put_in(p, t, alias);
     if (flags & QUERY_IS_SEARCH) return put_search(p, t, alias);
-    if (!t->values_count) return t->quantifier == QUERY_ALL ? PUT(p, "true") : PUT(p, "false");
+    if (!t->values_count) return put_decided(p, t, alias, t->quantifier == QUERY_ALL);
     for (uint32_t i = 0; i < t->values_count; i++) {
         if (i) buf_puts(&p->sql, t->quantifier == QUERY_ALL ? STR(" and ") : STR(" or "));
         put_field(p, alias, &t->field);
