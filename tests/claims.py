@@ -4,7 +4,9 @@
 A claim says (test: FILE, NAME, NAME…; FILE, NAME…), where a NAME is a function of that file, with or without its test_. Where there is no FILE
 it is the one that 'Tests without a file are in FILE' gives. That the tests pass is for tools/test.py to say, and that they hold what the sentence says for who reads them.
 """
-import os, re, sys
+import glob, os, re, sys
+
+import sanitize
 
 WHOLE = "the rest"
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -56,6 +58,8 @@ def check(text):
 def main():
     with open(os.path.join(ROOT, "docs", "security.md"), encoding="utf-8") as f:
         bad, count = check(f.read())
+    there = {name for f in glob.glob(os.path.join(ROOT, "tests", "*", "*.py")) for name in defined(os.path.relpath(f, ROOT))}
+    bad += [f"tests/sanitize.py: {name} is no test" for name in sanitize.SPARED if name not in there]
     # The check itself: what is wrong here has to be seen.
     wrong, _ = check("1. **A** holds.\n2. **B** (test: tests/no_such.py, x).\n3. **C** (test: tests/claims.py, check, no_such).\n")
     if len(wrong) != 3:

@@ -7,6 +7,21 @@ OPTIONS = {
     "TSAN_OPTIONS": "halt_on_error=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
 }
+# Tests that a sanitized build is spared, and why: what they alone show is the same however the program was built, and the release build shows it. What
+# they run besides of ours, others run sanitized.
+KILLED = "what SIGKILL leaves on the disk is for the release build to show: no code of ours runs then that could be watched"
+SPARED = {
+    "killed_at_any_moment": KILLED,
+    "killed_again_and_again": KILLED,
+    "store_kills": KILLED,
+    "node_is_killed": KILLED,
+    "database_migration_killed": KILLED,
+    "database_types": "text for TypeScript's compiler, of which the time is: the command that writes it is run by others",
+    "client_of_supabase": "the client computes; what it asks is asked by functions_of_supabase",
+    "deployer_worker_says_nothing": "ten seconds of waiting for one that is stopped; deployer_is_answered_when_successors_serve has the same messages",
+    "database_bombs": "limits of time and memory are those of a release build",
+}
+
 REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error: |Sanitizer: CHECK failed|LeakSanitizer has encountered")
 
 

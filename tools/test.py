@@ -9,7 +9,7 @@ Usage: tools/test.py [-v] [--names] [FILTER…]. A line for each program, with w
 moves. What failed is said when it does and again at the end. The whole output of each program is in build-test/logs/.
 """
 import json, os, re, shutil, subprocess, sys, threading, time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import conformance
 
@@ -19,7 +19,10 @@ import sanitize
 
 LOGS = os.path.join(ROOT, "build-test", "logs")
 TIMEOUT_S = 3000
-LANES = 2  # whole-system tests at a time: each waits more than it computes
+LANES = 2 * (os.cpu_count() or 1)  # whole-system tests at a time: most wait more than they compute
+# Seconds of those that take long, on two cores: they begin first, so that no long one ends alone. The others as they come.
+LONG = {"examples": 170, "attack/node": 90, "apps/admin": 80, "apps/run": 80, "apps/database": 100, "apps/postgres": 80, "apps/rest": 60, "apps/contain": 60, "apps/store": 60,
+        "serve": 75, "fuzz/clients": 60, "aarch64/spec/core": 60, "tour": 35, "project": 30}
 
 
 def unit_tests():
@@ -66,6 +69,11 @@ def cross_tests():
             yield "aarch64/" + suite[0], conformance.command_of(suite, conformance.TARGETS[1]), folder if here else "the cross compiler, or qemu-user"
 
 
+def harness_parts(suite):
+    """As tests/harness.py has them."""
+    return sorted(f[:-len("_test.py")] for f in os.listdir(os.path.join(ROOT, "tests", suite)) if f.endswith("_test.py"))
+
+
 def programs():
     """(name, command, path that must exist or None): whole-system tests, on the release build unless their name says otherwise."""
     py = sys.executable
@@ -83,8 +91,11 @@ def programs():
     for suite in ("build", "newcomer", "examples", "new", "dev", "tour"):
         yield suite, [py, f"tests/{suite}/run.py", orlo], None
     for build, mark in ((orlo, ""), (checked_orlo, "/sanitized")):
-        for suite in ("serve", "apps", "attack", "guests", "commands", "sockets"):
+        for suite in ("serve", "guests", "commands", "sockets"):
             yield suite + mark, [py, f"tests/{suite}/run.py", build], None
+        for suite, own in (("apps", ["run"]), ("attack", [])):
+            for part in own + harness_parts(suite):
+                yield f"{suite}/{part}{mark}", [py, f"tests/{suite}/run.py", build, "part:" + part], None
     yield "project", [py, "tests/project/run.py", orlo, "build"], None
     for target, seconds in (("clients", 60), ("calls", 30), ("upstreams", 30)):
         fuzz = [py, "tests/fuzz/run.py", checked_orlo, target, "--seed", "1", "--seconds"]
@@ -122,7 +133,8 @@ def readme_test(results):
 
 class Result:
     def __init__(self, name):
-        self.name, self.passed, self.failed, self.skipped, self.notes, self.seconds = name, 0, 0, 0, [], 0.0
+        self.name, self.passed, self.failed, self.skipped, self.notes = name, 0, 0, 0, []
+        self.seconds = self.computed = 0.0  # until it ended; of all processors, for it and what it waited for
         self.output, self.reasons = "", []  # what it printed but for what passed; the lines that say what failed
 
 
@@ -151,12 +163,21 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
     r = Result(name)
     started = time.monotonic()
     full = {**os.environ, **sanitize.OPTIONS, **env}
+    os.makedirs(LOGS, exist_ok=True)
+    log = os.path.join(LOGS, name.replace("/", "-") + ".log")
     try:
-        p = subprocess.run(cmd, cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, timeout=timeout)
-        text, code = p.stdout.decode("utf-8", "replace"), p.returncode
-    except subprocess.TimeoutExpired as e:
-        text, code = (e.stdout or b"").decode("utf-8", "replace"), f"timeout after {timeout} s"
+        with open(log, "wb") as f:
+            p = subprocess.Popen(cmd, cwd=cwd, env=full, stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.STDOUT)
+        late = threading.Timer(timeout, p.kill)
+        late.start()
+        _, status, used = os.wait4(p.pid, 0)
+        p.returncode = code = os.waitstatus_to_exitcode(status)
+        late.cancel()
+        r.computed = used.ru_utime + used.ru_stime
+        with open(log, errors="replace") as f:
+            text = f.read()
+        if code == -9 and time.monotonic() - started >= timeout:
+            code = f"timeout after {timeout} s"
     except OSError as e:
         text, code = str(e), 127
     if "--canary" in cmd:  # breaks a property on purpose, and has to notice
@@ -165,9 +186,6 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
     r.seconds = time.monotonic() - started
     skips = [l for l in text.splitlines() if re.match(r"(SKIP|skipped?)\b", l)]
     r.notes += [s for s in skips[:20] if s not in r.notes]
-    os.makedirs(LOGS, exist_ok=True)
-    with open(os.path.join(LOGS, name.replace("/", "-") + ".log"), "w") as f:
-        f.write(text)
     if r.failed:
         lines = [l for l in text.splitlines() if not re.match(r"ok |\[ RUN  |\[       OK", l)]
         r.output = "\n".join(lines)[-6000:]
@@ -207,7 +225,7 @@ class Report:
             if r.failed or self.verbose:
                 status = "FAIL" if r.failed else "skip" if r.skipped and not r.passed else "ok"
                 print("" if self.verbose else "\r\033[K", end="")
-                print(f"{status:4} {r.name}  {r.passed} passed, {r.failed} failed, {r.skipped} skipped  ({r.seconds:.1f} s)")
+                print(f"{status:4} {r.name}  {r.passed} passed, {r.failed} failed, {r.skipped} skipped  ({r.seconds:.1f} s, {r.computed:.1f} of a processor)")
                 for note in r.notes + ([r.output] if self.verbose and r.output else [] if self.verbose else r.reasons):
                     print("     " + note.replace("\n", "\n     "), flush=True)
             self.status()
@@ -269,8 +287,9 @@ def main():
         for r in pool.map(report.run, parallel):
             report.add(r)
     with ThreadPoolExecutor(max_workers=LANES) as pool:
-        for r in pool.map(report.run, lanes):
-            report.add(r)
+        running = [pool.submit(report.run, t) for t in sorted(lanes, key=lambda t: -LONG.get(t[0].removesuffix("/sanitized"), 0))]
+        for done in as_completed(running):
+            report.add(done.result())
     r = readme_test(report.results)
     if r.passed or r.failed:
         report.add(r)

@@ -456,7 +456,7 @@ def test_hosts_belong_to_one():
 
 def test_killed_again_and_again():
     """Under requests and deployments; what was acknowledged is there, whole, after each start."""
-    guest("tenant")
+    each = deployment_s(guest("tenant"))
     state, kept, said = new_state(), {"a": 0, "b": 0}, []
     times = int(os.environ.get("ORLO_TEST_KILLS", "12"))  # 50 take two minutes
     for i in range(times):
@@ -489,7 +489,7 @@ def test_killed_again_and_again():
             threads = [threading.Thread(target=t, args=(app,), daemon=True) for t in (deploys, asks) for app in kept]
             for t in threads:
                 t.start()
-            time.sleep((0.2 if SANITIZED else 0.02) * (i % 12))  # a deployment takes ten times as long there
+            time.sleep(each * (i % 12) / 2)  # up to some deployments
             n.kill()
             enough.set()
             for t in threads:

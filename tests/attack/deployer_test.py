@@ -350,12 +350,19 @@ def test_deployer_is_answered_when_successors_serve():
             others = lambda: [p for p in n.workers() if p not in before and listening(p)]
             changes_and_asks(n, kept, name, act, then, lambda: until(others, 60), lambda: [os.kill(pid, signal.SIGCONT) for pid in before])
             check(all(p not in before for p in others()), name)
-        # One that says nothing any more is ended: it would go on some day, and answer as before.
-        (worker,) = [p for p in n.workers() if listening(p)]
+
+
+def test_deployer_worker_says_nothing():
+    """One that does not say that it serves what is live, or rests, is ended: it would go on some day, and answer as before."""
+    with node("--workers", "1") as n:
+        deployed(n, env("one"))
+        kept = Kept(n)
+        eq(kept.ask(), (200, "one\n"))
+        (worker,) = n.workers()
         os.kill(worker, signal.SIGSTOP)
-        deployed(n, dirs("four"))
+        deployed(n, env("two", f'dirs = ["{folder_of("two")}::/data"]\n'))
         n.wait_event("worker-stuck")
-        eq(n.get("a", "/read?who").text, "four")
+        eq(n.get("a", "/read?who").text, "two")
         with contextlib.suppress(OSError, http.client.HTTPException):
             kept.ask()
             check(False, "it has another end")

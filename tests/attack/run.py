@@ -5,12 +5,11 @@ meanwhile, nothing leaks, and memory goes back to where it was. What is being at
 Usage: tests/attack/run.py ORLO [FILTER]. A FILTER is a part of a test's name. Prints `ok|FAIL|SKIP NAME` lines, and
 'N passed, N failed, N skipped'.
 """
-import glob, importlib, os, sys
+import os, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.dirname(HERE)]
+sys.path.insert(0, os.path.dirname(HERE))
 import harness
 
 if __name__ == "__main__":
-    names = sorted(os.path.basename(p)[:-3] for p in glob.glob(os.path.join(HERE, "*_test.py")))
-    harness.run(*(vars(importlib.import_module(n)) for n in names))
+    harness.run_parts(HERE)
