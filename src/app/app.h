@@ -127,6 +127,7 @@ struct app_notices { /* what was said of it within a minute: once is enough, and
 struct app {
     uint32_t id, version; /* the app's, which all its functions have in common, as they have name, share and party */
     str name, function;
+    str server;                      /* the secret that is the URL of its PostgreSQL, where somebody else runs that; empty else */
     const struct app_grants *grants; /* the function's own; folders opened */
     const struct app_limits *limits; /* the function's own; filled in */
     struct engine_share *share;

@@ -438,17 +438,18 @@ err node_sandbox_courier(struct diag *d) {
     return install(roles[NODE_ROLE_courier].calls, d);
 }
 
-err node_sandbox_postgres(struct diag *d) {
+/* Where all servers are the node's own it resolves no names, and makes no socket but local ones. */
+err node_sandbox_postgres(bool servers, struct diag *d) {
     struct node_sandbox_path paths[NODE_RESOLVER_PATHS_MAX];
-    struct node_rights rights = {.network = NODE_RIGHTS_CONNECT, .any_port_out = true};
-    size_t n = node_resolver_paths(paths);
+    struct node_rights rights = {.network = servers ? NODE_RIGHTS_CONNECT : 0, .any_port_out = servers};
+    size_t n = servers ? node_resolver_paths(paths) : 0;
     if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     err e = lock_in(NODE_ROLE_postgres, &(struct node_sandbox){.paths = paths, .paths_count = n, .rights = &rights}, d);
     for (size_t i = 0; i < n; i++) close(paths[i].fd);
     TRY(e);
     TRY(drop_capabilities(d));
-    return install(roles[NODE_ROLE_postgres].calls, d);
+    return install(roles[NODE_ROLE_postgres].calls | (servers ? N : 0), d);
 }
 
 /* ---- programs that are not ours ---- */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-enum { LEAST_READ = 8 << 10, ROW_SLACK = 256 << 10 };
+enum { LEAST_READ = 8 << 10, ROW_SLACK = 256 << 10, LOST_KEPT_MAX = 3 };
 
 static void on_ready(void *arg, unsigned events);
 static void on_late(void *arg);
@@ -61,8 +61,8 @@ static bool send_statement(struct postgres_connection *c, struct postgres_ask *a
     const char *text = (const char *)s->text.p;
     uint64_t hash = hash_of(s, &p);
     char name[24];
-    bool known = is_kept(c, hash);
-    if (!s->kept || (!known && c->kept_count == POSTGRES_KEPT_MAX)) {
+    bool known = is_kept(c, hash), unprepared = ask->again || c->db->lost_kept >= LOST_KEPT_MAX;
+    if (!s->kept || unprepared || (!known && c->kept_count == POSTGRES_KEPT_MAX)) {
         add_op(c, OP_STATEMENT, i, 0);
         return PQsendQueryParams(c->raw, text, p.count, p.types, p.values, NULL, NULL, 0) == 1;
     }
@@ -103,6 +103,7 @@ static void listen_to(struct postgres_connection *c, unsigned events) {
 
 void postgres_connection_free(struct postgres_connection *c) {
     if (c->watch) net_watch_free(c->watch);
+    if (c->reach) postgres_reach_leave(c->reach);
     net_timer_free(c->timer);
     PQfinish(c->raw);
     free(c->ops);
@@ -162,6 +163,16 @@ static bool begin_commit(struct postgres_connection *c, struct postgres_ask *ask
     return send_own(c, ask->undone || !ask->told ? "rollback" : "commit", OP_COMMIT) && send_sync(c) && flush(c);
 }
 
+/* invalid_sql_statement_name, duplicate_prepared_statement: its transaction failed by that, and by nothing of its own. */
+static bool lost_kept(struct postgres_connection *c, const struct postgres_ask *ask) {
+    const struct postgres_answer *a = &ask->answer;
+    bool lost = a->outcome == POSTGRES_ERROR && ask->told && !ask->again && !ask->bare && a->error.statement < ask->count &&
+                ask->statements[a->error.statement].kept &&
+                (!strcmp(a->error.state, "26000") || !strcmp(a->error.state, "42P05"));
+    if (lost) c->kept_count = 0, c->db->lost_kept++;
+    return lost;
+}
+
 /* All was heard. The ask is told before the connection is anybody else's. */
 static void end_ask(struct postgres_connection *c) {
     struct postgres_ask *ask = c->ask;
@@ -175,7 +186,8 @@ static void end_ask(struct postgres_connection *c) {
     }
     bool open = PQtransactionStatus(c->raw) != PQTRANS_IDLE;
     c->ask = NULL;
-    if (ask) postgres_ask_tell(ask);
+    if (ask && lost_kept(c, ask)) postgres_again(c->db, ask);
+    else if (ask) postgres_ask_tell(ask);
     if (open) begin_undo(c);
     else become_free(c);
 }
@@ -262,6 +274,9 @@ static void hear(struct postgres_connection *c) {
     else become_free(c);
 }
 
+/* What statements raise for whoever sits there: nobody does. */
+static void let_go(void *arg, const char *notice) {}
+
 static bool begin_setup(struct postgres_connection *c) {
     c->state = POSTGRES_SETTING;
     if (PQsetnonblocking(c->raw, 1) || PQenterPipelineMode(c->raw) != 1) return false;
@@ -278,6 +293,20 @@ static void go_on_connecting(struct postgres_connection *c) {
         return;
     default: lose_by_server(c);
     }
+}
+
+void postgres_connection_reached(struct postgres_connection *c, PGconn *raw, const char *why, bool refused) {
+    c->reach = NULL;
+    c->raw = raw;
+    c->db->unwelcome = !raw && refused;
+    if (!raw) {
+        lose(c, why);
+        return;
+    }
+    PQsetNoticeProcessor(c->raw, let_go, NULL);
+    listen_to(c, NET_READABLE);
+    if (!begin_setup(c)) lose_by_server(c);
+    else if (!c->db->setup) become_free(c);
 }
 
 static void on_ready(void *arg, unsigned events) {
@@ -297,7 +326,12 @@ void postgres_connection_lose(struct postgres_connection *c, const char *why) { 
 
 static void on_late(void *arg) {
     struct postgres_connection *c = arg;
-    lose_late(c, c->state == POSTGRES_FREE ? "" : "the server does not answer", true);
+    bool crowded = c->state == POSTGRES_CONNECTING && !c->reach && !c->raw;
+    lose_late(c,
+              c->state == POSTGRES_FREE ? ""
+              : crowded                 ? "too many connections to it have not come"
+                                        : "the server does not answer",
+              true);
 }
 
 void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask) {
@@ -310,9 +344,6 @@ void postgres_connection_take(struct postgres_connection *c, struct postgres_ask
     if (!send_ask(c, ask) || !flush(c)) lose_by_server(c);
 }
 
-/* What statements raise for whoever sits there: nobody does. */
-static void let_go(void *arg, const char *notice) {}
-
 struct postgres_connection *postgres_connection_new(struct postgres *db) {
     struct postgres_connection *c = calloc(1, sizeof *c);
     ENSURE(c);
@@ -320,6 +351,11 @@ struct postgres_connection *postgres_connection_new(struct postgres *db) {
     c->fd = -1;
     c->state = POSTGRES_CONNECTING;
     c->timer = net_timer_new(db->options.loop, on_late, c);
+    if (db->options.place) {
+        c->reach = postgres_reach_new(c, db->options.place, db->options.loop);
+        net_timer_start(c->timer, c->reach ? db->options.connect_ms : 1, 0);
+        return c;
+    }
     c->raw = PQconnectStart(db->where);
     ENSURE(c->raw);
     PQsetNoticeProcessor(c->raw, let_go, NULL);

@@ -65,11 +65,35 @@ void postgres_cancel(struct postgres_ask *ask) {
 }
 uint32_t postgres_busy(const struct postgres *db) { return db->busy; }
 
+const char *postgres_why(const struct postgres *db, bool *refused) {
+    *refused = db->unwelcome;
+    return db->why;
+}
+
+void postgres_again(struct postgres *db, struct postgres_ask *ask) {
+    postgres_answer_free(&ask->answer);
+    ask->answer = (struct postgres_answer){.count = ask->count,
+                                           .results = arena_array(ask->mem, struct postgres_rows, ask->count + 1),
+                                           .bytes_max = ask->answer.bytes_max};
+    memset(ask->answer.results, 0, sizeof *ask->answer.results * (ask->count + 1));
+    ask->again = true, ask->commits = false;
+    ask->on = NULL;
+    ask->next = db->first;
+    if (!db->first) db->last = &ask->next;
+    db->first = ask;
+    db->waiting++;
+    net_timer_start(db->turn, 0, 0);
+}
+
 /* ---- who gets a connection ---- */
 
 static void connect_more(struct postgres *db) {
-    uint32_t coming = 0;
-    for (struct postgres_connection *c = db->connections; c; c = c->next) coming += c->state != POSTGRES_WORKING;
+    uint32_t coming = 0, connecting = 0;
+    for (struct postgres_connection *c = db->connections; c; c = c->next) {
+        coming += c->state != POSTGRES_WORKING;
+        connecting += c->state == POSTGRES_CONNECTING;
+    }
+    if (db->options.place && connecting) return; /* one after the other: each is a thread */
     if (db->pausing || db->waiting <= coming || db->connections_count == db->options.connections_max) return;
     struct postgres_connection *c = postgres_connection_new(db);
     c->next = db->connections;
@@ -100,6 +124,7 @@ static void serve(void *arg) {
 
 void postgres_came(struct postgres *db) {
     db->pause_ms = 0;
+    db->why[0] = 0, db->unwelcome = false;
     net_timer_start(db->turn, 0, 0);
 }
 
@@ -160,9 +185,10 @@ struct postgres *postgres_new(const struct postgres_options *options) {
     struct postgres *db = calloc(1, sizeof *db);
     ENSURE(db);
     db->options = *options;
-    db->where = strdup(options->where);
+    db->where = options->where ? strdup(options->where) : NULL;
     db->setup = options->setup ? strdup(options->setup) : NULL;
-    ENSURE(db->where && (db->setup || !options->setup));
+    ENSURE((db->where || options->place) && (db->setup || !options->setup));
+    if (db->options.place) postgres_place_hold(db->options.place);
     db->last = &db->first;
     db->timer = net_timer_new(options->loop, on_paused, db);
     db->turn = net_timer_new(options->loop, serve, db);
@@ -195,5 +221,6 @@ void postgres_free(struct postgres *db) {
     drop_asks(db->first), drop_asks(db->refused);
     net_timer_free(db->timer), net_timer_free(db->turn);
     free(db->where), free(db->setup);
+    postgres_place_free(db->options.place);
     free(db);
 }

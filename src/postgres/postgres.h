@@ -15,6 +15,8 @@
  * 3. Values go beside the text, never in it. A statement that is `kept` is parsed by the server once for each connection.
  * 4. Nothing here blocks; a server that does not answer costs its asks their time, and its connections are given up.
  * 5. Rows are taken one by one, and no more of them than an ask may have: then its connection is closed, and the server gives up what it was doing.
+ * 6. A statement that the server has prepared and knows no more (DEALLOCATE, a pooler that gives each transaction another of its connections) fails its
+ *    transaction: the ask is sent once more, unprepared. Where that goes on, nothing is prepared there any more.
  */
 #ifndef ORLO_POSTGRES_H
 #define ORLO_POSTGRES_H
@@ -24,9 +26,20 @@
 struct net_loop;
 struct postgres;
 
+/* Where a server is that somebody else runs. */
+struct postgres_place;
+/* postgres://USER:PASSWORD@HOST/DATABASE?…; private: it may be at an address that is not public, too. ERR_INVALID: what is wrong with it, without a word of it. */
+[[nodiscard]] err postgres_place_new(str url, bool private, struct postgres_place **out, struct diag *d);
+void postgres_place_free(struct postgres_place *p); /* NULL is fine; connections to it may go on */
+bool postgres_place_same(const struct postgres_place *a, const struct postgres_place *b);
+bool postgres_place_plain(const struct postgres_place *p); /* a connection to it had no TLS, and led to another machine */
+bool postgres_place_busy(const struct postgres_place *p);  /* somebody is on the way there: a thread */
+
 struct postgres_options {
     struct net_loop *loop;
-    const char *where; /* libpq's words: host, port, dbname, user, password … Copied; never in a message of this room's */
+    const char *
+        where; /* libpq's words for a local socket: host, dbname, user … Copied; never in a message of this room's. NULL: place */
+    struct postgres_place *place; /* held */
     uint32_t connections_max, waiting_max;
     uint32_t connect_ms; /* a connection that takes longer is given up */
     uint32_t free_ms;    /* so long a connection without an ask stays; 0: for ever */
@@ -91,5 +104,7 @@ struct postgres_ask *postgres_ask(struct postgres *db, const struct postgres_que
 void postgres_cancel(struct postgres_ask *ask);
 /* How many ask or wait, and when something was last asked. */
 uint32_t postgres_busy(const struct postgres *db);
+/* Why the last connection did not come, fit to be shown; and whether the next one will not come for the same reason. Empty: it came. */
+const char *postgres_why(const struct postgres *db, bool *refused);
 
 #endif

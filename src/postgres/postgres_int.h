@@ -1,6 +1,7 @@
 /* Inside the room: what its files do for each other.
  *
  *   postgres.c     the pool: asks that wait, who gets a connection
+ *   place.c        a server that somebody else runs: its URL, coming to it
  *   connection.c   one connection: its states, and what is under way on it
  *   answer.c       what the server said, as others read it
  */
@@ -43,6 +44,7 @@ struct postgres_ask {
     struct postgres_statement *statements;
     uint32_t count, ms_max;
     bool undone, bare, commits; /* commits: that was sent */
+    bool again;                 /* it is sent a second time, unprepared */
     postgres_judge judge;
     postgres_told told; /* NULL: cancelled */
     void *arg;
@@ -55,7 +57,8 @@ enum postgres_connection_state { POSTGRES_CONNECTING, POSTGRES_SETTING, POSTGRES
 struct postgres_connection {
     struct postgres_connection *next;
     struct postgres *db;
-    PGconn *raw;
+    PGconn *raw; /* NULL: a thread is on the way */
+    struct postgres_reach *reach;
     struct net_watch *watch;
     int fd; /* of watch */
     struct net_timer *timer;
@@ -78,6 +81,13 @@ struct postgres_connection *postgres_connection_new(struct postgres *db);
 void postgres_connection_lose(struct postgres_connection *c, const char *why); /* its ask is told; the pool has one less */
 void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask); /* of one that is FREE */
 void postgres_connection_free(struct postgres_connection *c);                           /* its ask is told before, or moved */
+/* A thread has come there, or not: why. */
+void postgres_connection_reached(struct postgres_connection *c, PGconn *raw, const char *why, bool refused);
+
+/* On the way to a place; NULL: too many are. */
+struct postgres_reach *postgres_reach_new(struct postgres_connection *c, struct postgres_place *place, struct net_loop *loop);
+void postgres_place_hold(struct postgres_place *p);
+void postgres_reach_leave(struct postgres_reach *r); /* nobody waits for it any more */
 
 struct postgres {
     struct postgres_options options;
@@ -90,8 +100,11 @@ struct postgres {
     struct net_timer *timer;            /* after a connection that did not come */
     uint64_t pause_ms;
     bool pausing;
-    char why[256]; /* the last one did not come */
+    char why[256];      /* the last one did not come */
+    bool unwelcome;     /* nor will the next one */
+    uint32_t lost_kept; /* statements that a connection was to know, and did not */
 };
+void postgres_again(struct postgres *db, struct postgres_ask *ask);                /* it waits once more, before all others */
 void postgres_came(struct postgres *db);                                           /* a connection is FREE */
 void postgres_gone(struct postgres *db, struct postgres_connection *c, bool came); /* is no more; came: it had been there */
 

@@ -1,5 +1,5 @@
 """A PostgreSQL of a test's own: a cluster in a new folder, a socket in it and no port, gone at the end."""
-import glob, os, pwd, shutil, subprocess, tempfile
+import glob, os, pwd, shutil, signal, socket, subprocess, tempfile, time
 
 
 def folder_of_programs():
@@ -7,10 +7,17 @@ def folder_of_programs():
     return os.path.dirname(found[-1]) if found else None
 
 
-class Cluster:
-    """with Cluster() as pg: pg.psql("select 1")"""
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
-    def __init__(self):
+
+class Cluster:
+    """with Cluster() as pg: pg.psql("select 1"). tcp: it listens at localhost, too, by TLS with a certificate of its own (pg.authority), to passwords."""
+
+    def __init__(self, tcp=False):
+        self.port = free_port() if tcp else None
         self.bin = folder_of_programs()
         self.folder = tempfile.mkdtemp(prefix="orlo-pg-")
         self.user = None
@@ -35,13 +42,62 @@ class Cluster:
         data = os.path.join(self.folder, "data")
         made = self.run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--locale=C.UTF-8", "-E", "UTF8", "-N")
         assert made.returncode == 0, made.stderr
-        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c shared_buffers=16MB"
-        up = self.run("pg_ctl", "-D", data, "-w", "-s", "-l", os.path.join(self.folder, "log"), "-o", options, "start", stdin=subprocess.DEVNULL)
-        assert up.returncode == 0, up.stderr
+        if self.port:
+            self.certify(data)
+        self.start()
         return self
 
-    def __exit__(self, *_):
+    def start(self):
+        listens = f"localhost -c port={self.port} -c ssl=on" if self.port else ""
+        options = f"-c listen_addresses={listens} -c unix_socket_directories={self.folder} -c fsync=off -c shared_buffers=16MB"
+        for _ in range(20):  # what was killed takes a while to be gone
+            up = self.run("pg_ctl", "-D", os.path.join(self.folder, "data"), "-w", "-s", "-l", os.path.join(self.folder, "log"), "-o", options, "start", stdin=subprocess.DEVNULL)
+            if up.returncode == 0:
+                return
+            time.sleep(0.5)
+        with open(os.path.join(self.folder, "log")) as f:
+            raise AssertionError(up.stderr + f.read()[-2000:])
+
+    def stop(self):
         self.run("pg_ctl", "-D", os.path.join(self.folder, "data"), "-m", "immediate", "-s", "stop")
+
+    def certify(self, data):
+        """A certificate for localhost, and whose it is: itself."""
+        self.authority = os.path.join(self.folder, "authority.pem")
+        for argv in (["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                      "-addext", "subjectAltName=DNS:localhost", "-keyout", os.path.join(data, "server.key"), "-out", os.path.join(data, "server.crt")],):
+            made = subprocess.run(argv, capture_output=True, text=True)
+            assert made.returncode == 0, made.stderr
+        os.chmod(os.path.join(data, "server.key"), 0o600)
+        if self.user:
+            for name in ("server.key", "server.crt"):
+                os.chown(os.path.join(data, name), pwd.getpwnam(self.user).pw_uid, -1)
+        shutil.copy(os.path.join(data, "server.crt"), self.authority)
+        os.chmod(self.folder, 0o755)  # the authority is read by whoever connects
+        os.chmod(self.authority, 0o644)
+        with open(os.path.join(data, "pg_hba.conf"), "w") as f:
+            f.write("local all all trust\nhost all all all scram-sha-256\n")
+
+    def processes(self):
+        """The server, and what it has started."""
+        with open(os.path.join(self.folder, "data", "postmaster.pid")) as f:
+            pid = int(f.readline())
+        out = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid="], capture_output=True, text=True).stdout
+        return [pid, *map(int, out.split())]
+
+    def signal(self, number):
+        for pid in self.processes():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def __exit__(self, *_):
+        try:
+            self.signal(signal.SIGCONT)
+        except FileNotFoundError:
+            pass  # it was stopped
+        self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod
@@ -52,6 +108,6 @@ class Cluster:
         return self.psql_in("postgres", sql, stop)
 
     def psql_in(self, database, sql, stop=True):
-        r = self.run("psql", "-X", "-q", "-A", "-t", "-h", self.folder, "-U", "postgres", "-d", database, "-v", f"ON_ERROR_STOP={int(stop)}", "-f", "-", input=sql)
+        r = self.run("psql", "-X", "-q", "-A", "-t", "-h", self.folder, "-p", str(self.port or 5432), "-U", "postgres", "-d", database, "-v", f"ON_ERROR_STOP={int(stop)}", "-f", "-", input=sql)
         assert r.returncode == 0, r.stderr[:2000]
         return r.stdout

@@ -33,7 +33,10 @@ struct control_served *node_served_new(const struct app_record *r) {
     app_record_write(&b, r);
     struct control_served *s = malloc(sizeof *s + b.n);
     ENSURE(s);
-    *s = (struct control_served){.version = r->version, .is_default = r->is_default, .bytes = {s->own, b.n}};
+    *s = (struct control_served){.version = r->version,
+                                 .is_default = r->is_default,
+                                 .server = r->database.engine == APP_DATABASE_SERVER,
+                                 .bytes = {s->own, b.n}};
     memcpy(s->own, b.p, b.n);
     if (wants_more(r)) note_more(s, r);
     buf_free(&b);

@@ -147,19 +147,11 @@ static err add_what_was_asked(struct deployment *dep, struct diag *d) {
     return ERR_OK;
 }
 
-/* What is not here yet is refused before anything is made of it. */
-static err check_database(const struct app_record *r, struct diag *d) {
-    if (r->database.engine != APP_DATABASE_SERVER) return ERR_OK;
-    return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                    "a PostgreSQL of yours is not there yet: write database = \"postgres\", a server that the node runs");
-}
-
 static err check_within(struct control *c, struct deployment *dep, struct diag *d) {
     struct manifest_config none;
     manifest_config_init(&none);
     const struct manifest_deployer who = {.owner = dep->who.node, .hosts = dep->who.hosts, .hosts_count = dep->who.hosts_count};
     TRY(manifest_within(&dep->record, c->config ? c->config : &none, &who, d));
-    TRY(check_database(&dep->record, d));
     TRY(node_routes_check(&dep->record, d));
     return node_deployment_check(c, &dep->record, d);
 }

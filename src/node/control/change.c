@@ -16,6 +16,7 @@ struct publication {
     arena *scratch;
     struct buf b;
     struct node_rights rights;
+    bool servers;
 };
 
 /* free: of an app that is another from now on, and in no quarantine for what it did before. */
@@ -23,6 +24,7 @@ static void add_app(struct publication *p, uint32_t id, str name, const struct c
     struct app_record live, canary;
     struct node_live app = {.record = &live, .canary_permille = s->permille, .cordon = node_places_of(p->c, id, name, free)};
     node_rights_join(p->scratch, &p->rights, &s->live->rights);
+    p->servers |= s->live->server || (s->canary && s->canary->server);
     if (s->canary) node_rights_join(p->scratch, &p->rights, &s->canary->rights);
     if (!eager) {
         node_snapshot_add_bytes(&p->b, s->live->bytes, s->canary ? s->canary->bytes : (str){0}, s->permille, app.cordon);
@@ -66,10 +68,10 @@ static err send_publication(struct publication *p, struct diag *d) {
     if (fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "no memory file for the snapshot");
     for (uint32_t i = 0; i < rights->dirs.n; i++)
         node_control_tell(c, &NODE_MESSAGE(right, .path = rights->dirs.p[i].path, .write = rights->dirs.p[i].write));
-    struct node_message m = NODE_MESSAGE(publish, .generation = p->ch->generation, .network = (uint8_t)rights->network,
-                                         .any_port_out = rights->any_port_out, .ports = node_rights_ports(rights),
-                                         .revision = node_places_revision(c),
-                                         .quarantines = node_places_quarantines(c, p->ch->app.n ? p->ch->id : 0));
+    struct node_message m = NODE_MESSAGE(
+        publish, .generation = p->ch->generation, .network = (uint8_t)rights->network, .any_port_out = rights->any_port_out,
+        .ports = node_rights_ports(rights), .revision = node_places_revision(c),
+        .quarantines = node_places_quarantines(c, p->ch->app.n ? p->ch->id : 0), .servers = p->servers);
     m.fds[m.fds_count++] = fd;
     node_control_tell(c, &m);
     close(fd);

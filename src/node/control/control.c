@@ -145,6 +145,7 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_isolate: node_places_isolate(c, &m->isolate); return true;
     case NODE_MSG_meters: return node_metrics_add(c, m->meters.slot, node_message_take(m, 0));
     case NODE_MSG_logs_peer: return node_logs_peer(c, node_message_take(m, 0));
+    case NODE_MSG_server_ask: node_secrets_server(c, &m->server_ask); return true;
     case NODE_MSG_image_ask: node_images_ask(c, &m->image_ask); return true;
     case NODE_MSG_secret_done: return node_secrets_said(c, &m->secret_done);
     default: return false;

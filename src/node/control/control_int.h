@@ -36,8 +36,9 @@ enum { CONTROL_PACKED_MAX = 262'144 };
 struct control_served {
     uint32_t version;
     bool is_default;
-    str bytes;  /* as app_record_write has it, with no word of being eager */
-    arena *mem; /* of the two below; NULL: there is none of either */
+    bool server; /* its tables are on one that somebody else runs */
+    str bytes;   /* as app_record_write has it, with no word of being eager */
+    arena *mem;  /* of the two below; NULL: there is none of either */
     VEC(str) hosts;
     struct node_rights rights;
     uint8_t own[];
@@ -207,6 +208,7 @@ bool node_secrets_for_supabase(const struct app_record *r);                     
 /* The key that its tokens are signed with is made, where there is none: done. False: nothing is to be waited for. */
 bool node_secrets_need_key(struct control *c, uint32_t app, control_done_fn done, void *arg);
 /* What keys is to open for a worker that serves that version; *fd -1: nothing. */
+void node_secrets_server(struct control *c, const struct node_msg_server_ask *m); /* the URL of one, sealed, for who asked */
 [[nodiscard]] err node_secrets_file(struct control *c, uint32_t app, uint32_t version, int *fd, struct diag *d);
 /* Those that a version asks for, must have, and are not set. */
 struct control_keys {

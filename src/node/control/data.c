@@ -34,9 +34,10 @@ static err send_ask(struct control *c, const struct control_data_want *want, str
         if (empty >= 0) close(empty);
         return diag_set(&ask->d, ERR_IO, DIAG_NOWHERE, "no memory file: there are too many open");
     }
-    struct node_message m = NODE_MESSAGE(data_want, .id = ask->id, .does = (uint8_t)want->does, .app = want->app,
-                                         .name = want->name, .postgres = want->postgres, .bytes = want->in < 0 ? 0 : want->bytes,
-                                         .bytes_max = want->limits->database_bytes_max, .ms_max = want->ms_max);
+    struct node_message m =
+        NODE_MESSAGE(data_want, .id = ask->id, .does = (uint8_t)want->does, .app = want->app, .name = want->name,
+                     .postgres = want->postgres, .secret = want->secret, .bytes = want->in < 0 ? 0 : want->bytes,
+                     .bytes_max = want->limits->database_bytes_max, .ms_max = want->ms_max);
     m.fds[0] = want->in < 0 ? empty : want->in, m.fds[1] = ask->out, m.fds_count = 2;
     node_control_tell(c, &m);
     if (empty >= 0) close(empty);

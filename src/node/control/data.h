@@ -22,6 +22,7 @@ struct control_data_want {
     int in; /* a memory file of so many bytes; borrowed. -1: nothing is told */
     uint64_t bytes;
     bool postgres;                   /* its tables are there */
+    str secret;                      /* of a server that somebody else runs: the secret that is its URL; empty: the node's own */
     const struct app_limits *limits; /* the app's */
     uint32_t ms_max;
     /* out: what it says, to be closed by who is told; -1 unless e is ERR_OK. */
@@ -51,6 +52,7 @@ struct control_migrate {
     uint32_t app; /* 0: there is none yet, nor a database (dry_run) */
     str name;
     enum app_database_engine engine;
+    str secret; /* as in control_data_want */
     const struct app_limits *limits;
     const struct migration_file *files; /* by name; seeds behind. Texts are read from what was uploaded */
     uint32_t files_count;

@@ -313,10 +313,14 @@ static err database_of(struct control *c, struct deployment *dep, struct diag *d
     return ERR_OK;
 }
 
+static void url_kept(void *arg, const struct control_result *r);
+static void migrate(struct control *c, struct deployment *dep);
+
 void node_deployment_migrate(struct control *c, struct deployment *dep) {
     struct diag d = DIAG_INIT;
     const struct app_record *r = &dep->record;
-    if (!c->db || !r->database.engine || !dep->sql.n) {
+    bool server = r->database.engine == APP_DATABASE_SERVER && !dep->dry_run; /* whether it is there is found out now */
+    if (!c->db || !r->database.engine || (!dep->sql.n && !server)) {
         node_deployment_change(c, dep);
         return;
     }
@@ -329,10 +333,29 @@ void node_deployment_migrate(struct control *c, struct deployment *dep) {
     for (uint32_t i = 0; i < dep->sql.n; i++) node_deployment_hold(dep, CONTROL_MODULE, dep->sql.p[i].digest, 0);
     dep->state = MIGRATING;
     dep->works = true;
+    if (dep->url.n && !dep->dry_run) {
+        node_control_secret_set(c, r->name, r->database.secret, dep->url, url_kept, dep);
+        return;
+    }
+    migrate(c, dep);
+}
+
+static void url_kept(void *arg, const struct control_result *r) {
+    struct deployment *dep = arg;
+    struct control *c = dep->control;
+    dep->works = dep->cancelled ? false : r->err == ERR_OK;
+    if (dep->cancelled) release(c, dep);
+    else if (r->err != ERR_OK) fail(c, dep, r->err, r->d);
+    else migrate(c, dep);
+}
+
+static void migrate(struct control *c, struct deployment *dep) {
+    const struct app_record *r = &dep->record;
     node_deployment_tell(c, dep, "migrating", dep->migrations);
     node_migrate_begin(c, &(struct control_migrate){.app = r->id,
                                                     .name = r->name,
                                                     .engine = r->database.engine,
+                                                    .secret = r->database.secret,
                                                     .limits = &r->limits,
                                                     .files = dep->sql.p,
                                                     .files_count = dep->sql.n,

@@ -135,6 +135,7 @@ static void ask_of_it(struct migrating *g) {
                                                     .app = g->what.app,
                                                     .name = g->what.name,
                                                     .postgres = g->what.engine > APP_DATABASE_SQLITE,
+                                                    .secret = g->what.secret,
                                                     .in = in,
                                                     .bytes = bytes,
                                                     .limits = &g->limits,
@@ -150,6 +151,7 @@ static void apply(struct migrating *g) {
                                                     .app = g->what.app,
                                                     .name = g->what.name,
                                                     .postgres = g->what.engine > APP_DATABASE_SQLITE,
+                                                    .secret = g->what.secret,
                                                     .in = g->plan_fd,
                                                     .bytes = (uint64_t)MAX(bytes, (off_t)0),
                                                     .limits = &g->limits,
@@ -287,6 +289,7 @@ static void ask_state(struct migrating *g) {
                                                     .app = g->what.app,
                                                     .name = g->what.name,
                                                     .postgres = g->what.engine > APP_DATABASE_SQLITE,
+                                                    .secret = g->what.secret,
                                                     .in = -1,
                                                     .limits = &g->limits,
                                                     .ms_max = ASK_MS_MAX,
@@ -361,6 +364,7 @@ void node_migrate_begin(struct control *c, const struct control_migrate *what) {
     c->last_migration = (c->last_migration + 1) % PLANS_BIT;
     g->id = c->last_migration | PLANS_BIT;
     g->what.name = arena_str(mem, what->name);
+    g->what.secret = arena_str(mem, what->secret);
     g->what.limits = &g->limits;
     c->migrating = g;
     if (what->sql.n) {

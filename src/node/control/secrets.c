@@ -186,6 +186,7 @@ static void over(struct control *c, struct control_change *ch, err e, const stru
     struct secret_op *op = ch->arg;
     if (e == ERR_OK)
         log_event(LOG_INFO, "secret-changed", LF_STR("app", ch->app), LF_STR("key", op->key), LF_BOOL("removed", op->removes));
+    if (e == ERR_OK) node_control_tell(c, &NODE_MESSAGE(server_changed, .app = op->app, .secret = op->key));
     end_op(c, op, e, d, (str){0});
 }
 
@@ -413,7 +414,8 @@ static err put_all(struct control *c, arena *scratch, const struct app_record *r
     struct db_rows *rows;
     TRY(db_query(c->db, &rows, d, "select key, sealed from secrets where app = ? and substr(key, 1, 1) <> '_'", DB_I64(r->id)));
     while (db_next(rows))
-        if (asks_for(r, db_str(rows, 0))) node_secret_put(to, NODE_SECRET_SEALED, db_str(rows, 0), db_str(rows, 1));
+        if (asks_for(r, db_str(rows, 0)) && !str_eq(db_str(rows, 0), r->database.secret)) /* whose URL is no guest's */
+            node_secret_put(to, NODE_SECRET_SEALED, db_str(rows, 0), db_str(rows, 1));
     TRY(db_end(rows, d));
     return for_supabase(r) ? put_supabase(c, scratch, r, to, d) : ERR_OK;
 }
@@ -432,6 +434,35 @@ err node_secrets_file(struct control *c, uint32_t app, uint32_t version, int *fd
     buf_free(&b);
     arena_free(scratch);
     return e;
+}
+
+/* ---- what the role `postgres` gets ---- */
+
+static err put_server(struct control *c, const struct node_msg_server_ask *m, struct buf *to, struct diag *d) {
+    struct db_rows *rows;
+    TRY(keeps(c, d));
+    TRY(db_query(c->db, &rows, d, "select sealed from secrets where app = ? and key = ?", DB_I64(m->app), DB_TEXT(m->secret)));
+    if (m->secret.n && m->secret.p[0] != '_' && db_next(rows))
+        node_secret_put(to, NODE_SECRET_SEALED, m->secret, db_str(rows, 0));
+    TRY(db_end(rows, d));
+    if (to->n) return ERR_OK;
+    return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
+                    "the secret " STR_FMT
+                    ", its database's URL (postgres://USER:PASSWORD@HOST/DATABASE), is not set: orlo secrets set APP " STR_FMT,
+                    STR_ARG(m->secret), STR_ARG(m->secret));
+}
+
+void node_secrets_server(struct control *c, const struct node_msg_server_ask *m) {
+    struct diag d = DIAG_INIT;
+    struct buf b = {0};
+    err e = put_server(c, m, &b, &d);
+    int fd = e == ERR_OK ? node_bytes_fd("orlo-sealed", buf_str(&b)) : -1;
+    if (e == ERR_OK && fd < 0) e = diag_set(&d, ERR_IO, DIAG_NOWHERE, "no memory file for secrets");
+    struct node_message give = NODE_MESSAGE(server_give, .id = m->id, .err = e, .text = str_c(d.text));
+    if (fd >= 0) give.fds[give.fds_count++] = fd;
+    node_control_tell(c, &give);
+    if (fd >= 0) close(fd);
+    buf_free(&b);
 }
 
 err node_secrets_missing(struct control *c, const struct app_record *r, arena *out, struct control_keys *missing,

@@ -212,7 +212,8 @@ void node_ask_begin(struct broker_ask *a) {
     a->under_way = true;
     a->made = b->made;
     if (a->made) a->made->users++;
-    a->sized = clock_mono_ns() - b->sized_ns > SIZE_EVERY_MS * ms_ns || b->written > SIZE_EVERY_BYTES;
+    a->sized = !b->secret[0] && /* of one that somebody else runs that is his affair */
+               (clock_mono_ns() - b->sized_ns > SIZE_EVERY_MS * ms_ns || b->written > SIZE_EVERY_BYTES);
     if (a->who.body.n > BROKER_LARGE_BYTES) {
         a->reads = true;
         net_work_new(node_broker.loop, NULL, prepare, on_prepared, a);

@@ -6,11 +6,13 @@
  * and the database _platform, which is as this one was before any migration: what a reset begins with.
  */
 #include "node/postgres/broker.h"
+#include "node/secrets.h"
 #include "sql/sql.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { REACH_MS = 12'000, REFUSED_MS = 2'000 };
 enum { ROOM_MS = 3'000, OPEN_AGAIN_MS = 100, OPEN_MS = 60'000, CONNECT_MS = 5'000, FREE_MS = 60'000, ADMIN_MS = 60'000 };
 enum { ADMIN_BYTES_MAX = CATALOG_BYTES_MAX + (32 << 20) };
 static_assert(CATALOG_BYTES_MAX == 67108864); /* BROKER_CATALOG */
@@ -29,7 +31,7 @@ static err new_made(str catalog, const struct postgres_answer *live, struct brok
     ENSURE(made);
     *made = (struct broker_made){.users = 1, .mem = arena_new(0)};
     err e = catalog_read(made->mem, catalog, &made->catalog, d);
-    if (e == ERR_OK && live) node_live_add(made->catalog, live, 1);
+    if (e == ERR_OK && live) node_live_add(made->catalog, live, 2);
     if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
     if (e == ERR_OK) *out = made;
     else node_made_unref(made);
@@ -65,8 +67,20 @@ static void fail_errands(struct broker_base *b, err e, const char *why, uint64_t
 
 /* ---- connections ---- */
 
+/* What functions find there that say nothing of their own: as a role of the node's own has it. For as long as the connection. */
+static const char paths_of_server[] = "select pg_catalog.set_config('search_path', '\"$user\", public, extensions', false) "
+                                      "where pg_catalog.current_setting('search_path') = '\"$user\", public'";
+
 struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most) {
     char where[400];
+    if (b->place)
+        return postgres_new(&(struct postgres_options){.loop = node_broker.loop,
+                                                       .place = b->place,
+                                                       .connections_max = most,
+                                                       .waiting_max = BROKER_WAITING_MAX,
+                                                       .connect_ms = REACH_MS,
+                                                       .free_ms = FREE_MS,
+                                                       .setup = paths_of_server});
     bool above = !strcmp(role, "orlo"); /* what it calls is PostgreSQL's own, whatever the app has made of that name */
     snprintf(where, sizeof where, "host=/proc/self/fd/%d user=%s password=%s dbname=%s application_name=orlo%s", b->run, role,
              b->password, database, above ? " options='-c search_path=pg_catalog'" : "");
@@ -101,13 +115,30 @@ static void go_away(struct broker_base *b) {
     b->made = NULL;
     struct broker_errand *w = b->reloads;
     b->reloads = NULL;
+    b->checks = false;
     if (w) node_base_errand_over(w); /* what it did is done, or is told so */
+}
+
+void node_base_refuse(struct broker_base *b, err e, const char *why) {
+    snprintf(b->why, sizeof b->why, "%s", why);
+    b->refused_ns = clock_mono_ns() + REFUSED_MS * ms_ns;
+    log_event(LOG_ERROR, "postgres-not-reached", LF_CSTR("app", b->name), LF_CSTR("reason", b->why));
+    char text[sizeof b->why + 80];
+    snprintf(text, sizeof text, "the database's server: %s", b->why);
+    fail_waiting(b, text);
+    fail_errands(b, e, text, UINT64_MAX);
+    b->gives_up = true;
+    node_broker_later();
 }
 
 /* ---- opening: the platform's schemas, passwords, the catalogue ---- */
 
 static void open_again(struct broker_base *b, const char *why) {
     uint64_t now = clock_mono_ns();
+    if (b->secret[0]) {
+        node_base_refuse(b, ERR_AGAIN, why);
+        return;
+    }
     if (now - b->opens_ns < OPEN_MS * ms_ns) {
         b->again_ns = now + OPEN_AGAIN_MS * ms_ns;
         return;
@@ -120,10 +151,15 @@ static void open_again(struct broker_base *b, const char *why) {
     node_broker_later();
 }
 
+void node_base_ask_admin(struct broker_base *b, const struct postgres_question *q, postgres_told told) {
+    struct postgres_question own = *q;
+    own.bytes_max = ADMIN_BYTES_MAX;
+    if (!own.ms_max) own.ms_max = ADMIN_MS;
+    (void)postgres_ask(b->admin, &own, told, b);
+}
+
 static void ask_admin(struct broker_base *b, const struct postgres_statement *s, uint32_t n, bool bare, postgres_told told) {
-    const struct postgres_question q = {
-        .statements = s, .count = n, .ms_max = ADMIN_MS, .bytes_max = ADMIN_BYTES_MAX, .bare = bare};
-    (void)postgres_ask(b->admin, &q, told, b);
+    node_base_ask_admin(b, &(struct postgres_question){.statements = s, .count = n, .bare = bare}, told);
 }
 static void ask_admin_text(struct broker_base *b, str text, bool bare, postgres_told told) {
     ask_admin(b, &(struct postgres_statement){.text = text}, 1, bare, told);
@@ -142,6 +178,8 @@ static bool went_well(struct broker_base *b, const struct postgres_answer *a) {
     return false;
 }
 
+bool node_base_went_well(struct broker_base *b, const struct postgres_answer *a) { return went_well(b, a); }
+
 static void read_made(struct broker_base *b);
 
 /* False: it could not be read. */
@@ -151,6 +189,8 @@ static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
     node_made_unref(b->made);
     b->made = NULL;
     str text = postgres_value(a, 0, 0, 0, NULL);
+    snprintf(b->seen, sizeof b->seen, STR_FMT, STR_ARG(postgres_value(a, 1, 0, 0, NULL)));
+    b->checked_ns = clock_mono_ns(), b->checks = false;
     err e = text.n ? new_made(text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
     if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
     if (!b->asks)
@@ -159,6 +199,11 @@ static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
     b->used_ns = clock_mono_ns();
     node_broker_later();
     return true;
+}
+
+static void on_adopted(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (went_well(b, a)) read_made(b);
 }
 
 static void on_made(void *arg, const struct postgres_answer *a) {
@@ -170,16 +215,20 @@ static void on_made(void *arg, const struct postgres_answer *a) {
         read_made(b);
         return;
     }
+    bool adopts = b->secret[0] && !b->leaves && !b->text_alone && postgres_outcome(a) == POSTGRES_DONE && !postgres_rows(a, 0);
+    if (adopts && node_server_adopt(b, a, 2, on_adopted)) return;
     if (b->state == BASE_OPENS || b->state == BASE_HERE) (void)take_made(b, a);
     b->reloads = NULL;
     if (w) node_base_errand_over(w);
 }
 
 static void read_made(struct broker_base *b) {
-    struct postgres_statement s[1 + BROKER_LIVE] = {{.text = STR(BROKER_CATALOG)}};
-    node_live_statements(s + 1);
-    ask_admin(b, s, b->text_alone ? 1 : ARRAY_COUNT(s), false, on_made);
+    struct postgres_statement s[2 + BROKER_LIVE] = {{.text = STR(BROKER_CATALOG)}, {.text = str_c(node_server_seen)}};
+    node_live_statements(s + 2);
+    ask_admin(b, s, b->text_alone ? 2 : ARRAY_COUNT(s), false, on_made);
 }
+
+void node_base_read(struct broker_base *b) { read_made(b); }
 
 void node_base_reload(struct broker_errand *w) {
     struct broker_base *b = w->base;
@@ -311,6 +360,10 @@ static void open_base(struct broker_base *b) {
     b->again_ns = 0;
     if (b->state == BASE_COMES) b->state = BASE_OPENS, b->opens_ns = clock_mono_ns();
     if (!b->admin) b->admin = node_base_connect(b, "orlo", "postgres", 1);
+    if (b->secret[0]) {
+        node_server_open(b);
+        return;
+    }
     ask_admin_text(
         b,
         STR("select to_regclass('_orlo.meta') is not null, exists (select from pg_database where datname = '_platform'), "
@@ -329,7 +382,9 @@ void node_base_open(struct broker_base *b) {
 static void want(struct broker_base *b) {
     b->state = BASE_COMES;
     b->opens_ns = clock_mono_ns();
-    node_broker_say(&NODE_MESSAGE(cluster_want, .app = b->app, .name = str_c(b->name)));
+    if (!b->secret[0]) node_broker_say(&NODE_MESSAGE(cluster_want, .app = b->app, .name = str_c(b->name)));
+    else if (node_broker.servers) node_broker_say(&NODE_MESSAGE(server_want, .app = b->app, .secret = str_c(b->secret)));
+    else b->state = BASE_AWAY, node_broker.leaves = true;
 }
 
 /* As many are up as may be: the one that has not been asked for longest makes room. False: all are busy. */
@@ -338,7 +393,7 @@ static bool make_room(struct broker_base *wanted) {
     struct broker_base *oldest = NULL;
     if (made_ns && clock_mono_ns() - made_ns < ROOM_MS * ms_ns) return true; /* that one has not gone yet */
     for (struct broker_base *b = node_broker.bases; b; b = b->next)
-        if (b != wanted && b->state == BASE_HERE && !b->first && !b->running && !b->errands &&
+        if (b != wanted && !b->secret[0] && b->state == BASE_HERE && !b->first && !b->running && !b->errands &&
             (!oldest || b->used_ns < oldest->used_ns))
             oldest = b;
     if (!oldest) return false;
@@ -350,9 +405,9 @@ static bool make_room(struct broker_base *wanted) {
 
 void node_base_cluster(const struct node_msg_cluster *m, int run) {
     struct broker_base *b = node_broker.bases;
-    while (b && b->app != m->app) b = b->next;
+    while (b && (b->app != m->app || b->secret[0])) b = b->next;
     if (!b && run >= 0) { /* up since before this process: it rests, if nobody asks */
-        b = node_base_of(m->app, (str){0});
+        b = node_base_of(m->app, (str){0}, (str){0});
     }
     if (!b) return;
     if (m->err == ERR_OK && run >= 0) {
@@ -374,6 +429,70 @@ void node_base_cluster(const struct node_msg_cluster *m, int run) {
     fail_waiting(b, later ? "the database system is starting up" : why);
     if (!later) fail_errands(b, m->err, why, UINT64_MAX);
     go_away(b);
+}
+
+/* ---- a server that somebody else runs ---- */
+
+/* One entry, as keys writes them (secrets.h). */
+static err read_url(arena *mem, int fd, str *url, struct diag *d) {
+    str bytes;
+    TRY(node_fd_bytes(mem, fd, NODE_SECRETS_FILE_MAX, &bytes, d));
+    struct rd r = rd_of(bytes);
+    (void)rd_bytes(&r, rd_u32le(&r));
+    *url = rd_bytes(&r, rd_u32le(&r));
+    return r.fail ? diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "its URL cannot be read") : ERR_OK;
+}
+
+static err take_url(struct broker_base *b, int fd, struct diag *d) {
+    arena *mem = arena_new(0);
+    struct postgres_place *place = NULL;
+    struct diag why = DIAG_INIT;
+    str url;
+    err e = read_url(mem, fd, &url, d);
+    if (e == ERR_OK) e = postgres_place_new(url, node_broker.limits.postgres_private, &place, &why);
+    if (why.text[0]) diag_set(d, e, DIAG_NOWHERE, "the secret %s: %s", b->secret, why.text);
+    if (e == ERR_OK) explicit_bzero((void *)(uintptr_t)url.p, url.n);
+    arena_free(mem);
+    if (e != ERR_OK) return e;
+    postgres_place_free(b->place);
+    b->place = place;
+    return ERR_OK;
+}
+
+void node_base_server(const struct node_msg_server *m, int fd) {
+    struct broker_base *b = node_broker.bases;
+    struct diag d = DIAG_INIT;
+    while (b && (b->app != m->app || !str_eqc(m->secret, b->secret))) b = b->next;
+    if (!b || b->state != BASE_COMES) {
+        if (fd >= 0) close(fd);
+        return;
+    }
+    err e = m->err != ERR_OK ? node_diag_of(&d, m->err, DIAG_NOWHERE, m->text) : take_url(b, fd, &d);
+    if (fd >= 0) close(fd);
+    b->anew = b->said_plain = false;
+    if (e == ERR_OK) open_base(b);
+    else node_base_refuse(b, e, d.text);
+}
+
+void node_base_anew(uint32_t app, str secret) {
+    for (struct broker_base *b = node_broker.bases; b; b = b->next)
+        if (b->app == app && b->secret[0] && str_eqc(secret, b->secret)) b->anew = b->state != BASE_AWAY, b->refused_ns = 0;
+    node_broker_later();
+}
+
+/* Nobody is cut off for it: what had begun ends with the URL that it began with. */
+static bool is_taken_anew(struct broker_base *b) {
+    if (!b->anew || (b->errands && b->errands->begun)) return false;
+    if (!b->running && (b->state == BASE_HERE || b->state == BASE_AWAY)) b->anew = false, go_away(b);
+    return b->anew;
+}
+
+static bool is_refused(struct broker_base *b) {
+    if (!b->secret[0] || b->state != BASE_AWAY || clock_mono_ns() >= b->refused_ns) return false;
+    char text[sizeof b->why + 80];
+    snprintf(text, sizeof text, "the database's server: %s", b->why);
+    fail_waiting(b, text);
+    return !b->errands; /* an owner is told how it is now */
 }
 
 /* ---- asks ---- */
@@ -424,8 +543,10 @@ void node_ask_cancel(struct broker_ask *a) {
 void node_base_turn(struct broker_base *b) {
     if (b->leaves) return;
     if (b->gives_up) b->gives_up = false, go_away(b);
+    if (node_broker.leaves || is_taken_anew(b) || is_refused(b)) return;
     if (b->state == BASE_AWAY && (b->first || (b->errands && !b->errands->begun))) want(b);
     if (b->state != BASE_HERE || !b->asks) return;
+    if (b->secret[0] && b->first && !node_server_fresh(b)) return;
     while (b->first && !b->held && b->running < node_broker.limits.postgres_connections_max) {
         struct broker_ask *a = pop(b);
         b->running++;
@@ -487,13 +608,14 @@ void node_base_errand_over(struct broker_errand *w) {
 
 /* ---- all of them ---- */
 
-struct broker_base *node_base_of(uint32_t app, str name) {
+struct broker_base *node_base_of(uint32_t app, str name, str secret) {
     struct broker_base *b = node_broker.bases;
-    while (b && b->app != app) b = b->next;
+    while (b && (b->app != app || !str_eqc(secret, b->secret))) b = b->next;
     if (!b) {
         b = calloc(1, sizeof *b);
         ENSURE(b);
         *b = (struct broker_base){.next = node_broker.bases, .app = app, .run = -1, .used_ns = clock_mono_ns()};
+        snprintf(b->secret, sizeof b->secret, STR_FMT, STR_ARG(secret));
         b->last = &b->first;
         b->last_errand = &b->errands;
         node_broker.bases = b;
@@ -502,16 +624,21 @@ struct broker_base *node_base_of(uint32_t app, str name) {
     return b;
 }
 
-void node_base_forget(uint32_t app) {
-    struct broker_base *b = node_base_of(app, (str){0});
+static void forget(struct broker_base *b) {
     b->forgotten = true;
     fail_waiting(b, "the app is no more");
     fail_errands(b, ERR_NOT_FOUND, "the app is no more", UINT64_MAX);
 }
 
+void node_base_forget(uint32_t app) {
+    for (struct broker_base *b = node_broker.bases; b; b = b->next)
+        if (b->app == app) forget(b);
+}
+
 static void free_base(struct broker_base **at) {
     struct broker_base *b = *at;
     *at = b->next;
+    postgres_place_free(b->place);
     free(b);
 }
 
@@ -531,7 +658,7 @@ static void rest(struct broker_base *b, uint64_t now) {
     uint64_t idle = b->forgotten ? 0 : node_broker.limits.postgres_idle_ms * ms_ns;
     if (b->state != BASE_HERE || b->first || b->running || b->errands || now - b->used_ns < idle) return;
     go_away(b);
-    node_broker_say(&NODE_MESSAGE(cluster_rest, .app = b->app));
+    if (!b->secret[0]) node_broker_say(&NODE_MESSAGE(cluster_rest, .app = b->app));
 }
 
 void node_base_tick(uint64_t now) {
@@ -542,10 +669,18 @@ void node_base_tick(uint64_t now) {
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         rest(b, now);
-        if (b->state == BASE_AWAY || b->gives_up) node_base_turn(b);
-        if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0) free_base(at);
+        if (b->state == BASE_AWAY || b->gives_up || b->anew) node_base_turn(b);
+        if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0 &&
+            (!b->place || !postgres_place_busy(b->place)) && now >= b->refused_ns)
+            free_base(at);
         else at = &b->next;
     }
+}
+
+bool node_bases_work(void) {
+    bool works = false;
+    for (struct broker_base *b = node_broker.bases; b; b = b->next) works |= b->running || (b->errands && b->errands->begun);
+    return works;
 }
 
 bool node_bases_idle(void) { return !node_broker.bases; }

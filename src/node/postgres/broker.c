@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PACKETS_TURN = 32, PEERS_MAX = 1024, INLINE_BYTES = 32 << 10, ASK_BYTES_MAX = 24 << 20, TICK_MS = 100 };
+enum { PACKETS_TURN = 32, PEERS_MAX = 1024, INLINE_BYTES = 32 << 10, ASK_BYTES_MAX = 24 << 20, TICK_MS = 100, LEAVE_MS = 10'000 };
 
 struct broker_answer {
     struct broker_answer *next;
@@ -23,6 +23,7 @@ static struct process {
     struct broker_peer *peers;
     uint32_t peers_count;
     bool rests;
+    uint64_t leaves_ns; /* then it goes, whoever is at work */
 } process;
 
 void node_broker_say(const struct node_message *m) {
@@ -134,7 +135,7 @@ static bool on_ask(struct broker_peer *p, struct node_message *m) {
         arena_free(mem);
         return false;
     }
-    a->base = node_base_of(q->app, q->name);
+    a->base = node_base_of(q->app, q->name, q->secret);
     a->next_of = p->asks;
     a->at_of = &p->asks;
     if (p->asks) p->asks->at_of = &a->next_of;
@@ -218,7 +219,7 @@ static void on_do(struct node_message *m) {
                                 .ms_max = MAX(q->ms_max, 1u),
                                 .d = DIAG_INIT};
     w->in = node_message_take(m, 0), w->out = node_message_take(m, 1);
-    w->base = node_base_of(q->app, q->name);
+    w->base = node_base_of(q->app, q->name, q->secret);
     node_base_errand(w);
 }
 
@@ -245,6 +246,8 @@ static void on_wire(void *arg, unsigned events) {
     case NODE_MSG_postgres_peer: add_peer(node_message_take(&m, 0)); break;
     case NODE_MSG_postgres_do: on_do(&m); break;
     case NODE_MSG_postgres_forget: node_base_forget(m.postgres_forget.app); break;
+    case NODE_MSG_server: node_base_server(&m.server, m.fds_count ? node_message_take(&m, 0) : -1); break;
+    case NODE_MSG_server_anew: node_base_anew(m.server_anew.app, m.server_anew.secret); break;
     case NODE_MSG_cluster: node_base_cluster(&m.cluster, m.fds_count ? node_message_take(&m, 0) : -1); break;
     default: sense = false;
     }
@@ -262,7 +265,10 @@ static void on_tick(void *arg) {
     uint64_t now = clock_mono_ns();
     node_base_tick(now);
     if (!node_bases_idle()) node_broker.quiet_ns = now;
-    if (process.rests || now - node_broker.quiet_ns < node_role_idle_s(NODE_ROLE_postgres) * 1'000'000'000ull) return;
+    if (node_broker.leaves && !process.leaves_ns) process.leaves_ns = now + LEAVE_MS * 1'000'000ull;
+    bool leaves = node_broker.leaves && (!node_bases_work() || now >= process.leaves_ns);
+    if (process.rests || (!leaves && now - node_broker.quiet_ns < node_role_idle_s(NODE_ROLE_postgres) * 1'000'000'000ull))
+        return;
     process.rests = true;
     node_broker_say(&NODE_MESSAGE(postgres_rests));
 }
@@ -276,10 +282,11 @@ static err begin(struct diag *d) {
     log_to(node_log_send, NULL);
     struct rd settings = rd_of(m.postgres_open.settings);
     node_settings_read(&settings, &node_broker.limits);
-    bool bad = settings.fail;
+    bool bad = settings.fail, servers = m.postgres_open.servers;
     node_message_drop(&m);
     if (bad) return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "settings that are none");
-    TRY(node_sandbox_postgres(d));
+    node_broker.servers = servers;
+    TRY(node_sandbox_postgres(servers, d));
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
     process.wire = net_watch_new(node_broker.loop, NODE_WIRE_FD, NET_READABLE, on_wire, NULL);
     process.turn = net_timer_new(node_broker.loop, on_turn, NULL);

@@ -7,8 +7,13 @@
  *          ^                                      └──it cannot be──┐  └──its server does not let in: again and again                  │
  *          └──who waits is answered 57P03──────────────────────────┴──its server is gone, or nobody has asked for long: cluster_rest──┘
  *
+ *   A server that somebody else runs: AWAY ──somebody asks: server_want──> COMES ──server, its URL──> OPENS ──the platform is there as far as its role may make
+ *   it, its catalogue is read──> HERE; once a second, when somebody asks, it is asked whether its schemas are another's meanwhile. A server that does not let in is
+ *   left alone for a while, and whoever asks meanwhile is told why.
+ *
  *   broker.c   the process: peers, messages, answers, the end
  *   base.c     an app's database: its server, connections, catalogue, queue
+ *   server.c   a server that somebody else runs: what is there, what is made, what its role may not make
  *   ask.c      a query on its way: tree, text, answer
  *   live.c     what PostgreSQL says of a database beside its migrations' text
  *   sql.c      a select of SQL's
@@ -19,6 +24,7 @@
  * 2. An app has so many connections, so many asks that wait and bytes of them; all apps together so many bytes. More is 53300.
  * 3. Policies and rights are PostgreSQL's: a connection is the role authenticator's, which becomes whoever asks in the transaction. Migrations run as the
  *    role postgres, which owns the database and is no superuser. What is the node's own (schema _orlo) is the superuser's, who is nobody's but the broker's.
+ *    Of a server that somebody else runs, all of it is done by the role that its URL names, which is no superuser either.
  * 4. A write commits when its answer has been looked at: its size, the rows that it may affect, the bytes that the database may have.
  */
 #ifndef ORLO_NODE_BROKER_H
@@ -100,6 +106,14 @@ struct broker_base {
     struct broker_base *next;
     uint32_t app;
     char name[64], password[129];
+    char secret[129];             /* of a server that somebody else runs: the secret that is its URL; empty: the node's own */
+    struct postgres_place *place; /* where that is; NULL: not known yet */
+    char why[760];                /* it does not let in */
+    uint64_t refused_ns;          /* until then that holds */
+    bool anew;                    /* its URL is another one: as soon as nobody is at work */
+    bool checks, said_plain;      /* whether its schemas have changed is being asked */
+    uint64_t checked_ns;
+    char seen[40], lacks[600]; /* what was said of its schemas last; what its role may not make, as SQL */
     enum { BASE_AWAY, BASE_COMES, BASE_OPENS, BASE_HERE } state;
     struct broker_errand *reloads;         /* that is told when the catalogue was read again */
     bool swapped;                          /* a reset that did not come to its end had: what is left of it is to go */
@@ -126,6 +140,8 @@ struct broker {
     struct node_limits limits;
     struct broker_base *bases;
     uint64_t bytes; /* of all asks */
+    bool servers;   /* it may connect to other machines */
+    bool leaves;    /* it may not, and is wanted to: it makes room for one that may */
     uint64_t quiet_ns;
 };
 extern struct broker node_broker;
@@ -136,7 +152,10 @@ void node_broker_did(struct broker_errand *w);      /* likewise */
 
 /* ---- base.c ---- */
 
-struct broker_base *node_base_of(uint32_t app, str name);
+struct broker_base *node_base_of(uint32_t app, str name, str secret);
+void node_base_server(const struct node_msg_server *m, int fd); /* takes fd */
+void node_base_anew(uint32_t app, str secret);
+bool node_bases_work(void);               /* something was begun, and has not ended */
 void node_base_ask(struct broker_ask *a); /* takes it */
 void node_base_errand(struct broker_errand *w);
 void node_base_cluster(const struct node_msg_cluster *m, int run);
@@ -152,8 +171,22 @@ void node_made_unref(struct broker_made *made); /* NULL is fine */
 void node_base_close(struct broker_base *b);    /* them; whoever is under way is told. Not from a told of theirs */
 void node_base_open(struct broker_base *b);     /* them again, and the catalogue */
 struct postgres *node_base_connect(struct broker_base *b, const char *role, const char *database, uint32_t most);
+/* It does not let in, and need not be tried again at once: whoever waits is told why. Its connections are closed by the next turn. */
+void node_base_refuse(struct broker_base *b, err e, const char *why);
+/* False: it was refused, or is tried again. */
+bool node_base_went_well(struct broker_base *b, const struct postgres_answer *a);
+void node_base_ask_admin(struct broker_base *b, const struct postgres_question *q, postgres_told told);
+void node_base_read(struct broker_base *b); /* its catalogue; then it is HERE */
 /* Its catalogue is another one: when it has been read again, the errand is over. */
 void node_base_reload(struct broker_errand *w);
+
+/* ---- server.c ---- */
+
+void node_server_open(struct broker_base *b); /* then node_base_read */
+/* A catalogue of what was there before any migration: the platform's, and what PostgreSQL says; it is kept, and read as any other. False: it cannot be made. */
+bool node_server_adopt(struct broker_base *b, const struct postgres_answer *live, uint32_t first, postgres_told told);
+/* Whether somebody changed its schemas, where that was not asked for a second. False: it is being asked, and nobody is to begin. */
+bool node_server_fresh(struct broker_base *b);
 
 /* ---- ask.c ---- */
 
@@ -166,6 +199,7 @@ void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
 /* What the text says of it; one that is larger than any node wrote is none. The owner may write there. */
 #define BROKER_CATALOG                                                                                                           \
     "select value from _orlo.meta where key = 'catalog' and pg_catalog.octet_length(value) <= 67108864" /* CATALOG_BYTES_MAX */
+extern const char node_server_seen[]; /* what changes with its schemas: server.c */
 enum { BROKER_LIVE = 4 };
 void node_live_statements(struct postgres_statement to[static BROKER_LIVE]);
 /* What they say, from that statement of the answer on, is added to a catalogue that nobody uses yet. */

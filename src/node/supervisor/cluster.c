@@ -572,8 +572,8 @@ bool node_clusters_begin(struct supervisor *s) {
     struct log_style log = log_style();
     struct buf settings = {0};
     node_settings_write(&settings, &s->setup->limits);
-    struct node_message m =
-        NODE_MESSAGE(postgres_open, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings));
+    struct node_message m = NODE_MESSAGE(postgres_open, .servers = s->servers, .log_json = log.json, .log_min = (uint8_t)log.min,
+                                         .settings = buf_str(&settings));
     err e = node_wire_send(s->singles[NODE_ROLE_postgres].process.wire, &m);
     buf_free(&settings);
     if (e == ERR_OK) node_data_tell(s, NODE_ROLE_postgres);
@@ -584,6 +584,7 @@ bool node_clusters_begin(struct supervisor *s) {
 
 bool node_clusters_hear(struct supervisor *s, struct node_message *m) {
     switch (m->type) {
+    case NODE_MSG_server_want: node_servers_want(s, &m->server_want); return true;
     case NODE_MSG_cluster_want: on_want(s, &m->cluster_want); return true;
     case NODE_MSG_cluster_rest: on_rest(s, &m->cluster_rest); return true;
     case NODE_MSG_postgres_rests: node_roles_rest(s, NODE_ROLE_postgres); return true;
@@ -598,6 +599,7 @@ bool node_clusters_hear(struct supervisor *s, struct node_message *m) {
 /* Who looks after the servers that are up is to be there: they rest when it says so. */
 void node_clusters_lose(struct supervisor *s, int status) {
     node_data_lost(s, NODE_ROLE_postgres);
+    node_servers_forget(s);
     for (const struct cluster *c = s->clusters; c; c = c->next)
         if (c->state == CLUSTER_SERVES) node_roles_want(s, NODE_ROLE_postgres);
 }
@@ -652,4 +654,5 @@ void node_clusters_end(struct supervisor *s) {
         if (left) poll(NULL, 0, 10);
     }
     while (s->clusters) forget(s, s->clusters);
+    node_servers_forget(s);
 }

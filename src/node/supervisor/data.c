@@ -29,7 +29,7 @@ enum { DATA_ASKS_MAX = 256 };
 struct data_ask {
     struct data_ask *next;
     struct node_msg_data_want want; /* its name is in own */
-    char own[64];
+    char own[64], secret[129];
     int fds[2]; /* until it is sent */
     bool sent;
 };
@@ -49,8 +49,8 @@ static void send_ask(struct supervisor *s, struct data_ask *ask) {
     struct node_message m = NODE_MESSAGE(store_do, .id = w->id, .does = w->does, .app = w->app, .name = str_c(ask->own),
                                          .bytes = w->bytes, .bytes_max = w->bytes_max, .ms_max = w->ms_max);
     if (w->postgres)
-        m = NODE_MESSAGE(postgres_do, .id = w->id, .does = w->does, .app = w->app, .name = str_c(ask->own), .bytes = w->bytes,
-                         .bytes_max = w->bytes_max, .ms_max = w->ms_max);
+        m = NODE_MESSAGE(postgres_do, .id = w->id, .does = w->does, .app = w->app, .name = str_c(ask->own),
+                         .secret = str_c(ask->secret), .bytes = w->bytes, .bytes_max = w->bytes_max, .ms_max = w->ms_max);
     m.fds[0] = ask->fds[0], m.fds[1] = ask->fds[1], m.fds_count = 2;
     node_roles_tell(s, role_of(ask), &m);
     close(ask->fds[0]), close(ask->fds[1]);
@@ -77,9 +77,11 @@ bool node_data_want(struct supervisor *s, struct node_message *m) {
         return true;
     }
     struct data_ask *ask = calloc(1, sizeof *ask);
-    ENSURE(ask && m->data_want.name.n < sizeof ask->own);
+    ENSURE(ask && m->data_want.name.n < sizeof ask->own && m->data_want.secret.n < sizeof ask->secret);
     ask->want = m->data_want;
     memcpy(ask->own, m->data_want.name.p, m->data_want.name.n);
+    memcpy(ask->secret, m->data_want.secret.p, m->data_want.secret.n);
+    s->servers |= m->data_want.secret.n > 0;
     ask->fds[0] = node_message_take(m, 0), ask->fds[1] = node_message_take(m, 1);
     *at = ask;
     const struct single *one = &s->singles[role_of(ask)];

@@ -261,6 +261,7 @@ bool node_publish_begin(struct supervisor *s, struct node_message *m) {
         close_reach(&reach);
         return false;
     }
+    s->servers |= m->publish.servers;
     (void)node_config_comes(s, m->publish.revision);
     bool more = s->anew || s->coming_setup || !node_rights_within(&reach.rights, &s->now.reach.rights);
     for (uint32_t i = 0; i < reach.rights.dirs.n && !more; i++) more = is_another(s, &reach.rights.dirs.p[i]);

@@ -365,18 +365,23 @@ void node_singles_forget_asks(struct supervisor *s, pid_t pid) {
 /* What keys has written for the worker, or why it could not. */
 static void give_secrets(struct supervisor *s, uint32_t id, err e, str text) {
     struct image_ask *ask = ask_of(s, id);
+    if (node_servers_unsealed(s, id, e, text)) return;
     if (!ask || ask->secrets < 0) return;
     if (e == ERR_OK && fcntl(ask->secrets, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) e = ERR_IO;
     give(s, ask, e, e != ERR_OK && !text.n ? STR("the app's secrets cannot be opened") : text);
 }
 
+bool node_singles_unseal(struct supervisor *s, uint32_t id, uint32_t app, int sealed, int opened) {
+    struct node_message open = NODE_MESSAGE(unseal, .id = id, .app = app);
+    open.fds[0] = sealed, open.fds[1] = opened, open.fds_count = 2;
+    return ask_keys(s, id, UNSEALS, &open);
+}
+
 static void unseal(struct supervisor *s, struct image_ask *ask, struct node_message *m) {
-    struct node_message open = NODE_MESSAGE(unseal, .id = ask->id, .app = ask->app);
     ask->image = node_message_take(m, 0);
     ask->secrets = memfd_create("orlo-secrets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    open.fds[0] = m->fds[1], open.fds[1] = ask->secrets, open.fds_count = 2;
     if (ask->secrets < 0) give(s, ask, ERR_IO, STR("no memory file for the app's secrets"));
-    else if (!ask_keys(s, ask->id, UNSEALS, &open))
+    else if (!node_singles_unseal(s, ask->id, ask->app, m->fds[1], ask->secrets))
         give_secrets(s, ask->id, ERR_BUSY, STR("too many secrets are asked for at once"));
 }
 
@@ -453,6 +458,8 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_right: return node_publish_right(s, &m->right);
     case NODE_MSG_publish: return node_publish_begin(s, m);
     case NODE_MSG_reload: node_config_reload(s, true); return true;
+    case NODE_MSG_server_give: return node_servers_give(s, m);
+    case NODE_MSG_server_changed: node_servers_changed(s, &m->server_changed); return true;
     case NODE_MSG_image_give: return on_image_give(s, m);
     case NODE_MSG_data_forget: node_data_forget(s, &m->data_forget); return true;
     default: return false;
@@ -462,6 +469,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
 void node_singles_lose_control(struct supervisor *s, int status) {
     cancel_wanted(s, NULL);
     node_data_forget_asks(s);
+    node_servers_lose_control(s);
     node_data_let_go(s);
     node_publish_forget_rights(s);
     end_keys(s);                                     /* what it signs now, nobody waits for */

@@ -12,6 +12,7 @@
  *   singles.c      what control and keys say and are told; jobs that control wants
  *   data.c         the same of the store
  *   cluster.c      the PostgreSQL of apps, and what the role postgres is told
+ *   server.c       URLs of those that somebody else runs, for that role
  *   post.c         what the courier is told
  *   regions.c      what workers count, whichever process has the place
  *   notify.c       what systemd is told
@@ -164,6 +165,8 @@ struct supervisor {
     struct forgotten *forgotten;       /* apps of which the store has not been told yet (data.c) */
     struct data_ask *data_asks;        /* what control waits for (data.c), in the order in which it came */
     struct cluster *clusters;          /* cluster.c */
+    struct server_ask *server_asks;    /* server.c */
+    bool servers;                      /* some app has, or had, a PostgreSQL that somebody else runs */
     bool governs;                      /* control has read its state */
     struct node_state state;
     struct node_jobs jobs;
@@ -333,6 +336,8 @@ void node_data_let_go(struct supervisor *s);                                    
 
 /* ---- singles.c ---- */
 
+/* keys is to open what is sealed of an app's, into a memory file: node_servers_unsealed is told. False: it is asked too much. */
+[[nodiscard]] bool node_singles_unseal(struct supervisor *s, uint32_t id, uint32_t app, int sealed, int opened);
 void node_singles_act(struct supervisor *s, uint64_t now);
 uint64_t node_singles_due_ns(const struct supervisor *s);
 void node_singles_tell(struct supervisor *s, const struct node_message *m); /* control */
@@ -361,6 +366,15 @@ void node_admin_tell(struct supervisor *s); /* control, where to listen */
 void node_data_tell(struct supervisor *s, enum node_role role);
 void node_data_did(struct supervisor *s, enum node_role role, uint32_t id, err e, uint64_t offset, str text);
 void node_data_lost(struct supervisor *s, enum node_role role);
+
+/* ---- server.c: those that somebody else runs ---- */
+
+void node_servers_want(struct supervisor *s, const struct node_msg_server_want *m);
+bool node_servers_give(struct supervisor *s, struct node_message *m);           /* false: nonsense */
+bool node_servers_unsealed(struct supervisor *s, uint32_t id, err e, str text); /* false: it is none of these */
+void node_servers_changed(struct supervisor *s, const struct node_msg_server_changed *m);
+void node_servers_lose_control(struct supervisor *s);
+void node_servers_forget(struct supervisor *s); /* nobody waits any more */
 
 /* ---- cluster.c: apps' PostgreSQL ---- */
 

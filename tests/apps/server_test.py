@@ -1,0 +1,203 @@
+"""A PostgreSQL that somebody else runs, at a URL that is a secret: reached by TLS and a password, with no superuser, and changed by others as they like."""
+import sys
+
+from nodes import *
+from admin_test import cli
+from database_test import ANN, BOB, project, put, query, titles
+from postgres_test import NOTES, SHOUT, data, insert, keys, needs, servers, until
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "pg"))
+from cluster import Cluster  # noqa: E402
+
+MANIFEST = 'name = "notes"\ndatabase = { secret = "PG" }\n'
+FILES = {"migrations/001_notes.sql": NOTES, "migrations/002_shout.sql": SHOUT}
+PRIVATE = b"postgres_private = 1\npostgres_connections = 3\n"
+
+
+@contextlib.contextmanager
+def there(roles="createrole"):
+    """A server, with a role for the app and a database that it owns; OpenSSL trusts its certificate."""
+    before = os.environ.get("SSL_CERT_FILE")
+    with Cluster(tcp=True) as pg:
+        pg.psql(f"create role app login {roles} password 's3cret-s3cret'; create database notes owner app;")
+        os.environ["SSL_CERT_FILE"] = pg.authority
+        try:
+            yield pg
+        finally:
+            os.environ.pop("SSL_CERT_FILE")
+            if before:
+                os.environ["SSL_CERT_FILE"] = before
+
+
+def url(pg, password="s3cret-s3cret", host="localhost", user="app", database="notes", more="?sslmode=verify-full"):
+    return f"postgres://{user}:{password}@{host}:{pg.port}/{database}{more}"
+
+
+def secret(n, value, app="notes"):
+    cli(n, "secrets", "set", app, "PG", data=value.encode())
+
+
+def private():
+    return node("--config", file_of("operator.toml", PRIVATE))
+
+
+def quiet(n, *words):
+    """Nothing of a URL is in what the node says, or keeps readably."""
+    said = n.log() + cli(n, "apps", "--json")
+    for word in words:
+        check(word not in said, word)
+
+
+def reads(n, role="service_role", **more):
+    return data(n, "notes", keys(n)["SUPABASE_SERVICE_ROLE_KEY"], {"query": {"from": "notes", "select": ["title"], "order": [{"column": "id"}]}}, **more)
+
+
+@needs
+def test_server_deploy():
+    folder = project(FILES, MANIFEST)
+    with there() as pg, private() as n:
+        has(cli(n, "deploy", folder, code=66), "PG", "not set", "orlo secrets set")
+        # What is wrong with a URL is told, and no word of it.
+        for wrong, why in (
+            ("hunter2-hunter2", "it is no URL"),
+            (url(pg, password="hunter2-hunter2"), "password authentication failed"),
+            (url(pg, host="nowhere.invalid"), "not known"),
+            (url(pg, database="elsewhere"), "does not exist"),
+            (url(pg, host="%2Ftmp"), "a folder"),
+            (url(pg, more="?passfile=/etc/passwd"), "passfile"),
+            (url(pg, host="127.0.0.1"), "certificate"),
+            (url(pg, user="postgres", more="?sslmode=require"), "authentication failed"),
+        ):
+            secret(n, wrong)
+            got, _, said = orlo("deploy", folder, "--state", n.state, timeout=120)
+            check(got not in (0, -1), got, wrong)
+            has(said, why)
+            check("hunter2" not in said and "s3cret" not in said and "nowhere" not in said, said)
+        secret(n, url(pg))
+        has(cli(n, "deploy", folder), "migrated 001_notes.sql", "migrated 002_shout.sql", "version 1")
+        eq(servers(n), {})
+        eq(n.wait_event("postgres-lacks", 10, app="notes")["sql"], "alter role service_role bypassrls; ")
+        pg.psql("alter role service_role bypassrls")
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "one"}]}, ANN)
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "two"}]}, BOB)
+        eq(titles(n, ANN), ["ONE"])
+        eq(titles(n, "anon"), [])
+        has(query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "x", "owner": BOB}]}, ANN, code=65), "42501")
+        eq(pg.psql_in("notes", "select title, rolname from notes, pg_class c, pg_roles r where c.oid = 'notes'::regclass and r.oid = c.relowner order by id").split(), ["ONE|app", "TWO|app"])
+        # A file that fails leaves nothing; one that reaches above is refused, as everywhere.
+        put(folder, "migrations/003_wrong.sql", "create table more (id int);\nselect 1 / 0;\n")
+        has(cli(n, "deploy", folder, code=65), "003_wrong.sql:2", "22012")
+        put(folder, "migrations/003_wrong.sql", "create table more (id int primary key);\nset role postgres;\n")
+        has(cli(n, "deploy", folder, code=65), "42501")
+        eq(pg.psql_in("notes", "select to_regclass('more') is null").strip(), "t")
+        os.remove(os.path.join(folder, "migrations/003_wrong.sql"))
+        # Nobody but its owner empties it; its rows can be had.
+        has(cli(n, "db", "reset", folder, "--yes", code=65), "somebody else runs")
+        has(cli(n, "db", "dump", "--app", "notes"), "'ONE'", "'TWO'")
+        has(cli(n, "db", "status", folder), "001_notes.sql", "applied")
+        # A function that forgets what was prepared on its connection fails nobody.
+        put(folder, "migrations/003_forgets.sql", "create function forgets() returns void language plpgsql as $$ begin execute 'deallocate all'; end $$;\n")
+        cli(n, "deploy", folder)
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        for _ in range(6):
+            eq(data(n, "notes", key, {"query": {"kind": "call", "function": "forgets"}}).status, 200)
+            eq([r["title"] for r in reads(n).json], ["ONE", "TWO"])
+        quiet(n, "s3cret", "hunter2", "nowhere.invalid")
+        n.delete("notes")
+        eq(pg.psql_in("notes", "select count(*) from notes").strip(), "2")
+        eq(n.events("role-died") + n.events("role-said") + n.events("postgres-plain"), [])
+
+
+@needs
+def test_server_changes():
+    """What others do there is seen at the next request, or within a second: schemas, its password, its end, its silence."""
+    with there() as pg, private() as n:
+        pg.psql_in("notes", "create table old (id int primary key, word text); insert into old values (1, 'was here'); alter table old owner to app")
+        folder = project({}, MANIFEST)
+        cli(n, "deploy", folder, code=66)
+        secret(n, url(pg))
+        cli(n, "deploy", folder)
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        ask = lambda tree, **more: data(n, "notes", key, {"query": tree}, **more)
+        pg.psql_in("notes", "grant all on old to service_role")
+        all_of = {"from": "old", "select": ["*"]}
+        until(lambda: ask(all_of).status == 200)
+        eq(ask(all_of).json, [{"id": 1, "word": "was here"}])
+        pg.psql_in("notes", "alter table old add column more int default 7")
+        time.sleep(1.1)
+        eq(ask(all_of).json, [{"id": 1, "word": "was here", "more": 7}])
+        pg.psql_in("notes", "create table fresh (id int); grant all on fresh to service_role; create function nine() returns int language plpgsql as $$ begin return 9; end $$")
+        time.sleep(1.1)
+        eq(ask({"from": "fresh", "select": ["*"]}).json, [])
+        eq(ask({"kind": "call", "function": "nine"}).json, 9)
+        # Another password, in two steps that nobody can do at once: asks under the old one go on, new connections are refused, then all is well.
+        pg.psql("alter role app password 'another-one'")
+        secret(n, url(pg, password="another-one"))
+        until(lambda: ask(all_of).status == 200)
+        secret(n, url(pg, password="wrong-wrong"))
+        late = until(lambda: (a := ask(all_of)).status == 503 and a)
+        eq((late.fields.get("retry-after"), late.json["code"]), ("1", "57P03"))
+        has(late.text, "password authentication failed")
+        secret(n, url(pg, password="another-one"))
+        until(lambda: ask(all_of).status == 200)
+        # It ends, and comes back.
+        pg.signal(signal.SIGKILL)
+        gone = until(lambda: (a := ask(all_of)).status != 200 and a)
+        check(gone.status == 503 and gone.fields.get("retry-after") == "1", gone.status, gone.text)
+        time.sleep(0.5)
+        pg.start()
+        until(lambda: ask(all_of).status == 200)
+        # It is stopped in its tracks: nobody waits for ever, others are served, and all is well behind it.
+        pg.signal(signal.SIGSTOP)
+        hung = ask(all_of, timeout=60)
+        check(hung.status in (503, 504), hung.status, hung.text)
+        pg.signal(signal.SIGCONT)
+        until(lambda: ask(all_of).status == 200)
+        quiet(n, "another-one", "wrong-wrong")
+        eq(n.events("role-died") + n.events("role-said"), [])
+
+
+@needs
+def test_server_of_supabase():
+    """One that has all of it: nothing is overwritten. A superuser's URL is refused; what a role may not make is said as SQL."""
+    with there(roles="nocreaterole") as pg, private() as n:
+        folder = project(FILES, MANIFEST)
+        cli(n, "deploy", folder, code=66)
+        pg.psql("create role boss superuser login password 'b'")
+        secret(n, url(pg, user="boss", password="b"))
+        has(cli(n, "deploy", folder, code=77), "superuser", "create role")
+        secret(n, url(pg))
+        has(cli(n, "deploy", folder, code=77), "create role anon", "grant anon to", "Somebody who may")
+        eq(pg.psql_in("notes", "select count(*) from pg_namespace where nspname in ('auth', '_orlo')").strip(), "0")
+        pg.psql_in("notes", """create role anon nologin noinherit; create role authenticated nologin noinherit; create role service_role nologin noinherit bypassrls;
+create role authenticator login noinherit; grant anon, authenticated, service_role to authenticator, app;
+create schema auth; grant usage on schema auth to anon, authenticated, service_role, app;
+create table auth.users (id uuid primary key, email text, own text); insert into auth.users values (gen_random_uuid(), 'a@b.c', 'theirs'); grant select on auth.users to app;
+create function auth.uid() returns uuid language sql stable as $$ select nullif(current_setting('request.jwt.claims', true)::jsonb ->> 'sub', '')::uuid $$;
+create function auth.jwt() returns jsonb language sql stable as $$ select current_setting('request.jwt.claims', true)::jsonb $$;
+comment on function auth.uid() is 'theirs'; create schema extensions; grant usage on schema extensions to app""")
+        has(cli(n, "deploy", folder), "migrated 001_notes.sql")
+        eq(pg.psql_in("notes", "select obj_description('auth.uid()'::regprocedure), (select own from auth.users)").strip(), "theirs|theirs")
+        lacks = n.wait_event("postgres-lacks", 10, app="notes")
+        has(lacks["sql"], "create role dashboard_user")
+        pg.psql_in("notes", "grant all on notes to authenticated, service_role")
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "one"}]}, ANN)
+        eq((titles(n, ANN), titles(n, BOB), titles(n, "service_role")), (["ONE"], [], ["ONE"]))
+
+
+@needs
+def test_server_addresses():
+    """Where it may be is the operator's: without a word of his not on this machine. One that speaks no TLS is warned about where it is elsewhere."""
+    with there() as pg, node() as n:
+        folder = project(FILES, MANIFEST)
+        cli(n, "deploy", folder, code=66)
+        secret(n, url(pg))
+        said = orlo("deploy", folder, "--state", n.state, timeout=120)
+        check(said[0] not in (0, -1), said)
+        has(said[2], "postgres_private = 1")
+        # In the manifest itself: it becomes a secret, and that is remarked.
+        put(folder, "orlo.toml", f'name = "notes"\ndatabase = "{url(pg)}"\n')
+        said = orlo("deploy", folder, "--state", n.state, timeout=120)
+        has(said[1] + said[2], "postgres_private = 1")
+        has(cli(n, "secrets", "list", "notes"), "DATABASE_URL")
+        quiet(n, "s3cret")
