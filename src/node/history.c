@@ -51,7 +51,7 @@ struct note {
 struct history {
     char name[320];
     int main, wal, segment, times; /* times: notes, as they are here, for who comes after this process was killed */
-    bool own_files, gap;
+    bool own_files, gap, made;     /* made: a file, and it is not on the disk yet that there is one of that name */
     uint64_t bytes_max, ms_max;
     struct record last; /* that was written */
     struct head head;   /* of the segment */
@@ -245,7 +245,8 @@ static int open_newest(int folder, const list *all, int flags, uint64_t *end, st
 
 /* ---- writing ---- */
 
-/* More than may be kept goes: the oldest first, and never the one that is written to. */
+/* More than may be kept goes: the oldest first, and never the one that is written to. Of what is too old one at a time: a clock that is wrong for a minute
+ * takes no more than that. */
 static void prune(struct history *h) {
     arena *mem = arena_new(0);
     const char *file;
@@ -255,8 +256,8 @@ static void prune(struct history *h) {
     if (folder >= 0) list_segments(mem, folder, file, &all);
     for (uint32_t i = 0; i < all.n; i++) bytes += all.p[i].bytes;
     for (uint32_t i = 0; i + 1 < all.n; i++) {
-        bool old = all.p[i].changed_ms + h->ms_max < now;
-        if (!old && bytes <= h->bytes_max) continue;
+        bool old = !i && all.p[i].changed_ms + h->ms_max < now;
+        if (!old && bytes <= h->bytes_max) break;
         if (unlinkat(folder, all.p[i].name, 0) == 0) bytes -= all.p[i].bytes;
     }
     if (folder >= 0) close(folder);
@@ -290,6 +291,7 @@ static err new_segment(struct history *h, struct diag *d) {
     h->segment = openat(AT_FDCWD, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     h->segment_bytes = 0;
     if (h->segment < 0) return cannot(d, "made");
+    h->made = true;
     TRY(put(h, &h->head, sizeof h->head, d));
     prune(h);
     return ERR_OK;
@@ -434,6 +436,53 @@ static bool next_commit(const struct history *h, struct wal_cursor *c, uint32_t 
     return false;
 }
 
+/* ---- times, and gaps ---- */
+
+/* A time that is lost is later than it was, and nothing else: the rest goes on. */
+static void keep_times(struct history *h) {
+    ssize_t n = (ssize_t)(h->notes_count * sizeof *h->notes);
+    if (n && pwrite(h->times, h->notes, (size_t)n, 0) != n) n = 0;
+    if (ftruncate(h->times, n)) {}
+    h->times_count = h->notes_count;
+}
+
+/* Of notes. It is there as long as nothing is missing in the history: only what begins one makes it. */
+static err open_times(struct history *h, bool make, struct diag *d) {
+    char name[sizeof h->name + 16];
+    snprintf(name, sizeof name, "%s-history-times", h->name);
+    int times = openat(AT_FDCWD, name, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (times < 0) return make || errno != ENOENT ? cannot(d, "made") : ERR_OK;
+    pthread_mutex_lock(&h->lock);
+    if (h->times >= 0) close(h->times);
+    h->times = times;
+    ssize_t n = make ? 0 : pread(times, h->notes, NOTES_MAX * sizeof *h->notes, 0);
+    if (make) keep_times(h);
+    else h->notes_count = h->times_count = n > 0 ? (uint32_t)((size_t)n / sizeof *h->notes) : 0;
+    pthread_mutex_unlock(&h->lock);
+    return ERR_OK;
+}
+
+/* What was made in its folder, or removed, is on the disk. */
+static bool sync_folder(const char *name) {
+    const char *file;
+    int folder = folder_of(name, &file);
+    bool ok = folder >= 0 && fsync(folder) == 0;
+    if (folder >= 0) close(folder);
+    return ok;
+}
+
+/* Who opens it after this process is to know it, too. To remove a file asks for no room, and for no descriptor. */
+static void remove_times(const char *database) {
+    char name[sizeof((struct history){}).name + 16];
+    snprintf(name, sizeof name, "%s-history-times", database);
+    if (unlinkat(AT_FDCWD, name, 0) == 0 && !sync_folder(database)) {} /* then there is no more to be done */
+}
+
+static void set_gap(struct history *h) {
+    if (!h->gap) remove_times(h->name);
+    h->gap = true;
+}
+
 /* The log as it is now is what was taken: from here on commits become records of a new generation. */
 static err begin_generation(struct history *h, struct diag *d) {
     struct wal_cursor c;
@@ -451,32 +500,38 @@ static err begin_generation(struct history *h, struct diag *d) {
     crypto_random(h->head.generation, sizeof h->head.generation);
     TRY(new_segment(h, d));
     TRY(put_mark(h, d));
-    h->gap = false;
+    if (h->times < 0 || h->gap) TRY(open_times(h, true, d));
+    h->gap = false, h->recovered_ms = 0;
     return ERR_OK;
 }
 
 /* ---- taking ---- */
 
-/* A time that is lost is later than it was, and nothing else: the rest goes on. */
-static void keep_times(struct history *h) {
-    ssize_t n = (ssize_t)(h->notes_count * sizeof *h->notes);
-    if (n && pwrite(h->times, h->notes, (size_t)n, 0) != n) n = 0;
-    if (ftruncate(h->times, n)) {}
-    h->times_count = h->notes_count;
-}
-
-/* Those that are behind what was taken go. */
+/* Those of what was taken go: of the log that it was in; and of one before that which is there now, as none begins before all of the last one is here. */
 static void drop_notes(struct history *h) {
+    uint8_t now[8];
     uint32_t kept = 0;
     pthread_mutex_lock(&h->lock);
+    bool begun = node_wal_salts(h->wal, now);
     for (uint32_t i = 0; i < h->notes_count; i++) {
         const struct note *n = &h->notes[i];
         bool same = !memcmp(n->salts, h->at.salts, sizeof n->salts);
-        if (same ? n->frames > h->at.frames : be32(n->salts) == be32(h->at.salts) + 1) h->notes[kept++] = *n;
+        if (same ? n->frames > h->at.frames : begun && !memcmp(n->salts, now, sizeof now)) h->notes[kept++] = *n;
     }
     h->notes_count = kept;
     if (h->times_count || kept) keep_times(h);
     pthread_mutex_unlock(&h->lock);
+}
+
+/* A commit counts in the log before it is known to be on the disk. One that was taken then, and failed, is written over by the next one: by the sums of what
+ * is there, or because one was acknowledged that ends before it. */
+static bool is_other(struct history *h) {
+    bool other = !node_wal_has(h->wal, &h->at);
+    pthread_mutex_lock(&h->lock);
+    for (uint32_t i = 0; i < h->notes_count; i++)
+        other |= !memcmp(h->notes[i].salts, h->at.salts, sizeof h->at.salts) && h->notes[i].frames < h->at.frames;
+    pthread_mutex_unlock(&h->lock);
+    return other;
 }
 
 static err take(struct history *h, struct diag *d) {
@@ -484,6 +539,7 @@ static err take(struct history *h, struct diag *d) {
     uint32_t pages;
     if (h->gap) return begin_generation(h, d);
     if (!node_wal_begin(h->wal, &c)) { /* nothing is in it */
+        h->recovered_ms = 0;
         drop_notes(h);
         return ERR_OK;
     }
@@ -491,7 +547,7 @@ static err take(struct history *h, struct diag *d) {
     if (memcmp(c.salts, h->at.salts, sizeof c.salts) != 0 || !h->at.frames) { /* it has begun anew: all before was taken */
         forget_frames(h);
         h->at = c;
-    }
+    } else if (is_other(h)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "a commit was in it that failed");
     for (c = h->at; next_commit(h, &c, &pages); c = h->at) TRY(put_commit(h, &c, pages, d));
     h->recovered_ms = 0;
     drop_notes(h);
@@ -500,9 +556,10 @@ static err take(struct history *h, struct diag *d) {
 
 err node_history_take(struct history *h, bool sync, struct diag *d) {
     err e = take(h, d);
-    if (e == ERR_OK && sync && fdatasync(h->segment)) e = cannot(d, "written");
+    if (e == ERR_OK && sync && (fdatasync(h->segment) || (h->made && !sync_folder(h->name)))) e = cannot(d, "written");
+    if (e == ERR_OK && sync) h->made = false;
     if (e == ERR_OK) return e;
-    h->gap = true;
+    set_gap(h);
     if (h->segment >= 0 && ftruncate(h->segment, (off_t)h->segment_bytes)) {} /* what is cut off is no record */
     return e;
 }
@@ -537,12 +594,34 @@ static bool same_file(const struct history *h, uint64_t at, const struct record 
            body[1] == (uint64_t)st.st_mtim.tv_sec * 1'000'000'000u + (uint64_t)st.st_mtim.tv_nsec;
 }
 
+/* The last page that the last record changes, where it is one of a commit's: is it that one? It may be one of a commit that failed, and was written over. */
+static bool is_last_change(const struct history *h, uint32_t page, uint32_t pages) {
+    const struct record *r = &h->last;
+    struct change c = {0};
+    if (pages != r->pages) return false;
+    if (r->flags & MARK) return true;
+    uint8_t *body = malloc(r->bytes + 1u);
+    ENSURE(body);
+    bool ok = pread(h->segment, body, r->bytes, (off_t)(h->segment_bytes - r->bytes)) == (ssize_t)r->bytes;
+    for (struct rd from = rd_of((str){body, r->bytes}); ok && rd_left(&from);) {
+        str head = rd_bytes(&from, sizeof c);
+        if (!(ok = head.n)) break;
+        memcpy(&c, head.p, sizeof c);
+        for (uint32_t i = 0, run[2]; ok && i < c.runs; i++) {
+            str where = rd_bytes(&from, sizeof run);
+            if ((ok = where.n)) memcpy(run, where.p, sizeof run), ok = rd_bytes(&from, run[1]).n == run[1];
+        }
+    }
+    free(body);
+    return ok && c.page == page && c.sum == sum_of_page(h->page, h->at.page_bytes);
+}
+
 /* Whether nothing was committed between the last record and what the log has now: it is the same log; or the one after it, as SQLite counts its first
  * salt, and none begins before all of the one before was taken; or the file is what it was when it was closed. */
 static bool follows(struct history *h) {
     struct wal_cursor c;
     const struct record *r = &h->last;
-    uint32_t pages, page;
+    uint32_t pages = 0, page = 0;
     bool any = node_wal_begin(h->wal, &c), whole = !r->frames;
     if (any && c.page_bytes != h->at.page_bytes) return false;
     if (r->flags & MARK && !r->frames) {
@@ -551,7 +630,7 @@ static bool follows(struct history *h) {
     else if (memcmp(c.salts, r->salts, sizeof c.salts) != 0 && be32(c.salts) != be32(r->salts) + 1) return false;
     else if (!memcmp(c.salts, r->salts, sizeof c.salts)) {
         while (c.frames < r->frames && node_wal_next(h->wal, &c, h->page, &page, &pages)) set_frame(h, page, c.frames);
-        whole = c.frames == r->frames;
+        whole = c.frames == r->frames && (whole || is_last_change(h, page, pages));
         h->at = c;
         return whole;
     }
@@ -578,7 +657,8 @@ static bool go_on(struct history *h, bool *any) {
     if (*any) h->head = all.p[which].head;
     arena_free(mem);
     if (h->segment < 0 || h->head.page_bytes != h->at.page_bytes) return false;
-    return ftruncate(h->segment, (off_t)h->segment_bytes) == 0 && follows(h);
+    if (ftruncate(h->segment, (off_t)h->segment_bytes)) return false;
+    return h->times >= 0 && follows(h); /* else commits went by that are in no record, whatever it looks like */
 }
 
 static uint32_t page_bytes_of(const struct history *h) {
@@ -599,16 +679,6 @@ static void free_all(struct history *h) {
     forget_frames(h);
     pthread_mutex_destroy(&h->lock);
     free(h->notes), free(h->page), free(h->before), free(h);
-}
-
-static err open_times(struct history *h, struct diag *d) {
-    char name[sizeof h->name + 16];
-    snprintf(name, sizeof name, "%s-history-times", h->name);
-    h->times = openat(AT_FDCWD, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (h->times < 0) return cannot(d, "made");
-    ssize_t n = pread(h->times, h->notes, NOTES_MAX * sizeof *h->notes, 0);
-    h->notes_count = h->times_count = n > 0 ? (uint32_t)((size_t)n / sizeof *h->notes) : 0;
-    return ERR_OK;
 }
 
 err node_history_open(const struct history_options *o, struct history **out, struct diag *d) {
@@ -632,14 +702,16 @@ err node_history_open(const struct history_options *o, struct history **out, str
     h->notes = calloc(NOTES_MAX, sizeof *h->notes);
     h->page = malloc(65536), h->before = malloc(65536);
     ENSURE(h->notes && h->page && h->before);
-    if (e == ERR_OK) e = open_times(h, d);
+    if (e == ERR_OK) e = open_times(h, false, d);
     if (e == ERR_OK) h->at.page_bytes = page_bytes_of(h);
     if (e == ERR_OK && fstat(h->wal, &st) == 0)
         h->recovered_ms = (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1'000'000u;
     bool any = false;
-    if (e == ERR_OK && !go_on(h, &any)) e = begin_generation(h, d);
+    if (e == ERR_OK && !go_on(h, &any)) set_gap(h), e = begin_generation(h, d);
     else any = false; /* it goes on */
+    if (e == ERR_OK) drop_notes(h);
     if (e != ERR_OK) {
+        remove_times(h->name); /* what is committed from now on is in none */
         free_all(h);
         return e;
     }
@@ -670,6 +742,7 @@ void node_history_none(const char *name) {
     for (uint32_t i = 0; i < all.n; i++) unlinkat(folder, all.p[i].name, 0);
     if (folder >= 0) close(folder);
     arena_free(mem);
+    remove_times(name);
 }
 
 /* ---- going back ---- */
@@ -698,10 +771,11 @@ struct going {
     uint32_t page_bytes, pages;
     uint8_t *body, *page;
     VEC(struct place) records; /* that are to be applied */
-    struct map_of_pages {
-        uint64_t *sums; /* of each page that was changed; 0: it was not */
-        uint32_t cap;
-    } sums;
+    struct page_sum {          /* of each page that was changed, as often as it was */
+        uint32_t page, nth;
+        uint64_t sum;
+    } * sums;
+    size_t sums_count, sums_cap;
     arena *mem;
 };
 
@@ -770,16 +844,36 @@ static err bad_write(struct diag *d) {
                     strerror(errno));
 }
 
-static void remember_sum(struct going *g, const struct change *c) {
-    if (c->page > g->sums.cap) {
-        uint32_t to = MAX(c->page, MIN(g->sums.cap, UINT32_MAX / 2) * 2);
-        uint64_t *grown = calloc(to, sizeof *grown);
-        ENSURE(grown);
-        if (g->sums.sums) memcpy(grown, g->sums.sums, (size_t)g->sums.cap * sizeof *grown);
-        free(g->sums.sums);
-        g->sums.sums = grown, g->sums.cap = to;
+static int by_page(const void *a, const void *b) {
+    const struct page_sum *x = a, *y = b;
+    if (x->page != y->page) return x->page < y->page ? -1 : 1;
+    return x->nth < y->nth ? -1 : x->nth > y->nth;
+}
+
+/* Of each page the last one stays. */
+static void keep_last_sums(struct going *g) {
+    size_t kept = 0;
+    if (g->sums_count) qsort(g->sums, g->sums_count, sizeof *g->sums, by_page);
+    for (size_t i = 0; i < g->sums_count; i++) {
+        if (i + 1 < g->sums_count && g->sums[i + 1].page == g->sums[i].page) continue;
+        g->sums[kept] = g->sums[i], g->sums[kept].nth = 0;
+        kept++;
     }
-    g->sums.sums[c->page - 1] = c->sum;
+    g->sums_count = kept;
+}
+
+/* By what was changed, not by what a page's number is, which may be any. */
+static void remember_sum(struct going *g, const struct change *c) {
+    if (g->sums_count == g->sums_cap) {
+        keep_last_sums(g);
+        if (g->sums_count > g->sums_cap / 2 || !g->sums_cap) {
+            g->sums_cap = MAX(g->sums_cap * 2, (size_t)1024);
+            g->sums = realloc(g->sums, g->sums_cap * sizeof *g->sums);
+            ENSURE(g->sums);
+        }
+    }
+    uint32_t nth = (uint32_t)g->sums_count + 1; /* behind those that were kept */
+    g->sums[g->sums_count++] = (struct page_sum){c->page, nth, c->sum};
 }
 
 static err apply_record(struct going *g, const struct place *at, struct diag *d) {
@@ -810,12 +904,14 @@ static err apply_record(struct going *g, const struct place *at, struct diag *d)
 
 /* Each page that was changed is now what it was then. */
 static err check_sums(struct going *g, struct diag *d) {
-    for (uint32_t i = 0; i < MIN(g->sums.cap, g->pages); i++) {
-        if (!g->sums.sums[i]) continue;
-        if (pread(g->database, g->page, g->page_bytes, (off_t)i * g->page_bytes) != (ssize_t)g->page_bytes ||
-            sum_of_page(g->page, g->page_bytes) != g->sums.sums[i])
+    keep_last_sums(g);
+    for (size_t i = 0; i < g->sums_count; i++) {
+        const struct page_sum *s = &g->sums[i];
+        if (s->page > g->pages) continue; /* it was, and is no more */
+        if (pread(g->database, g->page, g->page_bytes, (off_t)(s->page - 1) * g->page_bytes) != (ssize_t)g->page_bytes ||
+            sum_of_page(g->page, g->page_bytes) != s->sum)
             return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "page %u is not what its history says: it is of another database",
-                            i + 1);
+                            s->page);
     }
     return ERR_OK;
 }
@@ -863,7 +959,7 @@ err node_history_apply(int database, const struct history_position *p, const cha
     err e = go_back(&g, all.p, all.n, p, &s, d);
     *reached_ms = e == ERR_OK ? s.reached_ms : 0;
     *whole = e == ERR_OK && s.found && !s.gap;
-    free(g.body), free(g.page), free(g.sums.sums);
+    free(g.body), free(g.page), free(g.sums);
     arena_free(g.mem);
     return e;
 }

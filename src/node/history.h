@@ -1,7 +1,8 @@
 /* history: what was written to a database, kept for a while, so that it can be made what it was at any moment of it. Beside it, in segments:
  *
  *   app.db-history-GENERATION-FIRST    head │ record │ record │ …
- *   app.db-history-times               when what is in the log, and not in a record yet, was acknowledged
+ *   app.db-history-times               when what is in the log, and not in a record yet, was acknowledged. It is not there where commits went by since
+ *                                      the last record that are in none
  *
  *   commit ──> the database's log (SQLite's WAL) ──node_history_take──> a record: when, and what has become other in which pages
  *                        └──node_history_take has seen all of it, and it is on the disk──> checkpoint: only then may the log begin anew

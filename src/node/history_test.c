@@ -11,10 +11,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[64];
@@ -391,6 +392,157 @@ static void test_killed_while_it_takes(void **state) {
     for (size_t i = 0; i < ARRAY_COUNT(at); i++) kill_at(at[i], true, i % 2), kill_at(at[i], false, i % 3 == 0);
 }
 
+/* What could not be taken is in the file when it is opened by another process, which knows nothing of it but that there is a gap. */
+static void test_gap_outlives_its_process(void **state) {
+    struct diag d = DIAG_INIT;
+    struct rlimit before, none;
+    struct db_wal wal;
+    str image;
+    uint64_t reached;
+    seed = 11;
+    write_something(), take();
+    struct moment first = moment_now();
+    write_something();
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){1, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    err e = node_history_take(history, true, &d);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_not_equal(e, ERR_OK);
+    assert_int_equal(db_checkpoint_some(db, &wal, &d), ERR_OK);
+    die();
+    write_something(), take();
+    struct moment last = moment_now();
+    assert_false(same_generation(&first, &last));
+    assert_int_equal(go(&first, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_true(str_eq(image, first.image));
+    assert_false(whole);
+    assert_int_equal(go(&last, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_true(whole);
+}
+
+/* A database that has no history for a while: what it is given then goes on from nothing that was before. */
+static void test_no_history_for_a_while(void **state) {
+    struct diag d = DIAG_INIT;
+    struct history *none;
+    struct db_wal wal;
+    str image;
+    uint64_t reached;
+    seed = 15;
+    write_something(), take();
+    struct moment first = moment_now();
+    node_history_close(history);
+    assert_int_equal(
+        node_history_open(&(struct history_options){.name = "x/app.db", .main = -1, .wal = -1, .bytes_max = 1, .ms_max = 1},
+                          &none, &d),
+        ERR_OK);
+    node_history_close(none);
+    assert_int_equal(rename("x/app.db-wal", "x/away"), 0);
+    assert_int_equal(
+        node_history_open(&(struct history_options){.name = "x/app.db", .main = -1, .wal = -1, .bytes_max = 1, .ms_max = 1},
+                          &none, &d),
+        ERR_IO);
+    assert_int_equal(rename("x/away", "x/app.db-wal"), 0);
+    assert_int_equal(db_run(db, &d, "insert or replace into t values (1, x'01')"), ERR_OK);
+    assert_int_equal(db_checkpoint_some(db, &wal, &d), ERR_OK);
+    db_close(db);
+    open_all();
+    write_something(), take();
+    struct moment last = moment_now();
+    assert_false(same_generation(&first, &last));
+    assert_int_equal(go(&first, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_false(whole);
+}
+
+/* Taken by another thread before whoever committed it could say when: it was not there before. */
+static void test_taken_before_it_was_noted(void **state) {
+    struct diag d = DIAG_INIT;
+    str image;
+    uint64_t reached;
+    seed = 17;
+    write_pages(3);
+    close_and_open();
+    struct moment first = moment_now();
+    poll(NULL, 0, 20);
+    uint64_t before = now_ms();
+    poll(NULL, 0, 5);
+    assert_int_equal(db_run(db, &d, "insert or replace into t values (1, x'01')"), ERR_OK);
+    take();
+    struct moment last = moment_now();
+    assert_int_equal(go(&first, before, &image, &reached, &d), ERR_OK);
+    assert_true(whole && str_eq(image, first.image));
+    assert_int_equal(go(&first, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_true(whole && str_eq(image, last.image));
+}
+
+/* ---- a commit that failed ---- */
+
+static str bytes_of(const char *name) {
+    int fd = open(name, O_RDONLY);
+    struct stat st;
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    uint8_t *p = arena_alloc(mem, (size_t)st.st_size + 1, 1);
+    assert_int_equal(pread(fd, p, (size_t)st.st_size, 0), st.st_size);
+    close(fd);
+    return (str){p, (size_t)st.st_size};
+}
+
+static void put_bytes(const char *name, str bytes) {
+    int fd = open(name, O_WRONLY | O_CREAT, 0600);
+    assert_int_equal(pwrite(fd, bytes.p, bytes.n, 0), bytes.n);
+    close(fd);
+}
+
+/* Its frames were written, and taken, and it failed at the disk: the next one is written over them, here as another process does it with a copy of what was
+ * there before. */
+static void fail_commit(uint32_t pages, bool reopened) {
+    struct diag d = DIAG_INIT;
+    struct db *other;
+    str image;
+    uint64_t reached;
+    write_pages(3), take();
+    struct moment first = moment_now();
+    assert_int_equal(mkdir("y", 0700), 0);
+    put_bytes("y/app.db", bytes_of("x/app.db")), put_bytes("y/app.db-wal", bytes_of("x/app.db-wal"));
+    write_pages(20), take();
+    assert_int_equal(db_open(&(struct db_options){.name = "y/app.db", .quick = true, .sharing = DB_WRITER}, &other, &d), ERR_OK);
+    uint32_t failed = db_wal(db).frames;
+    for (uint32_t i = 0; i < pages; i++) {
+        uint8_t bytes[4000] = {(uint8_t)i, 1};
+        assert_int_equal(
+            db_run(other, &d, "insert or replace into t values (?, ?)", DB_I64(i), DB_BLOB(((str){bytes, sizeof bytes}))),
+            ERR_OK);
+    }
+    uint32_t frames = db_wal(other).frames;
+    assert_true(pages < 5 ? frames < failed : frames > failed); /* it ends in what failed, or behind it */
+    put_bytes("x/app.db-wal", bytes_of("y/app.db-wal"));
+    db_close(other);
+    if (!reopened) {
+        node_history_note(history, frames);
+        assert_int_equal(node_history_take(history, true, &d), ERR_IO);
+        assert_non_null(strstr(d.text, "failed"));
+    }
+    unlink("x/app.db-shm"); /* what SQLite knows of it is of the one that failed */
+    die();
+    write_pages(1), take();
+    struct moment last = moment_now();
+    assert_false(same_generation(&first, &last));
+    assert_int_equal(go(&first, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_false(whole);
+    write_pages(2), take();
+    struct moment later = moment_now();
+    assert_int_equal(go(&last, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_true(whole && str_eq(image, later.image));
+    assert_int_equal(system("rm -rf y"), 0);
+}
+
+static void test_commit_that_failed(void **state) {
+    static const uint32_t pages[] = {1, 3, 40};
+    seed = 19;
+    for (size_t i = 0; i < ARRAY_COUNT(pages); i++) fail_commit(pages[i], false), fail_commit(pages[i], true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_any_moment, set_up, tear_down),
@@ -399,6 +551,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_while_it_takes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_written_without_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_gap_outlives_its_process, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_history_for_a_while, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_taken_before_it_was_noted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_commit_that_failed, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

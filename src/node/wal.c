@@ -71,6 +71,13 @@ bool node_wal_next(int wal, struct wal_cursor *c, uint8_t *page, uint32_t *numbe
     return true;
 }
 
+bool node_wal_has(int wal, const struct wal_cursor *c) {
+    uint8_t head[FRAME_HEAD];
+    if (!c->frames) return true;
+    return pread(wal, head, sizeof head, (off_t)place_of(c->page_bytes, c->frames)) == (ssize_t)sizeof head &&
+           !memcmp(head + 8, c->salts, sizeof c->salts) && be32(head + 16) == c->sums[0] && be32(head + 20) == c->sums[1];
+}
+
 bool node_wal_frame(int wal, uint32_t page_bytes, uint32_t frame, uint32_t *number, uint8_t *page) {
     uint8_t head[FRAME_HEAD];
     struct iovec to[] = {{head, sizeof head}, {page, page_bytes}};

@@ -36,6 +36,7 @@ struct wal_cursor {
 bool node_wal_begin(int wal, struct wal_cursor *c); /* false: it has no head that counts */
 /* commit: pages of the database, where the frame ends one; 0. False: it does not count, and c is as it was. */
 bool node_wal_next(int wal, struct wal_cursor *c, uint8_t *page, uint32_t *number, uint32_t *commit);
+bool node_wal_has(int wal, const struct wal_cursor *c); /* what it is behind is that still */
 bool node_wal_frame(int wal, uint32_t page_bytes, uint32_t frame, uint32_t *number, uint8_t *page); /* from 1 */
 
 enum { WAL_ALL = UINT32_MAX };

@@ -4,6 +4,7 @@
 #include "node/store/store_int.h"
 
 static uint64_t history_bytes_max, history_ms_max;
+static const uint64_t again_ns = 1'000'000'000; /* where there could be none, it is tried again */
 
 void node_store_past_init(uint64_t bytes_max, uint64_t ms_max) {
     history_bytes_max = bytes_max < 2 * HISTORY_SEGMENT_BYTES ? 0 : bytes_max;
@@ -19,8 +20,8 @@ static void take(struct store_base *base, bool sync) {
     if (base->history && node_history_take(base->history, sync, &d) != ERR_OK) failed(base, &d);
 }
 
-/* Those that are shared have descriptors already: one that is closed would take locks along. */
-void node_store_past_open(struct store_base *base) {
+/* Those that are shared have descriptors already: one that is closed would take locks along. again: the log of events has it already that there is none. */
+static void open_history(struct store_base *base, bool again) {
     struct diag d = DIAG_INIT;
     int fds[3] = {-1, -1, -1};
     struct history_options o = {.name = base->name, .bytes_max = history_bytes_max, .ms_max = history_ms_max};
@@ -34,13 +35,19 @@ void node_store_past_open(struct store_base *base) {
     o.main = fds[0], o.wal = fds[1];
     if (e == ERR_OK) e = node_history_open(&o, &base->history, &d);
     if (e == ERR_OK) take(base, false);
-    else failed(base, &d);
+    else if (!again) failed(base, &d);
     base->noted = db_wal(base->db).commits;
+    base->past_tried_ns = clock_mono_ns();
     pthread_mutex_unlock(&base->taking);
 }
 
+void node_store_past_open(struct store_base *base) { open_history(base, false); }
+
 void node_store_past_note(struct store_base *base) {
-    if (!base->db || !base->history) return;
+    if (!base->db) return;
+    if (!base->history && history_bytes_max && node_store_bases_keep() && clock_mono_ns() - base->past_tried_ns > again_ns)
+        open_history(base, true);
+    if (!base->history) return;
     struct db_wal wal = db_wal(base->db);
     if (wal.commits != base->noted) node_history_note(base->history, wal.frames);
     base->noted = wal.commits;

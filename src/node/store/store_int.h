@@ -106,6 +106,7 @@ struct store_base {
     pthread_mutex_t taking;  /* history.c's: of history, below all other locks */
     struct history *history; /* NULL: closed, or none is kept */
     uint32_t noted;          /* commits */
+    uint64_t past_tried_ns;  /* to open it */
 };
 
 /* ---- bases.c ---- */
