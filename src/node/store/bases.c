@@ -298,7 +298,7 @@ static void forget_app(struct store_base *base) {
 static void look_at_log(struct store_base *base) {
     if (!base->db || !all.config.keeps) return;
     struct db_wal wal = db_wal(base->db);
-    base->wrote |= wal.frames != base->wal.frames;
+    base->wrote |= wal.commits != base->wal.commits; /* not frames: a log that began anew may have as many */
     if (base->wrote && (base->wal.done == base->wal.frames || wal.frames < base->wal.frames))
         base->wal.done = 0; /* begun anew, perhaps */
     base->wal.frames = wal.frames, base->wal.commits = wal.commits;

@@ -251,11 +251,7 @@ static uint32_t do_some(struct store_base *base, struct store_ask *const *asks, 
         do_alone(base, asks[0]);
         return 1;
     }
-    if (base->of == APP_OF_SQL && n == 1) { /* it is a transaction anyway */
-        node_store_writes(true);
-        do_one(base, asks[0]);
-        node_store_writes(false);
-    } else if (any_writes(asks, n)) return do_together(base, asks, n);
+    if (any_writes(asks, n)) return do_together(base, asks, n);
     else
         for (uint32_t i = 0; i < n; i++) do_one(base, asks[i]);
     return n;

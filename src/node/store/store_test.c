@@ -5,10 +5,12 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "node/store/store_int.h"
+#include <dirent.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int news;
@@ -255,13 +257,29 @@ static void test_endless(void **state) {
     ms_max = 10000;
 }
 
-/* A backup's moment is between two commits: while a statement takes long there is none, and nobody waits for that. */
+static int64_t number_of(const struct buf *lines, const char *base, const char *key) {
+    char *text = strndup((const char *)lines->p, lines->n), *at = strstr(text, base);
+    if (at) at = strstr(at, key);
+    int64_t n = at ? strtoll(at + strlen(key) + 2, NULL, 10) : -1; /* "key":n */
+    free(text);
+    return n;
+}
+
+/* A backup's moment is between two commits: while one is under way there is none, and nobody waits for that. Of who reads for long it does not depend. */
 static void test_moment(void **state) {
     struct buf lines = {0};
     const char *endless = "with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) from r";
     assert_false(node_store_bases_release());
     ms_max = 600000;
     uint32_t id = send(14, question(&me, APP_SQL_RUN, "default", VALUES(N(0), T(endless))));
+    node_store_bases_hold();
+    while (!node_store_bases_moment(&lines)) {} /* it may be opening its database */
+    assert_true(node_store_bases_release());
+    node_store_bases_cancel(&me, id);
+    assert_int_not_equal(strncmp(answer_text(await(id)), "ok", 2), 0);
+    /* In a transaction of its own it may be one that commits. */
+    assert_string_equal(SQL(14, "begin"), "ok 1 0 -1 0");
+    id = send(14, question(&me, APP_SQL_RUN, "default", VALUES(N(0), T(endless))));
     ms_max = 10000;
     do node_store_bases_hold();
     while (node_store_bases_moment(&lines)); /* it has not begun yet */
@@ -277,6 +295,66 @@ static void test_moment(void **state) {
     assert_true(node_store_bases_release());
     assert_false(node_store_bases_release());
     buf_free(&lines);
+}
+
+/* A log that is all in its file begins anew, and has as many pages as it had: a backup copies them. */
+static void test_log_of_the_same_length(void **state) {
+    struct buf lines = {0};
+    bytes_max = 64 * MiB;
+    (void)SQL(16, "create table t (id integer primary key, v blob)");
+    (void)SQL(16, "with recursive r(n) as (select 1 union all select n + 1 from r where n < 1300) insert into t select n, "
+                  "randomblob(3900) from r");
+    (void)SQL(16, "update t set v = randomblob(3900)");
+    do lines.n = 0, poll(NULL, 0, 1); /* it is brought into its file once it is answered */
+    while (!node_store_bases_moment(&lines) || number_of(&lines, "shop.16/sql", "frames") != 0);
+    int64_t before = number_of(&lines, "shop.16/sql", "end");
+    assert_true(before >= 1300);
+    node_store_bases_hold();
+    (void)SQL(16, "update t set v = randomblob(3900)");
+    lines.n = 0;
+    while (!node_store_bases_moment(&lines)) {}
+    assert_int_equal(number_of(&lines, "shop.16/sql", "end"), before);
+    assert_int_equal(number_of(&lines, "shop.16/sql", "frames"), before);
+    assert_true(node_store_bases_release());
+    bytes_max = 1 * MiB;
+    buf_free(&lines);
+}
+
+/* What is refused for the size of its answer is not done, whoever else asked or not. */
+static void test_refused_is_undone(void **state) {
+    (void)SQL(17, "create table t (n integer primary key, v text)");
+    answer_max = 4096;
+    for (int i = 0; i < 3; i++)
+        assert_non_null(
+            strstr(SQL(17, "with recursive r(n) as (select 1 union all select n + 1 from r where n < 400) insert into t (v)"
+                           " select 'some text' from r returning n, v"),
+                   "large the answer is larger"));
+    answer_max = 1 << 20;
+    assert_string_equal(SQL(17, "select count(*) from t"), "ok 0 0 -1 1 'count(*)' 0");
+}
+
+static bool has_history(const char *folder) {
+    DIR *dir = opendir(folder);
+    bool any = false;
+    for (struct dirent *e; dir && (e = readdir(dir));) any |= strstr(e->d_name, "-history-") && strlen(e->d_name) > 30;
+    if (dir) closedir(dir);
+    return any;
+}
+
+/* Where there can be no history when a database is opened, there is one as soon as there can be, however busy it is. */
+static void test_history_later(void **state) {
+    node_store_past_init(64 * MiB, 3'600'000);
+    assert_int_equal(mkdir("shop.18", 0700), 0);
+    assert_int_equal(mkdir("shop.18/keys.db-history-times", 0700), 0);
+    assert_string_equal(ASK(18, KV_SET, "default", T("a"), B("1")), "ok");
+    assert_false(has_history("shop.18"));
+    assert_int_equal(rmdir("shop.18/keys.db-history-times"), 0);
+    for (int i = 0; i < 3000 && !has_history("shop.18"); i++) {
+        assert_string_equal(ASK(18, KV_SET, "default", T("a"), B("1")), "ok");
+        poll(NULL, 0, 10);
+    }
+    assert_true(has_history("shop.18"));
+    node_store_past_init(0, 0);
 }
 
 static void test_nonsense(void **state) {
@@ -329,10 +407,20 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),    cmocka_unit_test(test_swap),         cmocka_unit_test(test_quotas),
-        cmocka_unit_test(test_sql),     cmocka_unit_test(test_transactions), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_endless), cmocka_unit_test(test_moment),       cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_forget),  cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_swap),
+        cmocka_unit_test(test_quotas),
+        cmocka_unit_test(test_sql),
+        cmocka_unit_test(test_transactions),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_endless),
+        cmocka_unit_test(test_moment),
+        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_log_of_the_same_length),
+        cmocka_unit_test(test_refused_is_undone),
+        cmocka_unit_test(test_history_later),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
