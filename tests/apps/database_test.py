@@ -176,6 +176,26 @@ def test_database_backup():
     check(got != 0, got, out, error)
     has(error, "damaged")
     eq(sorted(os.listdir(empty)), sorted(keys))
+    # The next backup, which has it too, says so, and the one after that has it anew: all of them, however many there are.
+    for path in (os.path.join(p, f) for p, _, fs in os.walk(os.path.join(kept, "objects")) for f in fs):
+        with open(path, "r+b") as f:
+            f.write(b"\xff\xfe")
+    got, out, error = orlo("backup", kept, "--state", other, timeout=60)
+    check(got != 0, got, out, error)
+    has(error, "was made, and cannot be restored")
+    got, out, error = orlo("backup", kept, "--state", other, timeout=60)
+    check(got == 0, got, out, error)
+    eq(titles_restored(kept, keys), ["it's one", "two"])
+    # What is no file is not waited for.
+    os.mkfifo(os.path.join(kept, "backups", "99991231T235959.000Z.orlo"))
+    got, out, error = orlo("restore", kept, "--state", empty, timeout=60)
+    check(got != 0, got, out, error)
+    has(error, "no file")
+    os.remove(os.path.join(kept, "backups", "99991231T235959.000Z.orlo"))
+    os.rename(piece, f"{piece}-away")
+    os.mkfifo(piece)
+    got, out, error = orlo("restore", kept, "--state", empty, "--at", "2001-01-01T00:00:00Z", timeout=60)
+    check(got != 0, got, out, error)
 
 
 def test_database_backup_restored_by_any_name():
@@ -304,6 +324,18 @@ def test_database_backup_is_one_moment():
         check(2 * before <= len(there) <= 2 * after + 2, before, len(there), after)
 
 
+def changes(n, after):
+    """What an app's service_role is told of changes, all of them."""
+    env = dict(line.removeprefix("export ").split("=", 1) for line in cli(n, "keys", "notes").splitlines() if "=" in line)
+    key = next(v for k, v in env.items() if "SERVICE" in k).strip("'\"")
+    c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=60)
+    c.request("GET", f"/data/v1/changes?after={after}&limit=10000", headers={"Host": "notes.localhost", "apikey": key})
+    r = c.getresponse()
+    body = r.read()
+    eq(r.status, 200)
+    return json.loads(body)
+
+
 def test_database_backup_and_its_control_dies():
     """Nothing goes into a database's file while a backup holds; whoever asked for it is gone with control, and so is what it holds."""
     with node() as n:
@@ -396,10 +428,19 @@ def test_database_point_in_time():
     eq(at_of_app(early)[1], ["it's one", "two", "before"])
     # Everything of a node, by what a later backup has of histories. Before that there is none: it says so.
     other = restored(kept, keys, "--at", moments[1][0])
-    with node(state=other) as n:
-        eq(titles(n, "service_role"), ["it's one", "two", "before"])
     with node(state=state) as n:
         cli(n, "backup", kept)
+        told = changes(n, 0)["last"]
+    for name in keys:
+        os.chmod(os.path.join(other, name), 0o600)
+    with node(state=other) as n:
+        eq(titles(n, "service_role"), ["it's one", "two", "before"])
+        # Whoever followed the changes of what was there hears that all is other, however many come before he asks.
+        for title in ("x", "y"):
+            add(n, title)
+        answer = changes(n, told)
+        check(answer["last"] > told + 2, answer, told)
+        eq([(c["type"], c["table"]) for c in answer["changes"]], [("ALL", ""), ("INSERT", "notes"), ("INSERT", "notes")])
     for moment, there in moments[:2] + moments[-1:]:
         eq(titles_restored(kept, keys, "--at", moment), there)
 

@@ -99,13 +99,17 @@ static err copy_file(struct work *w, str path, bool database, struct diag *d) {
     struct backup_file *f = vec_add(w->mem, &w->b.files);
     struct wal_image im = {.main = main, .wal = -1};
     struct stat st;
+    uint8_t salts[8], now[8];
     *f = (struct backup_file){.path = arena_str(w->mem, path), .database = database};
     if (database) put_position(w, path, f);
     err e = main < 0 || fstat(main, &st) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", name, strerror(errno)) : ERR_OK;
+    bool had = wal >= 0 && node_wal_salts(wal, salts);
     if (e == ERR_OK && database) e = image_of(w, path, main, wal, &im, d);
     else if (e == ERR_OK) im.bytes = (uint64_t)st.st_size;
     f->bytes = im.bytes;
     if (e == ERR_OK) e = copy_pieces(w, f, &im, d);
+    if (e == ERR_OK && im.frames && (!had || !node_wal_salts(wal, now) || memcmp(salts, now, sizeof now) != 0))
+        e = diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its log began anew while it was copied: try again");
     if (e != ERR_OK && !memmem(d->text, strlen(d->text), name, strlen(name))) diag_prefix(d, "%s", name);
     if (main >= 0) close(main);
     if (wal >= 0) close(wal);
@@ -249,6 +253,17 @@ static err copy_resting(struct work *w, struct diag *d) {
 
 /* ---- restored once ---- */
 
+/* Of an earlier backup, as a rule, which this one shares them with. */
+static void doubt_pieces(struct work *w, const struct backup *b) {
+    for (uint32_t i = 0; i < b->files.n; i++)
+        for (uint32_t k = 0; k < b->files.p[i].pieces.n; k++) {
+            struct diag unused = DIAG_INIT;
+            size_t n;
+            const uint8_t *digest = b->files.p[i].pieces.p[k];
+            if (node_backup_get(w->folder, digest, w->piece, &n, &unused) == ERR_MALFORMED) node_backup_doubt(w->folder, digest);
+        }
+}
+
 static err verify(struct work *w, struct diag *d) {
     struct backup again;
     char *path = arena_cstr(w->mem, arena_fmt(w->mem, "%s/.verify-%d", w->c->path, (int)getpid()));
@@ -256,9 +271,10 @@ static err verify(struct work *w, struct diag *d) {
     if (mkdir(path, 0700)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
     err e = node_backup_read(w->mem, w->folder, w->b.at_ms, &again, d);
     struct backup_restore r = {.folder = w->folder, .b = &again, .to = path, .moved = show, .arg = w};
-    if (e == ERR_OK) e = node_backup_into(&r, d);
+    if (e == ERR_OK && (e = node_backup_into(&r, d)) == ERR_MALFORMED) doubt_pieces(w, &again);
     node_backup_remove(path);
-    if (e != ERR_OK) diag_prefix(d, "the backup was made, and cannot be restored");
+    if (e != ERR_OK)
+        diag_prefix(d, "the backup was made, and cannot be restored (pieces that are damaged are made anew by the next one)");
     return e;
 }
 

@@ -46,6 +46,8 @@ int node_backup_open(const char *path, bool make, struct diag *d);
 [[nodiscard]] err node_backup_put(int folder, struct backup *b, const uint8_t *p, size_t n, uint8_t *digest, struct diag *d);
 /* Into p, of BACKUP_PIECE_BYTES. ERR_NOT_FOUND, ERR_MALFORMED: another digest. */
 [[nodiscard]] err node_backup_get(int folder, const uint8_t *digest, uint8_t *p, size_t *n, struct diag *d);
+/* It is damaged: by another name it stays, and the next backup that has it writes it anew. */
+void node_backup_doubt(int folder, const uint8_t *digest);
 [[nodiscard]] err node_backup_write(int folder, const struct backup *b, char name[static 64], struct diag *d);
 /* The latest that is not after at_ms (0: the latest). ERR_NOT_FOUND; ERR_UNSUPPORTED: of a newer format; ERR_MALFORMED: damaged, or none of ours. */
 [[nodiscard]] err node_backup_read(arena *mem, int folder, uint64_t at_ms, struct backup *b, struct diag *d);

@@ -83,7 +83,9 @@ err node_backup_get(int folder, const uint8_t *digest, uint8_t *p, size_t *n, st
     char path[OBJECT_PATH];
     uint8_t is[CRYPTO_SHA256_BYTES];
     object_path(digest, path);
-    int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    int fd = openat(folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); /* nobody is waited for where it is a FIFO */
+    if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) close(fd), fd = -1, errno = EINVAL;
     if (fd < 0)
         return diag_set(d, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, DIAG_NOWHERE, "a piece of the backup (%s): %s", path,
                         strerror(errno));
@@ -96,6 +98,13 @@ err node_backup_get(int folder, const uint8_t *digest, uint8_t *p, size_t *n, st
     if (!memcmp(is, digest, sizeof is)) return ERR_OK;
     return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE,
                     "the backup is damaged: %s is not what it was; another backup may be whole (--at)", path);
+}
+
+void node_backup_doubt(int folder, const uint8_t *digest) {
+    char path[OBJECT_PATH], bad[OBJECT_PATH + 8];
+    object_path(digest, path);
+    snprintf(bad, sizeof bad, "%s.bad", path);
+    if (renameat(folder, path, folder, bad)) {} /* then it is found damaged again */
 }
 
 /* ---- what is in one ---- */
@@ -225,10 +234,11 @@ static err parse(struct backup *b, str whole, const char *name, struct diag *d) 
 
 static err read_text(arena *mem, int folder, const char *name, str *whole, struct diag *d) {
     struct stat st;
-    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) || st.st_size > (off_t)BACKUP_HEAD_BYTES_MAX) {
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > (off_t)BACKUP_HEAD_BYTES_MAX) {
         if (fd >= 0) close(fd);
-        return diag_set(d, ERR_IO, DIAG_NOWHERE, "backups/%s: %s", name, fd < 0 ? strerror(errno) : "it is too large");
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "backups/%s: %s", name,
+                        fd < 0 ? strerror(errno) : "it is too large, or no file");
     }
     uint8_t *p = arena_alloc(mem, (size_t)st.st_size + 1, 1);
     size_t n = 0;

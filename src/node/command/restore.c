@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +88,18 @@ static err look_at(struct db *db, struct diag *d) {
     return strcmp(said, "ok") ? diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s", said) : ERR_OK;
 }
 
+/* Whoever followed its changes has had numbers that are not in it, and others bear soon: they go on far behind those, with one that says that all is
+ * other. */
+static err renumber(struct db *db, struct diag *d) {
+    uint32_t version = 0;
+    TRY(db_version(db, &version, d));
+    if (version < 2) return ERR_OK; /* of before there was `upto` */
+    return db_run(db, d,
+                  "insert into _orlo_changes (seq, at, relation, op, upto)"
+                  " select max(seq) + 4294967296, ?, 0, '*', max(upto) + 64 from _orlo_changes having max(seq) is not null",
+                  DB_I64((int64_t)(clock_wall_ns() / 1'000'000u)));
+}
+
 /* By the working directory, as databases are named. */
 static err check_database(const struct backup *b, const struct backup_file *f, struct diag *d) {
     struct db *db = NULL;
@@ -96,6 +109,7 @@ static err check_database(const struct backup *b, const struct backup_file *f, s
     err e = db_open(&(struct db_options){.name = arena_cstr(b->mem, f->path)}, &db, &own);
     if (e == ERR_OK && str_ends(f->path, STR("/app.db"))) e = pg_register(db, &session, &own);
     if (e == ERR_OK) e = look_at(db, &own);
+    if (e == ERR_OK && str_ends(f->path, STR("/app.db"))) e = renumber(db, &own);
     db_close(db);
     if (e == ERR_OK) return ERR_OK;
     return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "the database " STR_FMT " is damaged: %s", STR_ARG(f->path), own.text);
@@ -243,11 +257,22 @@ static err check_pieces(struct into *t, const struct backup_file *f, struct diag
     return ERR_OK;
 }
 
+/* A backup may name one piece as often as it likes. */
+static err look_at_room(const struct backup_restore *r, int to, struct diag *d) {
+    struct statvfs fs;
+    uint64_t wants = 0;
+    for (uint32_t i = 0; i < r->b->files.n; i++)
+        if (is_of(r, &r->b->files.p[i]) && !node_backup_is_segment(&r->b->files.p[i])) wants += r->b->files.p[i].bytes;
+    if (fstatvfs(to, &fs) || wants / fs.f_frsize <= fs.f_bfree) return ERR_OK;
+    return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: the disk has %llu MiB free, and it takes %llu", r->to,
+                    (unsigned long long)(fs.f_bfree * fs.f_frsize / MiB), (unsigned long long)(wants / MiB));
+}
+
 err node_backup_into(struct backup_restore *r, struct diag *d) {
     struct into t = {.folder = r->folder, .b = r->b, .piece = malloc(BACKUP_PIECE_BYTES), .moved = r->moved, .arg = r->arg};
     ENSURE(t.piece);
     t.to = open(r->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    err e = t.to < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", r->to, strerror(errno)) : ERR_OK;
+    err e = t.to < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", r->to, strerror(errno)) : look_at_room(r, t.to, d);
     for (uint32_t i = 0; i < r->b->files.n && e == ERR_OK; i++) {
         const struct backup_file *f = &r->b->files.p[i];
         if (is_of(r, f)) e = node_backup_is_segment(f) ? check_pieces(&t, f, d) : write_file(&t, f, d);
