@@ -62,6 +62,7 @@ void node_tree_error_values(const struct pg_error *error, struct buf *to) {
     const char *const texts[] = {error->state,  error->message, error->detail, error->hint,
                                  error->schema, error->table,   error->column, error->constraint};
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) app_values_write(to, &APP_TEXT(str_c(texts[i])), 1);
+    app_values_write(to, &APP_I64(error->place), 1);
 }
 
 void node_tree_error_of_values(const struct app_value *values, uint32_t count, struct pg_error *to) {
@@ -74,6 +75,8 @@ void node_tree_error_of_values(const struct app_value *values, uint32_t count, s
     *to = (struct pg_error){.set = true, .state = "XX000"};
     for (uint32_t i = 0; i < count && i < ARRAY_COUNT(texts); i++)
         if (values[i].kind == APP_VALUE_TEXT) snprintf(texts[i].p, texts[i].n, STR_FMT, STR_ARG(values[i].s));
+    const struct app_value *place = count > ARRAY_COUNT(texts) ? &values[ARRAY_COUNT(texts)] : NULL;
+    if (place && place->kind == APP_VALUE_INTEGER && place->i >= 0 && place->i <= QUERY_BATCH_MAX) to->place = (uint32_t)place->i;
 }
 
 /* ---- running ---- */
@@ -148,7 +151,7 @@ bool node_tree_run(const struct node_tree_running *what, struct buf *body, struc
     batch->before = what->ask->before;
     bool ok = query_run_batch(what->conn, &session, batch, results, &said);
     for (uint32_t i = 0; i < batch->count && !ok && !error->set; i++)
-        if (results[i].error.set) *error = results[i].error;
+        if (results[i].error.set) *error = results[i].error, error->place = batch->many ? i + 1 : 0;
     if (ok) query_batch_body(batch, results, &said, body);
     for (uint32_t i = 0; i < batch->count; i++) query_result_free(&results[i]);
     if (ok && body->n > what->bytes_max) node_tree_fail(error, "54000", "the answer is larger than %u bytes", what->bytes_max);

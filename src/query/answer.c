@@ -127,8 +127,35 @@ bool query_take_result(const struct query *q, struct query_result *r) {
     return query_check_result(q, r);
 }
 
+/* Each with its head, behind a line that says how long it is. */
+static void put_counted(const struct query_batch *b, const struct query_result *results, const struct query_said *said,
+                        struct buf *to) {
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct buf head = {0};
+        put_head(&b->queries[i], &results[i], said, &head);
+        str body = results[i].has_body ? buf_str(&results[i].body) : (str){0};
+        buf_printf(to, "%zu\n", head.n + body.n);
+        buf_puts(to, buf_str(&head));
+        buf_puts(to, body);
+        buf_free(&head);
+    }
+}
+
+bool query_answer_next(str *answers, str *one) {
+    str line, left;
+    uint64_t n;
+    if (!str_cut(*answers, '\n', &line, &left) || !str_to_u64(line, &n) || n > left.n) return false;
+    *one = str_sub(left, 0, n);
+    *answers = str_sub(left, n, left.n);
+    return true;
+}
+
 void query_batch_body(const struct query_batch *b, const struct query_result *results, const struct query_said *said,
                       struct buf *to) {
+    if (b->many && b->counted) {
+        put_counted(b, results, said, to);
+        return;
+    }
     if (!b->many) {
         if (b->counted) put_head(&b->queries[0], &results[0], said, to);
         if (results[0].has_body) buf_puts(to, buf_str(&results[0].body));

@@ -369,6 +369,8 @@ struct query_head {
     str media; /* empty: JSON */
 };
 [[nodiscard]] bool query_head_of(arena *out, str answer, struct query_head *head, str *body); /* false: it is none */
+/* Of a counted batch of several: the next one's answer, with its head. False: there is none. */
+[[nodiscard]] bool query_answer_next(str *answers, str *one);
 void query_result_free(struct query_result *r);
 /* One statement, within whatever transaction is open; a write needs one, or is one of its own. session->types is the connection's own afterwards.
  * False: result->error, and nothing was changed. q is resolved by it. */

@@ -57,6 +57,7 @@ static str error_body(arena *out, const struct pg_error *e) {
     if (!strcmp(e->state, "PGRST201") && e->detail[0] == '[') json_put_raw(&w, "details", str_c(e->detail));
     else put_or_null(&w, "details", e->detail);
     put_or_null(&w, "hint", e->hint);
+    if (e->place) json_put_u64(&w, "request", e->place - 1);
     json_put_end(&w);
     str s = arena_str(out, buf_str(&b));
     buf_free(&b);
@@ -367,4 +368,30 @@ void rest_answer(arena *out, const struct rest_plan *plan, const struct query_he
     answer(out, plan, head, body, r);
     add(r, "Vary", vary);
     if (!take_status(head->said.status, r, &e) || !take_fields(out, head->said.headers, r, &e)) rest_refuse(out, &e, false, r);
+}
+
+static void answer_batch(arena *out, const struct rest_plan *plan, str answers, struct rest_response *r) {
+    struct query_head head = {.total = -1};
+    struct pg_error e = {0};
+    str body;
+    *r = (struct rest_response){.status = 200, .has_body = true};
+    if (!rest_batch_answer(out, plan, answers, &head.said, &body)) {
+        rest_fail(&e, "XX000", "the answers of a batch are not whole");
+        rest_refuse(out, &e, false, r);
+        return;
+    }
+    r->body = body;
+    add_type(out, plan, (str){0}, r);
+    add_applied(out, plan, &head, r);
+    add(r, "Vary", vary);
+    if (!take_status(head.said.status, r, &e) || !take_fields(out, head.said.headers, r, &e)) rest_refuse(out, &e, false, r);
+}
+
+void rest_answer_all(arena *out, const struct rest_plan *plan, str answer, struct rest_response *r) {
+    struct query_head head;
+    struct pg_error e = {0};
+    str body;
+    if (plan->action == REST_BATCH) answer_batch(out, plan, answer, r);
+    else if (query_head_of(out, answer, &head, &body)) rest_answer(out, plan, &head, body, r);
+    else rest_fail(&e, "XX000", "the answer has no head"), rest_refuse(out, &e, false, r);
 }

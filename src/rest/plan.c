@@ -554,8 +554,8 @@ static bool make_tree(struct making *m) {
     return ok;
 }
 
-bool rest_plan_of(arena *out, const struct rest_options *o, const struct rest_request *rq, struct rest_plan *plan,
-                  struct pg_error *error) {
+bool rest_plan_one(arena *out, const struct rest_options *o, const struct rest_request *rq, struct rest_plan *plan,
+                   struct pg_error *error) {
     struct making m = {.out = out, .o = o, .rq = rq, .plan = plan, .error = error};
     bool call;
     *plan = (struct rest_plan){0};
@@ -574,4 +574,23 @@ bool rest_plan_of(arena *out, const struct rest_options *o, const struct rest_re
                                        .rollback = plan->prefer.tx == REST_ROLLBACK,
                                        .time_zone = plan->prefer.time_zone};
     return true;
+}
+
+bool rest_plan_of(arena *out, const struct rest_options *o, const struct rest_request *rq, struct rest_plan *plan,
+                  struct pg_error *error) {
+    return rest_is_batch(rq) ? rest_batch_of(out, o, rq, plan, error) : rest_plan_one(out, o, rq, plan, error);
+}
+
+static void keep(arena *out, struct rest_plan *p) {
+    str *const texts[] = {
+        &p->media, &p->schema, &p->relation, &p->canonical, &p->prefer.max_affected, &p->prefer.time_zone, &p->prefer.unknown};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) *texts[i] = arena_str(out, *texts[i]);
+    p->batch = (struct query_batch){0};
+}
+
+void rest_plan_keep(arena *out, struct rest_plan *p) {
+    struct rest_plan *parts = arena_array(out, struct rest_plan, p->parts_count + 1);
+    for (uint32_t i = 0; i < p->parts_count; i++) parts[i] = p->parts[i], keep(out, &parts[i]);
+    p->parts = parts;
+    keep(out, p);
 }

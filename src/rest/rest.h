@@ -23,6 +23,8 @@ enum {
     REST_STEPS_MAX = 32,             /* of a JSON path */
     REST_FIELDS_MAX = 48,            /* of an answer: ten of ours, the rest a function's */
     REST_SCHEMAS_MAX = 32,
+    REST_BATCH_MAX = 200,       /* requests of a batch */
+    REST_BATCH_FIELDS_MAX = 32, /* of one of them */
 };
 
 struct rest_field {
@@ -44,7 +46,17 @@ struct rest_options {
     uint32_t rows_max; /* of each list; 0: any */
 };
 
-enum rest_action { REST_READ, REST_CREATE, REST_PUT, REST_UPDATE, REST_DELETE, REST_CALL, REST_DESCRIBE, REST_ALLOW };
+enum rest_action {
+    REST_READ,
+    REST_CREATE,
+    REST_PUT,
+    REST_UPDATE,
+    REST_DELETE,
+    REST_CALL,
+    REST_DESCRIBE,
+    REST_ALLOW,
+    REST_BATCH /* of several, in one transaction (batch.c) */
+};
 /* What was preferred: 0, or 1 + its place in prefer.def's row. */
 struct rest_prefer {
     uint8_t resolution, returns, count, tx, missing, handling;
@@ -69,8 +81,12 @@ struct rest_plan {
     bool negotiated; /* which schema: it is said in the answer */
     str canonical;   /* the query string, sorted */
     int64_t offset;
-    bool called; /* it is a function */
+    bool called;             /* it is a function */
+    struct rest_plan *parts; /* of a batch */
+    uint32_t parts_count;
 };
+/* What an answer needs of it stays when the rest goes, which its request and its tree are in. */
+void rest_plan_keep(arena *out, struct rest_plan *plan);
 /* The Cookie field as JSON, an object of texts; empty: there is none. */
 str rest_cookies(arena *out, const struct rest_request *rq);
 /* All that it holds stands in out, or in the request. False: *error. */
@@ -86,6 +102,8 @@ struct rest_response {
 };
 /* head, body: as query_batch_read_head gives them of a counted batch's answer. */
 void rest_answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r);
+/* The same of what came, heads and all, of a batch too. */
+void rest_answer_all(arena *out, const struct rest_plan *plan, str answer, struct rest_response *r);
 /* nobody: who asked has shown no token. */
 void rest_refuse(arena *out, const struct pg_error *error, bool nobody, struct rest_response *r);
 uint16_t rest_status_of(const struct pg_error *error, bool nobody);

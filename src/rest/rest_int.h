@@ -70,6 +70,17 @@ enum rest_content rest_content_of(str type);
 /* CSV as a JSON array of objects. */
 [[nodiscard]] bool rest_csv_read(arena *out, str csv, str *json, struct pg_error *error);
 
+/* ---- batches (batch.c) ---- */
+
+/* A request by itself. */
+[[nodiscard]] bool rest_plan_one(arena *out, const struct rest_options *o, const struct rest_request *rq, struct rest_plan *plan,
+                                 struct pg_error *error);
+bool rest_is_batch(const struct rest_request *rq);
+[[nodiscard]] bool rest_batch_of(arena *out, const struct rest_options *o, const struct rest_request *rq, struct rest_plan *plan,
+                                 struct pg_error *error);
+/* False: the answers are none. */
+[[nodiscard]] bool rest_batch_answer(arena *out, const struct rest_plan *plan, str answers, struct query_said *said, str *body);
+
 /* openapi.c: what query's description of a schema is as an OpenAPI document (Swagger 2.0, as PostgREST has it). */
 str rest_openapi(arena *out, const struct rest_plan *plan, str description);
 

@@ -225,7 +225,7 @@ limits = { rest_rows = 1 }
 
 
 def test_rest_as_the_manifest_says():
-    """Schemas, a function before each request, aggregates, rows of a list, media types, plans; what functions say of an answer: on both engines."""
+    """Schemas, a function before each request, aggregates, rows of a list, media types, plans; what functions say of an answer; batches: on both engines."""
     with node("--workers", "1") as n:
         for engine in ENGINES:
             rest = REST.replace("limits = { rest_rows = 1 }\n", "")
@@ -263,3 +263,33 @@ def test_rest_as_the_manifest_says():
             r = conn.getresponse()
             eq((r.status, json.loads(r.read())["code"]), (401, "42501"))
             conn.close()
+            batches_on(n, keys, at)
+
+
+def batches_on(n, keys, at):
+    row = {"id": 3, "at": "2025-01-01T00:00:00Z"}
+    one = {"method": "POST", "path": "/hours?select=id", "headers": {"Prefer": "return=representation"}, "body": row}
+    status, head, body = ask(n, keys, "POST", "/-/batch", [
+        one, {"path": "/hours?id=eq.3", "headers": {"Accept": "application/vnd.pgrst.object+json", "Prefer": "count=exact"}},
+        {"method": "PATCH", "path": "/hours?id=eq.3", "body": {"note": "x"}}, {"path": "/rpc/page", "headers": {"Accept": "text/html"}},
+        {"path": "/rpc/dot", "headers": {"Accept": "image/x-dot"}}, {"path": "/hours?id=eq.3&select=note"}], Prefer="timezone=Asia/Tokyo", **at)
+    got = json.loads(body)
+    eq((status, [a["status"] for a in got]), (200, [201, 200, 204, 200, 200, 200]))
+    eq([a.get("body") for a in got], [[{"id": 3}], {"id": 3, "at": "2025-01-01T09:00:00+09:00", "note": None}, None, "<p>hi</p>", None, [{"note": "x"}]])
+    eq((got[1]["headers"]["Content-Range"], got[4]["base64"], head["preference-applied"]), ("0-0/1", "AP9B", "timezone=Asia/Tokyo"))
+    # The second one fails: nothing of the first is there. So does what is no request.
+    status, head, body = ask(n, keys, "POST", "/-/batch", [{**one, "body": {**row, "id": 4}}, one], **at)
+    eq((status, json.loads(body)["code"], json.loads(body)["request"]), (409, "23505", 1))
+    eq(ask(n, keys, "GET", "/hours?id=eq.4", **at)[2], "[]")
+    status, head, body = ask(n, keys, "POST", "/-/batch", [{**one, "body": {**row, "id": 4}}, {"path": "/hours?id=foo.1"}], **at)
+    eq((status, json.loads(body)["code"], json.loads(body)["request"]), (400, "PGRST100", 1))
+    for wrong in ("{}", "[]", "[1]", '[{"path": 1}]', '[{"path": "/hours", "extra": 1}]', '[{"path": "/hours", "headers": {"a": 1}}]', "[" * 100,
+                  '[{"path": "/-/batch", "method": "POST", "body": []}]', '[{"path": "/"}]', json.dumps([{"path": "/hours"}] * 201)):
+        eq(ask(n, keys, "POST", "/-/batch", wrong, **at)[0], 404 if "/-/" in wrong else 400)
+    eq(ask(n, keys, "POST", "/-/batch", [one | {"body": {**row, "id": 5}}], Prefer="tx=rollback", **at)[0], 200)
+    eq(ask(n, keys, "GET", "/hours?id=eq.5", **at)[2], "[]")
+    # A body that a thread reads.
+    many = [{"id": i, "at": "2025-01-01T00:00:00Z", "note": "n" * 100} for i in range(100, 3100)]
+    eq(ask(n, keys, "POST", "/hours", many, **at)[0], 201)
+    eq(ask(n, keys, "POST", "/hours", "[" + json.dumps(many)[:200_000], **at)[0], 400)
+    eq(ask(n, keys, "HEAD", "/hours?id=gte.100", Prefer="count=exact", **at)[1]["content-range"], "0-0/3000")

@@ -55,8 +55,10 @@ static bool print_all(struct broker_ask *a, struct pg_session *session) {
     struct query_batch *b = &a->batch;
     for (uint32_t i = 0; i < b->count; i++) {
         if (!query_resolve(a->mem, a->made->catalog, session, &b->queries[i], &a->error) ||
-            !query_print_postgres(a->mem, a->made->catalog, session, &b->queries[i], &a->texts[i], &a->error))
+            !query_print_postgres(a->mem, a->made->catalog, session, &b->queries[i], &a->texts[i], &a->error)) {
+            a->error.place = b->many ? i + 1 : 0;
             return false;
+        }
         bool writes = query_writes(&b->queries[i]);
         a->writes |= writes;
         a->grows |= writes && is_growing(&b->queries[i]);
@@ -168,12 +170,25 @@ static void copy_error(const struct postgres_error *from, struct pg_error *to) {
 #undef COPY
 }
 
+/* Which tree a statement is of, from 1. */
+static uint32_t place_of(const struct broker_ask *a, uint32_t statement) {
+    uint32_t at = a->first;
+    for (uint32_t i = 0; i < a->batch.count && statement >= a->first; i++) {
+        at += 1u + (a->texts[i].count.n > 0) + (a->texts[i].planned.n > 0);
+        if (statement < at) return i + 1;
+    }
+    return 0;
+}
+
 static void on_told(void *arg, const struct postgres_answer *answer) {
     struct broker_ask *a = arg;
     a->asked = NULL;
     switch (postgres_outcome(answer)) {
     case POSTGRES_DONE: compose(a, answer); break;
-    case POSTGRES_ERROR: copy_error(postgres_error(answer), &a->error); break;
+    case POSTGRES_ERROR:
+        copy_error(postgres_error(answer), &a->error);
+        if (a->batch.many) a->error.place = place_of(a, postgres_error(answer)->statement);
+        break;
     case POSTGRES_BUSY: node_tree_fail(&a->error, "53300", "too many queries of the app wait"); break;
     case POSTGRES_AWAY: node_tree_fail(&a->error, "57P03", "the database system is not there at the moment"); break;
     case POSTGRES_LOST: node_tree_fail(&a->error, "08007", "the database system ended meanwhile: it may be done, or not"); break;

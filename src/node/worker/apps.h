@@ -115,6 +115,7 @@ struct node_app {
     struct app_record record;
     struct node_part *parts; /* one a function, then one a folder; then, of one that has a database, the door to it */
     uint32_t parts_count;
+    uint64_t bodies; /* bytes of what is being sent to its tables (door.c) */
     struct node_meters_app *meters;
     struct node_meters_call *answered; /* node_app_meters; NULL: nothing was */
     struct node_app_sampled {

@@ -1,9 +1,9 @@
 /* door: the app's database at its own host, for whoever has a token of the app's (who.c): POST /data/v1/query, a query tree or a batch of them; and
  * /rest/v1/…, PostgREST's way (rest/rest.h), which becomes one tree.
  *
- *   serve ──> READS its body ──> ASKS (query.h) ──> answered
- *                │                  └─ the client is gone, or it takes too long: nobody waits for it any more
- *                └─ too large, malformed: refused
+ *   serve ──> READS its body ──> MAKES a tree of it ──> ASKS (query.h) ──> answered
+ *                │                  │ a large one: on a thread    └─ the client is gone, or it takes too long: nobody waits for it any more
+ *                └─ too large, malformed, more than there is memory for: refused
  *
  * GET /data/v1/changes tells the service_role what changed (query.h, node_data_changes).
  *
@@ -12,19 +12,41 @@
  */
 #include "base/json.h"
 #include "node/worker/handler_int.h"
+#include "net/loop.h"
 #include "node/worker/query.h"
 #include "rest/rest.h"
 #include <stdlib.h>
 
-enum { BODY_BYTES_MAX = 16 << 20, HEADERS_BYTES_MAX = 32 << 10 };
+enum {
+    BODY_BYTES_MAX = 16 << 20,
+    BODIES_BYTES_MAX = 96 << 20, /* of a worker, at a time */
+    OF_APP_BYTES_MAX = 32 << 20, /* … and of an app */
+    LARGE_BYTES = 64 << 10,      /* what is larger is made on a thread, and counts */
+    HEADERS_BYTES_MAX = 32 << 10
+};
 static const str rest_at = STR_INIT("/rest/v1");
+static uint64_t bodies; /* bytes of large ones, in the worker */
 
+/* What a thread makes a tree of, and nobody else looks at meanwhile. */
+struct making {
+    arena *mem;
+    struct rest_options options;
+    struct rest_request asked;
+    struct rest_plan plan;
+    struct buf body, tree;
+    struct pg_error error;
+    bool ok;
+};
 struct node_visit {
-    struct node_request *r;
-    arena *mem;             /* of plan; NULL: it is no REST */
+    struct node_request *r; /* NULL: it is gone, and a thread works yet */
+    struct node_app *app;
+    arena *mem;             /* of its answer; NULL: it is no REST */
     struct rest_plan *plan; /* what is asked for, once that is known */
     str cookies;
     struct buf body;
+    uint64_t counted; /* of body, in bodies */
+    struct making *making;
+    bool works;               /* a thread does */
     struct node_query *query; /* NULL: its body is still to come */
 };
 
@@ -60,15 +82,49 @@ static void reply_error(struct node_request *r, uint16_t status, const struct pg
     buf_free(&b);
 }
 
-static void over(struct node_visit *v) {
-    struct node_request *r = v->r;
-    net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
+static void free_making(struct node_visit *v) {
+    if (!v->making) return;
+    buf_free(&v->making->body);
+    buf_free(&v->making->tree);
+    arena_free(v->making->mem);
+    free(v->making);
+    v->making = NULL;
+}
+
+static void count_body(struct node_visit *v, uint64_t bytes) {
+    bodies += bytes - v->counted;
+    v->app->bodies += bytes - v->counted;
+    v->counted = bytes;
+}
+
+static void free_visit(struct node_visit *v) {
+    count_body(v, 0);
+    v->app->requests--;
+    free_making(v);
     buf_free(&v->body);
     arena_free(v->mem);
     free(v);
+}
+
+static void over(struct node_visit *v) {
+    struct node_request *r = v->r;
+    net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
+    if (v->works) v->r = NULL; /* who works frees it */
+    else free_visit(v);
     r->visit = NULL;
     r->handler->busy--;
     node_handler_over(r);
+}
+
+static struct node_visit *new_visit(struct node_request *r) {
+    struct node_visit *v = calloc(1, sizeof *v);
+    ENSURE(v);
+    v->r = r;
+    v->app = r->app;
+    v->app->requests++; /* it stays as long as a thread reads what it exposes */
+    r->visit = v;
+    r->handler->busy++;
+    return v;
 }
 
 /* ---- who asks ---- */
@@ -116,41 +172,49 @@ static void respond(struct node_request *r, const struct rest_response *x) {
 
 static bool is_nobody(const struct node_request *r) { return !has_role(r) || str_eqc(r->rq.principal.role, "anon"); }
 
-/* The request's own fields and path, as the REST room takes them. False: *error. */
-static bool plan(struct node_visit *v, struct pg_error *error) {
+/* The request's own fields and path, as the REST room takes them: copies, as the request may go before the thread is done. */
+static void begin_making(struct node_visit *v) {
     struct node_request *r = v->r;
     const struct net_request *rq = net_exchange_request(r->exchange);
     static const str usual[] = {STR_INIT("public"), STR_INIT("graphql_public")};
-    const struct app_rest *rest = &r->app->record.rest;
-    const struct rest_options options = {.schemas = rest->schemas.n ? rest->schemas.p : usual,
-                                         .schemas_count = rest->schemas.n ? rest->schemas.n : ARRAY_COUNT(usual),
-                                         .aggregates = rest->aggregates,
-                                         .explains = rest->plans || str_eqc(r->rq.principal.role, "service_role"),
-                                         .no_openapi = rest->no_openapi,
-                                         .undo = true,
-                                         .target_names = true,
-                                         .rows_max = (uint32_t)r->app->record.limits.rest_rows_max};
+    const struct app_rest *rest = &v->app->record.rest;
+    struct making *m = v->making = calloc(1, sizeof *m);
+    ENSURE(m);
+    m->mem = arena_new(0);
+    m->body = v->body;
+    v->body = (struct buf){0};
+    m->options = (struct rest_options){.schemas = rest->schemas.n ? rest->schemas.p : usual,
+                                       .schemas_count = rest->schemas.n ? rest->schemas.n : ARRAY_COUNT(usual),
+                                       .aggregates = rest->aggregates,
+                                       .explains = rest->plans || str_eqc(r->rq.principal.role, "service_role"),
+                                       .no_openapi = rest->no_openapi,
+                                       .undo = true,
+                                       .target_names = true,
+                                       .rows_max = (uint32_t)v->app->record.limits.rest_rows_max};
     size_t end = str_find(r->path, '?');
-    struct rest_field *fields = arena_array(v->mem, struct rest_field, rq->fields_count + 1);
-    for (uint32_t i = 0; i < rq->fields_count; i++) fields[i] = (struct rest_field){rq->fields[i].name, rq->fields[i].value};
-    const struct rest_request asked = {.method = rq->method,
-                                       .path = str_sub(r->path, rest_at.n, end - rest_at.n),
-                                       .query = str_sub(r->path, end + 1, r->path.n),
-                                       .body = arena_str(v->mem, buf_str(&v->body)),
-                                       .fields = fields,
-                                       .fields_count = rq->fields_count};
-    v->cookies = rest_cookies(v->mem, &asked);
-    v->plan = arena_make(v->mem, struct rest_plan);
-    return rest_plan_of(v->mem, &options, &asked, v->plan, error);
+    struct rest_field *fields = arena_array(m->mem, struct rest_field, rq->fields_count + 1);
+    for (uint32_t i = 0; i < rq->fields_count; i++)
+        fields[i] = (struct rest_field){arena_str(m->mem, rq->fields[i].name), arena_str(m->mem, rq->fields[i].value)};
+    m->asked = (struct rest_request){.method = arena_str(m->mem, rq->method),
+                                     .path = arena_str(m->mem, str_sub(r->path, rest_at.n, end - rest_at.n)),
+                                     .query = arena_str(m->mem, str_sub(r->path, end + 1, r->path.n)),
+                                     .body = buf_str(&m->body),
+                                     .fields = fields,
+                                     .fields_count = rq->fields_count};
+    v->cookies = rest_cookies(v->mem, &m->asked);
+}
+
+/* On a thread, perhaps. */
+static void make(void *arg) {
+    struct making *m = ((struct node_visit *)arg)->making;
+    m->ok = rest_plan_of(m->mem, &m->options, &m->asked, &m->plan, &m->error);
+    if (m->ok) query_put_batch(&m->tree, &m->plan.batch);
 }
 
 static void rest_told(struct node_visit *v, const struct node_query_answer *a) {
     struct rest_response x;
-    struct query_head head;
-    struct pg_error error = {.set = true, .state = "XX000", .message = "the answer has no head"};
-    str body;
-    if (a->ok && query_head_of(v->mem, a->body, &head, &body)) rest_answer(v->mem, v->plan, &head, body, &x);
-    else rest_refuse(v->mem, a->ok ? &error : a->error, is_nobody(v->r), &x);
+    if (a->ok) rest_answer_all(v->mem, v->plan, a->body, &x);
+    else rest_refuse(v->mem, a->error, is_nobody(v->r), &x);
     respond(v->r, &x);
 }
 
@@ -165,14 +229,11 @@ static void on_told(void *arg, const struct node_query_answer *a) {
     over(v);
 }
 
-static bool refuse_plan(struct node_visit *v) {
-    struct pg_error error = {0};
+static void refuse_error(struct node_visit *v, const struct pg_error *error) {
     struct rest_response x;
-    if (plan(v, &error)) return false;
-    rest_refuse(v->mem, &error, is_nobody(v->r), &x);
-    respond(v->r, &x);
+    if (v->mem) rest_refuse(v->mem, error, is_nobody(v->r), &x), respond(v->r, &x);
+    else reply_error(v->r, rest_status_of(error, is_nobody(v->r)), error);
     over(v);
-    return true;
 }
 
 /* "public", "extensions" */
@@ -194,12 +255,7 @@ static void ask(struct node_visit *v) {
     struct node_request *r = v->r;
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct buf headers = {0}, search = {0};
-    const struct app_rest *rest = &r->app->record.rest;
-    if (v->mem) {
-        if (refuse_plan(v)) return;
-        v->body.n = 0;
-        query_put_batch(&v->body, &v->plan->batch);
-    }
+    const struct app_rest *rest = &v->app->record.rest;
     const struct node_tree_ask to = {.role = has_role(r) ? r->rq.principal.role : STR("anon"),
                                      .claims = r->rq.principal.claims,
                                      .headers = headers_of(r, &headers),
@@ -209,12 +265,51 @@ static void ask(struct node_visit *v) {
                                      .before = rest->before,
                                      .search = search_of(rest, &search),
                                      .explains = rest->plans ? STR("1") : (str){0},
-                                     .body = buf_str(&v->body)};
+                                     .body = v->making ? buf_str(&v->making->tree) : buf_str(&v->body)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     v->query = node_data_query(r->app, &to, on_told, v);
     buf_free(&headers);
     buf_free(&search);
     buf_free(&v->body);
+    free_making(v);
+    count_body(v, 0); /* whoever asks has its own */
+}
+
+static void made(void *arg, bool ran) {
+    static const struct pg_error busy = {.set = true, .state = "53300", .message = "too many bodies wait to be read"};
+    struct node_visit *v = arg;
+    struct making *m = v->making;
+    v->works = false;
+    if (!v->r) {
+        free_visit(v);
+        return;
+    }
+    if (!ran || !m->ok) {
+        const struct pg_error error = ran ? m->error : busy;
+        refuse_error(v, &error);
+        return;
+    }
+    v->plan = arena_make(v->mem, struct rest_plan);
+    *v->plan = m->plan;
+    rest_plan_keep(v->mem, v->plan);
+    ask(v);
+}
+
+/* Its body is there. */
+static void whole(struct node_visit *v) {
+    net_source_notify(net_exchange_source(v->r->exchange), NULL, NULL);
+    if (!v->mem) {
+        ask(v);
+        return;
+    }
+    begin_making(v);
+    if (v->making->body.n <= LARGE_BYTES) {
+        make(v);
+        made(v, true);
+        return;
+    }
+    v->works = true;
+    net_work_new(v->app->guest->loop, v->app->party, make, made, v);
 }
 
 static void refuse_body(struct node_visit *v, uint16_t status) {
@@ -222,31 +317,39 @@ static void refuse_body(struct node_visit *v, uint16_t status) {
     over(v);
 }
 
+/* False: there are so many large ones that there is no memory for it. */
+static bool take_body(struct node_visit *v, str data) {
+    buf_puts(&v->body, data);
+    if (v->body.n > LARGE_BYTES) count_body(v, v->body.n);
+    return !v->counted || (bodies <= BODIES_BYTES_MAX && v->app->bodies <= OF_APP_BYTES_MAX);
+}
+
 static void read_body(void *arg) {
+    static const struct pg_error full = {
+        .set = true, .state = "53200", .message = "too many large bodies at a time: ask again in a moment"};
     struct node_visit *v = arg;
     struct net_source *source = net_exchange_source(v->r->exchange);
     str data;
     for (;;) switch (net_source_peek(source, &data)) {
         case NET_FLOW_WAIT: return;
-        case NET_FLOW_END: ask(v); return;
+        case NET_FLOW_END: whole(v); return;
         case NET_FLOW_FAILED: refuse_body(v, net_exchange_body_status(v->r->exchange)); return;
         case NET_FLOW_DATA:
             if (v->body.n + data.n > BODY_BYTES_MAX) {
                 refuse_body(v, 413);
                 return;
             }
-            buf_puts(&v->body, data);
+            if (!take_body(v, data)) {
+                refuse_error(v, &full);
+                return;
+            }
             net_source_consume(source, data.n);
         }
 }
 
 static void begin(struct node_request *r, bool rest) {
-    struct node_visit *v = calloc(1, sizeof *v);
-    ENSURE(v);
-    v->r = r;
+    struct node_visit *v = new_visit(r);
     if (rest) v->mem = arena_new(0);
-    r->visit = v;
-    r->handler->busy++;
     net_source_notify(net_exchange_source(r->exchange), read_body, v);
     read_body(v);
 }
@@ -286,11 +389,7 @@ static void ask_changes(struct node_request *r) {
         node_handler_over(r);
         return;
     }
-    struct node_visit *v = calloc(1, sizeof *v);
-    ENSURE(v);
-    v->r = r;
-    r->visit = v;
-    r->handler->busy++;
+    struct node_visit *v = new_visit(r);
     v->query = node_data_changes(r->app, &ask, on_told, v);
 }
 
