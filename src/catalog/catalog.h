@@ -258,7 +258,10 @@ struct catalog_relation {
     bool security_invoker, security_barrier; /* of a view */
     struct catalog_expr query;               /* of a view: a select with the columns in order, named as the columns' storage */
     catalog_ids depends;                     /* relations that the view reads */
+    bool partitioned;                        /* on PostgreSQL */
     bool unfilled;                           /* a materialized view WITH NO DATA */
+    uint8_t
+        commands; /* on PostgreSQL, what it can be written to by: bits 4 update, 8 insert, 16 delete, as pg_relation_is_updatable has it */
     bool replica_full;
     catalog_grants grants;
     bool platform;
@@ -293,6 +296,7 @@ struct catalog_function {
     VEC(struct catalog_argument) arguments;
     uint32_t returns; /* type: of a trigger 2279, void 2278, record 2249 */
     bool set;         /* RETURNS SETOF, TABLE */
+    bool one_row;     /* ROWS 1 */
     bool procedure, window, aggregate;
     str language; /* "sql", "plpgsql", "c" (the platform's own) */
     uint8_t volatility;
@@ -400,5 +404,18 @@ struct catalog_edge {
     const struct catalog_relation *to;
 };
 bool catalog_edge_next(const struct catalog *c, uint32_t relation, struct catalog_edge *edge);
+
+/* ---- what PostgreSQL says of a database (live.c) ---- */
+
+enum { CATALOG_LIVE = 8 };
+str catalog_live_text(
+    uint32_t statement); /* of statements 0 to CATALOG_LIVE - 1, as a superuser with no search_path but pg_catalog asks them */
+struct catalog_answer {
+    void *arg;
+    uint32_t (*rows)(void *arg, uint32_t statement);
+    str (*value)(void *arg, uint32_t statement, uint32_t row, uint32_t column); /* empty: null, too */
+};
+/* A catalogue that nobody uses yet becomes what the answers say. */
+void catalog_live(struct catalog *c, const struct catalog_answer *a);
 
 #endif

@@ -103,7 +103,7 @@ RECORD(relation, F(U32, id), F(U32, schema), F(U32, owner), F(U32, row_type), F(
        F(STRING, comment), F(STRING, storage), F(U16, last_number), R(MANY, columns, column), R(MANY, constraints, constraint),
        R(MANY, indexes, index), R(MANY, policies, policy), R(MANY, triggers, trigger), F(BOOL, rls), F(BOOL, force_rls),
        F(BOOL, security_invoker), F(BOOL, security_barrier), R(ONE, query, expr), F(IDS, depends), F(BOOL, unfilled),
-       F(BOOL, replica_full), R(MANY, grants, grant), F(BOOL, platform))
+       F(BOOL, partitioned), F(U8, commands), F(BOOL, replica_full), R(MANY, grants, grant), F(BOOL, platform))
 #undef T
 #define T catalog_sequence
 RECORD(sequence, F(U32, id), F(U32, schema), F(U32, owner), F(STRING, name), F(STRING, comment), F(U32, type), F(I64, start),
@@ -115,9 +115,10 @@ RECORD(argument, F(STRING, name), F(U32, type), F(TYPMOD, typmod), F(U8, mode), 
 #undef T
 #define T catalog_function
 RECORD(function, F(U32, id), F(U32, schema), F(U32, owner), F(STRING, name), F(STRING, comment), R(MANY, arguments, argument),
-       F(U32, returns), F(BOOL, set), F(BOOL, procedure), F(BOOL, window), F(BOOL, aggregate), F(STRING, language),
-       F(U8, volatility), F(BOOL, strict), F(BOOL, definer), F(BOOL, leakproof), F(NAMES, settings), F(STRING, source),
-       R(MANY, statements, fragment), R(MANY, columns, field), F(STRING, why_not), R(MANY, grants, grant), F(BOOL, platform))
+       F(U32, returns), F(BOOL, set), F(BOOL, one_row), F(BOOL, procedure), F(BOOL, window), F(BOOL, aggregate),
+       F(STRING, language), F(U8, volatility), F(BOOL, strict), F(BOOL, definer), F(BOOL, leakproof), F(NAMES, settings),
+       F(STRING, source), R(MANY, statements, fragment), R(MANY, columns, field), F(STRING, why_not), R(MANY, grants, grant),
+       F(BOOL, platform))
 #undef T
 #define T catalog_extension
 RECORD(extension, F(STRING, name), F(STRING, version), F(STRING, comment), F(U32, schema), F(U8, how))

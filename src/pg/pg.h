@@ -22,7 +22,7 @@
 struct pg_error {
     bool set;
     char state[12]; /* an SQLSTATE, or one of PostgREST's (PGRST…) */
-    char message[512], detail[512], hint[256];
+    char message[512], detail[2048], hint[512];
     char schema[64], table[64], column[64], constraint[64]; /* what it is about, where that has a name */
     uint32_t place;                                         /* of a batch: which query, from 1; 0: none in particular */
 };

@@ -87,7 +87,7 @@ struct postgres_error {
     char state[12];     /* one that a judge made up may be longer than an SQLSTATE */
     uint32_t statement; /* which one, from 0; the question's count: the commit */
     uint32_t position;  /* in its text, in characters from 1; 0: not said */
-    char message[768], detail[512], hint[256], schema[64], table[64], column[64], constraint[64];
+    char message[768], detail[2048], hint[512], schema[64], table[64], column[64], constraint[64];
 };
 typedef void (*postgres_told)(void *arg, const struct postgres_answer *answer); /* which lives as long as the call */
 enum postgres_outcome postgres_outcome(const struct postgres_answer *a);

@@ -18,15 +18,13 @@
 /* ---- fragments ---- */
 
 static bool expand_column(const struct query_expanding *x, const struct catalog_mark *r, struct buf *to, struct pg_error *error) {
-    static const char *const rows[] = {[QUERY_AT_TABLE] = "_orlo_t.",
-                                       [QUERY_AT_NEW] = "new.",
-                                       [QUERY_AT_OLD] = "old.",
-                                       [QUERY_AT_VALUES] = "",
-                                       [QUERY_AT_ALONE] = ""};
+    static const char *const rows[] = {[QUERY_AT_TABLE] = "_orlo_t.", [QUERY_AT_NEW] = "new.", [QUERY_AT_OLD] = "old.",
+                                       [QUERY_AT_VALUES] = "",        [QUERY_AT_ALONE] = "",   [QUERY_AT_ALIAS] = ""};
     const struct catalog_column *c = x->of ? catalog_column_of(x->of, r->id) : NULL;
     if (x->at == QUERY_AT_ALONE && !r->id) return buf_puts(to, STR("?1"));
     if (!c) return query_fail(error, "XX000", "an expression names a column that is not there");
-    buf_puts(to, str_c(r->kind == 'N' ? "new." : r->kind == 'O' ? "old." : rows[x->at]));
+    if (x->at == QUERY_AT_ALIAS) buf_printf(to, "a%u.", x->alias);
+    else buf_puts(to, str_c(r->kind == 'N' ? "new." : r->kind == 'O' ? "old." : rows[x->at]));
     query_put_name(to, c->storage);
     return true;
 }

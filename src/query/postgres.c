@@ -17,6 +17,7 @@ struct print {
     struct buf sql;
     VEC(struct query_bound) values;
     uint32_t aliases;
+    uint32_t written; /* what the rows of a write are called, as they come back: their column _orlo_r is the whole row */
 };
 #define PUT(p, text) buf_puts(&(p)->sql, STR(text))
 
@@ -48,11 +49,25 @@ static bool put_column(struct print *p, uint32_t alias, const struct catalog_col
     return true;
 }
 
+static void put_called_name(struct print *p, const struct catalog_function *f) {
+    const struct catalog_schema *schema = catalog_schema_of(p->catalog, f->schema);
+    query_put_name(&p->sql, schema ? schema->name : STR("public"));
+    PUT(p, ".");
+    query_put_name(&p->sql, f->name);
+}
+
+/* What a function gives of a row. */
+static bool put_computed(struct print *p, const struct catalog_function *f, uint32_t alias) {
+    put_called_name(p, f);
+    return buf_printf(&p->sql, p->written && alias == p->written ? "(a%u.\"_orlo_r\")" : "(a%u)", alias);
+}
+
 static bool put_field(struct print *p, uint32_t alias, const struct query_field *f) {
     uint32_t base = query_type_base(p->types, f->of->type);
     bool made = f->steps_count && base != PG_JSON && base != PG_JSONB;
     if (f->steps_count) buf_puts(&p->sql, made ? STR("(to_jsonb(") : STR("("));
-    put_column(p, alias, f->of);
+    if (f->computed) put_computed(p, f->computed, alias);
+    else put_column(p, alias, f->of);
     if (made) PUT(p, ")");
     for (uint32_t i = 0; i < f->steps_count; i++) {
         const struct query_step *s = &f->steps[i];
@@ -166,9 +181,11 @@ static bool put_key(struct print *p, const struct catalog_relation *holder, cons
 static bool put_related(struct print *p, const struct query_embed *e, uint32_t above, uint32_t alias) {
     const struct query_select *s = &e->select;
     PUT(p, " from ");
-    put_relation(p, s->of);
+    if (e->computed) put_computed(p, e->computed, above);
+    else put_relation(p, s->of);
     buf_printf(&p->sql, " as a%u", alias);
-    if (e->cardinality == QUERY_THROUGH) {
+    if (e->computed) PUT(p, " where true");
+    else if (e->cardinality == QUERY_THROUGH) {
         uint32_t j = p->aliases++;
         PUT(p, " join ");
         put_relation(p, e->junction);
@@ -504,6 +521,8 @@ static bool put_values(struct print *p) {
     return true;
 }
 
+static bool tells_updates(const struct print *p);
+
 static bool put_conflict(struct print *p) {
     const struct query *q = p->q;
     if (!q->conflict) return true;
@@ -520,6 +539,9 @@ static bool put_conflict(struct print *p) {
         PUT(p, "=excluded.");
         query_put_name(&p->sql, q->targets[i]->name);
     }
+    if (q->select.of->partitioned && tells_updates(p))
+        PUT(p, " where set_config('orlo.updated', (coalesce(nullif(current_setting('orlo.updated', true), ''), '0')::int + "
+               "1)::text, true) <> ''");
     return true;
 }
 
@@ -538,10 +560,21 @@ static bool is_named(const struct query_select *s, const struct catalog_column *
         if (e && e->key &&
             catalog_ids_have(e->cardinality == QUERY_TO_ONE ? &e->key->columns : &e->key->reference_columns, c->number))
             return true;
-        if (!e && !it->whole && it->field.of == c) return true;
+        if (!e && !it->whole && it->field.of == c) return true; /* of what is computed it is no column of the relation */
     }
     for (uint32_t i = 0; i < s->order_count; i++)
         if (!s->order[i].to && s->order[i].field.of == c) return true;
+    return false;
+}
+
+/* Does what comes back need whole rows, for functions of them? */
+static bool computes(const struct query_select *s) {
+    for (uint32_t i = 0; i < s->list_count; i++) {
+        const struct query_item *it = &s->list[i];
+        if (it->embed ? it->embed->computed != NULL : !it->whole && it->field.computed) return true;
+    }
+    for (uint32_t i = 0; i < s->order_count; i++)
+        if (s->order[i].to ? s->order[i].to->computed : s->order[i].field.computed) return true;
     return false;
 }
 
@@ -553,10 +586,12 @@ static bool put_returning(struct print *p, uint32_t alias) {
     if (!s->has_items && !tells) return true;
     PUT(p, " returning ");
     if (tells) {
-        buf_printf(&p->sql, "a%u.xmax <> 0 as \"_orlo_u\"", alias);
+        if (p->q->select.of->partitioned) PUT(p, "null::bool as \"_orlo_u\"");
+        else buf_printf(&p->sql, "a%u.xmax <> 0 as \"_orlo_u\"", alias);
         n++;
     }
     if (!s->has_items) return true;
+    if (computes(s)) buf_printf(&p->sql, "%sa%u as \"_orlo_r\"", n++ ? "," : "", alias);
     for (uint32_t i = 0; i < s->of->columns.n; i++) {
         const struct catalog_column *c = &s->of->columns.p[i];
         if (!is_named(s, c) && !catalog_may_relation(p->catalog, p->q->role, s->of, CATALOG_SELECT) &&
@@ -570,6 +605,14 @@ static bool put_returning(struct print *p, uint32_t alias) {
 
 static bool put_write_alone(struct print *p);
 
+/* Had a row been there? Of a partitioned table rows do not say so: how many were is counted on the way (put_conflict), and said of as many, once all are there. */
+static void put_updated(struct print *p, uint32_t alias) {
+    if (!p->q->select.of->partitioned) buf_printf(&p->sql, "a%u.\"_orlo_u\"", alias);
+    else
+        PUT(p, "case when count(*) over () > 0 then row_number() over () <= "
+               "coalesce(nullif(current_setting('orlo.updated', true), ''), '0')::int end");
+}
+
 /* with w as (insert … returning …) select the rows' text from w */
 static bool put_write(struct print *p) {
     const struct query *q = p->q;
@@ -577,16 +620,21 @@ static bool put_write(struct print *p) {
     bool nothing = q->kind == QUERY_UPDATE ? !q->columns_count : q->kind == QUERY_INSERT && !q->cells_count;
     if (nothing) return PUT(p, "select null::text where false");
     if (!s->has_items && !tells_updates(p)) return put_write_alone(p);
-    if (!s->has_items) return PUT(p, "with w as (") && put_write_alone(p) && PUT(p, ") select null::text, w.\"_orlo_u\" from w");
+    if (!s->has_items) {
+        if (!PUT(p, "with w as (") || !put_write_alone(p) || !PUT(p, ") select null::text, ")) return false;
+        uint32_t all = p->aliases++;
+        put_updated(p, all);
+        return buf_printf(&p->sql, " from w as a%u", all);
+    }
     members m = {0};
     PUT(p, "with w as (");
     if (!put_write_alone(p)) return false;
     PUT(p, ") ");
     struct buf before = p->sql;
-    uint32_t alias = p->aliases++;
+    uint32_t alias = p->written = p->aliases++;
     p->sql = (struct buf){0};
     bool ok = PUT(p, "select ") && put_list(p, s, alias, &m), tells = tells_updates(p) && !s->grouped;
-    if (tells) buf_printf(&p->sql, ",a%u.\"_orlo_u\" as u", alias);
+    if (tells) PUT(p, ","), put_updated(p, alias), PUT(p, " as u");
     buf_printf(&p->sql, " from w as a%u where true", alias);
     ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias);
     ok = put_formed(p, p->sql, &m, false, tells) && ok;
@@ -630,11 +678,8 @@ static bool put_write_alone(struct print *p) {
 static bool put_called(struct print *p) {
     const struct query *q = p->q;
     const struct catalog_function *f = q->function;
-    const struct catalog_schema *schema = catalog_schema_of(p->catalog, f->schema);
     uint32_t given = 0;
-    query_put_name(&p->sql, schema ? schema->name : STR("public"));
-    PUT(p, ".");
-    query_put_name(&p->sql, f->name);
+    put_called_name(p, f);
     PUT(p, "(");
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
@@ -655,11 +700,11 @@ static bool put_from_call(struct print *p, uint32_t alias) {
     PUT(p, " from ");
     put_called(p);
     buf_printf(&p->sql, " as a%u", alias);
-    for (uint32_t i = 0; i < s->of->columns.n; i++) {
+    for (uint32_t i = 0; !p->q->gives && i < s->of->columns.n; i++) {
         buf_puts(&p->sql, i ? STR(",") : STR("("));
         query_put_name(&p->sql, s->of->columns.p[i].name);
     }
-    if (s->of->columns.n) PUT(p, ")");
+    if (s->of->columns.n && !p->q->gives) PUT(p, ")");
     return put_filter(p, s, alias);
 }
 
@@ -671,8 +716,8 @@ static bool put_call(struct print *p) {
     bool scalar = s->of->columns.n == 1 && !f->columns.p[0].name.n;
     members m = {0};
     if (!f->columns.n) { /* what it gives is not known here */
-        PUT(p, "select coalesce(to_json(");
-        return put_called(p) && PUT(p, ")::text,'null')");
+        PUT(p, "select coalesce(to_json(r.x)::text,'null') from (select ");
+        return put_called(p) && PUT(p, " as x) as r");
     }
     PUT(p, "select ");
     if (!put_list(p, s, alias, &m)) return false;

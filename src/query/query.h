@@ -78,6 +78,9 @@ struct query_field {
     bool text; /* the last step gives text (->>) */
     /* resolved */
     const struct catalog_column *of;
+    const struct catalog_function
+        *computed;                       /* it is what this gives of the row; `of` has its name and type, and is no relation's */
+    const struct catalog_relation *rows; /* what it is computed of */
     uint32_t type;
     int32_t typmod;
 };
@@ -170,7 +173,8 @@ struct query_embed {
     bool one;                                      /* an object and not an array */
     const struct catalog_constraint *key, *second; /* second: the junction's key to the target */
     const struct catalog_relation *junction;
-    bool key_is_theirs; /* the target holds the key */
+    const struct catalog_function *computed; /* its rows are what this gives of the parent's row; there is no key then */
+    bool key_is_theirs;                      /* the target holds the key */
     str name;
 };
 enum query_conflict { QUERY_CONFLICT_NONE, QUERY_CONFLICT_MERGE, QUERY_CONFLICT_IGNORE };
@@ -227,6 +231,10 @@ struct query {
     int64_t count_most; /* of an estimated count: so many are counted, and what are more are estimated; 0: any number */
     enum query_explain explain;
     uint32_t explain_options; /* bits, by place */
+    const str
+        *path; /* schemas that are looked through behind the query's own: for computed columns; usually public, extensions */
+    uint32_t path_count;
+    bool has_path;
     /* resolved */
     uint32_t role;
     const struct query_where *put_where;   /* of put: what where said */

@@ -71,6 +71,11 @@ struct query_resolving {
     uint32_t depth, denial_depth;
 };
 [[nodiscard]] bool query_relate(struct query_resolving *r, const struct catalog_relation *from, struct query_embed *e);
+/* Its primary key's columns; of a view those of the keys that it shows. */
+void query_primary_key(arena *out, const struct catalog *c, const struct catalog_relation *of, catalog_ids *columns);
+/* Does it take a row of the relation, and nothing else? */
+bool query_is_of_row(const struct catalog_function *f, const struct catalog_relation *of);
+bool query_may_compute(struct query_resolving *r, const struct catalog_function *f);
 uint32_t query_likeness(str a, str b); /* of two words, from 0 to 100 */
 const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name);
 
@@ -157,11 +162,19 @@ enum query_check {
                                   enum query_check check, uint32_t *guard, struct pg_error *error);
 const char *query_rowid_of(const struct catalog_relation *of);
 /* A fragment's text with its references made SQL. row: what \x01C is of. */
-enum query_row_at { QUERY_AT_TABLE, QUERY_AT_NEW, QUERY_AT_OLD, QUERY_AT_VALUES, QUERY_AT_ALONE /* of no row: VALUE is ?1 */ };
+enum query_row_at {
+    QUERY_AT_TABLE,
+    QUERY_AT_NEW,
+    QUERY_AT_OLD,
+    QUERY_AT_VALUES,
+    QUERY_AT_ALONE, /* of no row: VALUE is ?1 */
+    QUERY_AT_ALIAS  /* of what stands in the statement as a0, a1 … */
+};
 struct query_expanding {
     struct query_conn *conn;
     const struct catalog_relation *of; /* whose columns \x01C names; may be NULL */
     enum query_row_at at;
+    uint32_t alias;
     uint32_t role, definer;              /* definer 0: of each relation its owner */
     const struct query_bound *arguments; /* bound: the function's, as ?N from arguments_from on */
     uint32_t arguments_from, arguments_count;

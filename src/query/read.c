@@ -495,6 +495,11 @@ static bool query_columns(struct from *f, const struct query_json *v, void *to) 
     q->has_columns = true;
     return names_of(f, v, &q->columns, &q->columns_count);
 }
+static bool query_path(struct from *f, const struct query_json *v, void *to) {
+    struct query *q = to;
+    q->has_path = true;
+    return v->n <= 32 && names_of(f, v, &q->path, &q->path_count);
+}
 static bool query_missing(struct from *f, const struct query_json *v, void *to) {
     (void)f;
     uint32_t at;
@@ -658,6 +663,7 @@ bool query_of_json(arena *out, const struct query_json *v, struct query *q, stru
                                           {"put", query_put},
                                           {"readOnly", query_reads_only},
                                           {"textArgs", query_args_text},
+                                          {"path", query_path},
                                           {"raw", query_raw_of},
                                           {"accept", query_accept},
                                           {"exposed", query_exposed},
@@ -665,7 +671,8 @@ bool query_of_json(arena *out, const struct query_json *v, struct query *q, stru
                                           {"countMost", query_count_most},
                                           {"explain", query_explain}};
     struct from f = {out, error, 0, 0};
-    *q = (struct query){.max_affected = -1, .select = {.schema = STR("public"), .limit = -1}};
+    static const str usual[] = {STR_INIT("public"), STR_INIT("extensions")};
+    *q = (struct query){.max_affected = -1, .select = {.schema = STR("public"), .limit = -1}, .path = usual, .path_count = 2};
     return MEMBERS(&f, v, "query", table, q) && check_kind(&f, v, q);
 }
 

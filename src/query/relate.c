@@ -1,24 +1,29 @@
-/* relate: what an embed means: the foreign key that leads from one relation to another, as PostgREST finds it.
+/* relate: what an embed means: the foreign key, or the function, that leads from one relation to another, as PostgREST finds it.
  *
- *   target    the other relation, or a key's name, or a key's only column (then it is the parent)
- *   hint      a key's name, a column at either end, or the junction's name
+ *   target    the other relation; a key's name; a column of ours that is a key's, or is what one refers to
+ *   hint      a key's name, the one column of a key at either end, or the junction's name
  *
  *   from.key -> to       to one: an object or null                       to.key -> from        to many: an array; to one where the key is unique
  *   junction.key -> from, junction.second -> to                          to many, where both keys are of the junction's primary key
+ *   function(row of from) gives rows of to                               as the function says; it stands for keys between from and what is called as it is
  *
- * None: PGRST200, more than one: PGRST201 with all of them. Guesses name only what the role has a right on.
+ * A view has the keys of the tables whose columns it shows, each in every way in which it shows them. A relation that refers to itself is many by its own name,
+ * and one by the key's column. None: PGRST200, more than one: PGRST201 with all of them. Guesses name only what the role has a right on.
  */
 #include "query/query_int.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 struct candidate {
     enum query_cardinality cardinality;
     bool one;
-    const struct catalog_constraint *key, *second;
+    const struct catalog_constraint *key, *second; /* their columns are those of the relations at hand */
     const struct catalog_relation *junction, *to;
+    const struct catalog_function *computed;
     bool unique; /* the key's columns are, where they are held */
 };
 typedef VEC(struct candidate) candidates;
+enum { CANDIDATES_MAX = 64, WAYS_MAX = 16 };
 
 /* ---- relations ---- */
 
@@ -60,6 +65,18 @@ const struct catalog_relation *query_relation_find(struct query_resolving *r, st
     return NULL;
 }
 
+bool query_is_of_row(const struct catalog_function *f, const struct catalog_relation *of) {
+    uint32_t in = 0;
+    bool takes = false;
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        const struct catalog_argument *a = &f->arguments.p[i];
+        if (a->mode == CATALOG_OUT || a->mode == CATALOG_TABLE_COLUMN) continue;
+        in++;
+        takes = a->type == of->row_type;
+    }
+    return in == 1 && takes && of->row_type && !f->procedure && !f->aggregate;
+}
+
 /* ---- keys ---- */
 
 static bool same_columns(const catalog_ids *a, const catalog_ids *b) {
@@ -69,170 +86,255 @@ static bool same_columns(const catalog_ids *a, const catalog_ids *b) {
     return true;
 }
 
-/* No two rows have the same of these columns. */
+/* No two rows have the same of these columns, by a constraint. */
 static bool is_unique(const struct catalog_relation *of, const catalog_ids *columns) {
     for (uint32_t i = 0; i < of->constraints.n; i++) {
         const struct catalog_constraint *k = &of->constraints.p[i];
         if ((k->kind == CATALOG_PRIMARY || k->kind == CATALOG_UNIQUE) && same_columns(&k->columns, columns)) return true;
     }
-    for (uint32_t i = 0; i < of->indexes.n; i++) {
-        const struct catalog_index *x = &of->indexes.p[i];
-        if (!x->unique || x->where.source.n || x->keys.n != columns->n) continue;
-        bool all = true;
-        for (uint32_t k = 0; k < x->keys.n; k++) all &= x->keys.p[k].column && catalog_ids_have(columns, x->keys.p[k].column);
-        if (all) return true;
-    }
     return false;
 }
 
-static bool has_column(const struct catalog_relation *of, const catalog_ids *columns, str name) {
-    const struct catalog_column *c = columns->n == 1 ? catalog_column_named(of, name) : NULL;
-    return c && c->number == columns->p[0];
+static bool is_column(const struct catalog_relation *of, const catalog_ids *columns, str name) {
+    const struct catalog_column *c = columns->n == 1 ? catalog_column_of(of, columns->p[0]) : NULL;
+    return c && str_eq(c->name, name);
 }
 
-static bool in_primary(const struct catalog_relation *of, const catalog_ids *columns) {
+/* The tables whose columns a relation has: itself, or a view's. */
+static void tables_of(arena *out, const struct catalog_relation *of, catalog_ids *to) {
+    if (of->kind == CATALOG_TABLE) vec_push(out, to, of->id);
+    for (uint32_t i = 0; of->kind != CATALOG_TABLE && i < of->columns.n; i++)
+        if (of->columns.p[i].from && !catalog_ids_have(to, of->columns.p[i].from)) vec_push(out, to, of->columns.p[i].from);
+}
+
+/* The ways in which a relation has columns of a table: a table has its own, a view those that are they, of which there may be several for each. */
+struct ways {
+    catalog_ids p[WAYS_MAX];
+    uint32_t n;
+};
+
+static void ways_of(arena *out, const struct catalog_relation *of, const struct catalog_relation *table,
+                    const catalog_ids *columns, struct ways *w) {
+    w->n = 0;
+    if (of->kind == CATALOG_TABLE) {
+        if (of == table) w->p[w->n++] = *columns;
+        return;
+    }
+    w->p[w->n++] = (catalog_ids){0};
+    for (uint32_t i = 0; i < columns->n; i++) {
+        struct ways longer = {.n = 0};
+        for (uint32_t k = 0; k < of->columns.n; k++) {
+            const struct catalog_column *c = &of->columns.p[k];
+            if (c->from != table->id || c->from_number != columns->p[i]) continue;
+            for (uint32_t a = 0; a < w->n && longer.n < WAYS_MAX; a++) {
+                catalog_ids *one = &longer.p[longer.n++];
+                *one = (catalog_ids){0};
+                for (uint32_t b = 0; b < w->p[a].n; b++) vec_push(out, one, w->p[a].p[b]);
+                vec_push(out, one, (uint32_t)c->number);
+            }
+        }
+        *w = longer;
+    }
+}
+
+void query_primary_key(arena *out, const struct catalog *c, const struct catalog_relation *of, catalog_ids *columns) {
     const struct catalog_constraint *p = catalog_primary_key(of);
-    for (uint32_t i = 0; p && i < columns->n; i++)
-        if (!catalog_ids_have(&p->columns, columns->p[i])) return false;
-    return p != NULL;
+    catalog_ids tables = {0};
+    *columns = p ? p->columns : (catalog_ids){0};
+    if (p || of->kind == CATALOG_TABLE) return;
+    tables_of(out, of, &tables);
+    for (uint32_t i = 0; i < tables.n; i++) { /* of each table whose key it shows as a whole */
+        const struct catalog_relation *table = catalog_relation_of(c, tables.p[i]);
+        p = table ? catalog_primary_key(table) : NULL;
+        if (!p) continue;
+        struct ways w;
+        ways_of(out, of, table, &p->columns, &w);
+        for (uint32_t k = 0; w.n && k < w.p[0].n; k++) vec_push(out, columns, w.p[0].p[k]);
+    }
 }
 
 /* ---- finding ---- */
-
-static bool hinted(const struct query_embed *e, const struct catalog_relation *holder, const struct catalog_constraint *key,
-                   const struct catalog_relation *held) {
-    return !e->hint.n || str_eq(e->hint, key->name) || has_column(holder, &key->columns, e->hint) ||
-           has_column(held, &key->reference_columns, e->hint);
-}
-
-/* The numbers that a relation has for columns of a table: its own, or those of a view's columns that are they. False: it lacks one. */
-static bool mapped(struct query_resolving *r, const struct catalog_relation *of, const struct catalog_relation *table,
-                   const catalog_ids *columns, catalog_ids *to) {
-    if (of == table) return *to = *columns, true;
-    *to = (catalog_ids){0};
-    if (of->kind == CATALOG_TABLE) return false;
-    for (uint32_t i = 0; i < columns->n; i++) {
-        uint32_t found = 0;
-        for (uint32_t k = 0; k < of->columns.n && !found; k++)
-            if (of->columns.p[k].from == table->id && of->columns.p[k].from_number == columns->p[i])
-                found = of->columns.p[k].number;
-        if (!found) return false;
-        vec_push(r->out, to, found);
-    }
-    return columns->n > 0;
-}
-
-/* A key between two relations, each of which may be a view of its table: with their own columns. NULL: there is none. */
-static const struct catalog_constraint *key_between(struct query_resolving *r, const struct catalog_edge *g,
-                                                    const struct catalog_relation *holder, const struct catalog_relation *held) {
-    catalog_ids columns, reference;
-    if (!mapped(r, holder, g->from, &g->key->columns, &columns) ||
-        !mapped(r, held, g->to, &g->key->reference_columns, &reference))
-        return NULL;
-    if (holder == g->from && held == g->to) return g->key;
-    struct catalog_constraint *k = arena_make(r->out, struct catalog_constraint);
-    *k = *g->key;
-    k->columns = columns;
-    k->reference_columns = reference;
-    return k;
-}
 
 struct searching {
     struct query_resolving *r;
     const struct catalog_relation *from, *named; /* named: what is called like the target, in from's schema; may be NULL */
     const struct query_embed *e;
     candidates *all;
+    const struct catalog_relation *overridden; /* what is called like a function that stands for keys to it */
 };
 
 static bool same_schema(const struct searching *s, const struct catalog_relation *of) { return of->schema == s->from->schema; }
 
-static void add_candidate(struct searching *s, struct candidate c) { vec_push(s->r->out, s->all, c); }
-
-/* from holds the key. */
-static void try_parent(struct searching *s, const struct catalog_edge *g) {
-    const struct query_embed *e = s->e;
-    const struct catalog_constraint *key = s->named ? key_between(s->r, g, s->from, s->named) : NULL;
-    bool self = s->named == s->from, one = is_unique(g->from, &g->key->columns);
-    if (key && !self && hinted(e, s->from, key, s->named))
-        add_candidate(s, (struct candidate){QUERY_TO_ONE, true, key, NULL, NULL, s->named, one});
-    if (e->hint.n || !same_schema(s, g->to)) return;
-    key = key_between(s->r, g, s->from, g->to);
-    if (key && (str_eq(key->name, e->target) || has_column(s->from, &key->columns, e->target)) && g->to != s->named)
-        add_candidate(s, (struct candidate){QUERY_TO_ONE, true, key, NULL, NULL, g->to, one});
+static void add_candidate(struct searching *s, struct candidate c) {
+    if (s->all->n < CANDIDATES_MAX) vec_push(s->r->out, s->all, c);
 }
 
-/* to holds the key. */
-static void try_children(struct searching *s, const struct catalog_edge *g) {
-    const struct query_embed *e = s->e;
-    const struct catalog_constraint *key = s->named ? key_between(s->r, g, s->named, s->from) : NULL;
-    bool self = s->named == s->from, one = is_unique(g->from, &g->key->columns);
-    if (key && (self ? !e->hint.n || has_column(s->named, &key->columns, e->hint) : hinted(e, s->named, key, s->from)))
-        add_candidate(s, (struct candidate){QUERY_TO_MANY, one, key, NULL, NULL, s->named, one});
-    if (e->hint.n || !same_schema(s, g->from) || g->from == s->named) return;
-    key = key_between(s->r, g, g->from, s->from);
-    if (key && g->from != s->from && str_eq(key->name, e->target))
-        add_candidate(s, (struct candidate){QUERY_TO_MANY, one, key, NULL, NULL, g->from, one});
+static const struct catalog_constraint *key_with(struct searching *s, const struct catalog_constraint *key, catalog_ids columns,
+                                                 catalog_ids reference) {
+    struct catalog_constraint *k = arena_make(s->r->out, struct catalog_constraint);
+    *k = *key;
+    k->columns = columns;
+    k->reference_columns = reference;
+    return k;
 }
 
-/* A third relation holds a key to each. */
-static void try_junction(struct searching *s, const struct catalog_edge *g) {
-    struct catalog_edge other = {0};
-    const struct catalog_relation *j = g->from;
+/* ours, theirs: the key's columns at either end, whichever of them holds it. */
+static bool is_meant(const struct searching *s, const struct catalog_relation *to, const struct catalog_constraint *key,
+                     const catalog_ids *ours, const catalog_ids *theirs, bool to_one, bool unique) {
     const struct query_embed *e = s->e;
-    const struct catalog_constraint *key = key_between(s->r, g, j, s->from);
-    if (!key || !s->named || !same_schema(s, j) || !in_primary(j, &g->key->columns)) return;
-    while (catalog_edge_next(s->r->catalog, j->id, &other)) {
-        const struct catalog_constraint *second = other.from == j && other.key != g->key && in_primary(j, &other.key->columns)
-                                                      ? key_between(s->r, &other, j, s->named)
-                                                      : NULL;
-        if (!second || (e->hint.n && !str_eq(e->hint, j->name) && !str_eq(e->hint, key->name) && !str_eq(e->hint, second->name)))
-            continue;
-        add_candidate(s, (struct candidate){QUERY_THROUGH, false, key, second, j, s->named, false});
+    bool named = to == s->named;
+    if (to == s->from) {
+        if (unique) return false;
+        if (e->hint.n) return named && !to_one && is_column(to, theirs, e->hint);
+        return to_one ? is_column(to, ours, e->target) : named;
+    }
+    if (e->hint.n)
+        return named && (str_eq(e->hint, key->name) || is_column(s->from, ours, e->hint) || is_column(to, theirs, e->hint));
+    return named || (to->kind == CATALOG_TABLE && (str_eq(e->target, key->name) || is_column(s->from, ours, e->target)));
+}
+
+/* Each way from one to the other by a key. */
+static void try_pair(struct searching *s, const struct catalog_edge *g, const struct catalog_relation *to, bool to_one) {
+    struct ways ours, theirs;
+    bool unique = is_unique(g->from, &g->key->columns);
+    ways_of(s->r->out, s->from, to_one ? g->from : g->to, to_one ? &g->key->columns : &g->key->reference_columns, &ours);
+    ways_of(s->r->out, to, to_one ? g->to : g->from, to_one ? &g->key->reference_columns : &g->key->columns, &theirs);
+    for (uint32_t i = 0; i < ours.n; i++)
+        for (uint32_t k = 0; k < theirs.n; k++) {
+            if (!is_meant(s, to, g->key, &ours.p[i], &theirs.p[k], to_one, unique)) continue;
+            struct candidate c = {.cardinality = to_one ? QUERY_TO_ONE : QUERY_TO_MANY, .to = to, .unique = unique};
+            c.one = to_one || unique;
+            c.key = to_one ? key_with(s, g->key, ours.p[i], theirs.p[k]) : key_with(s, g->key, theirs.p[k], ours.p[i]);
+            add_candidate(s, c);
+        }
+}
+
+static void try_key(struct searching *s, const struct catalog_edge *g, bool to_one) {
+    const struct catalog_relation *other = to_one ? g->to : g->from;
+    if (s->named) try_pair(s, g, s->named, to_one);
+    if (!s->e->hint.n && other != s->named && other != s->overridden && same_schema(s, other)) try_pair(s, g, other, to_one);
+}
+
+static bool are_in(const catalog_ids *some, const catalog_ids *all) {
+    for (uint32_t i = 0; i < some->n; i++)
+        if (!catalog_ids_have(all, some->p[i])) return false;
+    return true;
+}
+
+/* The junction's second key, to the relation that is named. */
+static void try_second(struct searching *s, const struct catalog_edge *g, const struct catalog_relation *j,
+                       const struct catalog_constraint *key, const catalog_ids *primary) {
+    catalog_ids tables = {0};
+    tables_of(s->r->out, j, &tables);
+    for (uint32_t i = 0; i < tables.n; i++) {
+        struct catalog_edge other = {0};
+        while (catalog_edge_next(s->r->catalog, tables.p[i], &other)) {
+            struct ways holds, held;
+            if (other.from->id != tables.p[i] || str_eq(other.key->name, g->key->name) ||
+                is_unique(other.from, &other.key->columns))
+                continue;
+            ways_of(s->r->out, j, other.from, &other.key->columns, &holds);
+            ways_of(s->r->out, s->named, other.to, &other.key->reference_columns, &held);
+            for (uint32_t a = 0; a < holds.n; a++)
+                for (uint32_t b = 0; b < held.n; b++)
+                    if (are_in(&holds.p[a], primary))
+                        add_candidate(s, (struct candidate){.cardinality = QUERY_THROUGH,
+                                                            .key = key,
+                                                            .second = key_with(s, other.key, holds.p[a], held.p[b]),
+                                                            .junction = j,
+                                                            .to = s->named});
+        }
     }
 }
 
-/* Each key of each table that from is, or that its columns are of. */
+/* A third relation holds a key to each: j, which is the key's own table or a view of it. */
+static void try_through(struct searching *s, const struct catalog_edge *g, const struct catalog_relation *j) {
+    struct ways holds, held;
+    catalog_ids primary;
+    if (!same_schema(s, j) || (s->e->hint.n && !str_eq(s->e->hint, j->name))) return;
+    ways_of(s->r->out, j, g->from, &g->key->columns, &holds);
+    if (!holds.n) return;
+    query_primary_key(s->r->out, s->r->catalog, j, &primary);
+    ways_of(s->r->out, s->from, g->to, &g->key->reference_columns, &held);
+    for (uint32_t a = 0; a < holds.n; a++)
+        for (uint32_t b = 0; b < held.n; b++)
+            if (are_in(&holds.p[a], &primary)) try_second(s, g, j, key_with(s, g->key, holds.p[a], held.p[b]), &primary);
+}
+
+static void try_junctions(struct searching *s, const struct catalog_edge *g) {
+    const struct catalog *c = s->r->catalog;
+    if (!s->named || s->named == s->from || is_unique(g->from, &g->key->columns)) return;
+    try_through(s, g, g->from);
+    for (uint32_t i = 0; i < c->relations.n; i++)
+        if (c->relations.p[i].kind != CATALOG_TABLE) try_through(s, g, &c->relations.p[i]);
+}
+
+/* A function of from's rows that gives rows: it is called as the target is. */
+static bool try_computed(struct searching *s) {
+    const struct catalog_function *f = NULL;
+    while ((f = catalog_function_next(s->r->catalog, schema_name(s->r, s->from), s->e->target, f))) {
+        const struct catalog_type *t = catalog_type_of(s->r->catalog, f->returns);
+        if (!query_is_of_row(f, s->from) || !t || t->id != f->returns || t->kind != CATALOG_ROW) continue;
+        struct candidate c = {.cardinality = f->set && !f->one_row ? QUERY_TO_MANY : QUERY_TO_ONE, .computed = f};
+        c.one = c.cardinality == QUERY_TO_ONE;
+        c.to = catalog_relation_of(s->r->catalog, t->relation);
+        if (c.to) add_candidate(s, c);
+        return c.to;
+    }
+    return false;
+}
+
 static void find(struct query_resolving *r, const struct catalog_relation *from, const struct query_embed *e, candidates *all) {
-    struct searching s = {r, from, catalog_relation_named(r->catalog, schema_name(r, from), e->target), e, all};
+    struct searching s = {r, from, catalog_relation_named(r->catalog, schema_name(r, from), e->target), e, all, NULL};
     catalog_ids tables = {0};
-    if (from->kind == CATALOG_TABLE) vec_push(r->out, &tables, from->id);
-    for (uint32_t i = 0; from->kind != CATALOG_TABLE && i < from->columns.n; i++)
-        if (from->columns.p[i].from && !catalog_ids_have(&tables, from->columns.p[i].from))
-            vec_push(r->out, &tables, from->columns.p[i].from);
+    if (try_computed(&s)) s.overridden = s.named, s.named = NULL;
+    tables_of(r->out, from, &tables);
     for (uint32_t i = 0; i < tables.n; i++) {
         struct catalog_edge g = {0};
         while (catalog_edge_next(r->catalog, tables.p[i], &g)) {
-            if (g.from->id == tables.p[i]) try_parent(&s, &g);
-            if (g.to->id == tables.p[i]) try_children(&s, &g), try_junction(&s, &g);
+            if (g.from->id == tables.p[i]) try_key(&s, &g, true);
+            if (g.to->id == tables.p[i]) try_key(&s, &g, false), try_junctions(&s, &g);
         }
     }
 }
 
 /* ---- failing ---- */
 
+/* What from leads to, and is called most alike, of what the role knows. Nothing is guessed where what was asked for is one of those, and only its hint is wrong. */
+enum { GUESSES_MAX = 8 };
+static str nearest_related(struct query_resolving *r, const struct catalog_relation *from, str target) {
+    const struct catalog_relation *tried[GUESSES_MAX];
+    for (uint32_t n = 0; n < GUESSES_MAX; n++) {
+        const struct catalog_relation *best = NULL;
+        uint32_t most = 32;
+        for (uint32_t i = 0; i < r->catalog->relations.n; i++) {
+            const struct catalog_relation *of = &r->catalog->relations.p[i];
+            bool again = of->schema != from->schema;
+            for (uint32_t k = 0; k < n; k++) again |= tried[k] == of;
+            uint32_t l = again || !query_may_see(r, of) ? 0 : query_likeness(of->name, target);
+            if (l > most) most = l, best = of;
+        }
+        if (!best) break;
+        candidates all = {0};
+        tried[n] = best;
+        find(r, from, &(struct query_embed){.target = best->name}, &all);
+        if (all.n) return str_eq(best->name, target) ? (str){0} : best->name;
+    }
+    return (str){0};
+}
+
 static bool none_found(struct query_resolving *r, const struct catalog_relation *from, const struct query_embed *e) {
-    VEC(const char *) names = {0};
-    struct catalog_edge g = {0};
-    str schema = schema_name(r, from);
+    str schema = schema_name(r, from), near;
     query_fail(r->error, "PGRST200", "Could not find a relationship between '" STR_FMT "' and '" STR_FMT "' in the schema cache",
                STR_ARG(from->name), STR_ARG(e->target));
-    if (e->hint.n)
-        query_fail_detail(r->error,
-                          "Searched for a foreign key relationship between '" STR_FMT "' and '" STR_FMT
-                          "' using the hint '" STR_FMT "' in the schema '" STR_FMT "', but no matches were found.",
-                          STR_ARG(from->name), STR_ARG(e->target), STR_ARG(e->hint), STR_ARG(schema));
-    else
-        query_fail_detail(r->error,
-                          "Searched for a foreign key relationship between '" STR_FMT "' and '" STR_FMT
-                          "' in the schema '" STR_FMT "', but no matches were found.",
-                          STR_ARG(from->name), STR_ARG(e->target), STR_ARG(schema));
-    while (catalog_edge_next(r->catalog, from->id, &g)) {
-        const struct catalog_relation *other = g.from == from ? g.to : g.from;
-        if (query_may_see(r, other)) vec_push(r->out, &names, arena_cstr(r->out, other->name));
-    }
-    const char *near = text_nearest(arena_cstr(r->out, e->target), names.p, names.n);
-    if (near && !str_eqc(e->target, near))
-        query_fail_hint(r->error, "Perhaps you meant '%s' instead of '" STR_FMT "'.", near, STR_ARG(e->target));
+    str by = e->hint.n ? arena_fmt(r->out, "' using the hint '" STR_FMT, STR_ARG(e->hint)) : (str){0};
+    query_fail_detail(r->error,
+                      "Searched for a foreign key relationship between '" STR_FMT "' and '" STR_FMT STR_FMT
+                      "' in the schema '" STR_FMT "', but no matches were found.",
+                      STR_ARG(from->name), STR_ARG(e->target), STR_ARG(by), STR_ARG(schema));
+    near = nearest_related(r, from, e->target);
+    if (near.n)
+        query_fail_hint(r->error, "Perhaps you meant '" STR_FMT "' instead of '" STR_FMT "'.", STR_ARG(near), STR_ARG(e->target));
     return false;
 }
 
@@ -243,13 +345,8 @@ static void column_list(struct buf *b, const struct catalog_relation *of, const 
     }
 }
 
-static const struct catalog_relation *holder_of(const struct candidate *c, const struct catalog_relation *from) {
-    return c->cardinality == QUERY_TO_ONE ? from : c->to;
-}
-
 /* key using a(b) and c(d), as PostgREST says it */
 static void relationship_text(struct buf *b, const struct candidate *c, const struct catalog_relation *from) {
-    const struct catalog_relation *h = holder_of(c, from), *other = h == from ? c->to : from;
     if (c->cardinality == QUERY_THROUGH) {
         buf_printf(b, STR_FMT " using " STR_FMT "(", STR_ARG(c->junction->name), STR_ARG(c->key->name));
         column_list(b, c->junction, &c->key->columns);
@@ -263,13 +360,31 @@ static void relationship_text(struct buf *b, const struct candidate *c, const st
         column_list(b, c->to, parent ? &c->key->reference_columns : &c->key->columns);
     }
     buf_putc(b, ')');
-    (void)other;
 }
 
 static const char *cardinality_name(const struct candidate *c) {
     if (c->cardinality == QUERY_THROUGH) return "many-to-many";
     if (c->cardinality == QUERY_TO_ONE) return c->unique ? "one-to-one" : "many-to-one";
     return c->one ? "one-to-one" : "one-to-many";
+}
+
+/* In PostgREST's order: to many, to one, one to one, through a junction; then by name. */
+static int by_kind(const void *a_, const void *b_) {
+    const struct candidate *a = a_, *b = b_;
+    int order = str_cmp(a->to->name, b->to->name);
+    const struct candidate *both[] = {a, b};
+    int kinds[2];
+    for (int i = 0; i < 2; i++)
+        kinds[i] = both[i]->cardinality == QUERY_THROUGH ? 3 : both[i]->unique ? 2 : both[i]->cardinality == QUERY_TO_ONE;
+    if (!order) order = kinds[0] - kinds[1];
+    if (!order && a->junction && b->junction) order = str_cmp(a->junction->name, b->junction->name);
+    if (!order && a->key && b->key) order = str_cmp(a->key->name, b->key->name);
+    if (!order && a->second && b->second) order = str_cmp(a->second->name, b->second->name);
+    for (uint32_t i = 0; !order && a->key && b->key && i < a->key->columns.n && i < b->key->columns.n; i++)
+        order = (int)a->key->columns.p[i] - (int)b->key->columns.p[i];
+    for (uint32_t i = 0; !order && a->key && b->key && i < a->key->reference_columns.n && i < b->key->reference_columns.n; i++)
+        order = (int)a->key->reference_columns.p[i] - (int)b->key->reference_columns.p[i];
+    return order;
 }
 
 static bool several_found(struct query_resolving *r, const struct catalog_relation *from, const struct query_embed *e,
@@ -280,8 +395,10 @@ static bool several_found(struct query_resolving *r, const struct catalog_relati
                STR_ARG(from->name), STR_ARG(e->target));
     struct json_writer w = json_writer_of(&details);
     json_put_array(&w, NULL);
+    qsort(all->p, all->n, sizeof *all->p, by_kind);
     for (uint32_t i = 0; i < all->n; i++) {
         const struct candidate *c = &all->p[i];
+        if (c->computed) continue;
         one.n = 0;
         relationship_text(&one, c, from);
         if (details.n + one.n + from->name.n + c->to->name.n + 100 > sizeof r->error->detail) break;
@@ -315,9 +432,11 @@ bool query_relate(struct query_resolving *r, const struct catalog_relation *from
     e->key = c->key;
     e->second = c->second;
     e->junction = c->junction;
+    e->computed = c->computed;
     e->key_is_theirs = c->cardinality == QUERY_TO_MANY;
     e->select.of = c->to;
     e->name = e->alias.n ? e->alias : e->target;
+    if (c->computed) return query_may_compute(r, c->computed);
     if (!query_may_see(r, c->to))
         return query_fail(r->error, "42501", "permission denied for table " STR_FMT, STR_ARG(c->to->name));
     if (c->junction && !query_may_see(r, c->junction))

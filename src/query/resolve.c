@@ -70,8 +70,51 @@ static bool resolve_steps(struct query_resolving *r, struct query_field *f) {
     return true;
 }
 
+/* May it, and can it, call a function of a row? */
+bool query_may_compute(struct query_resolving *r, const struct catalog_function *f) {
+    if (r->values.engine == CATALOG_POSTGRES) return true;
+    if (!catalog_may_function(r->catalog, r->role, f))
+        query_fail(&r->denial, "42501", "permission denied for function " STR_FMT, STR_ARG(f->name));
+    bool can = !f->why_not.n && f->statements.n == 1 && !(f->statements.p[0].flags & CATALOG_WRITES);
+    if (can) return true;
+    query_fail(r->error, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(f->name));
+    query_fail_detail(r->error, STR_FMT, STR_ARG(f->why_not.n ? str_sub(f->why_not, 0, 400) : STR("It is not one query.")));
+    return false;
+}
+
+/* What is computed of a row: a function of its schema, or of those that are looked through for all, which takes such a row and gives a value. */
+static bool computed_field(struct query_resolving *r, const struct catalog_relation *of, struct query_field *f) {
+    const struct catalog_relation *rows = of->id ? of : r->query->gives;
+    const struct catalog_schema *own = rows ? catalog_schema_of(r->catalog, rows->schema) : NULL;
+    for (uint32_t i = 0; own && i < 2 + r->query->path_count; i++) {
+        const struct catalog_function *found = NULL;
+        str schema = i == 0 ? own->name : i == 1 ? r->query->select.schema : r->query->path[i - 2];
+        while ((found = catalog_function_next(r->catalog, schema, f->column, found))) {
+            if (found->set || found->returns == PG_VOID || !query_is_of_row(found, rows)) continue;
+            struct catalog_column *c = arena_make(r->out, struct catalog_column);
+            *c = (struct catalog_column){.name = found->name, .storage = found->name, .type = found->returns, .typmod = -1};
+            f->of = c;
+            f->computed = found;
+            f->rows = of;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool need_computed(struct query_resolving *r, const struct catalog_relation *of, const struct query_field *f) {
+    for (uint32_t i = 0; i < of->columns.n; i++) /* it is given the whole row */
+        if (!need_column(r, of, &of->columns.p[i], CATALOG_SELECT)) return false;
+    return query_may_compute(r, f->computed);
+}
+
 static bool resolve_field(struct query_resolving *r, const struct catalog_relation *of, struct query_field *f) {
     f->of = catalog_column_named(of, f->column);
+    if (!f->of && computed_field(r, of, f)) {
+        f->type = f->of->type;
+        f->typmod = -1;
+        return need_computed(r, of, f) && resolve_steps(r, f);
+    }
     if (!f->of)
         return query_fail(r->error, "42703", "column " STR_FMT "." STR_FMT " does not exist", STR_ARG(of->name),
                           STR_ARG(f->column));
@@ -271,14 +314,28 @@ static str field_name(const struct query_field *f) {
 static bool resolve_select(struct query_resolving *r, struct query_select *s);
 
 static bool resolve_embed(struct query_resolving *r, struct query_select *s, struct query_item *it) {
-    const struct catalog_relation *from = s->of->id ? s->of : r->query->gives;
-    if (!from)
-        return query_fail(r->error, "PGRST127", "Embedding in what a function gives that is no table's is not implemented");
-    if (!query_relate(r, from, it->embed)) return false;
-    if (!s->of->id) it->embed->parent = s->of; /* the same numbers name its columns */
+    (void)s;
     it->name = it->embed->name;
     if (!it->embed->select.has_items) it->embed->select.items_count = 0;
     return resolve_select(r, &it->embed->select);
+}
+
+/* All embeds, however deep, lead somewhere: that is known before any column is looked for. */
+static bool relate_all(struct query_resolving *r, struct query_select *s) {
+    for (uint32_t i = 0; s->has_items && i < s->items_count; i++) {
+        struct query_embed *e = s->items[i].embed;
+        const struct catalog_relation *from = s->of->id ? s->of : r->query->gives;
+        if (!e) continue;
+        if (!from) {
+            struct catalog_relation *none = arena_make(r->out, struct catalog_relation);
+            *none = (struct catalog_relation){.name = s->of->name, .schema = s->of->schema};
+            from = none;
+        }
+        if (!query_relate(r, from, e)) return false;
+        if (!s->of->id) e->parent = s->of; /* the same numbers name its columns */
+        if (!relate_all(r, &e->select)) return false;
+    }
+    return true;
 }
 
 static bool resolve_item(struct query_resolving *r, struct query_select *s, struct query_item *it) {
@@ -301,10 +358,11 @@ static bool resolve_item(struct query_resolving *r, struct query_select *s, stru
 static bool is_several(const struct query_item *it) { return it->kind == QUERY_STAR || it->kind == QUERY_KEY; }
 
 static bool expand_star(struct query_resolving *r, struct query_select *s, bool key, uint32_t *n) {
-    const struct catalog_constraint *primary = catalog_primary_key(s->of);
+    catalog_ids primary = {0};
+    if (key) query_primary_key(r->out, r->catalog, s->of, &primary);
     for (uint32_t i = 0; i < s->of->columns.n; i++) {
         const struct catalog_column *c = &s->of->columns.p[i];
-        if (key && !(primary && catalog_ids_have(&primary->columns, c->number))) continue;
+        if (key && !catalog_ids_have(&primary, c->number)) continue;
         struct query_item *it = &s->list[(*n)++];
         if (!need_column(r, s->of, c, CATALOG_SELECT)) return false;
         *it = (struct query_item){.kind = QUERY_FIELD, .name = c->name, .type = c->type, .typmod = c->typmod};
@@ -340,7 +398,8 @@ static bool resolve_list(struct query_resolving *r, struct query_select *s) {
 }
 
 static bool resolve_select(struct query_resolving *r, struct query_select *s) {
-    bool ok = need_some(r, s->of, CATALOG_SELECT);
+    bool ok = r->depth || relate_all(r, s);
+    ok = ok && need_some(r, s->of, CATALOG_SELECT);
     r->depth++;
     ok = ok && resolve_list(r, s);
     r->depth--;
@@ -468,14 +527,15 @@ static bool has_arbiter(struct query_resolving *r) {
 static bool resolve_conflict(struct query_resolving *r) {
     struct query *q = r->query;
     const struct catalog_relation *of = q->select.of;
-    const struct catalog_constraint *primary = catalog_primary_key(of);
-    if (q->conflict && !q->has_conflict_columns && !primary) q->conflict = QUERY_CONFLICT_NONE;
+    catalog_ids primary;
+    query_primary_key(r->out, r->catalog, of, &primary);
+    if (q->conflict && !q->has_conflict_columns && !primary.n) q->conflict = QUERY_CONFLICT_NONE;
     if (!q->conflict) return true;
-    if (!q->has_conflict_columns) q->conflict_count = primary->columns.n;
+    if (!q->has_conflict_columns) q->conflict_count = primary.n;
     q->arbiter = arena_array(r->out, const struct catalog_column *, q->conflict_count + 1);
     for (uint32_t i = 0; i < q->conflict_count; i++) {
-        q->arbiter[i] = q->has_conflict_columns ? catalog_column_named(of, q->conflict_columns[i])
-                                                : catalog_column_of(of, primary->columns.p[i]);
+        q->arbiter[i] =
+            q->has_conflict_columns ? catalog_column_named(of, q->conflict_columns[i]) : catalog_column_of(of, primary.p[i]);
         if (!q->arbiter[i])
             return query_fail(r->error, "42703", "column \"" STR_FMT "\" does not exist", STR_ARG(q->conflict_columns[i]));
         if (!need_column(r, of, q->arbiter[i], CATALOG_SELECT)) return false;
@@ -509,13 +569,14 @@ static bool same_value(const struct db_value *a, const struct db_value *b) {
 static bool check_put(struct query_resolving *r) {
     struct query *q = r->query;
     const struct query_where *w = q->put_where;
-    const struct catalog_constraint *key = catalog_primary_key(q->select.of);
-    bool ok = key && w && w->kind == QUERY_AND && w->parts_count == key->columns.n, same = q->cells_count == 1;
+    catalog_ids key;
+    query_primary_key(r->out, r->catalog, q->select.of, &key);
+    bool ok = key.n && w && w->kind == QUERY_AND && w->parts_count == key.n, same = q->cells_count == 1;
     for (uint32_t i = 0; ok && i < w->parts_count; i++) {
         const struct query_where *part = &w->parts[i];
         ok = part->kind == QUERY_TEST && part->test.op == QUERY_OP_EQ && !part->test.quantifier && !part->test.field.steps_count;
         const struct catalog_column *c = ok ? catalog_column_named(q->select.of, part->test.field.column) : NULL;
-        ok = ok && c && catalog_ids_have(&key->columns, c->number);
+        ok = ok && c && catalog_ids_have(&key, c->number);
         for (uint32_t k = 0; ok && k < i; k++) ok = !str_eq(w->parts[k].test.field.column, part->test.field.column);
         bool found = false;
         for (uint32_t k = 0; ok && same && k < q->columns_count; k++) {
@@ -551,6 +612,7 @@ static bool resolve_write(struct query_resolving *r) {
     if (q->kind != QUERY_DELETE && (!find_columns(r) || !resolve_targets(r) || !resolve_rows(r))) return false;
     if (!resolve_conflict(r)) return false;
     if (q->put) q->put_where = q->select.where, q->select.where = NULL;
+    if (!relate_all(r, &q->select)) return false;
     if (q->select.where && !resolve_where(r, &q->select, q->select.where)) return false;
     if (q->select.has_items && !(need_some(r, of, CATALOG_SELECT) && resolve_list(r, &q->select))) return false;
     for (uint32_t i = 0; q->select.has_items && i < q->select.order_count; i++)
@@ -664,7 +726,7 @@ static void hint_function(struct query_resolving *r, str given) {
     const struct catalog_schema *schema = catalog_schema_named(c, q->select.schema);
     const struct catalog_function *f = catalog_function_next(c, q->select.schema, q->select.relation, NULL);
     str best = {0};
-    uint32_t most = f ? 33 : 74;
+    uint32_t most = f ? 32 : 74;
     for (uint32_t i = 0; !f && schema && i < c->functions.n; i++) {
         const struct catalog_function *other = &c->functions.p[i];
         uint32_t l = other->schema == schema->id && catalog_may_function(c, r->role, other)
@@ -678,10 +740,9 @@ static void hint_function(struct query_resolving *r, str given) {
         for (uint32_t i = 0; i < f->arguments.n; i++)
             if (f->arguments.p[i].mode != CATALOG_OUT && f->arguments.p[i].mode != CATALOG_TABLE_COLUMN)
                 names[n++] = f->arguments.p[i].name;
-        str list = argument_list(r, names, n);
-        uint32_t l = query_likeness(list, given);
-        if (n && l > most)
-            most = l, best = arena_fmt(r->out, STR_FMT "(" STR_FMT ")", STR_ARG(q->select.relation), STR_ARG(list));
+        str list = arena_fmt(r->out, "(" STR_FMT ")", STR_ARG(argument_list(r, names, n)));
+        uint32_t l = query_likeness(list, arena_fmt(r->out, "(" STR_FMT ")", STR_ARG(given)));
+        if (n && l > most) most = l, best = arena_fmt(r->out, STR_FMT STR_FMT, STR_ARG(q->select.relation), STR_ARG(list));
     }
     if (best.n)
         query_fail_hint(r->error, "Perhaps you meant to call the function " STR_FMT "." STR_FMT, STR_ARG(q->select.schema),
@@ -754,7 +815,8 @@ static void result_relation(struct query_resolving *r, const struct catalog_func
     struct catalog_relation *of = arena_make(r->out, struct catalog_relation);
     of->name = f->name;
     of->kind = CATALOG_VIEW;
-    const struct catalog_type *row = catalog_type_of(r->catalog, f->returns);
+    of->schema = f->schema;
+    const struct catalog_type *row = catalog_type_of(r->catalog, query_type_base(r->session->types, f->returns));
     const struct catalog_relation *table =
         row && row->kind == CATALOG_ROW ? catalog_relation_of(r->catalog, row->relation) : NULL;
     bool whole = table && table->columns.n == f->columns.n; /* its rows are that table's: numbers of columns are the same */
@@ -816,6 +878,12 @@ static bool query_resolve_call(struct query_resolving *r) {
         query_fail(r->error, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(found->name));
         query_fail_detail(r->error, STR_FMT, STR_ARG(str_sub(found->why_not, 0, 400)));
         return false;
+    }
+    for (uint32_t i = 0; i < found->arguments.n && r->values.engine == CATALOG_SQLITE; i++) {
+        const struct catalog_type *t = catalog_type_of(r->catalog, found->arguments.p[i].type);
+        if (t && t->id == found->arguments.p[i].type && (t->kind == CATALOG_ROW || t->kind == CATALOG_COMPOSITE))
+            return query_fail(r->error, "0A000", "function " STR_FMT ", which takes a row, cannot be called by itself on SQLite",
+                              STR_ARG(found->name));
     }
     q->function = found;
     result_relation(r, found);

@@ -163,6 +163,7 @@ static void put_query(struct json_writer *w, const char *key, const struct query
     put_select(w, &q->select, 0);
     put_write(w, q);
     put_raw(w, q);
+    if (q->has_path) put_names(w, "path", q->path, q->path_count);
     if (q->count) json_put_cstr(w, "count", counts[q->count]);
     if (q->max_affected >= 0) json_put_i64(w, "maxAffected", q->max_affected);
     if (q->single) json_put_bool(w, "single", true);

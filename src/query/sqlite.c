@@ -87,11 +87,26 @@ static bool put_operator(struct query_printing *p, const char *name, struct pg_p
 
 /* ---- fields ---- */
 
+/* The query that a function of a row is, of the row at alias. */
+static bool put_computed(struct query_printing *p, const struct catalog_function *f, const struct catalog_relation *rows,
+                         uint32_t alias) {
+    struct query_expanding x = {.conn = p->conn,
+                                .of = rows,
+                                .at = QUERY_AT_ALIAS,
+                                .alias = alias,
+                                .role = f->definer ? f->owner : p->role,
+                                .definer = f->definer ? f->owner : 0};
+    return query_expand(&x, f->statements.p[0].text, &p->to->sql, p->error);
+}
+
 static bool put_field(struct query_printing *p, uint32_t alias, const struct query_field *f) {
     struct aside a = begin_aside(p);
     uint32_t type = query_type_base(p->conn->types, f->of->type);
-    query_put_column(p, alias, f->of->storage);
+    bool there = true;
+    if (!f->computed) query_put_column(p, alias, f->of->storage);
+    else there = PUT(p, "(") && put_computed(p, f->computed, f->rows, alias) && PUT(p, ")");
     str text = end_aside(p, a);
+    if (!there) return false;
     for (uint32_t i = 0; i < f->steps_count; i++) {
         const struct query_step *s = &f->steps[i];
         bool last = f->text && i + 1 == f->steps_count;
@@ -123,7 +138,9 @@ static bool put_cast(struct query_printing *p, str text, uint32_t from, uint32_t
 
 /* ---- filters ---- */
 
-static bool is_bare(const struct query_test *t) { return (query_ops[t->op].flags & QUERY_IS_BARE) && !t->field.steps_count; }
+static bool is_bare(const struct query_test *t) {
+    return (query_ops[t->op].flags & QUERY_IS_BARE) && !t->field.steps_count && !t->field.computed;
+}
 
 static bool query_where_is_bare(const struct query_where *w) {
     if (!w || w->kind == QUERY_HAS) return true;
@@ -298,7 +315,18 @@ static bool put_related(struct query_printing *p, const struct query_embed *e, u
     const struct query_select *s = &e->select;
     const struct catalog_relation *parent = e->parent;
     PUT(p, " from ");
-    if (e->cardinality == QUERY_THROUGH) {
+    if (e->computed) {
+        PUT(p, "(with \"_orlo_f\" (");
+        for (uint32_t i = 0; i < s->of->columns.n; i++) buf_printf(&p->to->sql, "%sc%u", i ? "," : "", i + 1);
+        PUT(p, ") as (");
+        if (!put_computed(p, e->computed, parent, above)) return false;
+        PUT(p, ") select 1 as \"_orlo_p\"");
+        for (uint32_t i = 0; i < s->of->columns.n; i++) {
+            buf_printf(&p->to->sql, ",c%u as ", i + 1);
+            query_put_name(&p->to->sql, s->of->columns.p[i].storage);
+        }
+        buf_printf(&p->to->sql, " from \"_orlo_f\") as a%u where 1", alias);
+    } else if (e->cardinality == QUERY_THROUGH) {
         uint32_t j = p->aliases++;
         if (!put_view(p, e->junction, j, false)) return false;
         PUT(p, " cross join ");

@@ -22,7 +22,7 @@ static void put_table(struct query_printing *p, const struct catalog_relation *o
 bool query_list_is_plain(const struct query_select *s) {
     if (s->order_count) return false;
     for (uint32_t i = 0; i < s->list_count; i++)
-        if (s->list[i].kind != QUERY_FIELD) return false;
+        if (s->list[i].kind != QUERY_FIELD || s->list[i].field.computed) return false;
     return true;
 }
 

@@ -566,6 +566,7 @@ bool rest_plan_one(arena *out, const struct rest_options *o, const struct rest_r
     if (!rest_prefer_of(out, rq, o->undo, &plan->prefer, error)) return false;
     if (plan->action != REST_ALLOW && !rest_media_of(out, rq, o, plan, m.q, error)) return false;
     m.q->select.schema = plan->schema;
+    m.q->has_path = o->path != NULL, m.q->path = o->path, m.q->path_count = o->path_count;
     m.q->select.relation = plan->relation;
     if (!make_tree(&m)) return false;
     plan->batch = (struct query_batch){.queries = m.q,

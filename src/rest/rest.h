@@ -38,6 +38,8 @@ struct rest_request {
 struct rest_options {
     const str *schemas; /* that are exposed; the first one is asked where no other is */
     uint32_t schemas_count;
+    const str *path; /* behind it are looked through; NULL: public, extensions */
+    uint32_t path_count;
     bool aggregates;   /* are let through */
     bool no_openapi;   /* the document of what there is is not shown */
     bool explains;     /* may ask how a query is run (application/vnd.pgrst.plan) */

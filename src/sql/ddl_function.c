@@ -78,6 +78,8 @@ static void attribute(struct sql_ddl *d, const PgQuery__DefElem *o, struct catal
                                                    : CATALOG_IS_VOLATILE;
     else if (!strcmp(o->defname, "strict")) f->strict = sql_option_true(o);
     else if (!strcmp(o->defname, "security")) f->definer = sql_option_true(o);
+    else if (!strcmp(o->defname, "rows"))
+        f->one_row = o->arg && o->arg->node_case == PG_QUERY__NODE__NODE_INTEGER && o->arg->integer->ival == 1;
     else if (!strcmp(o->defname, "leakproof")) f->leakproof = sql_option_true(o);
     else if (!strcmp(o->defname, "window")) f->window = sql_option_true(o);
     else if (!strcmp(o->defname, "set") && o->arg->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT)

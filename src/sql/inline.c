@@ -457,9 +457,27 @@ static str why_not(struct sql_context *cx) {
     return p->hint[0] ? arena_fmt(cx->mem, "%s (%s)", p->message, p->hint) : arena_fmt(cx->mem, "%s", p->message);
 }
 
+/* Of a function of one row: the relation whose row it is. */
+static const struct catalog_relation *row_of(struct sql_context *cx, const struct catalog_function *f) {
+    const struct catalog_relation *r = NULL;
+    uint32_t in = 0;
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        const struct catalog_argument *a = &f->arguments.p[i];
+        if (a->mode == CATALOG_OUT || a->mode == CATALOG_TABLE_COLUMN) continue;
+        const struct catalog_type *t = a->type >= PG_OWN_MIN ? catalog_type_of(cx->catalog, a->type) : NULL;
+        r = t && t->id == a->type && t->kind == CATALOG_ROW ? catalog_relation_of(cx->catalog, t->relation) : NULL;
+        in++;
+    }
+    return in == 1 ? r : NULL;
+}
+
+/* A function of a row is a column of it, or what it leads to: its argument is the row at hand (\x01C). */
 err sql_translate_function(struct sql_context *cx, struct catalog_function *f) {
     struct sql_inline here;
     struct outside saved;
+    const struct catalog_relation *row = row_of(cx, f);
+    struct sql_value at_hand;
+    struct sql_argument_values arguments = {.n = 1, .values = &at_hand};
     f->statements = (catalog_fragments){0};
     f->columns = (catalog_fields){0};
     f->why_not = (str){0};
@@ -467,7 +485,8 @@ err sql_translate_function(struct sql_context *cx, struct catalog_function *f) {
         f->why_not = arena_fmt(cx->mem, "language " STR_FMT " is not there on SQLite yet", STR_ARG(f->language));
         return ERR_OK;
     }
-    TRY(go_in(cx, f, NULL, &here, -1, &saved));
+    if (row) at_hand = sql_row_of(cx, row);
+    TRY(go_in(cx, f, row ? &arguments : NULL, &here, -1, &saved));
     err e = statements_of(cx, f);
     go_out(cx, &saved, f);
     if (e != ERR_UNSUPPORTED && e != ERR_LIMIT) return e;

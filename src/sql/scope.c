@@ -130,6 +130,15 @@ static struct sql_value row_at_hand(struct sql_context *cx) {
         .type = r->row_type ? r->row_type : PG_RECORD, .typmod = -1, .row = row, .levels = 1ull << LEVEL_ROW, .location = -1};
 }
 
+struct sql_value sql_row_of(struct sql_context *cx, const struct catalog_relation *r) {
+    const struct catalog_relation *was = cx->row;
+    enum sql_row_kind kind = cx->row_kind;
+    cx->row = r, cx->row_kind = SQL_ROW_AT_HAND;
+    struct sql_value v = row_at_hand(cx);
+    cx->row = was, cx->row_kind = kind;
+    return v;
+}
+
 static bool names_row(struct sql_context *cx, str schema, str name) {
     if (!cx->row || !str_eq(cx->row->name, name)) return false;
     const struct catalog_schema *s = catalog_schema_of(cx->catalog, cx->row->schema);

@@ -58,6 +58,8 @@ struct sql_row {
 typedef VEC(struct sql_value) sql_values;
 
 /* What a function's parameters stand for while it is taken into a query. */
+struct sql_value sql_row_of(struct sql_context *cx,
+                            const struct catalog_relation *r); /* whose columns are those of the row at hand */
 struct sql_argument_values {
     uint32_t n;
     struct sql_value *values;

@@ -3,7 +3,6 @@ what is not there yet, by the specification's file and line."""
 KNOWN = [
     ("", r"PGRST205 Could not find the table|PGRST202 .*get_tsearch_to_tsvector", "its table does not deploy: what the dialect refuses of the schema (suite.py --list)"),
     ('', r"^(CustomMediaSpec|PostGISSpec)|geo\+json|text/xml|pg/outfunc", "media types of functions and aggregates of one's own, GeoJSON"),
-    ("", r"^(ComputedRelsSpec)|computed_|always_true|is_first|anti_id|PGRST127 Embedding", "computed columns and relationships: functions of a row type"),
     ("", r"PGRST127 Feature not implemented", "aggregates within spreads of one row, grouped with what is around them"),
     ("", r"count=(planned|estimated)", "planned and estimated counts are counted"),
     ("sqlite", r"^RpcPreRequestGucsSpec|able to switch to|raises error \(id", "the function that is called before each request is PL/pgSQL, which does not run on SQLite"),
@@ -16,7 +15,8 @@ KNOWN = [
     ("sqlite", r"55000 cannot", "views are not written to on SQLite"),
     ("sqlite", r"0A000", "what the dialect lacks on SQLite, as it says"),
     ("sqlite", r"42883 operator does not exist: (integer|text)\[\] ->", "JSON paths into arrays and composites"),
-    ("", r"datarep|22P02.*#001100", "data representations: casts of domains"),
+    ("postgres", r"cannot use ltree", "PostgreSQL 15 says 42883 of it, and not that there are several"),
+    ("", r"datarep|data representations|22P02.*#001100", "data representations: casts of domains"),
     ("", r"^(RootSpec|OpenApiSpec|IgnorePrivOpenApiSpec)", "the OpenAPI document is ours"),
     ('', r"^RollbackSpec|^SingularSpec|callcounter|/items2|/items3|reset_sequence", "cases that stand on what an earlier one committed, or on a sequence's state"),
     ("sqlite", r"tsearch\?text_search_vector=not\.", "texts in French and German do not deploy on SQLite, and so their rows are not found"),

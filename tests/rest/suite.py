@@ -130,7 +130,8 @@ def request_of(case):
     m = re.search(r'configDbPreRequest = Just \$ QualifiedIdentifier (mempty|"\w+") "(\w+)"', config)
     line["before"] = "test." + (m[2] if m else "switch_role")
     m = re.search(r"configDbExtraSearchPath = \[(.*?)\]\)? *\}", config)
-    line["search"] = ", ".join('"' + json.loads(f'"{s}"').replace('"', '""') + '"' for s in re.findall(r'"((?:[^"\\]|\\.)*)"', m[1])) if m else ""
+    line["searched"] = [json.loads(f'"{s}"') for s in re.findall(r'"((?:[^"\\]|\\.)*)"', m[1])] if m else []
+    line["search"] = ", ".join('"' + s.replace('"', '""') + '"' for s in line["searched"]) or "pg_catalog"
     line["plan"] = "configDbPlanEnabled = True" in config
     line["claims"] = claims or {"role": ANON}
     m = re.search(r"configDbMaxRows = Just (\d+)", config)

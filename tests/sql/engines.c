@@ -67,7 +67,7 @@ static files files_of(const char *folder) {
 static void say_report(const struct sql_report *report) {
     for (uint32_t i = 0; i < report->notes.n; i++) {
         const struct sql_note *n = &report->notes.p[i];
-        if (n->severity <= SQL_NEEDS_POSTGRES)
+        if (n->severity == SQL_REFUSAL)
             fprintf(stderr, STR_FMT ":%u:%u: " STR_FMT ": " STR_FMT " " STR_FMT "\n", STR_ARG(n->file), n->line, n->column,
                     STR_ARG(n->code), STR_ARG(n->text), STR_ARG(n->instead));
     }
@@ -129,7 +129,7 @@ static void read_http(arena *out, const struct query_json *v, struct request *r)
     struct rest_request *rq = arena_make(out, struct rest_request);
     struct rest_options *o = arena_make(out, struct rest_options);
     const struct query_json *fields = query_json_get(v, "fields"), *schemas = query_json_get(v, "schemas"),
-                            *most = query_json_get(v, "rowsMax");
+                            *most = query_json_get(v, "rowsMax"), *path = query_json_get(v, "searched");
     *rq = (struct rest_request){
         .method = text_of(v, "method"), .path = text_of(v, "path"), .query = text_of(v, "query"), .body = text_of(v, "body")};
     struct rest_field *f = arena_array(out, struct rest_field, fields ? fields->n + 1 : 1);
@@ -139,8 +139,12 @@ static void read_http(arena *out, const struct query_json *v, struct request *r)
     for (uint32_t i = 0; schemas && i < schemas->n; i++) names[i] = schemas->items[i].s;
     rq->fields = f;
     rq->fields_count = fields ? fields->n : 0;
+    str *searched = arena_array(out, str, path ? path->n + 1 : 1);
+    for (uint32_t i = 0; path && i < path->n; i++) searched[i] = path->items[i].s;
     *o = (struct rest_options){.schemas = names,
                                .schemas_count = schemas ? schemas->n : 0,
+                               .path = path ? searched : NULL,
+                               .path_count = path ? path->n : 0,
                                .aggregates = flag_of(v, "aggregates"),
                                .explains = flag_of(v, "plan"),
                                .undo = true,
@@ -414,6 +418,42 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
     for (uint32_t i = 0; i < b.count; i++) query_result_free(&asked.results[i]);
 }
 
+/* What PostgreSQL itself says of what it has, as the broker asks it. */
+static uint32_t live_rows(void *arg, uint32_t statement) { return postgres_rows(arg, statement); }
+static str live_value(void *arg, uint32_t statement, uint32_t row, uint32_t column) {
+    return postgres_value(arg, statement, row, column, NULL);
+}
+
+struct living {
+    struct net_loop *loop;
+    struct catalog *catalog;
+};
+
+static void on_live(void *arg, const struct postgres_answer *a) {
+    struct living *l = arg;
+    net_loop_stop(l->loop);
+    if (postgres_outcome(a) != POSTGRES_DONE) {
+        fprintf(stderr, "%s\n", postgres_error(a)->message);
+        fail("what PostgreSQL says of itself");
+    }
+    catalog_live(l->catalog, &(struct catalog_answer){(void *)(uintptr_t)a, live_rows, live_value});
+    struct buf b = {0}; /* it holds together */
+    struct catalog *again;
+    arena *scratch = arena_new(0);
+    catalog_write(&b, l->catalog);
+    if (catalog_read(scratch, buf_str(&b), &again, &diag) != ERR_OK) fail("what PostgreSQL says of itself");
+    buf_free(&b);
+    arena_free(scratch);
+}
+
+static void make_live(struct net_loop *loop, struct postgres *server, struct catalog *c) {
+    struct postgres_statement s[1 + CATALOG_LIVE] = {0};
+    struct living l = {loop, c};
+    for (uint32_t i = 0; i < CATALOG_LIVE; i++) s[i] = (struct postgres_statement){.text = catalog_live_text(i)};
+    postgres_ask(server, &(struct postgres_question){.statements = s, .count = CATALOG_LIVE, .ms_max = 60'000}, on_live, &l);
+    net_loop_run(loop);
+}
+
 /* ---- the whole ---- */
 
 static void print_platform(void) {
@@ -448,12 +488,13 @@ int main(int argc, char **argv) {
         fail("connection");
     files f = files_of(argv[1]);
     here = migrate(db, conn, f);
-    const struct catalog *there = argc > 4 ? plan_of(argc > 5 ? files_of(argv[5]) : f, CATALOG_POSTGRES).catalog : NULL;
+    struct catalog *there = argc > 4 ? plan_of(argc > 5 ? files_of(argv[5]) : f, CATALOG_POSTGRES).catalog : NULL;
     struct net_loop *loop = argc > 4 ? net_loop_new() : NULL;
     struct postgres *server =
         loop ? postgres_new(&(struct postgres_options){
                    .loop = loop, .where = argv[4], .connections_max = 1, .waiting_max = 1, .connect_ms = 20'000})
              : NULL;
+    if (server && requests.n) make_live(loop, server, there);
     while (requests.n) {
         str_cut(requests, '\n', &line, &requests);
         if (!line.n) continue;

@@ -26,6 +26,24 @@ void node_made_unref(struct broker_made *made) {
     free(made);
 }
 
+struct live {
+    const struct postgres_answer *answer;
+    uint32_t first;
+};
+static uint32_t live_rows(void *arg, uint32_t statement) {
+    const struct live *live = arg;
+    return postgres_rows(live->answer, live->first + statement);
+}
+static str live_value(void *arg, uint32_t statement, uint32_t row, uint32_t column) {
+    const struct live *live = arg;
+    return postgres_value(live->answer, live->first + statement, row, column, NULL);
+}
+
+void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t first) {
+    struct live live = {a, first};
+    catalog_live(c, &(struct catalog_answer){&live, live_rows, live_value});
+}
+
 static err new_made(str catalog, const struct postgres_answer *live, struct broker_made **out, struct diag *d) {
     struct broker_made *made = calloc(1, sizeof *made);
     ENSURE(made);
@@ -223,8 +241,8 @@ static void on_made(void *arg, const struct postgres_answer *a) {
 }
 
 static void read_made(struct broker_base *b) {
-    struct postgres_statement s[2 + BROKER_LIVE] = {{.text = STR(BROKER_CATALOG)}, {.text = str_c(node_server_seen)}};
-    node_live_statements(s + 2);
+    struct postgres_statement s[2 + CATALOG_LIVE] = {{.text = STR(BROKER_CATALOG)}, {.text = str_c(node_server_seen)}};
+    for (uint32_t i = 0; i < CATALOG_LIVE; i++) s[2 + i] = (struct postgres_statement){.text = catalog_live_text(i)};
     ask_admin(b, s, b->text_alone ? 2 : ARRAY_COUNT(s), false, on_made);
 }
 

@@ -15,7 +15,6 @@
  *   base.c     an app's database: its server, connections, catalogue, queue
  *   server.c   a server that somebody else runs: what is there, what is made, what its role may not make
  *   ask.c      a query on its way: tree, text, answer
- *   live.c     what PostgreSQL says of a database beside its migrations' text
  *   sql.c      a select of SQL's
  *   move.c     while its rows go elsewhere
  *   errand.c   what its owner has done with it: migrations, dumps
@@ -194,15 +193,11 @@ void node_ask_begin(struct broker_ask *a);
 void node_ask_over(struct broker_ask *a);   /* ask.c is done with it: base.c */
 void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
 
-/* ---- live.c ---- */
-
 /* What the text says of it; one that is larger than any node wrote is none. The owner may write there. */
 #define BROKER_CATALOG                                                                                                           \
     "select value from _orlo.meta where key = 'catalog' and pg_catalog.octet_length(value) <= 67108864" /* CATALOG_BYTES_MAX */
 extern const char node_server_seen[]; /* what changes with its schemas: server.c */
-enum { BROKER_LIVE = 4 };
-void node_live_statements(struct postgres_statement to[static BROKER_LIVE]);
-/* What they say, from that statement of the answer on, is added to a catalogue that nobody uses yet. */
+/* What catalog_live_text's statements said, the first of which is that one of the answer. */
 void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t first);
 
 /* ---- errand.c ---- */
