@@ -90,6 +90,7 @@ TOLD = {
     "on_death": ("tell_death", r"wasi:on_death"),
     "on_idle": ("tell_idle", r"wasi:on_idle"),
     "cancel": ("tell_cancel node_data_query_cancel", r"wasi:\w+_cancel"),
+    "cancel:cancel": ("cancel", r"node:(cancel|cancel_asked)"), "cancel_asked:cancel": ("cancel_asked", r"node:cancel"),
     "gone": ("tell_gone app_late_end", r"wasi:\w+_gone"),
     "on_over": ("tell_inlet_over tell_outlet_over", r"wasi:(on_inlet_over|on_response_over|body_over)"),
     "over": ("feed_over drain_over", r"wasi:(?!feed_|drain_|inlet_over|tell_)(\w+_over|inlet_fed)"),
@@ -125,6 +126,7 @@ OTHER = {
     "app_request_unref:gone": r"node:recycle", "app_news:news": r"node:on_news", "app_setting_parse:parse": r"app:app_parse_(bytes|ms)",
     "drop": r"wasi:\w+_drop|host:drop_stream_value|host:drop_error_context|wasi:drop_trailers",
     "destroy": r"wasi:\w*destroy",
+    "start:ask": r"node:(ask|ask_tables)", "ask_tables:ask": r"node:ask", "fill": None,
     "reallocate": r"host:host_cx_realloc",
     "job": r"host:(take_offer|finish|cancel_wanted)",
     "builtin": r"host:host_(task_return|task_cancel|subtask_cancel|subtask_drop|wset_\w+|waitable_join|pipe_new_builtin"

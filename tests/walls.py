@@ -28,6 +28,7 @@ OTHER_NAMES = {
     "node": (r"demangle_\w+", "a library of its own"),
     "pg": (r"pj_\w+", "a JSON value of PostgreSQL's, a prefix a file"),
     "spin": (r"fermyon_spin_\w+", "bindings of the interfaces that bear that name"),
+    "tables": (r"orlo_database_\w+", "bindings of the interface that bears that name"),
     "wasi": (r"wasi3_\w+", "bindings of WASI 0.3, as their generator calls them"),
     "wasm": (r"wv_\w+", "the validator's"),
 }

@@ -42,7 +42,7 @@ struct app_out {
 
 /* Who asks, as the app's own rules see it. */
 struct app_principal {
-    str role;    /* "anonymous": nobody has said who he is */
+    str role;    /* "anonymous": nobody has said who he is; empty: he brought a token, or a key, that is not good */
     str subject; /* empty then */
     str claims;  /* of his token, JSON text; empty: he has shown none */
 };
@@ -133,7 +133,9 @@ struct app {
     struct engine_share *share;
     struct engine *engine; /* the share's: app_init sets it */
     struct net_loop *loop;
-    struct app_data *data;   /* what keeps its stores and databases; NULL: nobody */
+    struct app_data *data; /* what keeps its stores and databases; NULL: nobody */
+    /* Its own database: questions APP_QUERY and APP_TX, a query's values being role, claims and body alone. NULL: it has none. */
+    struct app_data *tables;
     struct net_party *party; /* its part of the process's pools; NULL: the process's own */
     /* What http://AUTHORITY is to a request that is made because of rq. to, if it may be asked: how; it holds as long as rq does. NULL: an address of the
      * network's, whatever it says. */

@@ -24,6 +24,10 @@ bool app_data_writes(enum app_data_op op);
 enum app_data_of { APP_OF_KEYS, APP_OF_SQL, APP_OF_APP, APP_DATA_OFS };
 enum app_data_of app_data_of(enum app_data_op op);
 
+/* What is done in a transaction (APP_TX). Its number is unique among those of whoever asks. */
+enum app_tx { APP_TX_BEGIN /* and a first query */, APP_TX_QUERY, APP_TX_COMMIT, APP_TX_ROLLBACK, APP_TX_KINDS };
+enum { APP_TX_VALUES = 3 /* before those of a query */ };
+
 enum app_data_outcome {
     APP_DATA_OK,
     APP_DATA_FULL,      /* a quota, or the disk: text says which */

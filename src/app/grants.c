@@ -281,6 +281,8 @@ static void write_names(struct buf *to, const struct app_grants *g) {
         write_str(to, g->variables.p[i].name), write_str(to, g->variables.p[i].value);
         write_u32(to, g->variables.p[i].secret);
     }
+    write_u32(to, g->roles.n);
+    for (uint32_t i = 0; i < g->roles.n; i++) write_str(to, g->roles.p[i]);
 }
 
 void app_grants_write(struct buf *to, const struct app_grants *g) {
@@ -337,7 +339,7 @@ static uint32_t read_names_count(struct rd *from, size_t least) {
     return n;
 }
 
-void app_grants_read(arena *out, struct rd *from, struct app_grants *g) {
+void app_grants_read_third(arena *out, struct rd *from, struct app_grants *g) {
     app_grants_read_first(out, from, g);
     for (uint32_t n = read_names_count(from, 8); n && !from->fail; n--) {
         struct app_secret_env s = {.env = read_name(from)};
@@ -348,4 +350,9 @@ void app_grants_read(arena *out, struct rd *from, struct app_grants *g) {
     for (uint32_t n = read_names_count(from, 8); n && !from->fail; n--) vec_push(out, &g->sqlite, read_store(from));
     for (uint32_t n = read_names_count(from, 4); n && !from->fail; n--) vec_push(out, &g->functions, read_name(from));
     for (uint32_t n = read_names_count(from, 12); n && !from->fail; n--) vec_push(out, &g->variables, read_variable(from));
+}
+
+void app_grants_read(arena *out, struct rd *from, struct app_grants *g) {
+    app_grants_read_third(out, from, g);
+    for (uint32_t n = read_names_count(from, 4); n && !from->fail; n--) vec_push(out, &g->roles, read_name(from));
 }

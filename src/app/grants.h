@@ -56,6 +56,7 @@ struct app_grants {
     VEC(struct app_secret_env) secrets;
     VEC(struct app_store) stores, sqlite; /* key-value stores; databases */
     VEC(str) functions;                   /* of the same app, that it may call as http://NAME.internal */
+    VEC(str) roles;                       /* as whom it may ask the app's own database: "caller", a role's name, "*" any role */
     VEC(struct app_variable) variables;
     VEC(struct app_net_rule) allow_http, net; /* of HTTP requests: rules for tcp */
     str forward_scheme, forward_authority; /* the server that a 0.3 middleware's wasi:http/handler import reaches; empty: none */
@@ -93,6 +94,7 @@ bool app_cut_host_port(str arg, str *host, str *port);
 /* As bytes, for a snapshot or a file; what is read borrows them, and is refused where it could not have been said as text. */
 void app_grants_write(struct buf *to, const struct app_grants *g);
 void app_grants_read(arena *out, struct rd *from, struct app_grants *g);
+void app_grants_read_third(arena *out, struct rd *from, struct app_grants *g); /* as the third layout has them, and the second */
 void app_grants_read_first(arena *out, struct rd *from, struct app_grants *g); /* as a record of the first layout has them */
 
 #endif

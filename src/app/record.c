@@ -4,7 +4,7 @@
 
 /* ---- as bytes ---- */
 
-enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT_REST = 5, LAYOUT = APP_RECORD_LAYOUT };
+enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT_REST = 5, LAYOUT_REACHED = 6, LAYOUT = APP_RECORD_LAYOUT };
 enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
 
 static const char *const databases[] = {
@@ -56,7 +56,19 @@ static void write_function(struct buf *to, const struct app_function *f) {
     write_u32(to, f->kind);
     app_grants_write(to, &f->grants);
     app_limits_write(to, &f->limits);
-    write_u32(to, f->spin | f->supabase << 1 | f->verify_jwt << 2);
+    write_u32(to, f->spin | f->supabase << 1 | f->verify_jwt << 2 | f->rpc << 3);
+    write_u32(to, f->triggers.n);
+    for (uint32_t i = 0; i < f->triggers.n; i++) {
+        write_str(to, f->triggers.p[i].schema);
+        write_str(to, f->triggers.p[i].table);
+        write_u32(to, f->triggers.p[i].on);
+    }
+    write_u32(to, f->computed.n);
+    for (uint32_t i = 0; i < f->computed.n; i++) {
+        write_str(to, f->computed.p[i].schema);
+        write_str(to, f->computed.p[i].table);
+        write_str(to, f->computed.p[i].column);
+    }
 }
 
 static void write_files(struct buf *to, const struct app_files *f) {
@@ -219,16 +231,44 @@ static str read_plain(struct rd *from, size_t most) {
     return s;
 }
 
-static struct app_function read_function(arena *out, struct rd *from) {
+/* Of a table's or a column's. */
+static str read_identifier(struct rd *from) {
+    str s = read_plain(from, APP_IDENTIFIER_MAX);
+    if (!s.n || !str_is_utf8(s)) rd_fail(from, "no name of a table or a column");
+    return s;
+}
+
+static struct app_trigger read_trigger(struct rd *from) {
+    struct app_trigger t = {.schema = read_identifier(from)};
+    t.table = read_identifier(from);
+    t.on = rd_u32le(from);
+    if (!t.on || t.on > (APP_ON_INSERT | APP_ON_UPDATE | APP_ON_DELETE)) rd_fail(from, "a trigger of nothing");
+    return t;
+}
+
+static struct app_computed read_computed(struct rd *from) {
+    struct app_computed c = {.schema = read_identifier(from)};
+    c.table = read_identifier(from);
+    c.column = read_identifier(from);
+    return c;
+}
+
+static struct app_function read_function(arena *out, struct rd *from, uint32_t layout) {
     struct app_function f = {.name = read_str(from, APP_FUNCTION_NAME_MAX), .source = read_plain(from, APP_PATH_MAX)};
     read_digest(from, f.module);
     read_digest(from, f.digest);
     f.kind = rd_u32le(from);
-    app_grants_read(out, from, &f.grants);
+    if (layout < LAYOUT_REACHED) app_grants_read_third(out, from, &f.grants);
+    else app_grants_read(out, from, &f.grants);
     app_limits_read(from, &f.limits);
     uint32_t flags = rd_u32le(from);
-    if (flags > 7) rd_fail(from, "no function");
-    f.spin = flags & 1, f.supabase = flags & 2, f.verify_jwt = flags & 4;
+    if (flags > (layout < LAYOUT_REACHED ? 7u : 15u)) rd_fail(from, "no function");
+    f.spin = flags & 1, f.supabase = flags & 2, f.verify_jwt = flags & 4, f.rpc = flags & 8;
+    if (layout < LAYOUT_REACHED) return f;
+    for (uint32_t n = read_count(from, 12, APP_TRIGGERS_MAX); n && !from->fail; n--)
+        vec_push(out, &f.triggers, read_trigger(from));
+    for (uint32_t n = read_count(from, 12, APP_COMPUTED_MAX); n && !from->fail; n--)
+        vec_push(out, &f.computed, read_computed(from));
     return f;
 }
 
@@ -284,7 +324,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     r->functions.n = r->files.n = r->redirects.n = 0;
     uint64_t least = (uint64_t)functions * FUNCTION_BYTES_MIN + files * FILES_BYTES_MIN + redirects * REDIRECT_BYTES_MIN;
     if (!from->fail && least > rd_left(from)) rd_fail(from, "more than there may be");
-    for (; functions && !from->fail; functions--) vec_push(out, &r->functions, read_function(out, from));
+    for (; functions && !from->fail; functions--) vec_push(out, &r->functions, read_function(out, from, layout));
     for (; files && !from->fail; files--) vec_push(out, &r->files, read_files(from));
     for (; redirects && !from->fail; redirects--) vec_push(out, &r->redirects, read_redirect(from));
     for (uint32_t n = read_count(from, SECRET_BYTES_MIN, APP_SECRETS_MAX); n && !from->fail; n--)

@@ -6,7 +6,7 @@
  * 1. Everything in it is plain values, all numbers little-endian: whoever has the bytes has the app, but for its images, packs and secrets.
  * 2. Reading is by a sticky reader, and refuses what could not have been said as text. No route leads to what there is not.
  * 3. The layouts before this one are read too (app_record_read): the first one's app's grants and limits are those of each of its functions; the
- *    second one knew of no database.
+ *    second one knew of no database, those before the sixth of none that functions reach.
  * 4. What stands in it is no secret: a server's URL is the value of a secret of the app's, which is named here.
  */
 #ifndef ORLO_APP_RECORD_H
@@ -30,7 +30,10 @@ enum {
     APP_PATH_MAX = 4096, /* of a file in a bundle */
     APP_URL_MAX = 4096,  /* where a redirect leads */
     APP_DIGEST_BYTES = 32,
-    APP_RECORD_LAYOUT = 5, /* as app_record_write writes it */
+    APP_TRIGGERS_MAX = 64,   /* of a function */
+    APP_COMPUTED_MAX = 64,   /* the same */
+    APP_IDENTIFIER_MAX = 63, /* of a table, a column: PostgreSQL's */
+    APP_RECORD_LAYOUT = 6,   /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -43,6 +46,15 @@ struct app_route {
     uint8_t to;     /* enum app_route_to */
     uint32_t index; /* into those */
 };
+/* Rows of a table that changed: whoever is told of them once they are committed. */
+enum { APP_ON_INSERT = 1, APP_ON_UPDATE = 2, APP_ON_DELETE = 4 };
+struct app_trigger {
+    str schema, table;
+    uint32_t on;
+};
+struct app_computed { /* a column that a function says */
+    str schema, table, column;
+};
 struct app_function {
     str name, source;                                           /* source: its file's path in the bundle */
     uint8_t module[APP_DIGEST_BYTES], digest[APP_DIGEST_BYTES]; /* SHA-256 of that file; of its image file */
@@ -51,6 +63,9 @@ struct app_function {
     struct app_limits limits;
     bool spin;                 /* it gets Spin's request headers */
     bool supabase, verify_jwt; /* it is at /functions/v1/NAME, too, for those who bring the app's token, or for everybody */
+    bool rpc;                  /* it is at /rest/v1/rpc/NAME */
+    VEC(struct app_trigger) triggers;
+    VEC(struct app_computed) computed;
 };
 struct app_files { /* a static folder */
     str name, folder;

@@ -47,6 +47,10 @@ static struct app_record whole(void) {
     vec_push(mem, &g->stores, ((struct app_store){STR("default"), STR("cache")}));
     vec_push(mem, &g->sqlite, ((struct app_store){STR("default"), STR("main")}));
     vec_push(mem, &g->functions, STR("f0"));
+    vec_push(mem, &g->roles, STR("service_role"));
+    f->rpc = true;
+    vec_push(mem, &f->triggers, ((struct app_trigger){STR("public"), STR("orders"), APP_ON_INSERT | APP_ON_DELETE}));
+    vec_push(mem, &f->computed, ((struct app_computed){STR("public"), STR("orders"), STR("total")}));
     vec_push(mem, &g->variables, ((struct app_variable){STR("url"), STR("https://{{ host }}/"), true}));
     vec_push(mem, &r.files,
              ((struct app_files){.name = STR("public"), .folder = STR("public"), .index = STR("index.html"), .spa = true}));
@@ -83,6 +87,8 @@ static void test_again(void **state) {
     assert_true(b.secrets.p[0].required && b.files.p[0].spa && b.redirects.p[0].status == 308 && b.cors.max_age_s == 600);
     assert_true(f->grants.variables.p[0].secret && str_eqc(f->grants.stores.p[0].store, "cache") &&
                 b.secrets_revision == 1ull << 40);
+    assert_true(f->rpc && f->triggers.n == 1 && f->triggers.p[0].on == (APP_ON_INSERT | APP_ON_DELETE) && f->computed.n == 1 &&
+                str_eqc(f->computed.p[0].column, "total") && str_eqc(f->grants.roles.p[0], "service_role"));
     assert_int_equal(f->limits.body_bytes_max, 1000);
     assert_int_equal(app_record_function(&b, STR("f1")), 1);
     assert_int_equal(app_record_function(&b, STR("f2")), UINT32_MAX);
@@ -91,6 +97,55 @@ static void test_again(void **state) {
         assert_int_equal(app_record_decode(mem, str_sub(buf_str(&one), 0, n), &b, &d), ERR_MALFORMED);
     }
     buf_free(&one), buf_free(&two);
+}
+
+static size_t find(str in, str what) {
+    for (size_t i = 0; i + what.n <= in.n; i++)
+        if (!memcmp(in.p + i, what.p, what.n)) return i;
+    fail_msg("it is not there");
+    return 0;
+}
+
+/* The third one lacked what is said of the app's database: without it, it is this one's bytes without that. */
+enum { NO_REST = 16 /* two lists, a name, flags */ };
+static void put_third(struct buf *to, str bytes, const struct app_record *r) {
+    size_t at = 4;
+    buf_put(to, &(uint32_t){3}, 4);
+    for (uint32_t i = 0; i < r->functions.n; i++) {
+        const struct app_function *f = &r->functions.p[i];
+        struct app_grants without = f->grants;
+        struct buf grants = {0}, third = {0}, limits = {0};
+        without.roles.n = 0;
+        app_grants_write(&grants, &f->grants), app_grants_write(&third, &without), app_limits_write(&limits, &f->limits);
+        size_t from = at + find(str_sub(bytes, at, bytes.n), buf_str(&grants)), flags = from + grants.n + limits.n;
+        size_t behind = flags + 4 + 4 + 4 + f->triggers.n * (12 + strlen("publicorders")) +
+                        f->computed.n * (12 + strlen("publicorderstotal"));
+        buf_put(to, bytes.p + at, from - at);
+        buf_put(to, third.p, third.n - 4);
+        buf_put(to, limits.p, limits.n);
+        uint32_t kept;
+        memcpy(&kept, bytes.p + flags, 4);
+        buf_put(to, &(uint32_t){kept & 7}, 4);
+        at = behind;
+        buf_free(&grants), buf_free(&third), buf_free(&limits);
+    }
+    buf_put(to, bytes.p + at, bytes.n - at - NO_REST);
+}
+
+static void test_third_layout(void **state) {
+    struct app_record a = whole(), b;
+    struct buf bytes = {0}, third = {0}, again = {0};
+    struct diag d = DIAG_INIT;
+    a.rest = (struct app_rest){0};
+    app_record_write(&bytes, &a);
+    put_third(&third, buf_str(&bytes), &a);
+    if (app_record_decode(mem, buf_str(&third), &b, &d) != ERR_OK) fail_msg("%s", d.text);
+    struct app_function *f = &a.functions.p[1];
+    f->grants.roles.n = f->triggers.n = f->computed.n = 0, f->rpc = false;
+    bytes.n = 0;
+    app_record_write(&bytes, &a), app_record_write(&again, &b);
+    assert_true(str_eq(buf_str(&bytes), buf_str(&again)));
+    buf_free(&bytes), buf_free(&third), buf_free(&again);
 }
 
 /* What the first layout had, byte by byte as it was written. */
@@ -132,17 +187,17 @@ static void test_first_layout(void **state) {
 /* The second one: the same without a database. */
 static void test_second_layout(void **state) {
     struct app_record a = whole(), r;
-    struct buf b = {0}, second = {0};
+    struct buf whole_bytes = {0}, b = {0}, second = {0};
     struct diag d = DIAG_INIT;
     a.database = (struct app_database){0};
     a.rest = (struct app_rest){0};
-    enum { NO_REST = 16 /* two lists, a name, flags */ };
-    app_record_write(&b, &a);
+    app_record_write(&whole_bytes, &a);
+    put_third(&b, buf_str(&whole_bytes), &a);
     size_t engine = 20 + 4 + a.name.n + 8; /* layout, id, version, revision; name; default, eager */
-    put(&second, 2), buf_put(&second, b.p + 4, engine - 4), buf_put(&second, b.p + engine + 4, b.n - engine - 8 - NO_REST);
+    put(&second, 2), buf_put(&second, b.p + 4, engine - 4), buf_put(&second, b.p + engine + 4, b.n - engine - 8);
     if (app_record_decode(mem, buf_str(&second), &r, &d) != ERR_OK) fail_msg("%s", d.text);
     assert_true(!r.database.engine && !r.database.secret.n && r.weight == a.weight && r.functions.n == 2);
-    buf_free(&b), buf_free(&second);
+    buf_free(&whole_bytes), buf_free(&b), buf_free(&second);
 }
 
 /* What bytes may not say, though they have the form. */
@@ -274,6 +329,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(test_names, begin, end),
         cmocka_unit_test_setup_teardown(test_same, begin, end),
         cmocka_unit_test_setup_teardown(test_second_layout, begin, end),
+        cmocka_unit_test_setup_teardown(test_third_layout, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,8 @@ static const struct manifest *read_whole(const char *text) {
 }
 
 static const char whole[] =
-    "name = \"shop\"\nhosts = [\"Shop.example.org\", \"*.shop.example.org\", \"*\"]\nweight = 3\nbuild = \"make\"\n"
+    "name = \"shop\"\ndatabase = \"sqlite\"\nhosts = [\"Shop.example.org\", \"*.shop.example.org\", \"*\"]\nweight = 3\nbuild = "
+    "\"make\"\n"
     "[env]\nA = \"1\"\nB = \"1\"\n"
     "[limits]\nmemory_mb = 64\ntimeout_ms = 5000\n"
     "[cors]\norigins = [\"https://a.example\"]\nmethods = [\"PUT\"]\nheaders = [\"x-a\"]\nexpose = [\"etag\"]\ncredentials = "
@@ -42,7 +43,8 @@ static const char whole[] =
     "[\"src/**/*.ts\"] }\n"
     "routes = [\"/api/\", \"=/health\", \"/users/:id\", { path = \"/v1\", strip = true }]\nenv = { B = \"2\" }\n"
     "secrets = [\"STRIPE_KEY\"]\nallow_http = [\"api.stripe.com\"]\nallow_net = [\"tcp:10.0.0.1:5432\"]\n"
-    "dirs = [\"data::/data:ro\"]\nfunctions = [\"mail\"]\nstores = [\"default\"]\nsqlite = { default = \"main\" }\n"
+    "dirs = [\"data::/data:ro\"]\nfunctions = [\"mail\"]\ndatabase = [\"caller\", \"service_role\"]\nstores = "
+    "[\"default\"]\nsqlite = { default = \"main\" }\n"
     "variables = { greeting = \"{{ hi }}\", key = { secret = \"API_KEY\" } }\nforward = \"http://127.0.0.1:3000\"\n"
     "limits = { memory_mb = \"128M\" }\nsupabase = true\nverify_jwt = false\nspin_headers = true\n"
     "[functions.mail]\nsource = \"mail.wasm\"\nsecrets = { SMTP = \"STRIPE_KEY\" }\n"
@@ -75,13 +77,14 @@ static void test_function(void **state) {
     assert_true(g->allow_http.n == 1 && g->net.n == 1 && g->dirs.p[0].read_only && str_eqc(g->dirs.p[0].host, "data"));
     assert_true(str_eqc(g->functions.p[0], "mail") && str_eqc(g->stores.p[0].store, "default") &&
                 str_eqc(g->sqlite.p[0].store, "main"));
+    assert_true(g->roles.n == 2 && str_eqc(g->roles.p[0], "caller"));
     assert_true(g->variables.n == 2 && !g->variables.p[0].secret && str_eqc(g->variables.p[0].value, "{{ hi }}"));
     assert_true(g->variables.p[1].secret && str_eqc(g->variables.p[1].value, "{{ API_KEY }}"));
     assert_true(str_eqc(g->forward_authority, "127.0.0.1:3000"));
     assert_true(m->builds.n == 2 && !m->builds.p[0].function.n && str_eqc(m->builds.p[0].command, "make"));
     assert_true(str_eqc(m->builds.p[1].function, "api") && str_eqc(m->builds.p[1].dir, "api") && m->builds.p[1].watch.n == 1);
     assert_int_equal(m->notes.n, 0);
-    assert_true(m->places.n == 4 && manifest_place_of(m, STR("functions.mail.source"))->line == 36 &&
+    assert_true(m->places.n == 4 && manifest_place_of(m, STR("functions.mail.source"))->line == 38 &&
                 !manifest_place_of(m, STR("functions.mailer")));
 }
 
@@ -205,6 +208,8 @@ static void test_mistakes(void **state) {
         {"functions.a.functions = [\"b\"]", "functions.a calls b, and there is no function of that name"},
         {"functions.a.functions = [\"*b\"]", "functions.a.functions.0: a name has up to 63"},
         {"functions.a.stores = [\"\"]", "functions.a.stores.0: a name has up to 63"},
+        {"functions.a.database = [\"caller\"]", "functions.a.database: it is for an app with a database"},
+        {"functions.a.database = [\"a b\"]", "functions.a.database.0: it takes \"caller\", a role's name, or \"*\""},
         {"functions.a.sqlite = { a = \"../x\" }", "functions.a.sqlite.a: a name has up to 63"},
         {"functions.a.variables = { a = 1 }", "functions.a.variables.a: it takes a string, or { secret"},
         {"functions.a.variables = { a = {} }", "functions.a.variables.a: it lacks a secret's name"},
@@ -272,6 +277,7 @@ static const struct {
 } places[] = {
     {"app", "", "", ""},
     {"function", "[functions.f]\n", "functions.f.", ""},
+    {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},
     {"route", "functions.f.routes = [{ ", "functions.f.routes.0.", " }]"},
     {"build", "[build]\n", "build.", ""},
     {"variable", "[functions.f.variables.v]\n", "functions.f.variables.v.", ""},

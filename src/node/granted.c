@@ -51,6 +51,7 @@ void node_granted(arena *out, const struct app_grants *g, node_words *to) {
     for (uint32_t i = 0; i < g->functions.n; i++)
         vec_push(out, to, arena_fmt(out, "http://" STR_FMT ".internal", STR_ARG(g->functions.p[i])));
     add_pairs(out, "store", g->stores.p, g->stores.n, to);
+    for (uint32_t i = 0; i < g->roles.n; i++) vec_push(out, to, arena_fmt(out, "database as " STR_FMT, STR_ARG(g->roles.p[i])));
     add_pairs(out, "sqlite", g->sqlite.p, g->sqlite.n, to);
     for (uint32_t i = 0; i < g->variables.n; i++)
         vec_push(out, to, arena_fmt(out, "variable " STR_FMT, STR_ARG(g->variables.p[i].name)));

@@ -1,6 +1,7 @@
 /* offer: what WASI and the services offer, as one: who loads an image, and who asks whether a file's imports are offered, take this. */
 #include "node/node_int.h"
 #include "spin/spin.h"
+#include "tables/tables.h"
 #include "wasi/wasi.h"
 
 enum {

@@ -121,7 +121,8 @@ static void test_versions(void **state) {
                                           "fermyon:spin/key-value",
                                           "spin:sqlite/sqlite@3.0.0",
                                           "spin:postgres/postgres@3.0.0",
-                                          "spin:postgres/postgres@4.1.0"};
+                                          "spin:postgres/postgres@4.1.0",
+                                          "orlo:database/client@0.1.0"};
     static const char *const others[] = {"wasi:http/types@0.3.0-rc-2026-01-01", "wasi:keyvalue/store@0.2.0",
                                          "fermyon:spin/key-value@3.0.0", "wasi:io/poll@0.3.0-rc-2026-03-15"};
     for (size_t i = 0; i < ARRAY_COUNT(offered); i++) assert_true(versions_of(offered[i]) >= 1);

@@ -24,8 +24,8 @@ enum abi_trap spin_v1_spin_config_get_config(struct host_call *call, str key,
 /* ---- key-value ---- */
 
 typedef struct spin_v1_spin_key_value_error kv_error;
-static kv_error kv_io(const struct spin_reply *r) {
-    return (kv_error){.tag = SPIN_V1_SPIN_KEY_VALUE_ERROR_IO, .io = spin_reply_text(r)};
+static kv_error kv_io(const struct app_reply *r) {
+    return (kv_error){.tag = SPIN_V1_SPIN_KEY_VALUE_ERROR_IO, .io = app_reply_text(r)};
 }
 static const kv_error no_store = {.tag = SPIN_V1_SPIN_KEY_VALUE_ERROR_INVALID_STORE};
 
@@ -49,7 +49,7 @@ enum abi_trap spin_v1_spin_key_value_open(struct host_call *call, str name,
 enum abi_trap spin_v1_spin_key_value_close(struct host_call *call, spin_v1_spin_key_value_store store) { return ABI_TRAP_NONE; }
 
 #define FILL(name, type, ...)                                                                                                    \
-    static void name(struct host_call *call, const struct spin_reply *r, void *about, void *result) {                            \
+    static void name(struct host_call *call, const struct app_reply *r, void *about, void *result) {                             \
         type *to = result;                                                                                                       \
         to->is_err = r->outcome != APP_DATA_OK;                                                                                  \
         if (to->is_err) to->err = kv_io(r);                                                                                      \
@@ -135,7 +135,7 @@ enum abi_trap spin_v1_spin_sqlite_execute(struct host_call *call, spin_v1_spin_s
     if (rows.reply.outcome == APP_DATA_FULL) {
         result->err.tag = SPIN_V1_SPIN_SQLITE_ERROR_DATABASE_FULL;
     } else if (result->is_err) {
-        result->err = (struct spin_v1_spin_sqlite_error){.tag = SPIN_V1_SPIN_SQLITE_ERROR_IO, .io = spin_reply_text(&rows.reply)};
+        result->err = (struct spin_v1_spin_sqlite_error){.tag = SPIN_V1_SPIN_SQLITE_ERROR_IO, .io = app_reply_text(&rows.reply)};
     } else {
         result->ok.columns.p = rows.columns, result->ok.columns.n = rows.columns_count;
         result->ok.rows.p = rows.rows, result->ok.rows.n = rows.rows_count;

@@ -5,35 +5,22 @@
 #include "app/app.h"
 #include "app/data.h"
 #include "app/object.h"
+#include "app/wait.h"
 
-/* What was answered; values and strings are the call's memory. */
-struct spin_reply {
-    enum app_data_outcome outcome;
-    str text;
-    const struct app_value *values;
-    uint32_t count;
-};
-/* Puts what was answered into a function's result. about: what spin_ask got. */
-typedef void (*spin_fill)(struct host_call *call, const struct spin_reply *reply, void *about, void *result);
-
-/* Asks for the guest, waits, and fills in the result: on its fiber, or in a call that pends (an async function's). about is an object of
- * which a reference is held meanwhile, or NULL. */
-[[nodiscard]] enum abi_trap spin_ask(struct host_call *call, const struct app_question *q, spin_fill fill, void *about,
-                                     void *result);
-/* What a refusal means to a person. */
-str spin_reply_text(const struct spin_reply *reply);
+/* Who keeps what the guest's app has; NULL: nobody. */
+struct app_data *spin_data(const struct host_call *call);
 /* The place of what was granted by that label; false: nothing was. */
 struct app_store;
 bool spin_granted(const struct app_store *list, uint32_t count, str label, str *place);
 
 /* ---- store.c ---- */
 
-enum abi_trap spin_keys_get(struct host_call *call, str place, str key, spin_fill fill, void *about, void *result);
-enum abi_trap spin_keys_set(struct host_call *call, str place, str key, str value, spin_fill fill, void *about, void *result);
-enum abi_trap spin_keys_delete(struct host_call *call, str place, str key, spin_fill fill, void *about, void *result);
-enum abi_trap spin_keys_exists(struct host_call *call, str place, str key, spin_fill fill, void *about, void *result);
+enum abi_trap spin_keys_get(struct host_call *call, str place, str key, app_fill fill, void *about, void *result);
+enum abi_trap spin_keys_set(struct host_call *call, str place, str key, str value, app_fill fill, void *about, void *result);
+enum abi_trap spin_keys_delete(struct host_call *call, str place, str key, app_fill fill, void *about, void *result);
+enum abi_trap spin_keys_exists(struct host_call *call, str place, str key, app_fill fill, void *about, void *result);
 struct spin_key_page { /* of all keys */
-    struct spin_reply reply;
+    struct app_reply reply;
     bool more;
     str *to; /* the call's memory */
     size_t n, cap;
@@ -50,7 +37,7 @@ struct spin_sql { /* what a connection is to its statements */
 };
 /* rows of a statement, in the types of version 3; those of the others look the same. */
 struct spin_rows {
-    struct spin_reply reply;
+    struct app_reply reply;
     str *columns;
     void *rows; /* struct spin_sqlite_sqlite_row_result */
     size_t columns_count, rows_count;

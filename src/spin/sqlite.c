@@ -54,9 +54,9 @@ static enum abi_trap open_connection(struct host_call *call, str database, sql_o
 
 /* ---- statements ---- */
 
-static sql_error error_of(const struct spin_reply *r) {
+static sql_error error_of(const struct app_reply *r) {
     if (r->outcome == APP_DATA_FULL) return (sql_error){.tag = SPIN_SQLITE_SQLITE_ERROR_DATABASE_FULL};
-    return (sql_error){.tag = SPIN_SQLITE_SQLITE_ERROR_IO, .io = spin_reply_text(r)};
+    return (sql_error){.tag = SPIN_SQLITE_SQLITE_ERROR_IO, .io = app_reply_text(r)};
 }
 
 static struct app_value to_store(const sql_value *v) {
@@ -125,12 +125,12 @@ struct run {
     struct spin_sql *sql;
     struct spin_rows *out;
 };
-static void fill_rows(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_rows(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     struct run *run = result;
     bool ok = r->outcome == APP_DATA_OK && take_facts(run->sql, r->values, r->count);
     if (ok && lay_out(r->values, r->count, of_call, call, run->out)) return;
     *run->out = (struct spin_rows){.reply = *r};
-    if (r->outcome == APP_DATA_OK) run->out->reply = (struct spin_reply){.outcome = APP_DATA_TOO_LARGE};
+    if (r->outcome == APP_DATA_OK) run->out->reply = (struct app_reply){.outcome = APP_DATA_TOO_LARGE};
 }
 
 enum abi_trap spin_sql_run(struct host_call *call, struct spin_sql *sql, void *about, str statement,
@@ -138,7 +138,7 @@ enum abi_trap spin_sql_run(struct host_call *call, struct spin_sql *sql, void *a
     struct app_value *v = question_of(call, sql, statement, parameters);
     if (!v) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many parameters of a statement");
     struct app_question q = {.op = APP_SQL_RUN, .place = sql->place, .values = v, .count = (uint32_t)parameters.n + 2};
-    return spin_ask(call, &q, fill_rows, about, &(struct run){sql, out});
+    return app_wait(call, spin_data(call), &q, fill_rows, about, &(struct run){sql, out});
 }
 
 static enum abi_trap execute(struct host_call *call, struct spin_sqlite_sqlite_connection *c, str statement,
@@ -214,7 +214,7 @@ typedef struct
     spin_world_result_tuple3_list_string_stream_sqlite_sqlite_row_result_future_result_void_sqlite_sqlite_error_sqlite_sqlite_error
         sql_streamed;
 
-static void fill_streamed(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_streamed(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     struct spin_sqlite_sqlite_connection *c = about;
     sql_streamed *to = result;
     struct app_question none = {0};
@@ -227,7 +227,7 @@ static void fill_streamed(struct host_call *call, const struct spin_reply *r, vo
         to->ok.f0.p = names, to->ok.f0.n = columns;
         to->is_err = !names || !spin_giver_new(call->instance, &rows_ops, &none, &all, &to->ok.f1, &to->ok.f2);
     }
-    if (to->is_err) to->err = error_of(r->outcome != APP_DATA_OK ? r : &(struct spin_reply){.outcome = APP_DATA_TOO_LARGE});
+    if (to->is_err) to->err = error_of(r->outcome != APP_DATA_OK ? r : &(struct app_reply){.outcome = APP_DATA_TOO_LARGE});
 }
 
 enum abi_trap spin_sqlite_sqlite_connection_execute_async(struct host_call *call, struct spin_sqlite_sqlite_connection *self,
@@ -236,7 +236,7 @@ enum abi_trap spin_sqlite_sqlite_connection_execute_async(struct host_call *call
     struct app_value *v = question_of(call, &self->sql, statement, (struct spin_parameters){parameters.p, parameters.n});
     if (!v) return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many parameters of a statement");
     struct app_question q = {.op = APP_SQL_RUN, .place = self->sql.place, .values = v, .count = (uint32_t)parameters.n + 2};
-    return spin_ask(call, &q, fill_streamed, self, result);
+    return app_wait(call, spin_data(call), &q, fill_streamed, self, result);
 }
 
 /* ---- fermyon:spin/sqlite@2 ---- */

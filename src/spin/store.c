@@ -30,6 +30,19 @@ static struct app_question one_key(enum app_data_op op, str place, const struct 
     return (struct app_question){.op = op, .place = place, .values = values, .count = count};
 }
 
+bool spin_granted(const struct app_store *list, uint32_t count, str label, str *place) {
+    for (uint32_t i = 0; i < count; i++)
+        if (str_eq(list[i].label, label)) {
+            *place = list[i].store;
+            return true;
+        }
+    return false;
+}
+
+struct app_data *spin_data(const struct host_call *call) {
+    return app_instance_of(call->instance)->app->data;
+}
+
 /* ---- results: those of version 3, and of version 2, which look the same ---- */
 
 typedef struct spin_key_value_key_value_error kv_error;
@@ -44,11 +57,11 @@ static_assert(sizeof(kv_done) == sizeof(struct spin_world_result_void_spin_key_v
 static_assert(sizeof(kv_bool) == sizeof(struct spin_world_result_bool_spin_key_value_error));
 static_assert(SPIN_KEY_VALUE_KEY_VALUE_ERROR_OTHER == (int)FERMYON_SPIN_KEY_VALUE_ERROR_OTHER);
 
-static kv_error kv_other(const struct spin_reply *r) {
-    return (kv_error){.tag = SPIN_KEY_VALUE_KEY_VALUE_ERROR_OTHER, .other = spin_reply_text(r)};
+static kv_error kv_other(const struct app_reply *r) {
+    return (kv_error){.tag = SPIN_KEY_VALUE_KEY_VALUE_ERROR_OTHER, .other = app_reply_text(r)};
 }
 
-static void fill_got(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_got(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     kv_got *to = result;
     to->is_err = r->outcome != APP_DATA_OK || !r->count;
     if (to->is_err) to->err = kv_other(r);
@@ -56,13 +69,13 @@ static void fill_got(struct host_call *call, const struct spin_reply *r, void *a
     if (!to->is_err && to->ok.some) to->ok.value = r->values[0].s;
 }
 
-static void fill_done(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_done(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     kv_done *to = result;
     to->is_err = r->outcome != APP_DATA_OK;
     if (to->is_err) to->err = kv_other(r);
 }
 
-static void fill_bool(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_bool(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     kv_bool *to = result;
     to->is_err = r->outcome != APP_DATA_OK || !r->count;
     if (to->is_err) to->err = kv_other(r);
@@ -85,26 +98,26 @@ static enum abi_trap open_store(struct host_call *call, str label, kv_opened *re
     return ABI_TRAP_NONE;
 }
 
-enum abi_trap spin_keys_get(struct host_call *call, str place, str key, spin_fill fill, void *about, void *result) {
+enum abi_trap spin_keys_get(struct host_call *call, str place, str key, app_fill fill, void *about, void *result) {
     struct app_question q = one_key(APP_KV_GET, place, &APP_TEXT(key), 1);
-    return spin_ask(call, &q, fill, about, result);
+    return app_wait(call, spin_data(call), &q, fill, about, result);
 }
-enum abi_trap spin_keys_set(struct host_call *call, str place, str key, str value, spin_fill fill, void *about, void *result) {
+enum abi_trap spin_keys_set(struct host_call *call, str place, str key, str value, app_fill fill, void *about, void *result) {
     struct app_question q = one_key(APP_KV_SET, place, (struct app_value[]){APP_TEXT(key), APP_BLOB(value)}, 2);
-    return spin_ask(call, &q, fill, about, result);
+    return app_wait(call, spin_data(call), &q, fill, about, result);
 }
-enum abi_trap spin_keys_delete(struct host_call *call, str place, str key, spin_fill fill, void *about, void *result) {
+enum abi_trap spin_keys_delete(struct host_call *call, str place, str key, app_fill fill, void *about, void *result) {
     struct app_question q = one_key(APP_KV_DELETE, place, &APP_TEXT(key), 1);
-    return spin_ask(call, &q, fill, about, result);
+    return app_wait(call, spin_data(call), &q, fill, about, result);
 }
-enum abi_trap spin_keys_exists(struct host_call *call, str place, str key, spin_fill fill, void *about, void *result) {
+enum abi_trap spin_keys_exists(struct host_call *call, str place, str key, app_fill fill, void *about, void *result) {
     struct app_question q = one_key(APP_KV_EXISTS, place, &APP_TEXT(key), 1);
-    return spin_ask(call, &q, fill, about, result);
+    return app_wait(call, spin_data(call), &q, fill, about, result);
 }
 
 /* ---- all keys, page by page, for functions that answer all of them at once ---- */
 
-static void fill_page(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_page(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     struct spin_key_page *p = result;
     p->reply = *r;
     p->more = r->outcome == APP_DATA_OK && r->count > 1 && r->values[0].i;
@@ -114,7 +127,7 @@ static void fill_page(struct host_call *call, const struct spin_reply *r, void *
         str *to = host_alloc(call, cap * sizeof *to, _Alignof(str));
         if (!to) {
             p->reply =
-                (struct spin_reply){.outcome = APP_DATA_TOO_LARGE, .text = STR("there are more keys than the instance may hold")};
+                (struct app_reply){.outcome = APP_DATA_TOO_LARGE, .text = STR("there are more keys than the instance may hold")};
             p->more = false;
             return;
         }
@@ -129,7 +142,7 @@ enum abi_trap spin_keys_all(struct host_call *call, str place, void *about, stru
     struct app_value after = {APP_VALUE_NULL, {0}};
     do {
         struct app_question q = one_key(APP_KV_KEYS, place, &after, 1);
-        enum abi_trap t = spin_ask(call, &q, fill_page, about, p);
+        enum abi_trap t = app_wait(call, spin_data(call), &q, fill_page, about, p);
         if (t) return t;
         if (p->n) after = APP_TEXT(p->to[p->n - 1]);
     } while (p->more && host_work(call->instance, p->n));
@@ -175,7 +188,7 @@ static void after_keys(struct app_question *q, const struct app_answer *a, arena
     q->count = 1;
 }
 static void keys_failed(const struct app_answer *a, arena *mem, void *result) {
-    struct spin_reply r = {.outcome = a->outcome, .text = arena_str(mem, a->text)};
+    struct app_reply r = {.outcome = a->outcome, .text = arena_str(mem, a->text)};
     *(kv_done *)result = (kv_done){.is_err = true, .err = kv_other(&r)};
 }
 static const struct spin_giver_ops keys_ops = {sizeof(str), sizeof(kv_done), key_elements, after_keys, keys_failed};
@@ -218,7 +231,7 @@ enum abi_trap fermyon_spin_key_value_store_get_keys(struct host_call *call, stru
     enum abi_trap t = spin_keys_all(call, self->s.place, self, &p);
     result->is_err = p.reply.outcome != APP_DATA_OK;
     if (result->is_err)
-        result->err = (struct fermyon_spin_key_value_error){FERMYON_SPIN_KEY_VALUE_ERROR_OTHER, {spin_reply_text(&p.reply)}};
+        result->err = (struct fermyon_spin_key_value_error){FERMYON_SPIN_KEY_VALUE_ERROR_OTHER, {app_reply_text(&p.reply)}};
     else result->ok = (struct spin_world_list_string){p.to, p.n};
     return t;
 }
@@ -229,12 +242,12 @@ void fermyon_spin_key_value_store_drop(struct host_instance *in, struct fermyon_
 /* ---- wasi:keyvalue ---- */
 
 typedef struct spin_wasi_keyvalue_store_error wasi_error;
-static wasi_error wasi_other(const struct spin_reply *r) {
-    return (wasi_error){.tag = SPIN_WASI_KEYVALUE_STORE_ERROR_OTHER, .other = spin_reply_text(r)};
+static wasi_error wasi_other(const struct app_reply *r) {
+    return (wasi_error){.tag = SPIN_WASI_KEYVALUE_STORE_ERROR_OTHER, .other = app_reply_text(r)};
 }
 
 #define WASI_FILL(name, type, ...)                                                                                               \
-    static void name(struct host_call *call, const struct spin_reply *r, void *about, void *result) {                            \
+    static void name(struct host_call *call, const struct app_reply *r, void *about, void *result) {                             \
         type *to = result;                                                                                                       \
         to->is_err = r->outcome != APP_DATA_OK;                                                                                  \
         if (to->is_err) to->err = wasi_other(r);                                                                                 \
@@ -293,14 +306,14 @@ spin_wasi_keyvalue_store_bucket_list_keys(struct host_call *call, struct spin_wa
                                           struct spin_world_result_keyvalue_store_key_response_keyvalue_store_error *result) {
     struct app_value after = cursor->some ? APP_TEXT(cursor->value) : (struct app_value){APP_VALUE_NULL, {0}};
     struct app_question q = one_key(APP_KV_KEYS, self->s.place, &after, 1);
-    return spin_ask(call, &q, wasi_fill_keys, self, result);
+    return app_wait(call, spin_data(call), &q, wasi_fill_keys, self, result);
 }
 
 enum abi_trap spin_wasi_keyvalue_atomics_increment(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket,
                                                    str key, int64_t delta,
                                                    struct spin_world_result_s64_keyvalue_store_error *result) {
     struct app_question q = one_key(APP_KV_ADD, bucket->s.place, (struct app_value[]){APP_TEXT(key), APP_I64(delta)}, 2);
-    return spin_ask(call, &q, wasi_fill_sum, bucket, result);
+    return app_wait(call, spin_data(call), &q, wasi_fill_sum, bucket, result);
 }
 
 /* ---- lists ---- */
@@ -319,14 +332,14 @@ struct many {
     size_t n;
     struct spin_world_result_list_tuple2_string_option_list_u8_keyvalue_store_error *result;
 };
-static void fill_many(struct host_call *call, const struct spin_reply *r, void *about, void *arg) {
+static void fill_many(struct host_call *call, const struct app_reply *r, void *about, void *arg) {
     struct many *m = arg;
     m->result->is_err = r->outcome != APP_DATA_OK || r->count != m->n;
     struct spin_world_tuple2_string_option_list_u8 *to =
         m->result->is_err ? NULL : host_alloc(call, MAX(m->n, (size_t)1) * sizeof *to, 8);
     if (!to) {
         m->result->is_err = true;
-        m->result->err = wasi_other(r->outcome != APP_DATA_OK ? r : &(struct spin_reply){.outcome = APP_DATA_TOO_LARGE});
+        m->result->err = wasi_other(r->outcome != APP_DATA_OK ? r : &(struct app_reply){.outcome = APP_DATA_TOO_LARGE});
         return;
     }
     for (size_t i = 0; i < m->n; i++) {
@@ -352,7 +365,7 @@ spin_wasi_keyvalue_batch_get_many(struct host_call *call, struct spin_wasi_keyva
     }
     if (!ok) return too_many(call);
     struct app_question q = one_key(APP_KV_GET_MANY, bucket->s.place, values, (uint32_t)keys.n);
-    return spin_ask(call, &q, fill_many, bucket, &(struct many){copies, keys.n, result});
+    return app_wait(call, spin_data(call), &q, fill_many, bucket, &(struct many){copies, keys.n, result});
 }
 
 enum abi_trap spin_wasi_keyvalue_batch_set_many(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket,
@@ -365,7 +378,7 @@ enum abi_trap spin_wasi_keyvalue_batch_set_many(struct host_call *call, struct s
         values[2 * i + 1] = APP_BLOB(key_values.p[i].f1);
     }
     struct app_question q = one_key(APP_KV_SET_MANY, bucket->s.place, values, (uint32_t)(2 * key_values.n));
-    return spin_ask(call, &q, wasi_fill_done, bucket, result);
+    return app_wait(call, spin_data(call), &q, wasi_fill_done, bucket, result);
 }
 
 enum abi_trap spin_wasi_keyvalue_batch_delete_many(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket,
@@ -375,7 +388,7 @@ enum abi_trap spin_wasi_keyvalue_batch_delete_many(struct host_call *call, struc
     if (!values) return too_many(call);
     for (size_t i = 0; i < keys.n; i++) values[i] = APP_TEXT(keys.p[i]);
     struct app_question q = one_key(APP_KV_DELETE_MANY, bucket->s.place, values, (uint32_t)keys.n);
-    return spin_ask(call, &q, wasi_fill_done, bucket, result);
+    return app_wait(call, spin_data(call), &q, wasi_fill_done, bucket, result);
 }
 
 /* ---- compare and swap ---- */
@@ -401,12 +414,12 @@ static bool cas_take(struct host_instance *in, struct spin_wasi_keyvalue_atomics
     return app_charged_replace(in, &c->value, c->some ? v[0].s : (str){0});
 }
 
-static void fill_cas(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_cas(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     struct spin_world_result_keyvalue_atomics_cas_keyvalue_store_error *to = result;
     bool ok = r->outcome == APP_DATA_OK && r->count == 3;
     to->is_err = !ok || !cas_take(call->instance, about, r->values);
     if (!to->is_err) to->ok = app_object_ref(about);
-    else to->err = wasi_other(ok ? &(struct spin_reply){.outcome = APP_DATA_TOO_LARGE} : r);
+    else to->err = wasi_other(ok ? &(struct app_reply){.outcome = APP_DATA_TOO_LARGE} : r);
 }
 
 enum abi_trap spin_wasi_keyvalue_atomics_cas_new(struct host_call *call, struct spin_wasi_keyvalue_store_bucket *bucket, str key,
@@ -418,7 +431,7 @@ enum abi_trap spin_wasi_keyvalue_atomics_cas_new(struct host_call *call, struct 
         t = host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "the host memory of this instance is used up");
     } else {
         struct app_question q = one_key(APP_KV_READ, c->place, &APP_TEXT(c->key), 1);
-        t = spin_ask(call, &q, fill_cas, c, result);
+        t = app_wait(call, spin_data(call), &q, fill_cas, c, result);
     }
     app_object_unref(call->instance, c);
     return t;
@@ -431,7 +444,7 @@ enum abi_trap spin_wasi_keyvalue_atomics_cas_current(struct host_call *call, str
     return ABI_TRAP_NONE;
 }
 
-static void fill_swap(struct host_call *call, const struct spin_reply *r, void *about, void *result) {
+static void fill_swap(struct host_call *call, const struct app_reply *r, void *about, void *result) {
     struct spin_world_result_void_keyvalue_atomics_cas_error *to = result;
     bool ok = r->outcome == APP_DATA_OK && r->count;
     to->is_err = !ok || !r->values[0].i;
@@ -442,7 +455,7 @@ static void fill_swap(struct host_call *call, const struct spin_reply *r, void *
         return;
     }
     to->err.tag = SPIN_WASI_KEYVALUE_ATOMICS_CAS_ERROR_STORE_ERROR;
-    to->err.store_error = wasi_other(ok ? &(struct spin_reply){.outcome = APP_DATA_TOO_LARGE} : r);
+    to->err.store_error = wasi_other(ok ? &(struct app_reply){.outcome = APP_DATA_TOO_LARGE} : r);
 }
 
 /* It takes the handle. */
@@ -451,7 +464,7 @@ enum abi_trap spin_wasi_keyvalue_atomics_swap(struct host_call *call, struct spi
     struct app_question q =
         one_key(APP_KV_SWAP, cas->place,
                 (struct app_value[]){APP_TEXT(cas->key), APP_I64(cas->id), APP_I64(cas->version), APP_BLOB(value)}, 4);
-    enum abi_trap t = spin_ask(call, &q, fill_swap, cas, result);
+    enum abi_trap t = app_wait(call, spin_data(call), &q, fill_swap, cas, result);
     app_object_unref(call->instance, cas);
     return t;
 }

@@ -206,7 +206,8 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
     struct diag d = DIAG_INIT;
     char full[NODE_DISK_TEXT];
     uint64_t before = 0;
-    if (!node_tree_ask_of_values(ask->values, ask->count, &who)) {
+    uint32_t before_it = ask->op == APP_TX ? APP_TX_VALUES : 0; /* which are there: bases.c */
+    if (!node_tree_ask_of_values(ask->values + before_it, ask->count - before_it, &who)) {
         node_store_ask_fail(ask, APP_DATA_REFUSED, "no query");
         return;
     }
@@ -230,6 +231,8 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
     if (ok) ok = fits(base, before, &error);
     else if (!strcmp(error.state, "53100")) node_store_room_say(base, &error);
     if (!ok && base->late) node_tree_late(&error);
+    if (ok && ask->op == APP_TX && batch.rollback)
+        node_tree_fail(&error, "0A000", "a query in a transaction has no end of its own"), ok = false;
     ask->undone = ok && batch.rollback;
     if (ok) node_store_ask_answer(ask, APP_TEXT(buf_str(&body)));
     else answer_error(ask, &error);

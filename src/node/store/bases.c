@@ -302,7 +302,7 @@ static void look_at_log(struct store_base *base) {
     if (base->wrote && (base->wal.done == base->wal.frames || wal.frames < base->wal.frames))
         base->wal.done = 0; /* begun anew, perhaps */
     base->wal.frames = wal.frames, base->wal.commits = wal.commits;
-    if (base->checked || node_store_checkpoint_held()) return;
+    if (base->checked || base->holder || node_store_checkpoint_held()) return;
     base->wrote = false;
     if (base->wal.frames - base->wal.done < STORE_LOG_SOFT && base->wal.frames < STORE_LOG_HARD) return;
     if (base->wal.done == base->wal.frames) return;
@@ -468,7 +468,19 @@ static bool is_name(str name) {
 
 /* ---- from who reads messages ---- */
 
+static bool is_tx_ok(const struct store_ask *ask) {
+    const struct app_value *v = ask->values;
+    if (ask->op != APP_TX || ask->errand) return true;
+    for (uint32_t i = 0; i < APP_TX_VALUES && i < ask->count; i++)
+        if (v[i].kind != APP_VALUE_INTEGER) return false;
+    return ask->count >= APP_TX_VALUES && v[1].i >= 0 && v[1].i < APP_TX_KINDS;
+}
+
 bool node_store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
+    if (!is_tx_ok(ask)) {
+        node_store_ask_fail(ask, APP_DATA_REFUSED, "no transaction");
+        return false;
+    }
     if (!is_name(name) || ask->place.n > 64) {
         node_store_ask_fail(ask, APP_DATA_REFUSED, "there is no such app or store");
         return false;

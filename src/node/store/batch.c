@@ -6,10 +6,12 @@
  *
  * 1. Nobody is answered before the commit, so what is acknowledged is on the disk.
  * 2. One that fails harms none of the others, and if the commit fails each is tried by itself.
- * 3. Statements that begin or end transactions are done alone, and so is all that follows in such a transaction.
+ * 3. Statements that begin or end transactions are done alone, and so is all that follows in such a transaction. One of the app's own database (APP_TX)
+ *    is over with the first thing in it that fails.
  */
 #include "node/disk.h"
 #include "node/store/store_int.h"
+#include "node/tree.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -95,6 +97,7 @@ void node_store_base_close(struct store_base *base) {
 void node_store_statement_begins(struct store_base *base, const struct store_ask *ask) {
     base->late = false;
     base->until_ns = clock_mono_ns() + ask->ms_max * 1000000ull;
+    if (base->of == APP_OF_APP && base->holder) base->until_ns = MIN(base->until_ns, base->holder_until_ns);
     __atomic_store_n(&base->stuck_ns, base->until_ns + stuck_after_ns, __ATOMIC_RELAXED);
 }
 
@@ -128,8 +131,10 @@ static void do_one(struct store_base *base, struct store_ask *ask) {
 
 static bool closes(const struct store_ask *ask) { return ask->op == APP_SQL_CLOSE; }
 
+static bool is_tx(const struct store_ask *ask) { return !ask->errand && ask->op == APP_TX; }
+
 static bool is_alone(const struct store_base *base, const struct store_ask *ask) {
-    if (ask->errand) return true;
+    if (ask->errand || is_tx(ask)) return true;
     return base->of == APP_OF_SQL &&
            (base->holder || closes(ask) ||
             (ask->count > 1 && ask->values[1].kind == APP_VALUE_TEXT && node_store_sql_is_alone(ask->values[1].s)));
@@ -197,6 +202,60 @@ static err commit(struct store_base *base, struct diag *d) {
     return node_store_commit(base->db, d);
 }
 
+/* ---- a transaction of the app's own database that goes on over several asks ---- */
+
+/* It is over: nothing of it is there. */
+static void undo_tx(struct store_base *base, struct room room) {
+    db_rollback(base->db);
+    back_to(base, room);
+    base->holder = NULL;
+}
+
+static void fail_tx(struct store_base *base, struct store_ask *ask, const char *state, const char *message) {
+    struct pg_error error = {0};
+    node_tree_fail(&error, state, "%s", message);
+    node_store_ask_fail(ask, APP_DATA_ERROR, "%s", message);
+    node_tree_error_values(&error, &ask->answer);
+}
+
+/* Whatever goes wrong in it ends it: the next one of the app's need not wait until its guest has noticed. */
+static void do_tx(struct store_base *base, struct store_ask *ask) {
+    struct diag d = DIAG_INIT;
+    struct room room = room_of(base);
+    int64_t does = ask->values[1].i, ms = ask->values[2].i;
+    if (__atomic_load_n(&ask->cancelled, __ATOMIC_RELAXED) || does == APP_TX_ROLLBACK) {
+        if (base->holder) undo_tx(base, room);
+        return;
+    }
+    if (does == APP_TX_BEGIN && base->holder) {
+        undo_tx(base, room);
+        node_store_ask_fail(ask, APP_DATA_REFUSED, "a transaction of that number goes on");
+        return;
+    }
+    if (does == APP_TX_BEGIN) {
+        err e = db_begin(base->db, &d);
+        if (e != ERR_OK) {
+            node_store_ask_db_failed(ask, e, &d);
+            return;
+        }
+        base->holder = ask->peer;
+        base->holder_connection = ask->values[0].i;
+        base->holder_until_ns = clock_mono_ns() + (uint64_t)MIN(MAX(ms, 1), 3'600'000) * 1'000'000u;
+    }
+    if (!base->holder) {
+        fail_tx(base, ask, "25P01", "there is no transaction in progress");
+        return;
+    }
+    if (does == APP_TX_COMMIT) {
+        err e = commit(base, &d);
+        if (e != ERR_OK) fail_commit(&ask, 1, e, &d);
+        undo_tx(base, room); /* of one that was committed it is nothing */
+        return;
+    }
+    do_one(base, ask);
+    if (!node_store_ask_stays(ask) || !db_in_transaction(base->db)) undo_tx(base, room);
+}
+
 /* Each as a transaction of its own. */
 static void do_singly(struct store_base *base, struct store_ask *const *asks, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
@@ -247,10 +306,9 @@ static bool any_writes(struct store_ask *const *asks, uint32_t n) {
 static uint32_t do_some(struct store_base *base, struct store_ask *const *asks, uint32_t count) {
     uint32_t n = 0;
     while (n < count && !is_alone(base, asks[n])) n++;
-    if (!n) {
-        do_alone(base, asks[0]);
-        return 1;
-    }
+    if (!n && is_tx(asks[0])) do_tx(base, asks[0]);
+    else if (!n) do_alone(base, asks[0]);
+    if (!n) return 1;
     if (any_writes(asks, n)) return do_together(base, asks, n);
     else
         for (uint32_t i = 0; i < n; i++) do_one(base, asks[i]);
@@ -264,11 +322,11 @@ uint32_t node_store_batch(struct store_base *base, struct store_ask *const *asks
         fail_all(asks, count, e, &d);
         return count;
     }
-    if (base->own && (e = node_store_room_look(base, &d)) != ERR_OK) {
+    if (base->own && !base->holder && (e = node_store_room_look(base, &d)) != ERR_OK) {
         fail_all(asks, count, e, &d);
         return count;
     }
     uint32_t did = do_some(base, asks, count);
-    if (base->own) node_store_own_rest(base);
+    if (base->own && !base->holder) node_store_own_rest(base);
     return did;
 }

@@ -7,6 +7,7 @@
 #include "node/worker/apps.h"
 #include "node/worker/data.h"
 #include "node/worker/idle.h"
+#include "node/worker/query.h"
 #include <fcntl.h>
 
 static void on_met(struct app *of, enum app_setting_id limit) {
@@ -49,6 +50,7 @@ static struct app app_of(struct node_app *app, const struct app_function *f) {
                         .share = app->share,
                         .loop = app->guest->loop,
                         .data = app->guest->data ? node_data_of(app->guest->data) : NULL,
+                        .tables = app->record.database.engine == APP_DATABASE_NONE ? NULL : node_tables(),
                         .party = app->party,
                         .outgoing = node_trace_outgoing,
                         .local = node_internal,

@@ -306,7 +306,8 @@ bool node_apps_want_pack(const struct node_apps *a, const uint8_t digest[APP_DIG
 struct node_owner node_part_owner(const struct node_part *part) {
     const struct app_record *r = &part->app->record;
     const struct app_function *f = part->files ? NULL : part->function;
-    if (!part->door && (!f || !(r->secrets.n || f->supabase || f->verify_jwt))) return (struct node_owner){0};
+    if (!part->door && (!f || !(r->secrets.n || f->supabase || f->verify_jwt || f->grants.roles.n || f->rpc)))
+        return (struct node_owner){0};
     return (struct node_owner){r->id, r->version, r->secrets_revision};
 }
 

@@ -331,6 +331,7 @@ static bool may_ask(struct node_request *r) {
     const struct app_function *f = r->part->function;
     bool closed = r->part->door || (f && f->supabase && f->verify_jwt);
     bool asks = !r->who_known && closed && !str_eqc(net_exchange_request(r->exchange)->method, "OPTIONS");
+    if (UNLIKELY(f && f->grants.roles.n) && !r->who_known && !closed) node_who_is(r);
     r->who_known = true;
     return LIKELY(!asks) || node_who_asks(r);
 }
@@ -422,6 +423,7 @@ void node_handler_internal(struct node_handler *h, struct net_exchange *x, struc
     if (caller) {
         r->caller = container_of(app_request_ref(&caller->rq), struct node_request, rq);
         r->rq.deadline_ns = MIN(r->rq.deadline_ns, caller->rq.deadline_ns);
+        node_who_as(r, &caller->rq.principal);
     }
     if (!bound(r)) return;
     net_exchange_listen(x, on_event, r);

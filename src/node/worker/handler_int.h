@@ -121,6 +121,9 @@ void node_amend_forget(struct node_request *r);
 
 /* Whether who asks brings what its function wants of him; then he is its principal. False: it has been answered, 401. */
 bool node_who_asks(struct node_request *r);
+/* The same of one that everybody may ask, and that asks the app's database as its caller: without a good token he is nobody. */
+void node_who_is(struct node_request *r);
+void node_who_as(struct node_request *r, const struct app_principal *principal); /* the one because of which it is made */
 
 /* ---- via.c: what proxies say of it ---- */
 

@@ -39,7 +39,7 @@ static void done(struct node_query *q) {
 /* ---- by the store ---- */
 
 /* What the store says where no query of it was to blame. */
-static void store_failed(struct node_query *q, const struct app_answer *a) {
+void node_query_failed(struct pg_error *error, const struct app_answer *a) {
     static const struct {
         const char *state, *message;
     } words[APP_DATA_OUTCOMES] = {
@@ -51,8 +51,8 @@ static void store_failed(struct node_query *q, const struct app_answer *a) {
         [APP_DATA_LOST] = {"08007", "the store ended meanwhile: it may be done, or not"},
         [APP_DATA_FAILED] = {"58030", "the database cannot be read or written"},
     };
-    node_tree_fail(&q->error, words[a->outcome].state, "%s", words[a->outcome].message);
-    if (a->text.n) snprintf(q->error.detail, sizeof q->error.detail, STR_FMT, STR_ARG(a->text));
+    node_tree_fail(error, words[a->outcome].state, "%s", words[a->outcome].message);
+    if (a->text.n) snprintf(error->detail, sizeof error->detail, STR_FMT, STR_ARG(a->text));
 }
 
 static void on_told(void *arg, const struct app_answer *a) {
@@ -60,25 +60,25 @@ static void on_told(void *arg, const struct app_answer *a) {
     q->asked = NULL;
     if (a->outcome == APP_DATA_OK && a->count == 1 && a->values[0].kind == APP_VALUE_TEXT) buf_puts(&q->body, a->values[0].s);
     else if (a->outcome == APP_DATA_ERROR) node_tree_error_of_values(a->values, a->count, &q->error);
-    else store_failed(q, a);
+    else node_query_failed(&q->error, a);
     done(q);
 }
 
 /* Who has its tables. */
-static struct app_data *data_of(const struct node_query *q) {
-    const struct node_guest *g = q->app->guest;
-    struct node_data *data = q->app->record.database.engine > APP_DATABASE_SQLITE ? g->postgres : g->data;
+struct app_data *node_query_data_of(const struct node_app *app) {
+    const struct node_guest *g = app->guest;
+    struct node_data *data = app->record.database.engine > APP_DATABASE_SQLITE ? g->postgres : g->data;
     return data ? node_data_of(data) : NULL;
 }
 
 static void ask_about(struct node_query *q, enum app_data_op op, const struct app_value *values, uint32_t count, app_told told) {
-    struct app_data *data = data_of(q);
+    struct app_data *data = node_query_data_of(q->app);
     struct app *of = &q->app->parts[q->app->parts_count - 1].of;
     struct app_question question = {.op = op, .place = STR("app"), .values = values, .count = count};
     q->state = NODE_QUERY_ASKS;
     q->asked = data ? data->ask(data, of, &question, told, q) : NULL;
     if (q->asked) return;
-    store_failed(q, &(struct app_answer){.outcome = data ? APP_DATA_BUSY : APP_DATA_FAILED});
+    node_query_failed(&q->error, &(struct app_answer){.outcome = data ? APP_DATA_BUSY : APP_DATA_FAILED});
     done(q);
 }
 
@@ -146,7 +146,7 @@ static void on_changes(void *arg, const struct app_answer *a) {
     struct node_query *q = arg;
     q->asked = NULL;
     if (a->outcome == APP_DATA_REFUSED) node_tree_fail(&q->error, "22023", STR_FMT, STR_ARG(a->text));
-    else if (a->outcome != APP_DATA_OK) store_failed(q, a);
+    else if (a->outcome != APP_DATA_OK) node_query_failed(&q->error, a);
     else if (!put_changes(a, &q->body)) node_tree_fail(&q->error, "XX000", "the store's answer cannot be read");
     done(q);
 }
@@ -189,7 +189,7 @@ struct node_query *node_data_query(struct node_app *app, const struct node_tree_
 }
 
 void node_data_query_cancel(struct node_query *q) {
-    struct app_data *data = data_of(q);
+    struct app_data *data = node_query_data_of(q->app);
     q->told = NULL;
     q->cancelled = true;
     if (q->state == NODE_QUERY_ASKS) {

@@ -36,6 +36,14 @@ struct node_changes_ask {
 struct node_query *node_data_changes(struct node_app *app, const struct node_changes_ask *ask, node_query_told told, void *arg);
 void node_data_query_cancel(struct node_query *q); /* told is not called; what writes may be done all the same */
 
+struct app_data *node_query_data_of(const struct node_app *app); /* who has its tables; NULL: nobody is there */
+/* Why nothing was asked, or came back, as an error. */
+void node_query_failed(struct pg_error *error, const struct app_answer *a);
+
+/* ---- tables.c: for functions of the app ---- */
+
+struct app_data *node_tables(void); /* what app.tables is, of one that has a database */
+
 /* ---- reader.c: a worker's connections to databases ---- */
 
 struct node_readers;

@@ -83,7 +83,7 @@ void node_part_secrets(struct node_part *part, str secrets) {
     if ((!f && !part->door) || part->has_secrets) return;
     part->has_secrets = true;
     if (f) fill_function(app, f, secrets);
-    if (f && !f->supabase) return;
+    if (f && !f->supabase && !f->grants.roles.n && !f->rpc) return;
     for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
         str value;
         if (find(secrets, str_c(names[i]), &value)) *own[i] = arena_str(app->mem, value);

@@ -86,6 +86,16 @@ static const struct refusal *check(struct node_request *r) {
     return end == NODE_JWT_GOOD ? NULL : &refusals[end];
 }
 
+void node_who_is(struct node_request *r) {
+    const struct refusal *why = check(r);
+    if (why && why != &nothing) r->rq.principal = (struct app_principal){0};
+}
+
+void node_who_as(struct node_request *r, const struct app_principal *principal) {
+    if (principal->role.n) is_role(r, principal->role, principal->subject, principal->claims);
+    else r->rq.principal = (struct app_principal){0};
+}
+
 bool node_who_asks(struct node_request *r) {
     const struct refusal *why = check(r);
     if (!why) return true;

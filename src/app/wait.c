@@ -1,23 +1,26 @@
-/* ask: a question of a guest's, while the guest waits for the answer.
+/* wait: a question of a guest's, while the guest waits for the answer.
  *
  *   a function: ask ──> its fiber is parked ──answer──> ready ──> the result is filled in ──> it returns
  *   an async one: ask ──> it pends ──answer──> the result is filled in ──> done
  *                                └── the guest cancels, or is gone ──> the question is cancelled
  */
-#include "spin/spin_int.h"
+#include "app/wait.h"
+#include "app/app.h"
+#include "app/object.h"
 #include <stdlib.h>
 
 struct asking {
     struct host_call *call;
-    struct app_ask *ask; /* NULL: answered */
-    spin_fill fill;
+    struct app_data *data; /* NULL: nobody answers */
+    struct app_ask *ask;   /* NULL: answered */
+    app_fill fill;
     void *about, *result;
-    struct spin_reply reply;
+    struct app_reply reply;
     struct engine_fiber *fiber;   /* that is parked; NULL: it pends */
     struct host_pending *pending; /* of an async function */
 };
 
-str spin_reply_text(const struct spin_reply *reply) {
+str app_reply_text(const struct app_reply *reply) {
     static const str otherwise[APP_DATA_OUTCOMES] = {
         [APP_DATA_FULL] = STR_INIT("it is full"),         [APP_DATA_TOO_LARGE] = STR_INIT("it is too large"),
         [APP_DATA_REFUSED] = STR_INIT("it was refused"),  [APP_DATA_LATE] = STR_INIT("it took too long"),
@@ -25,15 +28,6 @@ str spin_reply_text(const struct spin_reply *reply) {
         [APP_DATA_FAILED] = STR_INIT("the store failed"),
     };
     return reply->text.n ? reply->text : otherwise[reply->outcome];
-}
-
-bool spin_granted(const struct app_store *list, uint32_t count, str label, str *place) {
-    for (uint32_t i = 0; i < count; i++)
-        if (str_eq(list[i].label, label)) {
-            *place = list[i].store;
-            return true;
-        }
-    return false;
 }
 
 /* ---- the answer ---- */
@@ -49,8 +43,8 @@ static void take(struct asking *a, const struct app_answer *answer) {
     struct app_value *values = host_alloc(a->call, MAX(answer->count, 1u) * sizeof *values, _Alignof(struct app_value));
     bool ok = values;
     for (uint32_t i = 0; ok && i < answer->count; i++) ok = copy_value(a->call, &values[i], &answer->values[i]);
-    a->reply = ok ? (struct spin_reply){answer->outcome, host_alloc_str(a->call, answer->text), values, answer->count}
-                  : (struct spin_reply){.outcome = APP_DATA_TOO_LARGE};
+    a->reply = ok ? (struct app_reply){answer->outcome, host_alloc_str(a->call, answer->text), values, answer->count}
+                  : (struct app_reply){.outcome = APP_DATA_TOO_LARGE};
 }
 
 static void finish_pending(struct asking *a) {
@@ -72,15 +66,14 @@ static void on_told(void *arg, const struct app_answer *answer) {
 static struct app *app_of(const struct host_call *call) { return app_instance_of(call->instance)->app; }
 
 static void start(struct asking *a, const struct app_question *q) {
-    struct app *app = app_of(a->call);
-    if (app->data) a->ask = app->data->ask(app->data, app, q, on_told, a);
-    if (!a->ask) a->reply.outcome = app->data ? APP_DATA_BUSY : APP_DATA_FAILED;
-    if (!app->data) a->reply.text = STR("nothing keeps data here");
+    struct app_data *data = a->data;
+    if (data) a->ask = data->ask(data, app_of(a->call), q, on_told, a);
+    if (!a->ask) a->reply.outcome = data ? APP_DATA_BUSY : APP_DATA_FAILED;
+    if (!data) a->reply.text = STR("nothing keeps data here");
 }
 
 static void cancel(struct asking *a) {
-    struct app *app = app_of(a->call);
-    if (a->ask) app->data->cancel(app->data, a->ask);
+    if (a->ask) a->data->cancel(a->data, a->ask);
 }
 
 /* ---- on a fiber ---- */
@@ -131,7 +124,8 @@ static enum abi_trap ask_pending(const struct asking *like, const struct app_que
     return host_trap(call, ABI_TRAP_OUT_OF_MEMORY, "too many calls at once");
 }
 
-enum abi_trap spin_ask(struct host_call *call, const struct app_question *q, spin_fill fill, void *about, void *result) {
-    struct asking a = {.call = call, .fill = fill, .about = about, .result = result};
+enum abi_trap app_wait(struct host_call *call, struct app_data *data, const struct app_question *q, app_fill fill, void *about,
+                       void *result) {
+    struct asking a = {.call = call, .data = data, .fill = fill, .about = about, .result = result};
     return call->subtask ? ask_pending(&a, q) : ask_parked(&a, q);
 }
