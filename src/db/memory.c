@@ -42,8 +42,8 @@ void db_seat_take(const struct db_seat *seat) { here = *seat; }
 
 static bool may_take(int64_t bytes) {
     if (db_memory_too_deep()) return false;
-    if (!here.account || !all.max) return true;
-    int64_t has = __atomic_load_n(&here.account->bytes, __ATOMIC_RELAXED) + bytes;
+    if (!all.max) return true;
+    int64_t has = here.account ? __atomic_load_n(&here.account->bytes, __ATOMIC_RELAXED) + bytes : 0;
     bool ok = has <= all.max - __atomic_load_n(&all.taken, __ATOMIC_RELAXED) - bytes;
     if (!ok) here.want = DB_WANT_MEMORY;
     return ok;
@@ -82,6 +82,8 @@ void db_memory_count(void) {
     counting.xFree = give_back;
     counting.xRealloc = change;
     ENSURE(sqlite3_config(SQLITE_CONFIG_MALLOC, &counting) == SQLITE_OK);
+    ENSURE(sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) ==
+           SQLITE_OK); /* it would count once more, each time under one lock of all threads */
 }
 
 int64_t db_memory_taken(void) { return here.taken; }
@@ -89,5 +91,4 @@ int64_t db_memory_taken(void) { return here.taken; }
 void db_memory_max(uint64_t bytes) {
     (void)db_vfs_name(DB_ALONE); /* before SQLite is used */
     all.max = (int64_t)MIN(bytes, (uint64_t)INT64_MAX);
-    sqlite3_hard_heap_limit64(all.max);
 }

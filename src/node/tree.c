@@ -112,10 +112,7 @@ int64_t node_tree_now_us(void) {
 
 /* What came as claims is JSON. Who came without any is of its role, and claims that: policies and functions may read them in any case. */
 static void read_claims(arena *mem, const struct node_tree_ask *ask, struct pg_session *s) {
-    static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
-    struct json *v = arena_make(mem, struct json);
-    struct diag d = DIAG_INIT;
-    if (ask->claims.n && json_read(mem, ask->claims, &limits, v, &d) == ERR_OK) s->claims = ask->claims, s->claims_json = v;
+    s->claims = ask->claims;
     if (s->claims.n) return;
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
@@ -124,7 +121,6 @@ static void read_claims(arena *mem, const struct node_tree_ask *ask, struct pg_s
     json_put_end(&w);
     s->claims = arena_str(mem, buf_str(&b));
     buf_free(&b);
-    s->claims_json = json_read(mem, s->claims, &limits, v, &d) == ERR_OK ? v : NULL;
 }
 
 struct pg_session node_tree_session(const struct node_tree_ask *ask, arena *mem) {

@@ -98,7 +98,7 @@ struct pg_session {
     str login;    /* session_user; empty: "authenticator" */
     str database; /* current_database() */
     str claims;   /* the JWT's, JSON text; empty: none */
-    const struct json *claims_json;
+    const struct json *claims_json; /* NULL: read by their first use, of what of a request has none */
     str headers, cookies, method, path; /* of the request: request.headers … (JSON text) */
     int64_t now;                        /* of the transaction, µs since 2000-01-01 UTC */
     int64_t statement_now;              /* of the statement */

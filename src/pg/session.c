@@ -14,7 +14,16 @@ static struct pg_setting *setting_named(struct pg_session *s, str name) {
     return NULL;
 }
 
-static str claim(const struct pg_session *s, const char *name) { return json_str(json_get(s->claims_json, name)); }
+static str claim(struct pg_session *s, const char *name) {
+    static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
+    static const struct json nothing;
+    if (!s->claims_json && s->claims.n && s->mem) {
+        struct json *v = arena_make(s->mem, struct json);
+        struct diag d = DIAG_INIT;
+        s->claims_json = json_read(s->mem, s->claims, &limits, v, &d) == ERR_OK ? v : &nothing;
+    }
+    return json_str(json_get(s->claims_json, name));
+}
 
 /* False: the request says nothing under that name. */
 static bool of_request(struct pg_session *s, str name, str *value) {

@@ -128,12 +128,16 @@ static bool sequence_row(struct query_conn *conn, int64_t id, int64_t *last, boo
     return db_end(rows, &d) == ERR_OK && found;
 }
 
-static bool sequence_set(struct query_conn *conn, int64_t id, int64_t last, bool called) {
+static bool sequence_set(struct query_conn *conn, int64_t id, int64_t last, bool called, bool there) {
     struct diag d = DIAG_INIT;
-    err e = db_run(conn->db, &d,
-                   "insert into main._orlo_sequences (id, last, called) values (?, ?, ?) on conflict (id) do update set last = "
-                   "excluded.last, called = excluded.called",
-                   DB_I64(id), DB_I64(last), DB_I64(called));
+    err e =
+        there
+            ? db_run(conn->db, &d, "update main._orlo_sequences set last = ?2, called = ?3 where id = ?1", DB_I64(id),
+                     DB_I64(last), DB_I64(called))
+            : db_run(conn->db, &d,
+                     "insert into main._orlo_sequences (id, last, called) values (?, ?, ?) on conflict (id) do update set last = "
+                     "excluded.last, called = excluded.called",
+                     DB_I64(id), DB_I64(last), DB_I64(called));
     return e == ERR_OK || query_fail(&conn->raised, "55000", "a sequence cannot be written: %s", d.text);
 }
 
@@ -164,7 +168,7 @@ static bool step_sequence(struct query_conn *conn, struct db_value id, int64_t *
     bool there = sequence_row(conn, id.i, value, &called), ok = true;
     if (!there) *value = s->start;
     else if (called) ok = sequence_next(conn, s, *value, value);
-    ok = ok && sequence_set(conn, id.i, *value, true);
+    ok = ok && sequence_set(conn, id.i, *value, true, there);
     conn->walled = walled;
     if (ok) vec_push(conn->seen_mem, &conn->drawn, *value);
     conn->last_sequence = *value;
@@ -194,7 +198,7 @@ static void fn_setval(struct db_call *call, void *arg, const struct db_value *ar
     bool walled = conn->walled, called = n < 3 || args[2].i;
     const struct catalog_sequence *s = sequence_of(conn, args[0]);
     conn->walled = false;
-    bool ok = s && args[1].kind == DB_INTEGER && sequence_set(conn, s->id, args[1].i, called);
+    bool ok = s && args[1].kind == DB_INTEGER && sequence_set(conn, s->id, args[1].i, called, false);
     conn->walled = walled;
     if (ok) db_answer(call, args[1]);
     else db_refuse(call, STR("setval"));
