@@ -1,7 +1,7 @@
 /* batch: what was asked of one database while the last commit was under way, done as one transaction.
  *
- *   begin ── for each: a part of its own ──> commit ──> all are answered
- *              │  it fails: that part is undone
+ *   begin ── for each, one after the other ──> commit ──> all are answered
+ *              │  it fails: all is undone, those before it are done again, and from now on each is a part of its own, which is undone by itself
  *              └─ it took the whole transaction away: those before it are done again, each by itself
  *
  * 1. Nobody is answered before the commit, so what is acknowledged is on the disk.
@@ -271,23 +271,46 @@ static void do_singly(struct store_base *base, struct store_ask *const *asks, ui
     }
 }
 
-/* Some of asks, all of them such as may be in one transaction. */
+/* The last of them is not done, and all is undone with it: those before it are done again. False: one of them has ended the transaction. */
+static bool do_again(struct store_base *base, struct store_ask *const *asks, uint32_t n, err *e, struct diag *d) {
+    db_rollback(base->db);
+    *e = db_begin(base->db, d);
+    for (uint32_t i = 0; i < n && *e == ERR_OK; i++) {
+        node_store_ask_anew(asks[i]);
+        do_part(base, asks[i]);
+        if (!db_in_transaction(base->db)) return false;
+    }
+    return true;
+}
+
+/* Some of asks, all of them such as may be in one transaction. As a rule none of them fails, so there are no parts until one has. */
 static uint32_t do_together(struct store_base *base, struct store_ask *const *asks, uint32_t n) {
+    enum { CAREFUL = 64 /* batches behind one of which a part was undone */ };
     struct diag d = DIAG_INIT;
     struct room room = room_of(base);
     uint64_t start = clock_mono_ns();
     err e = db_begin(base->db, &d);
     uint32_t done = 0;
+    bool parts = base->careful;
+    base->careful -= parts;
     while (e == ERR_OK && done < n && (!done || clock_mono_ns() - start < batch_ns)) {
-        do_part(base, asks[done++]);
-        if (db_in_transaction(base->db)) continue;
+        struct store_ask *ask = asks[done++];
+        if (parts) do_part(base, ask);
+        else do_one(base, ask);
+        bool goes = db_in_transaction(base->db);
+        if (goes && !parts && !node_store_ask_stays(ask)) {
+            back_to(base, room);
+            parts = true, base->careful = CAREFUL;
+            goes = do_again(base, asks, done - 1, &e, &d);
+        }
+        if (goes) continue;
         back_to(base, room); /* the last one has undone all */
         do_singly(base, asks, done - 1);
         return done;
     }
-    if (e != ERR_OK) {
-        fail_all(asks, done = 1, e, &d);
-        return done;
+    if (e != ERR_OK) { /* it could not begin; or not again, and the last one has its answer */
+        fail_all(asks, done ? done - 1 : 1, e, &d);
+        return MAX(done, 1u);
     }
     if ((e = commit(base, &d)) == ERR_OK) return done;
     db_rollback(base->db);

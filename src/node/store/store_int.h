@@ -96,6 +96,7 @@ struct store_base {
     uint64_t until_ns;           /* and until when */
     uint64_t stuck_ns;           /* long after that; 0: nothing is being done. Atomic: node_store_bases_tick reads it */
     bool alone;                  /* it is done by itself, so it may begin and end transactions */
+    uint32_t careful;            /* batches that are to have parts */
     bool late;                   /* it took too long */
     uint64_t bytes, keys;        /* of key-value stores: what there is */
     uint64_t bytes_max;          /* that it may have now, as the last ask said */

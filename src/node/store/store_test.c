@@ -236,6 +236,32 @@ static void test_batches(void **state) {
     assert_string_equal(ASK(9, KV_GET, "default", T("n")), "ok '200'");
 }
 
+/* One that fails undoes what was done beside it, which is done again: whichever it is, each of the others is done, and once. */
+static void test_failing_among_others(void **state) {
+    enum { MANY = 60 };
+    static const int fails[] = {0, 1, 30, MANY - 1};
+    static const char *const how[] = {"insert into t values (?)", "insert or rollback into t values (?)"};
+    uint32_t ids[MANY];
+    for (uint32_t round = 0; round < ARRAY_COUNT(fails) * ARRAY_COUNT(how); round++) {
+        uint32_t app = 100 + round;
+        (void)SQL(app, "create table t (n integer primary key)");
+        (void)SQL(app, "create table log (n integer)");
+        (void)SQL(app, "insert into t values (7)");
+        for (int i = 0; i < MANY; i++) {
+            bool failing = i == fails[round / 2];
+            ids[i] =
+                send(app, question(&me, APP_SQL_RUN, "default",
+                                   VALUES(N(0), T(failing ? how[round % 2] : "insert into log values (?)"), N(failing ? 7 : i))));
+        }
+        for (int i = 0; i < MANY; i++) {
+            const char *text = answer_text(await(ids[i]));
+            if (i == fails[round / 2]) assert_non_null(strstr(text, "refused UNIQUE constraint failed"));
+            else assert_int_equal(strncmp(text, "ok", 2), 0);
+        }
+        assert_string_equal(SQL(app, "select count(*) as a, count(distinct n) as b from log"), "ok 0 0 -1 2 'a' 'b' 59 59");
+    }
+}
+
 static void test_endless(void **state) {
     enum { MANY = 4 };
     uint32_t ids[MANY];
@@ -420,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_alone),
         cmocka_unit_test(test_log_of_the_same_length),
         cmocka_unit_test(test_refused_is_undone),
+        cmocka_unit_test(test_failing_among_others),
         cmocka_unit_test(test_history_later),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
