@@ -94,11 +94,11 @@ struct pg_setting {
     bool local;      /* until the transaction ends */
 };
 struct pg_session {
-    str role;     /* current_user */
-    str login;    /* session_user; empty: "authenticator" */
-    str database; /* current_database() */
-    str claims;   /* the JWT's, JSON text; empty: none */
-    const struct json *claims_json; /* NULL: read by their first use, of what of a request has none */
+    str role;                           /* current_user */
+    str login;                          /* session_user; empty: "authenticator" */
+    str database;                       /* current_database() */
+    str claims;                         /* the JWT's, JSON text; empty: none */
+    const struct json *claims_json;     /* NULL: read by their first use, of what of a request has none */
     str headers, cookies, method, path; /* of the request: request.headers … (JSON text) */
     int64_t now;                        /* of the transaction, µs since 2000-01-01 UTC */
     int64_t statement_now;              /* of the statement */
