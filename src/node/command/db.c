@@ -476,12 +476,15 @@ err node_db_types(const struct node_db_config *c, struct diag *d) {
     struct project p;
     struct catalog *live;
     struct buf b = {0};
-    if (c->operand && strcmp(c->operand, "typescript") != 0)
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "types are written in typescript, not in '%s'", c->operand);
+    const char *language = c->operand ? c->operand : "typescript";
+    bool native = node_db_native(NULL, language, NULL);
+    if (!native && strcmp(language, "typescript") != 0)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "types are written in typescript, swift, kotlin or dart, not in '%s'",
+                        language);
     TRY(open_project(&p, c, NULL, d));
     err e = ask_catalog(&p, &live, d);
     if (e == ERR_OK && !live) e = diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "its database is empty: orlo db migrate fills it");
-    if (e == ERR_OK) node_db_typescript(live, &b);
+    if (e == ERR_OK && !(native && node_db_native(live, language, &b))) node_db_typescript(live, &b);
     fwrite(b.p, 1, b.n, c->to);
     buf_free(&b);
     node_ask_close(p.a);

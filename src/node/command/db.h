@@ -18,5 +18,7 @@ void node_db_sql(const struct catalog *c, struct buf *before, struct buf *behind
 bool node_db_sql_diff(arena *scratch, const struct catalog *from, const struct catalog *to, FILE *out);
 /* The shape that `supabase gen types typescript` gives: export type Database = { public: { Tables … } }. */
 void node_db_typescript(const struct catalog *c, struct buf *to);
+/* The same for "swift", "kotlin" or "dart". False: it is another language. c NULL: nothing is written. */
+bool node_db_native(const struct catalog *c, const char *language, struct buf *to);
 
 #endif
