@@ -27,7 +27,10 @@
       "JSON")         /* asked of what the plan makes; then none of it is there */                                               \
     X(FREEZE, "", "") /* from now on it is read alone, whoever ends meanwhile: its rows go elsewhere (control/move.c) */         \
     X(THAW, "", "")                                                                                                              \
-    X(SUMS, "", "of each table that has rows: NAME, how many, a sum of what they say; a line each")
+    X(SUMS, "", "of each table that has rows: NAME, how many, a sum of what they say; a line each")                              \
+    X(CLUSTER_BEGIN, "", "") /* of a PostgreSQL alone, for who copies its files (postgres/backup.c) */                           \
+    X(CLUSTER_END, "", "the label that goes with them")                                                                          \
+    X(CLUSTER_AT, "", "how far its log counts")
 enum node_data_does {
 #define X(name, ...) NODE_DATA_##name,
     NODE_DATA_DOES_LIST(X)

@@ -76,6 +76,8 @@ struct node_state; /* state.h */
 /* Of a server that is no program of ours, between fork and exec: it writes to these folders alone, runs nothing but itself, and makes no connection.
  * False: errno. */
 [[nodiscard]] bool node_sandbox_server(const int *folders, size_t n, const char *program);
+/* Where those of that version of PostgreSQL are (supervisor/cluster.c). False: it is not installed. */
+[[nodiscard]] bool node_postgres_programs(unsigned version, char bin[static 256]);
 enum { NODE_RESOLVER_PATHS_MAX = 32 };
 /* Opens what name resolution and TLS read; how many. guest.c */
 size_t node_resolver_paths(struct node_sandbox_path to[static NODE_RESOLVER_PATHS_MAX]);

@@ -236,6 +236,7 @@ def restored(kept, keys, *flags):
     for name, text in keys.items():
         with open(os.path.join(state, name), "wb") as f:
             f.write(text)
+        os.chmod(f.name, 0o600)
     got, out, error = orlo("restore", kept, "--state", state, *flags, timeout=60)
     check(got == 0, got, out, error)
     return state

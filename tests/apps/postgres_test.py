@@ -3,7 +3,7 @@ import glob, random
 
 from nodes import *
 from admin_test import cli
-from database_test import ANN, BOB, project, put, query, titles
+from database_test import ANN, BOB, keys_of, project, put, query, restored, titles
 
 HERE = bool(glob.glob("/usr/lib/postgresql/1[5-9]/bin/postgres"))
 MANIFEST = 'name = "notes"\ndatabase = "postgres"\n'
@@ -372,7 +372,6 @@ def test_postgres_rests():
         cli(n, "deploy", project({"migrations/1.sql": "create table t (id int primary key);\n"}, 'name = "other"\ndatabase = "postgres"\n'))
         until(lambda: len(servers(n)) <= 1)
         eq([r["title"] for r in data(n, "notes", key, {"query": {"from": "notes", "select": ["title"]}}, timeout=60).json], ["WOKEN"])
-        has(cli(n, "backup", tempfile.mkdtemp(prefix="backup-", dir=WORK)), "NOT in it: the PostgreSQL of 2 apps")
         n.delete("notes")
         n.delete("other")
         until(lambda: not servers(n) and not os.listdir(os.path.join(n.state, "clusters")))
@@ -517,3 +516,76 @@ def test_postgres_move_killed():
         eq(sorted(r["title"] for r in data(n, "notes", key, {"query": {"from": "notes", "select": ["title"]}}).json), sorted(done))
     n.stop()
     print("moved", moved)
+
+
+def all_titles(n, app, key):
+    a = data(n, app, key, {"query": {"from": "notes", "select": ["title"], "order": ["id"]}}, timeout=60)
+    check(a.status == 200, a.status, a.text, n.log()[-3000:])
+    return [r["title"] for r in a.json]
+
+
+@needs
+def test_postgres_backup():
+    """Clusters are in a backup, of the same moment as databases of SQLite's, under load, resting or with the node stopped; a second one takes the room of what changed; restored whole, or one app's."""
+    kept, config = tempfile.mkdtemp(prefix="backup-", dir=WORK), file_of("operator.toml", b"postgres_idle_ms = 1500\n")
+    with node("--config", config) as n:
+        names = {"notes": "postgres", "idle": "postgres", "lite": "sqlite"}
+        for name, engine in names.items():
+            cli(n, "deploy", project({"migrations/001_notes.sql": NOTES.replace("a text[], ", "")}, f'name = "{name}"\ndatabase = "{engine}"\n'))
+        key = {name: keys(n, name)["SUPABASE_SERVICE_ROLE_KEY"] for name in names}
+        eq(data(n, "idle", key["idle"], insert("rests")).status, 200)
+        ends, odd, counts = threading.Event(), [], [0]
+
+        def pairs():  # first there, then here: nothing here is without what was there before
+            i = 0
+            while not ends.is_set() and not odd:
+                for app in ("notes", "lite"):
+                    a = data(n, app, key[app], insert(f"{i}"), timeout=60)
+                    if a.status != 200:
+                        odd.append((app, a.status, a.text))
+                i += 1
+                counts[0] = i
+        t = threading.Thread(target=pairs)
+        t.start()
+        n.wait_event("postgres-stopped", 60, app="idle")
+        until(lambda: counts[0] > 20)
+        check("NOT in it" not in cli(n, "backup", kept, "--no-verify"))
+        first = counts[0]
+        until(lambda: counts[0] > first + 20)
+        ends.set()
+        t.join()
+        eq(odd, [])
+        said = cli(n, "backup", kept)
+        has(said, "restored once, and whole")
+        new = re.search(r"of which ([0-9.]+) (\w+) are new", said)
+        check(new and (new[2] in ("KiB", "bytes") or float(new[1]) < 15), said)  # of some 90 MiB
+        eq(data(n, "notes", key["notes"], insert("behind")).status, 200)
+        keyfiles = keys_of(n.state)
+        eq(n.events("role-died") + n.events("postgres-died"), [])
+        state = n.state
+    # The first one, under load: what of a pair is there.
+    backups = sorted(os.listdir(os.path.join(kept, "backups")))
+    at = re.sub(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(.*)\.orlo", r"\1-\2-\3T\4:\5:\6\7", backups[0])
+    with node(state=restored(kept, keyfiles, "--at", at)) as n:
+        there, here = all_titles(n, "notes", key["notes"]), all_titles(n, "lite", key["lite"])
+        eq(there, [str(i) for i in range(len(there))])
+        eq(here, [str(i) for i in range(len(here))])
+        check(len(here) <= len(there) <= len(here) + 1 and len(here) > 20, len(there), len(here))
+        eq(all_titles(n, "idle", key["idle"]), ["rests"])
+        eq(data(n, "notes", key["notes"], insert("goes on")).status, 200)
+    # One app's, in the state that is there; what it had is beside it.
+    got, out, error = orlo("restore", kept, "--app", "notes", "--state", state, timeout=100)
+    eq(got, 0)
+    has(out, "what it had before is in", "is as it was at")
+    with node(state=state) as n:
+        all_of = all_titles(n, "notes", key["notes"])
+        check("behind" not in all_of and len(all_of) >= first, all_of[-3:])
+        eq(all_titles(n, "lite", key["lite"])[-1], all_of[-1])
+        eq(data(n, "notes", key["notes"], insert("again")).status, 200)
+    # With the node stopped, and a moment that nothing goes on to.
+    eq(orlo("backup", kept, "--no-verify", "--state", state, timeout=100)[0], 0)
+    got, out, error = orlo("restore", kept, "--app", "notes", "--at", "2099-01-01T00:00:00Z", "--state", state, timeout=100)
+    eq(got, 65)
+    has(error, "its PostgreSQL is as in the backup")
+    with node(state=state) as n:
+        eq(all_titles(n, "notes", key["notes"])[-1], "again")

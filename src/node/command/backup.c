@@ -40,6 +40,7 @@ struct work {
     bool running, copied;
     VEC(struct log) logs;
     VEC(struct place) places;
+    struct backup_clusters clusters;
     struct backup b;
     struct backup_restore r;
     uint64_t until_ms; /* of --at */
@@ -210,10 +211,16 @@ static bool on_line(void *arg, str text) {
     struct json v;
     w->e = json_read(w->mem, text, &limits, &v, &w->d);
     if (w->e != ERR_OK) return false;
+    int64_t cluster = json_i64(json_get(&v, "cluster"));
+    if (cluster) {
+        node_backup_cluster_at(&w->clusters, (uint32_t)cluster, json_str(json_get(&v, "lsn")));
+        return true;
+    }
     str name = json_str(json_get(&v, "database"));
     if (name.n) return take_log(w, name, &v);
     w->b.at_ms = (uint64_t)json_i64(json_get(&v, "at_ms"));
-    w->e = copy_all(w, &w->d);
+    w->e = node_backup_cluster_logs(&w->clusters, &w->d);
+    if (w->e == ERR_OK) w->e = copy_all(w, &w->d);
     if (w->e == ERR_OK) w->e = release(w, &w->d);
     w->copied = w->e == ERR_OK;
     return false;
@@ -221,6 +228,7 @@ static bool on_line(void *arg, str text) {
 
 static err copy_running(struct work *w, struct ask *a, struct diag *d) {
     w->running = true;
+    TRY(node_backup_clusters(&w->clusters, true, d));
     find_places(w);
     err e = node_ask_lines(a, w->mem, STR("/backup"), on_line, w, d);
     if (w->e != ERR_OK) *d = w->d;
@@ -246,7 +254,9 @@ static err copy_resting(struct work *w, struct diag *d) {
     TRY(lock_state(w, &lock, d));
     find_places(w);
     w->b.at_ms = now_ms();
-    err e = copy_all(w, d);
+    w->clusters.all.n = w->b.files.n = 0;
+    err e = node_backup_clusters(&w->clusters, false, d);
+    if (e == ERR_OK) e = copy_all(w, d);
     close(lock);
     return e;
 }
@@ -272,20 +282,11 @@ static err verify(struct work *w, struct diag *d) {
     err e = node_backup_read(w->mem, w->folder, w->b.at_ms, &again, d);
     struct backup_restore r = {.folder = w->folder, .b = &again, .to = path, .moved = show, .arg = w};
     if (e == ERR_OK && (e = node_backup_into(&r, d)) == ERR_MALFORMED) doubt_pieces(w, &again);
+    w->r.unseen = r.unseen, w->r.unseen_version = r.unseen_version;
     node_backup_remove(path);
     if (e != ERR_OK)
         diag_prefix(d, "the backup was made, and cannot be restored (pieces that are damaged are made anew by the next one)");
     return e;
-}
-
-/* How many apps have a PostgreSQL, which is in no backup. */
-static unsigned count_clusters(const struct work *w) {
-    int fd = openat(w->dir, "clusters", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    unsigned n = 0;
-    for (struct dirent *e; folder && (e = readdir(folder));) n += e->d_name[0] != '.';
-    if (folder) closedir(folder);
-    return n;
 }
 
 static void tell(const struct work *w, const char *name) {
@@ -298,12 +299,9 @@ static void tell(const struct work *w, const char *name) {
         fprintf(w->c->to,
                 "the keys are not in it: keep " STR_FMT "/node.key and seal.key (or the --key-file) where the backup is not\n",
                 STR_ARG(w->state));
-    unsigned clusters = count_clusters(w);
-    if (clusters)
-        fprintf(
-            w->c->to,
-            "NOT in it: the PostgreSQL of %u app%s (database = \"postgres\"): orlo db dump --app NAME writes its rows as SQL\n",
-            clusters, clusters == 1 ? "" : "s");
+    if (w->r.unseen)
+        fprintf(w->c->to, "the PostgreSQL of %u app%s was not looked at: version %u is not installed\n", w->r.unseen,
+                w->r.unseen == 1 ? "" : "s", w->r.unseen_version);
     arena_free(scratch);
 }
 
@@ -329,6 +327,8 @@ err node_command_backup(const struct node_backup_config *c, struct diag *d) {
         .mem = w.mem, .orlo = STR(ORLO_VERSION), .key_file = arena_fmt(w.mem, STR_FMT "/seal.key", STR_ARG(w.state))};
     w.piece = malloc(BACKUP_PIECE_BYTES);
     ENSURE(w.piece);
+    w.clusters = (struct backup_clusters){
+        .where = &c->where, .mem = w.mem, .state = -1, .folder = -1, .b = &w.b, .piece = w.piece, .moved = show, .arg = &w};
     setpriority(PRIO_PROCESS, 0, 10);       /* who serves goes first, */
     syscall(SYS_ioprio_set, 1, 0, 3 << 13); /* at the disk too */
     w.dir = open(arena_cstr(w.mem, w.state), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -336,6 +336,7 @@ err node_command_backup(const struct node_backup_config *c, struct diag *d) {
                                  STR_ARG(w.state))
                       : ERR_OK;
     if (e == ERR_OK && (w.folder = node_backup_open(c->path, true, d)) < 0) e = ERR_IO;
+    w.clusters.state = w.dir, w.clusters.folder = w.folder;
     if (e == ERR_OK) e = back_up(&w, d);
     if (w.dir >= 0) close(w.dir);
     if (w.folder >= 0) close(w.folder);
@@ -544,21 +545,61 @@ static bool swap_data(arena *mem, const char *made, const char *there, const cha
     return false;
 }
 
+/* "clusters/17/", by the number that the app had: the backup's own table says it. Empty: it has none. */
+static err cluster_in_backup(struct work *w, str app, const char *aside, str *out, struct diag *d) {
+    struct backup_restore r = {.folder = w->folder, .b = &w->b, .to = aside, .below = STR("db/node.db")};
+    struct db *db = NULL;
+    int64_t id = 0;
+    *out = (str){0};
+    TRY(node_backup_into(&r, d));
+    int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (before < 0 || chdir(aside)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
+    err e = db_open(&(struct db_options){.name = "db/node.db"}, &db, d);
+    if (e == ERR_OK) e = db_one_i64(db, &id, d, "select id from apps where name = ?", DB_TEXT(app));
+    db_close(db);
+    if (fchdir(before)) e = ERR_IO;
+    close(before);
+    if (e == ERR_NOT_FOUND) return ERR_OK;
+    str prefix = arena_fmt(w->mem, "clusters/%lld/", (long long)id);
+    for (uint32_t i = 0; i < w->b.files.n && !out->n; i++)
+        if (str_starts(w->b.files.p[i].path, prefix)) *out = prefix;
+    return e;
+}
+
+static err restore_cluster(struct work *w, str from, int64_t id, const char *aside, struct diag *d) {
+    struct backup_restore r = {
+        .folder = w->folder, .b = &w->b, .to = aside, .below = from, .app = (uint32_t)id, .moved = show, .arg = w};
+    char *made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n - 1)))),
+         *to = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/clusters/%lld", STR_ARG(w->state), (long long)id)),
+         *old = arena_cstr(w->mem, arena_fmt(w->mem, "%s.before-%llu", to, (unsigned long long)now_ms()));
+    TRY(node_backup_into(&r, d));
+    w->r.clusters = r.clusters, w->r.unseen = r.unseen, w->r.unseen_version = r.unseen_version;
+    if (mkdirat(w->dir, "clusters", 0700) && errno != EEXIST)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "clusters: %s", strerror(errno));
+    bool there = access(to, F_OK) == 0;
+    if (!(there ? swap_data(w->mem, made, to, old) : rename(made, to) == 0) || !sync_above(w->mem, to))
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    if (there) fprintf(w->c->to, "what it had before is in %s\n", old);
+    return ERR_OK;
+}
+
 static err restore_app(struct work *w, str app, struct diag *d) {
     int64_t id;
     int lock;
-    str from = folder_in_backup(w, app);
+    str from = folder_in_backup(w, app), cluster = {0};
     if (w->dir < 0) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no state folder " STR_FMT, STR_ARG(w->state));
-    if (!from.n) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "the backup has no data of an app " STR_FMT, STR_ARG(app));
     TRY(lock_state(w, &lock, d));
     err e = app_number(w, app, &id, d);
     char *aside = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/restoring", STR_ARG(w->state)));
     char *to = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/data/" STR_FMT ".%lld", STR_ARG(w->state), STR_ARG(app),
                                             (long long)(e == ERR_OK ? id : 0)));
-    char *made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n - 1))));
+    char *made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n ? from.n - 1 : 0))));
     char *old = arena_cstr(w->mem, arena_fmt(w->mem, "%s.before-%llu", to, (unsigned long long)now_ms()));
     node_backup_remove(aside);
     if (e == ERR_OK && mkdir(aside, 0700)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
+    if (e == ERR_OK) e = cluster_in_backup(w, app, aside, &cluster, d);
+    if (e == ERR_OK && !from.n && !cluster.n)
+        e = diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "the backup has no data of an app " STR_FMT, STR_ARG(app));
     w->r = (struct backup_restore){.folder = w->folder,
                                    .b = &w->b,
                                    .to = aside,
@@ -567,12 +608,13 @@ static err restore_app(struct work *w, str app, struct diag *d) {
                                    .until_ms = w->c->at ? w->until_ms : 0,
                                    .moved = show,
                                    .arg = w};
-    if (e == ERR_OK) e = node_backup_into(&w->r, d);
-    if (e == ERR_OK) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
-    bool there = access(to, F_OK) == 0;
-    if (e == ERR_OK && !(there ? swap_data(w->mem, made, to, old) : rename(made, to) == 0))
+    if (e == ERR_OK && from.n) e = node_backup_into(&w->r, d);
+    if (e == ERR_OK && cluster.n) e = restore_cluster(w, cluster, id, aside, d);
+    if (e == ERR_OK && from.n) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
+    bool there = from.n && access(to, F_OK) == 0;
+    if (e == ERR_OK && from.n && !(there ? swap_data(w->mem, made, to, old) : rename(made, to) == 0))
         e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
-    if (e == ERR_OK && !sync_above(w->mem, to)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    if (e == ERR_OK && from.n && !sync_above(w->mem, to)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
     node_backup_remove(aside);
     close(lock);
     if (e == ERR_OK && there) fprintf(w->c->to, "what it had before is in %s\n", old);
@@ -593,6 +635,15 @@ static err tell_restored(struct work *w, struct diag *d) {
     char backup[40], asked[40], last[40];
     time_text(w->b.at_ms, backup), time_text(w->until_ms, asked), time_text(w->r.reached_ms, last);
     const char *what = c->app ? c->app : (const char *)w->state.p, *data = c->app ? "the data of " : "";
+    if (w->r.unseen)
+        fprintf(c->to, "the PostgreSQL of %u app%s was not looked at: version %u is not installed\n", w->r.unseen,
+                w->r.unseen == 1 ? "" : "s", w->r.unseen_version);
+    if (c->at && w->r.clusters && w->until_ms > w->b.at_ms)
+        return diag_set(
+            d, ERR_INVALID, DIAG_NOWHERE,
+            "%s%s was restored, and its PostgreSQL%s as in the backup, at %s: nothing goes on from there to %s (all else is as "
+            "of that moment, as far as histories go)",
+            data, what, w->r.clusters == 1 ? " is" : "s are", backup, asked);
     if (!c->at || !w->r.until_ms) fprintf(c->to, "%s%s is as it was at %s; start the node\n", data, what, backup);
     else if (!w->r.behind)
         fprintf(c->to, "%s%s is as it was at %s: the backup of %s, and what was written until then%s%s; start the node\n", data,

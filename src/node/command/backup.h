@@ -3,6 +3,7 @@
  *   PATH/backups/20260131T101500Z.orlo    "orlo-backup 1 SHA-256", then JSON: when, of what, each file's path, bytes and pieces
  *   PATH/objects/ab/abcdef…               a piece of a file, at most 1 MiB, named by its SHA-256: a later backup shares what has not changed
  *
+ *   clusters ──before that: files of PostgreSQL, and of its log what there is at that moment (backup_cluster.c)──> pieces
  *   state ──the node holds still──> databases: their files with their logs over them (wal.h), all at one moment; images, packs, uploads ──> pieces
  *   PATH  ──each piece against its name──> a folder beside the state ──each database looked at──> renamed: the state
  *
@@ -55,6 +56,32 @@ void node_backup_doubt(int folder, const uint8_t *digest);
 uint64_t node_backup_time(const char *name); /* of a backup, by its file's name, ms since 1970; 0: it is none */
 void node_backup_remove(const char *path);   /* a folder, and all in it */
 
+/* ---- backup_cluster.c: the PostgreSQL of apps ---- */
+
+struct backup_cluster {
+    uint32_t app;
+    char start[25]; /* the first file of its log */
+    str lsn;        /* how far that counts */
+    bool gone;
+};
+struct backup_clusters {
+    const struct node_where *where;
+    arena *mem;
+    int state, folder; /* folders: the state's, the backup's */
+    struct backup *b;
+    uint8_t *piece;                           /* of BACKUP_PIECE_BYTES */
+    void (*moved)(void *arg, uint64_t bytes); /* NULL: nobody looks */
+    void *arg;
+    VEC(struct backup_cluster) all;
+};
+/* Before the moment: all but the log, of a node that runs. Else all. */
+[[nodiscard]] err node_backup_clusters(struct backup_clusters *c, bool running, struct diag *d);
+void node_backup_cluster_at(struct backup_clusters *c, uint32_t app, str lsn); /* at the moment */
+[[nodiscard]] err node_backup_cluster_logs(struct backup_clusters *c, struct diag *d);
+struct backup_restore;
+/* Of those that were restored each is its user's, and looked at. root: r->to. */
+[[nodiscard]] err node_backup_clusters_settle(struct backup_restore *r, int root, struct diag *d);
+
 /* ---- restore.c ---- */
 
 struct backup_restore {
@@ -66,8 +93,11 @@ struct backup_restore {
     uint64_t until_ms;                        /* 0: as it is in the backup */
     void (*moved)(void *arg, uint64_t bytes); /* so many are there */
     void *arg;
-    uint64_t reached_ms; /* of the last commit that was found in a history; 0: none */
-    uint32_t behind;     /* databases that no history goes on from */
+    uint64_t reached_ms;       /* of the last commit that was found in a history; 0: none */
+    uint32_t app;              /* whose a cluster will be; 0: as its folder says */
+    uint32_t clusters, unseen; /* of PostgreSQL; that could not be looked at, as their version is not installed */
+    unsigned unseen_version;
+    uint32_t behind; /* databases that no history goes on from */
     str first_behind;
 };
 /* Databases are opened there and looked at. */

@@ -278,6 +278,7 @@ err node_backup_into(struct backup_restore *r, struct diag *d) {
         if (is_of(r, f)) e = node_backup_is_segment(f) ? check_pieces(&t, f, d) : write_file(&t, f, d);
     }
     if (e == ERR_OK && r->until_ms) e = go_on_all(r, d);
+    if (e == ERR_OK) e = node_backup_clusters_settle(r, t.to, d);
     if (e == ERR_OK) e = check_databases(r, t.to, d);
     if (e == ERR_OK && syncfs(t.to)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", r->to, strerror(errno));
     if (t.to >= 0) close(t.to);

@@ -1,6 +1,8 @@
 /* api_backup: a backup's moment: the node holds still for who copies its files.
  *
- *   GET /v1/backup ──changes of apps wait──> node.db has no log any more ──the store: between two commits──> lines, the last one is the moment
+ *   POST /v1/backup/cluster: of each PostgreSQL, before: its files are copied (postgres/backup.c)
+ *   GET /v1/backup ──changes of apps wait──> node.db has no log any more ──PostgreSQL answers nobody──> the store: between two commits ──> PostgreSQL answers
+ *                  ──> lines, the last one is the moment
  *                  ──as long as that answer is not ended: no log goes into its file, no file that a version named goes──> POST …/release, or gone
  *
  * 1. From the moment on nothing that was written down by then is touched: what comes later is in logs, behind their ends.
@@ -11,13 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HOLD_MS_MAX = 3'600'000, STORE_MS_MAX = 20'000 };
+enum { HOLD_MS_MAX = 3'600'000, STORE_MS_MAX = 20'000, CLUSTER_MS_MAX = 300'000 };
 struct control_backup {
     struct api_call *call; /* NULL: it is gone */
     struct net_timer *timer;
     uint64_t at_ms;
-    bool waits; /* for the store */
-    bool lost;  /* the store did not hold all the time */
+    str clusters; /* lines of PostgreSQL's; in the call's memory */
+    bool waits;   /* for the store */
+    bool lost;    /* the store did not hold all the time */
 };
 
 static uint64_t now_ms(void) {
@@ -26,12 +29,21 @@ static uint64_t now_ms(void) {
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1'000'000;
 }
 
+static void ask_of_all(struct control *c, enum node_data_does does, bool postgres,
+                       void (*done)(void *, err, const struct diag *, int), void *arg) {
+    static const struct app_limits none;
+    node_data_ask(c, &(struct control_data_want){.does = does,
+                                                 .name = STR("backup"),
+                                                 .postgres = postgres,
+                                                 .in = -1,
+                                                 .limits = &none,
+                                                 .ms_max = STORE_MS_MAX,
+                                                 .done = done,
+                                                 .arg = arg});
+}
 static void ask_store(struct control *c, enum node_data_does does, void (*done)(void *, err, const struct diag *, int),
                       void *arg) {
-    static const struct app_limits none;
-    node_data_ask(
-        c, &(struct control_data_want){
-               .does = does, .name = STR("backup"), .in = -1, .limits = &none, .ms_max = STORE_MS_MAX, .done = done, .arg = arg});
+    ask_of_all(c, does, false, done, arg);
 }
 
 /* ---- its end ---- */
@@ -51,9 +63,10 @@ static void let_go(struct control *c) {
     node_change_go_on(c);
 }
 
-/* The store is told in any case: what it holds, and nobody waits for, would fill the disk. */
+/* They are told in any case: what is held, and nobody waits for, would fill the disk. */
 static void finish(struct control *c) {
     ask_store(c, NODE_DATA_RELEASE, on_let_go, NULL);
+    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, on_let_go, NULL);
     let_go(c);
 }
 
@@ -92,6 +105,8 @@ void node_api_backup_release(struct api_call *call) {
         return;
     }
     ask_store(c, NODE_DATA_RELEASE, on_released, call);
+    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, on_let_go, NULL);
+    c->clusters = false;
     struct api_call *holder = b->call;
     let_go(c);
     holder->on_gone = NULL;
@@ -124,6 +139,7 @@ static void on_held(void *arg, err e, const struct diag *d, int out) {
     struct diag own = *d;
     str lines = {0};
     b->waits = false;
+    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, on_let_go, NULL); /* it answers again */
     if (e == ERR_OK && call) e = node_fd_bytes(call->mem, out, 16 * MiB, &lines, &own);
     if (out >= 0) close(out);
     if (!call || e != ERR_OK) {
@@ -132,8 +148,24 @@ static void on_held(void *arg, err e, const struct diag *d, int out) {
         return;
     }
     b->at_ms = now_ms();
-    tell(call, lines, b->at_ms);
+    tell(call, arena_fmt(call->mem, STR_FMT STR_FMT, STR_ARG(b->clusters), STR_ARG(lines)), b->at_ms);
     node_change_go_on(c); /* what comes from now on is behind the log's end */
+}
+
+static void on_muted(void *arg, err e, const struct diag *d, int out) {
+    struct control *c = arg;
+    struct control_backup *b = c->backup;
+    struct api_call *call = b->call;
+    struct diag own = *d;
+    if (e == ERR_OK && call) e = node_fd_bytes(call->mem, out, 16 * MiB, &b->clusters, &own);
+    if (out >= 0) close(out);
+    if (call && e == ERR_OK) {
+        ask_store(c, NODE_DATA_HOLD, on_held, c);
+        return;
+    }
+    b->waits = false;
+    if (call) call->on_gone = NULL, node_api_fail(call, e, &own);
+    finish(c);
 }
 
 static err still(struct control *c, struct diag *d) {
@@ -158,7 +190,51 @@ void node_api_backup(struct api_call *call) {
     *c->backup = (struct control_backup){.call = call, .waits = true, .timer = net_timer_new(c->loop, on_late, c)};
     net_timer_start(c->backup->timer, HOLD_MS_MAX, 0);
     call->on_gone = on_gone;
-    ask_store(c, NODE_DATA_HOLD, on_held, c);
+    if (c->clusters) ask_of_all(c, NODE_DATA_HOLD, true, on_muted, c);
+    else ask_store(c, NODE_DATA_HOLD, on_held, c);
+}
+
+/* ---- a PostgreSQL's files ---- */
+
+static void on_cluster(void *arg, err e, const struct diag *d, int out) {
+    struct api_call *call = arg;
+    struct diag own = *d;
+    str text = {0};
+    if (e == ERR_OK) e = node_fd_bytes(call->mem, out, MiB, &text, &own);
+    if (out >= 0) close(out);
+    if (e == ERR_OK) node_api_text(call, "text/plain; charset=utf-8", text);
+    else node_api_fail(call, e, &own);
+}
+
+void node_api_backup_cluster(struct api_call *call) {
+    static const struct {
+        const char *word;
+        enum node_data_does does;
+    } rows[] = {{"begin", NODE_DATA_CLUSTER_BEGIN}, {"end", NODE_DATA_CLUSTER_END}, {"at", NODE_DATA_CLUSTER_AT}};
+    struct control *c = call->control;
+    struct diag d = DIAG_INIT;
+    str does = json_str(node_api_member(call, "does"));
+    const struct control_app *app = node_control_app_numbered(c, (uint32_t)json_i64(node_api_member(call, "app")));
+    size_t i = 0;
+    while (i < ARRAY_COUNT(rows) && !str_eqc(does, rows[i].word)) i++;
+    if (!app || i == ARRAY_COUNT(rows)) {
+        node_api_fail(
+            call,
+            diag_set(&d, app ? ERR_INVALID : ERR_NOT_FOUND, DIAG_NOWHERE, app ? "begin, end, or at" : "there is no such app"),
+            &d);
+        return;
+    }
+    static const struct app_limits none;
+    c->clusters = true;
+    node_data_ask(c, &(struct control_data_want){.does = rows[i].does,
+                                                 .app = app->id,
+                                                 .name = app->name,
+                                                 .postgres = true,
+                                                 .in = -1,
+                                                 .limits = &none,
+                                                 .ms_max = CLUSTER_MS_MAX,
+                                                 .done = on_cluster,
+                                                 .arg = call});
 }
 
 bool node_backup_waits(const struct control *c) { return c->backup && c->backup->waits; }

@@ -140,6 +140,7 @@ struct control {
     uint32_t last_data_ask;
     struct migrating *migrating;   /* migrate.c */
     struct control_move *moves;    /* move.c */
+    bool clusters;                 /* one that is being made has those of apps */
     struct control_backup *backup; /* api_backup.c; NULL: none is being made */
     uint32_t last_migration;
     struct secret_op *secret_ops;

@@ -119,7 +119,7 @@ static void close_one(struct postgres **db) {
 /* Whoever is under way is told what became of it. */
 void node_base_close(struct broker_base *b) {
     b->leaves = true;
-    close_one(&b->asks), close_one(&b->owner), close_one(&b->admin);
+    close_one(&b->asks), close_one(&b->owner), close_one(&b->admin), node_backup_close(b);
     b->leaves = false;
     b->again_ns = 0;
 }
@@ -259,7 +259,8 @@ void node_base_reload(struct broker_errand *w) {
 static void on_let_in(void *arg, const struct postgres_answer *a) {
     struct broker_base *b = arg;
     if (!went_well(b, a)) return;
-    b->frozen = str_eqc(postgres_value(a, 3, 0, 0, NULL), "t");
+    b->frozen = str_eqc(postgres_value(a, 4, 0, 0, NULL), "t");
+    node_backup_opened(b, postgres_value(a, 0, 0, 0, NULL));
     read_made(b);
 }
 
@@ -269,12 +270,14 @@ static void let_in(struct broker_base *b) {
     snprintf(text[0], sizeof text[0], "alter role authenticator with login noinherit password '%s'", b->password);
     snprintf(text[1], sizeof text[1], "alter role postgres with login password '%s'", b->password);
     const struct postgres_statement s[] = {
+        {.text = STR("select pg_current_wal_flush_lsn()")},
         {.text = str_c(text[0])},
         {.text = str_c(text[1])},
         {.text =
              STR("grant set on parameter session_replication_role to postgres")}, /* rows are copied without what they set off */
-        {.text = STR("select exists (select from _orlo.meta where key = 'frozen')")}};
-    ask_admin(b, s, ARRAY_COUNT(s), false, on_let_in);
+        {.text = STR("select exists (select from _orlo.meta where key = 'frozen')")},
+        {.text = STR(BROKER_NO_SLOT)}}; /* of a backup that nobody knows of any more */
+    ask_admin(b, s, ARRAY_COUNT(s) - (b->backup_ns ? 1 : 0), false, on_let_in);
 }
 
 static void on_template(void *arg, const struct postgres_answer *a) {
@@ -411,7 +414,7 @@ static bool make_room(struct broker_base *wanted) {
     struct broker_base *oldest = NULL;
     if (made_ns && clock_mono_ns() - made_ns < ROOM_MS * ms_ns) return true; /* that one has not gone yet */
     for (struct broker_base *b = node_broker.bases; b; b = b->next)
-        if (b != wanted && !b->secret[0] && b->state == BASE_HERE && !b->first && !b->running && !b->errands &&
+        if (b != wanted && !b->secret[0] && b->state == BASE_HERE && !b->backup && !b->first && !b->running && !b->errands &&
             (!oldest || b->used_ns < oldest->used_ns))
             oldest = b;
     if (!oldest) return false;
@@ -674,7 +677,7 @@ static void tell_late(struct broker_base *b, uint64_t now) {
 
 static void rest(struct broker_base *b, uint64_t now) {
     uint64_t idle = b->forgotten ? 0 : node_broker.limits.postgres_idle_ms * ms_ns;
-    if (b->state != BASE_HERE || b->first || b->running || b->errands || now - b->used_ns < idle) return;
+    if (b->state != BASE_HERE || b->first || b->running || b->errands || b->backup || now - b->used_ns < idle) return;
     go_away(b);
     if (!b->secret[0]) node_broker_say(&NODE_MESSAGE(cluster_rest, .app = b->app));
 }
@@ -684,12 +687,13 @@ void node_base_tick(uint64_t now) {
         struct broker_base *b = *at;
         if (b->again_ns && now >= b->again_ns && b->state == BASE_OPENS) open_base(b);
         tell_late(b, now);
+        node_backup_tick(b, now);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         rest(b, now);
         if (b->state == BASE_AWAY || b->gives_up || b->anew) node_base_turn(b);
         if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0 &&
-            (!b->place || !postgres_place_busy(b->place)) && now >= b->refused_ns)
+            (!b->place || !postgres_place_busy(b->place)) && now >= b->refused_ns && !b->backup_ns)
             free_base(at);
         else at = &b->next;
     }

@@ -38,6 +38,7 @@ static void on_peer(void *arg, unsigned events);
 
 static void send_answers(struct broker_peer *p) {
     err e = ERR_OK;
+    if (node_broker.mutes) return;
     while (p->first && (e = node_wire_send(p->fd, &p->first->m)) != ERR_AGAIN) {
         struct broker_answer *answer = p->first;
         p->first = answer->next;
@@ -93,6 +94,15 @@ void node_broker_answer(struct broker_ask *a) {
 }
 
 void node_broker_did(struct broker_errand *w) {
+    if (node_broker.mutes) node_backup_mute(w);
+    else node_broker_did_now(w);
+}
+
+void node_broker_speak(void) {
+    for (struct broker_peer *p = process.peers; p; p = p->next) send_answers(p);
+}
+
+void node_broker_did_now(struct broker_errand *w) {
     node_broker_say(&NODE_MESSAGE(postgres_did, .id = w->id, .err = w->e, .offset = w->d.offset, .text = str_c(w->d.text)));
     if (w->in >= 0) close(w->in);
     if (w->out >= 0) close(w->out);
@@ -219,6 +229,11 @@ static void on_do(struct node_message *m) {
                                 .ms_max = MAX(q->ms_max, 1u),
                                 .d = DIAG_INIT};
     w->in = node_message_take(m, 0), w->out = node_message_take(m, 1);
+    if (w->does == NODE_DATA_HOLD || w->does == NODE_DATA_RELEASE) {
+        if (w->does == NODE_DATA_HOLD) node_backup_hold(w);
+        else node_backup_release(w);
+        return;
+    }
     w->base = node_base_of(q->app, q->name, q->secret);
     node_base_errand(w);
 }
@@ -264,6 +279,7 @@ static void on_turn(void *arg) {
 static void on_tick(void *arg) {
     uint64_t now = clock_mono_ns();
     node_base_tick(now);
+    node_backup_late(now);
     if (!node_bases_idle()) node_broker.quiet_ns = now;
     if (node_broker.leaves && !process.leaves_ns) process.leaves_ns = now + LEAVE_MS * 1'000'000ull;
     bool leaves = node_broker.leaves && (!node_bases_work() || now >= process.leaves_ns);

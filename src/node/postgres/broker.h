@@ -15,6 +15,7 @@
  *   base.c     an app's database: its server, connections, catalogue, queue
  *   server.c   a server that somebody else runs: what is there, what is made, what its role may not make
  *   ask.c      a query on its way: tree, text, answer
+ *   backup.c   a backup's moment, and files that are copied
  *   sql.c      a select of SQL's
  *   move.c     while its rows go elsewhere
  *   errand.c   what its owner has done with it: migrations, dumps
@@ -118,6 +119,10 @@ struct broker_base {
     bool swapped;                          /* a reset that did not come to its end had: what is left of it is to go */
     bool text_alone;                       /* what PostgreSQL says of it could not be read */
     bool frozen;                           /* it is read alone: move.c */
+    struct postgres *backup;               /* a session in which its files are copied: backup.c; NULL: none */
+    bool backup_over;                      /* that one is to be closed */
+    uint64_t backup_ns, pinged_ns, lsn_ns; /* since when a backup has need of its log (0: none has); of lsn */
+    char lsn[32];                          /* how far its log was at a backup's moment, or when it was opened */
     bool leaves, gives_up;                 /* its connections are being closed; are to be */
     bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
     int run;                               /* the folder of its server's socket; -1 */
@@ -142,12 +147,15 @@ struct broker {
     bool servers;   /* it may connect to other machines */
     bool leaves;    /* it may not, and is wanted to: it makes room for one that may */
     uint64_t quiet_ns;
+    bool mutes; /* nothing is answered: a backup's moment */
 };
 extern struct broker node_broker;
 void node_broker_later(void);                       /* a turn of all bases, from the loop */
 void node_broker_say(const struct node_message *m); /* to the supervisor */
 void node_broker_answer(struct broker_ask *a);      /* and frees it */
 void node_broker_did(struct broker_errand *w);      /* likewise */
+void node_broker_did_now(struct broker_errand *w);  /* likewise, at a backup's moment too */
+void node_broker_speak(void);                       /* that moment is over */
 
 /* ---- base.c ---- */
 
@@ -209,6 +217,22 @@ void node_errand_asked(struct broker_errand *w, struct broker_ask *a); /* its qu
 void node_errand_tick(struct broker_errand *w);                        /* it has begun: what may not be done in a told */
 void node_errand_over(struct broker_errand *w, err e);
 [[nodiscard]] err node_errand_say(struct broker_errand *w, str bytes); /* all of its answer */
+
+/* ---- backup.c ---- */
+
+#define BROKER_NO_SLOT                                                                                                           \
+    "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'orlo_backup' and not active"
+void node_backup_begin(struct broker_errand *w); /* of an app */
+void node_backup_end(struct broker_errand *w);
+void node_backup_at(struct broker_errand *w);
+void node_backup_opened(struct broker_base *b, str lsn);
+void node_backup_close(struct broker_base *b);
+void node_backup_tick(struct broker_base *b, uint64_t now);
+void node_backup_hold(struct broker_errand *w); /* of none: base is NULL */
+void node_backup_release(struct broker_errand *w);
+void node_backup_mute(struct broker_errand *w); /* it is told later */
+void node_backup_unmute(void);
+void node_backup_late(uint64_t now);
 
 /* ---- sql.c ---- */
 

@@ -616,6 +616,9 @@ void node_errand_begin(struct broker_errand *w) {
                                                                            [NODE_DATA_DUMP] = dump,
                                                                            [NODE_DATA_QUERY] = query,
                                                                            [NODE_DATA_EXPLAIN] = explain,
+                                                                           [NODE_DATA_CLUSTER_BEGIN] = node_backup_begin,
+                                                                           [NODE_DATA_CLUSTER_END] = node_backup_end,
+                                                                           [NODE_DATA_CLUSTER_AT] = node_backup_at,
                                                                            [NODE_DATA_FREEZE] = node_move_freeze,
                                                                            [NODE_DATA_THAW] = node_move_thaw,
                                                                            [NODE_DATA_SUMS] = node_move_sums};

@@ -85,6 +85,12 @@ static struct found find_programs(unsigned wanted) {
     return best;
 }
 
+bool node_postgres_programs(unsigned version, char bin[static 256]) {
+    struct found found = find_programs(version);
+    snprintf(bin, 256, "%s", found.bin);
+    return found.version;
+}
+
 /* ---- its folders ---- */
 
 static int app_folder(struct supervisor *s, const struct cluster *c, bool make) {
@@ -324,45 +330,48 @@ static bool start_server(struct supervisor *s, struct cluster *c, int folder) {
     snprintf(path, sizeof path, "%s/postgres", c->bin);
     snprintf(most, sizeof most, "max_connections=%u", (unsigned)s->setup->limits.postgres_connections_max + 8);
     /* By the command line, which no file of the folder gets around. Small: 22 MB with what it reads. */
-    const char *argv[] = {path,
-                          "-D",
-                          "/proc/self/fd/3",
+    const char *argv[] = {
+        path,
+        "-D",
+        "/proc/self/fd/3",
 #define C(setting) "-c", setting
-                          C("listen_addresses="),
-                          C("unix_socket_directories=/proc/self/fd/4"),
-                          C("unix_socket_permissions=0777"),
-                          C(most),
-                          C("superuser_reserved_connections=3"),
-                          C("shared_buffers=8MB"),
-                          C("huge_pages=off"),
-                          C("dynamic_shared_memory_type=mmap"),
-                          C("max_worker_processes=0"),
-                          C("max_parallel_workers=0"),
-                          C("autovacuum_max_workers=1"),
-                          C("max_wal_senders=0"),
-                          C("wal_level=minimal"),
-                          C("min_wal_size=2MB"),
-                          C("max_wal_size=64MB"),
-                          C("wal_buffers=256kB"),
-                          C("jit=off"),
-                          C("fsync=on"),
-                          C("synchronous_commit=on"),
-                          C("full_page_writes=on"),
-                          C("log_destination=stderr"),
-                          C("logging_collector=off"),
-                          C("log_min_messages=fatal"),
-                          C("log_min_error_statement=panic"),
-                          C("client_connection_check_interval=500ms"),
-                          C("password_encryption=scram-sha-256"),
-                          C("ssl=off"),
-                          C("idle_in_transaction_session_timeout=60s"),
-                          C("temp_file_limit=256MB"),
-                          C("shared_preload_libraries="),
-                          C("archive_mode=off"),
-                          C("hba_file=/proc/self/fd/3/pg_hba.conf"),
-                          C("max_prepared_transactions=0"),
+        C("listen_addresses="),
+        C("unix_socket_directories=/proc/self/fd/4"),
+        C("unix_socket_permissions=0777"),
+        C(most),
+        C("superuser_reserved_connections=3"),
+        C("shared_buffers=8MB"),
+        C("huge_pages=off"),
+        C("dynamic_shared_memory_type=mmap"),
+        C("max_worker_processes=0"),
+        C("max_parallel_workers=0"),
+        C("autovacuum_max_workers=1"),
+        C("max_wal_senders=0"),
+        C("wal_level=replica"), /* for backups: a slot keeps what of its log was written while files are copied */
+        C("max_replication_slots=2"),
+        C("max_slot_wal_keep_size=4GB"),
+        C("min_wal_size=2MB"),
+        C("max_wal_size=64MB"),
+        C("wal_buffers=256kB"),
+        C("jit=off"),
+        C("fsync=on"),
+        C("synchronous_commit=on"),
+        C("full_page_writes=on"),
+        C("log_destination=stderr"),
+        C("logging_collector=off"),
+        C("log_min_messages=fatal"),
+        C("log_min_error_statement=panic"),
+        C("client_connection_check_interval=500ms"),
+        C("password_encryption=scram-sha-256"),
+        C("ssl=off"),
+        C("idle_in_transaction_session_timeout=60s"),
+        C("temp_file_limit=256MB"),
+        C("shared_preload_libraries="),
+        C("archive_mode=off"),
+        C("hba_file=/proc/self/fd/3/pg_hba.conf"),
+        C("max_prepared_transactions=0"),
 #undef C
-                          NULL};
+        NULL};
     int log = open_log(folder), data = openat(folder, "data", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int socket = own_folder(folder, "run", user.uid, role.uid ? role.gid : getegid(), 0710);
     bool ok = log >= 0 && data >= 0 && socket >= 0 &&
