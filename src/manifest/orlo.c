@@ -616,10 +616,10 @@ static void check_reached(struct reader *r, const struct app *app, const struct 
                       : f->f.triggers.n   ? "triggers"
                       : f->f.computed.n   ? "computed"
                                           : NULL;
-    const char *why = !key                             ? NULL
-                      : !r->to->record.database.engine ? "it is for an app with a database: write database = \"sqlite\" too"
-                      : is_reached(&f->f)              ? "rpc, triggers and computed are not there yet"
-                                                       : NULL;
+    const char *why = !key                                 ? NULL
+                      : !r->to->record.database.engine     ? "it is for an app with a database: write database = \"sqlite\" too"
+                      : f->f.triggers.n || f->f.computed.n ? "triggers and computed are not there yet"
+                                                           : NULL;
     if (why) manifest_error(r, manifest_toml_get(f->at, key), "functions." STR_FMT ".%s: %s", STR_ARG(f->f.name), key, why);
     for (uint32_t i = 0; i < f->f.computed.n; i++)
         for (const struct function *other = app->functions.p; other <= f; other++)

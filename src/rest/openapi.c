@@ -271,7 +271,33 @@ static void put_function(arena *out, struct json_writer *w, const struct query_j
     json_put_end(w);
 }
 
-static void put_paths(arena *out, struct json_writer *w, const struct query_json *v) {
+/* Of which nothing is known but its name. */
+static void put_app_function(arena *out, struct json_writer *w, str name) {
+    json_put_object(w, arena_cstr(out, arena_fmt(out, "/rpc/" STR_FMT, STR_ARG(name))));
+    json_put_object(w, "post");
+    put_tags(w, arena_fmt(out, "(rpc) " STR_FMT, STR_ARG(name)));
+    json_put_cstr(w, "summary", "A function of the app's");
+    json_put_array(w, "produces");
+    json_put_cstr(w, NULL, "application/json");
+    json_put_end(w);
+    json_put_array(w, "parameters");
+    json_put_object(w, NULL);
+    json_put_cstr(w, "in", "body");
+    json_put_cstr(w, "name", "args");
+    json_put_object(w, "schema");
+    json_put_cstr(w, "type", "object");
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+    json_put_object(w, "responses");
+    put_response(w, "200", "OK");
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+    json_put_end(w);
+}
+
+static void put_paths(arena *out, struct json_writer *w, const struct rest_plan *plan, const struct query_json *v) {
     const struct query_json *functions = query_json_get(v, "functions");
     json_put_object(w, "paths");
     json_put_object(w, "/");
@@ -292,8 +318,10 @@ static void put_paths(arena *out, struct json_writer *w, const struct query_json
     EACH(f, functions) {
         bool again = false; /* of several that are called alike, the first */
         for (const struct query_json *k = functions->items; k < f; k++) again |= str_eq(text(k, "name"), text(f, "name"));
+        for (uint32_t i = 0; i < plan->functions_count; i++) again |= str_eq(plan->functions[i], text(f, "name"));
         if (!again) put_function(out, w, f);
     }
+    for (uint32_t i = 0; i < plan->functions_count; i++) put_app_function(out, w, plan->functions[i]);
     json_put_end(w);
 }
 
@@ -311,7 +339,7 @@ str rest_openapi(arena *out, const struct rest_plan *plan, str description) {
     json_put_str(&w, "description", arena_fmt(out, "the schema " STR_FMT, STR_ARG(plan->schema)));
     json_put_cstr(&w, "version", "1");
     json_put_end(&w);
-    put_paths(out, &w, &v);
+    put_paths(out, &w, plan, &v);
     json_put_object(&w, "definitions");
     EACH(t, query_json_get(&v, "tables")) put_definition(out, &w, t);
     json_put_end(&w);

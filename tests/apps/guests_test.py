@@ -14,6 +14,7 @@ alter table notes enable row level security;
 create policy "own notes" on notes for all to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
 create policy "nothing of theirs" on notes for select to anon using (false);
 create function twice(n int) returns int language sql immutable as $$ select n * 2 $$;
+create function who() returns text language sql stable as $$ select auth.role() $$;
 create table big (id int primary key, body text not null);
 """
 MANIFEST = """name = "{name}"
@@ -200,11 +201,42 @@ def streams(a):
     says(ask(**{"as": "caller"}), "42501")
 
 
-PARTS = (values, roles, transactions, large, streams)
+def rpc(a):
+    """Called as a function of the database's."""
+    anon = a.keys["SUPABASE_ANON_KEY"]
+    call = lambda name, body, *flags, key=anon, **more: a.n.get(a.name, "/rest/v1/rpc/" + name, "-H", "content-type: application/json", *(("-H", f"apikey: {key}") if key else ()), *flags, data=json.dumps(body).encode(), **more)
+    got = call("add", {"a": 1})
+    eq((got.status, json.loads(got.text)), (200, {"function": "add", "args": {"a": 1}}))
+    eq(call("add?x=1", {}).status, 200)
+    got = call("add", {"status": 409})
+    eq((got.status, json.loads(got.text)), (409, {"message": "as told"}))
+    # The caller is who called it; without a key nobody is.
+    for key, role in ((anon, "anon"), (a.keys["SUPABASE_SERVICE_ROLE_KEY"], "service_role")):
+        got = json.loads(call("add", {"steps": [["open", "caller"], ["query", {"kind": "call", "function": "who"}]]}, key=key).text)
+        eq(got[1]["rows"], [[role]])
+    eq(call("add", {}, key=None).status, 401)
+    eq(call("add", {}, key="e30.e30.e30").status, 401)
+    # What goes wrong in it is told as REST tells it.
+    for step, status, code in (("trap", 500, "XX000"), ("compute", 500, "XX000")):
+        got = call("add", {"steps": [[step]]})
+        eq((got.status, json.loads(got.text)["code"]), (status, code))
+    got = call("add", {"steps": [["sleep", 10000]]})
+    eq((got.status, json.loads(got.text)["code"]), (504, "57014"))
+    got = a.n.get(a.name, "/rest/v1/rpc/add?a=1", "-H", f"apikey: {anon}")
+    eq((got.status, json.loads(got.text)["code"]), (405, "PGRST117"))
+    for name in ("ask", "nothing", "add/", "ad%64"):
+        eq(call(name, {}).status, 404)
+    # The document of what there is has it; the database's own are there, too.
+    paths = json.loads(a.n.get(a.name, "/rest/v1/", "-H", f"apikey: {anon}").text)["paths"]
+    check("/rpc/add" in paths and "/rpc/twice" in paths and "/rpc/ask" not in paths, list(paths))
+    eq(json.loads(call("twice", {"n": 4}).text), 8)
+
+
+PARTS = (rpc, values, roles, transactions, large, streams)
 
 
 def on(n, engine):
-    folder = app(n, "notes", engine, more='[functions.slow]\nsource = "ask.wasm"\nroutes = ["/slow"]\ndatabase = ["*"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n')
+    folder = app(n, "notes", engine, more='[functions.add]\nsource = "ask.wasm"\nrpc = true\ndatabase = ["caller"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n[functions.slow]\nsource = "ask.wasm"\nroutes = ["/slow"]\ndatabase = ["*"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n')
     a = Asked(n)
     for part in PARTS:
         part(a)

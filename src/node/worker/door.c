@@ -211,8 +211,20 @@ static void make(void *arg) {
     if (m->ok) query_put_batch(&m->tree, &m->plan.batch);
 }
 
+/* Functions of the app that are called as its database's. */
+static void add_functions(struct node_visit *v) {
+    const struct app_record *record = &v->app->record;
+    str *names = arena_array(v->mem, str, record->functions.n + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < record->functions.n; i++)
+        if (record->functions.p[i].rpc) names[n++] = record->functions.p[i].name;
+    v->plan->functions = names;
+    v->plan->functions_count = n;
+}
+
 static void rest_told(struct node_visit *v, const struct node_query_answer *a) {
     struct rest_response x;
+    if (v->plan->action == REST_DESCRIBE) add_functions(v);
     if (a->ok) rest_answer_all(v->mem, v->plan, a->body, &x);
     else rest_refuse(v->mem, a->error, is_nobody(v->r), &x);
     respond(v->r, &x);
@@ -412,6 +424,12 @@ void node_door_serve(struct node_request *r) {
     }
     reply_error(r, here ? 405 : 404, here ? &method : &nothing);
     node_handler_over(r);
+}
+
+void node_door_no_call(struct node_request *r) {
+    static const struct pg_error method = {.state = "PGRST117",
+                                           .message = "Unsupported HTTP method: a function of the app's is called by POST"};
+    reply_error(r, 405, &method);
 }
 
 void node_door_event(struct node_request *r) {

@@ -161,6 +161,22 @@ static bool is_data(str path, const struct node_app *app) {
            (path.p[1] == 'd' || path.n == 8 || path.p[8] == '/' || path.p[8] == '?');
 }
 
+/* The app's own function that is called as one of its database's. NULL: it is the database's, or nobody's. */
+static struct node_part *called(struct node_request *r) {
+    static const str at = STR_INIT("/rest/v1/rpc/");
+    if (!str_starts(r->path, at)) return NULL;
+    str rest = str_sub(r->path, at.n, r->path.n), name = str_sub(rest, 0, str_find(rest, '?'));
+    uint32_t i = app_record_function(&r->app->record, name);
+    r->rpc = i != UINT32_MAX && r->app->record.functions.p[i].rpc && !r->app->record.rest.off;
+    if (r->rpc && r->app->record.functions.p[i].spin) node_spin_fields(r, NULL);
+    return r->rpc ? &r->app->parts[i] : NULL;
+}
+
+static struct node_part *data_part(struct node_request *r) {
+    struct node_part *function = called(r);
+    return function ? function : &r->app->parts[r->app->parts_count - 1];
+}
+
 struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
     if (UNLIKELY(r->handler->rests) && lead_back(r)) return NULL;
@@ -184,5 +200,5 @@ struct node_part *node_front_route(struct node_request *r) {
         node_handler_answered(r);
         return NULL;
     }
-    return data ? &r->app->parts[r->app->parts_count - 1] : lead(r, route);
+    return data ? data_part(r) : lead(r, route);
 }

@@ -246,7 +246,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->outcome = NULL;
     r->via = NULL;
     r->lacks = NULL;
-    r->rated = r->admitted = false;
+    r->rated = r->admitted = r->rpc = false;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
     r->started_ns = net_loop_turn_ns(h->guest->loop);
@@ -329,11 +329,18 @@ static bool start(struct node_request *r) {
 /* Its function is there, and with it what says who may ask. False: he may not, and it has been answered. */
 static bool may_ask(struct node_request *r) {
     const struct app_function *f = r->part->function;
-    bool closed = r->part->door || (f && f->supabase && f->verify_jwt);
+    bool closed = r->part->door || r->rpc || (f && f->supabase && f->verify_jwt);
     bool asks = !r->who_known && closed && !str_eqc(net_exchange_request(r->exchange)->method, "OPTIONS");
     if (UNLIKELY(f && f->grants.roles.n) && !r->who_known && !closed) node_who_is(r);
     r->who_known = true;
     return LIKELY(!asks) || node_who_asks(r);
+}
+
+/* A call is a POST: what else it does, and may do, nobody knows. False: it has been answered. */
+static bool is_call(struct node_request *r) {
+    if (LIKELY(!r->rpc) || str_eqc(net_exchange_request(r->exchange)->method, "POST")) return true;
+    node_door_no_call(r);
+    return false;
 }
 
 /* Without a guest. */
@@ -348,7 +355,7 @@ static void begin(struct node_request *r) {
     struct node_part *p = r->part;
     node_apps_want(h->apps, p);
     bool tried = p->state == NODE_PART_READY && !p->waiting; /* else somebody was here before */
-    if (tried && !may_ask(r)) {
+    if (tried && (!may_ask(r) || !is_call(r))) {
         node_handler_over(r);
         return;
     }

@@ -33,6 +33,7 @@ struct node_request {
     struct node_via *via;               /* where a proxy says that it comes from; heap, NULL: none does */
     const struct wasi_outcome *outcome; /* of its run, while it is told what became of it */
     struct app_lacks *lacks;            /* heap; NULL: nobody wants to know */
+    bool rpc;                           /* it calls a function of the app as one of its database's: /rest/v1/rpc/NAME */
     bool rated, admitted;               /* it was counted where it came; it counts among those of its app that are under way */
     uint64_t started_ns, ran_ns;        /* ran: its function began; 0: it has none, or not yet */
     const char *failure;                /* of its function; NULL: none */
@@ -95,6 +96,7 @@ void node_files_gone(struct node_request *r); /* who asked: of one that is being
 
 /* Answers it from its app's tables: it is over sooner or later. */
 void node_door_serve(struct node_request *r);
+void node_door_no_call(struct node_request *r); /* one of a function's (r->rpc) that is no POST: answers it */
 /* Who asks is gone, or it takes too long (r->killed): of one that is served. */
 void node_door_event(struct node_request *r);
 

@@ -44,9 +44,26 @@ struct page {
     str advice; /* for who develops; empty: none */
 };
 
+/* As whoever calls functions of a database reads it. */
+static void put_rest_error(const struct node_request *r, struct buf *to, const struct page *p) {
+    struct json_writer w = json_writer_of(to);
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "code", p->status == 504 ? "57014" : p->status == 503 || p->status == 429 ? "53300" : "XX000");
+    json_put_cstr(&w, "message", p->sentence);
+    if (p->limit.n) json_put_str(&w, "details", p->limit);
+    else json_put_null(&w, "details");
+    json_put_null(&w, "hint");
+    json_put_cstr(&w, "request_id", r->id);
+    json_put_end(&w);
+}
+
 static const char *put_page(const struct node_request *r, struct buf *to, const struct page *p) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     const char *reason = net_status_text(p->status);
+    if (r->rpc) {
+        put_rest_error(r, to, p);
+        return "application/json; charset=utf-8";
+    }
     if (wants(rq, "text/html")) {
         buf_printf(to,
                    "<!doctype html><meta charset=utf-8><title>%u %s</title>"
@@ -93,7 +110,7 @@ static const char *put_report(const struct node_request *r, struct buf *to, cons
 }
 
 static const char *put_body(const struct node_request *r, struct buf *to, const struct page *p) {
-    bool report = r->handler->dev && !wants(net_exchange_request(r->exchange), "json");
+    bool report = r->handler->dev && !r->rpc && !wants(net_exchange_request(r->exchange), "json");
     return report ? put_report(r, to, p) : put_page(r, to, p);
 }
 
