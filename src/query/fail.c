@@ -122,17 +122,14 @@ static bool is_said(str said, const struct catalog_relation *of, const catalog_i
     return same;
 }
 
-static bool same_value(struct db_value a, struct db_value b) {
-    if (a.kind != b.kind) return false;
-    return a.kind == DB_REAL ? a.f <= b.f && a.f >= b.f : a.kind == DB_INTEGER ? a.i == b.i : str_eq(a.s, b.s);
-}
-
 /* Has a row before it the same key? */
 static bool comes_again(const struct failing *f, uint32_t row, const catalog_ids *columns, const struct db_value *values) {
     struct db_value other[32];
     for (uint32_t i = 0; i < row; i++) {
         bool same = row_values(f, i, f->of, columns, other);
-        for (uint32_t k = 0; same && k < columns->n; k++) same = same_value(values[k], other[k]);
+        for (uint32_t k = 0; same && k < columns->n; k++)
+            same = !pg_value_compare(query_type_base(f->conn->types, catalog_column_of(f->of, columns->p[k])->type), values[k],
+                                     other[k]);
         if (same) return true;
     }
     return false;

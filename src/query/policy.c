@@ -92,12 +92,16 @@ bool query_expand(const struct query_expanding *x, str text, struct buf *to, str
 
 /* ---- a policy's expressions ---- */
 
+/* Not 0: SQLite leaves out what stands beside that, and whoever may not use it would not be told. */
+#define FALSE "(0=1)"
+
 static bool put_expression(const struct query_expanding *x, const struct catalog_policy *p, bool check, struct buf *to,
                            struct pg_error *error) {
     const struct catalog_expr *e = check && p->check_expr.source.n ? &p->check_expr : &p->using_expr;
     if (!e->fragment.text.n)
         return query_fail(error, "0A000", "policy \"" STR_FMT "\" for table \"" STR_FMT "\" cannot run on SQLite",
                           STR_ARG(p->name), STR_ARG(x->of->name));
+    if (str_eqc(e->fragment.text, "0")) return buf_puts(to, STR(FALSE)); /* using (false) */
     buf_putc(to, '(');
     return query_expand(x, e->fragment.text, to, error) && buf_putc(to, ')');
 }
@@ -106,8 +110,8 @@ static bool has_expression(const struct catalog_policy *p, bool check) {
     return p->using_expr.source.n || (check && p->check_expr.source.n);
 }
 
-/* (a or b), or what is false: not 0, since SQLite leaves out what stands beside that, and whoever may not use it would not be told. */
-static bool put_permissive(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
+/* (a or b), or what is false, where no others are looked at. */
+static bool put_permissive(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to, bool *none,
                            struct pg_error *error) {
     const struct catalog_policy *p = NULL;
     bool any = false;
@@ -118,7 +122,8 @@ static bool put_permissive(const struct query_expanding *x, enum catalog_command
         any = true;
         if (!put_expression(x, p, check, to, error)) return false;
     }
-    if (!any) buf_puts(to, STR("0=1"));
+    if (!any) buf_puts(to, STR(FALSE));
+    *none = !any;
     return buf_putc(to, ')');
 }
 
@@ -126,8 +131,9 @@ static bool put_permissive(const struct query_expanding *x, enum catalog_command
 bool query_put_policies(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
                         struct pg_error *error) {
     const struct catalog_policy *p = NULL;
-    if (!put_permissive(x, command, check, to, error)) return false;
-    while ((p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, false, p))) {
+    bool none;
+    if (!put_permissive(x, command, check, to, &none, error)) return false;
+    while (!none && (p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, false, p))) {
         if (!has_expression(p, check)) continue;
         buf_puts(to, STR(" and "));
         if (!put_expression(x, p, check, to, error)) return false;
@@ -334,10 +340,11 @@ static void put_refusal(struct query_conn *conn, struct buf *b, const struct que
 static bool put_checks(const struct query_expanding *x, enum catalog_command command, bool check, bool existing, struct buf *b,
                        struct pg_error *error) {
     const struct catalog_policy *p = NULL;
+    bool none;
     put_refusal(x->conn, b, &(struct query_refusal){.of = x->of, .existing = existing});
-    if (!put_permissive(x, command, check, b, error)) return false;
+    if (!put_permissive(x, command, check, b, &none, error)) return false;
     buf_puts(b, STR(", 0);"));
-    while ((p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, false, p))) {
+    while (!none && (p = catalog_policy_next(x->conn->catalog, x->of, x->role, command, false, p))) {
         if (!has_expression(p, check)) continue;
         put_refusal(x->conn, b, &(struct query_refusal){.of = x->of, .policy = p, .existing = existing});
         if (!put_expression(x, p, check, b, error)) return false;

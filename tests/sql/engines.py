@@ -52,7 +52,13 @@ def which_equal(line, a, b):
     return any(i.get("aggregate") in ("min", "max") for q in trees(line) for i in q.get("select") or [] if isinstance(i, dict)) and unordered(line, said[0]) == unordered(line, said[1])
 
 
+def which_key(line, a, b):
+    """Of several unique constraints that rows are in the way of."""
+    return all(re.match(r'23505\t{"message":"duplicate key value violates unique constraint ', x) for x in (a, b)) and re.findall(r'constraint \\"(.*?)\\"', a) != re.findall(r'constraint \\"(.*?)\\"', b)
+
+
 KNOWN = [
+    (which_key, "of several unique constraints, PostgreSQL looks at the oldest index first, SQLite at the newest"),
     (which_equal, "of equal intervals that are written otherwise, min and max give the one found last, and each engine has its order"),
     (which_table, "of tables that a write and its policies, or a table and its embeds, may not use, each engine names the one that its plan has first"),
     (which_row, "of rows that are refused, for one reason or another, the first one found is told, and each engine has its order"),
