@@ -691,6 +691,10 @@ static bool put_called(struct print *p) {
             PUT(p, " => ");
         }
         put_value(p, &q->arguments[i]);
+        const struct pg_type *t = a->name.n ? NULL : pg_type_by_id(a->type);
+        if (!t) continue;
+        PUT(p, "::pg_catalog."); /* which of several of that name is known by nothing else */
+        query_put_name(&p->sql, str_c(t->name));
     }
     return PUT(p, ")");
 }

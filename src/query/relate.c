@@ -212,6 +212,7 @@ static void try_pair(struct searching *s, const struct catalog_edge *g, const st
 static void try_key(struct searching *s, const struct catalog_edge *g, bool to_one) {
     const struct catalog_relation *other = to_one ? g->to : g->from;
     if (s->named) try_pair(s, g, s->named, to_one);
+    if (to_one && !s->e->hint.n && s->from->kind != CATALOG_TABLE && s->from != s->named) try_pair(s, g, s->from, true);
     if (!s->e->hint.n && other != s->named && other != s->overridden && same_schema(s, other)) try_pair(s, g, other, to_one);
 }
 

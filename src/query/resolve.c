@@ -340,6 +340,13 @@ static bool relate_all(struct query_resolving *r, struct query_select *s) {
 
 static bool resolve_item(struct query_resolving *r, struct query_select *s, struct query_item *it) {
     if (it->kind == QUERY_EMBED) return resolve_embed(r, s, it);
+    struct query_field *f = &it->field; /* PostgreSQL's t.count is count(t), where t has no such column */
+    if (it->kind == QUERY_FIELD && !f->steps_count && str_eqc(f->column, "count") && !catalog_column_named(s->of, f->column) &&
+        !computed_field(r, s->of, f)) {
+        it->kind = QUERY_AGGREGATE, it->whole = true;
+        it->aggregate = f->column;
+        it->cast_after = it->cast, it->cast = (str){0};
+    }
     if (!it->whole) {
         if (!resolve_field(r, s->of, &it->field)) return false;
         it->type = it->field.type;
@@ -425,6 +432,12 @@ static bool same_keys(const struct query_json *a, const struct query_json *b) {
 /* Which columns are written: those that were named, or what all rows have. */
 static bool find_columns(struct query_resolving *r) {
     struct query *q = r->query;
+    if (q->put && q->rows->n > 1) { /* PostgREST takes the first */
+        struct query_json *one = arena_make(r->out, struct query_json);
+        *one = *q->rows;
+        one->n = 1;
+        q->rows = one;
+    }
     const struct query_json *first = q->kind == QUERY_UPDATE ? q->rows : q->rows->n ? &q->rows->items[0] : NULL;
     if (first && first->kind != JSON_KIND_OBJECT) return query_fail(r->error, "PGRST102", "All object keys must match");
     if (q->has_columns || !first) return true;
@@ -667,18 +680,35 @@ bool query_resolve(arena *out, const struct catalog *c, struct pg_session *sessi
 
 /* ---- calls ---- */
 
+static bool goes_in(const struct catalog_argument *a) { return a->mode != CATALOG_OUT && a->mode != CATALOG_TABLE_COLUMN; }
+
+/* Arguments without a name cannot be given, but for the one that takes a whole body: a function that has others is not there. */
+static bool is_callable(const struct catalog_function *f) {
+    enum { XML = 142 };
+    uint32_t nameless = 0, type = 0;
+    if (f->procedure || f->aggregate) return false;
+    for (uint32_t i = 0; i < f->arguments.n; i++)
+        if (goes_in(&f->arguments.p[i]) && !f->arguments.p[i].name.n) nameless++, type = f->arguments.p[i].type;
+    return !nameless ||
+           (nameless == 1 && (type == PG_JSON || type == PG_JSONB || type == PG_TEXT || type == PG_BYTEA || type == XML));
+}
+
 /* Has it each argument that came, and a value for each that did not? */
 static bool takes(const struct catalog_function *f, const struct query_json *args) {
-    uint32_t found = 0;
+    if (!is_callable(f)) return false;
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
-        if (a->mode != CATALOG_IN && a->mode != CATALOG_INOUT) continue;
-        bool given = false;
-        for (uint32_t k = 0; args && k < args->n; k++) given |= str_eq(args->members[k].key, a->name);
-        found += given;
-        if (!given && !a->default_value.source.n) return false;
+        bool given = !goes_in(a) || a->default_value.source.n;
+        for (uint32_t k = 0; !given && args && k < args->n; k++) given = a->name.n && str_eq(args->members[k].key, a->name);
+        if (!given) return false;
     }
-    return found == (args ? args->n : 0);
+    for (uint32_t k = 0; args && k < args->n; k++) {
+        bool taken = false;
+        for (uint32_t i = 0; !taken && i < f->arguments.n; i++)
+            taken = goes_in(&f->arguments.p[i]) && str_eq(args->members[k].key, f->arguments.p[i].name);
+        if (!taken) return false;
+    }
+    return true;
 }
 
 /* How alike two words are, from 0 to 100: what is left when those letters are counted that one would have to change. */
@@ -725,11 +755,12 @@ static void hint_function(struct query_resolving *r, str given) {
     const struct catalog *c = r->catalog;
     const struct catalog_schema *schema = catalog_schema_named(c, q->select.schema);
     const struct catalog_function *f = catalog_function_next(c, q->select.schema, q->select.relation, NULL);
+    while (f && !is_callable(f)) f = catalog_function_next(c, q->select.schema, q->select.relation, f);
     str best = {0};
     uint32_t most = f ? 32 : 74;
     for (uint32_t i = 0; !f && schema && i < c->functions.n; i++) {
         const struct catalog_function *other = &c->functions.p[i];
-        uint32_t l = other->schema == schema->id && catalog_may_function(c, r->role, other)
+        uint32_t l = other->schema == schema->id && is_callable(other) && catalog_may_function(c, r->role, other)
                          ? query_likeness(other->name, q->select.relation)
                          : 0;
         if (l > most) most = l, best = other->name;
@@ -737,6 +768,7 @@ static void hint_function(struct query_resolving *r, str given) {
     for (; f; f = catalog_function_next(c, q->select.schema, q->select.relation, f)) {
         str *names = arena_array(r->out, str, f->arguments.n + 1);
         uint32_t n = 0;
+        if (!is_callable(f)) continue;
         for (uint32_t i = 0; i < f->arguments.n; i++)
             if (f->arguments.p[i].mode != CATALOG_OUT && f->arguments.p[i].mode != CATALOG_TABLE_COLUMN)
                 names[n++] = f->arguments.p[i].name;
@@ -831,6 +863,24 @@ static void result_relation(struct query_resolving *r, const struct catalog_func
     r->query->select.of = of;
 }
 
+/* What came as text for an argument that takes any number: all of it, as an array. */
+static const struct query_json *all_named(struct query_resolving *r, str name) {
+    const struct query_json *args = r->query->rows;
+    struct query_json *v = arena_make(r->out, struct query_json);
+    struct buf raw = {0};
+    *v = (struct query_json){.kind = JSON_KIND_ARRAY, .items = arena_array(r->out, struct query_json, args->n + 1)};
+    for (uint32_t i = 0; i < args->n; i++) {
+        if (!str_eq(args->members[i].key, name)) continue;
+        buf_puts(&raw, v->n ? STR(",") : STR("["));
+        buf_puts(&raw, args->members[i].v.raw);
+        v->items[v->n++] = args->members[i].v;
+    }
+    buf_putc(&raw, ']');
+    v->raw = arena_str(r->out, buf_str(&raw));
+    buf_free(&raw);
+    return v;
+}
+
 static bool resolve_arguments(struct query_resolving *r, const struct catalog_function *f) {
     struct query *q = r->query;
     q->arguments = arena_array(r->out, struct query_bound, f->arguments.n + 1);
@@ -838,8 +888,10 @@ static bool resolve_arguments(struct query_resolving *r, const struct catalog_fu
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
         const struct query_json *v = q->rows && a->name.n ? query_json_get(q->rows, arena_cstr(r->out, a->name)) : NULL;
+        bool written = !q->args_text || a->mode == CATALOG_VARIADIC;
         q->arguments_there[i] = v != NULL;
-        if (v) vec_push(r->out, &r->wants, ((struct query_want){a->type, a->typmod, v, !q->args_text, false, &q->arguments[i]}));
+        if (v && q->args_text && a->mode == CATALOG_VARIADIC) v = all_named(r, a->name);
+        if (v) vec_push(r->out, &r->wants, ((struct query_want){a->type, a->typmod, v, written, false, &q->arguments[i]}));
     }
     return true;
 }
@@ -860,7 +912,7 @@ static bool query_resolve_call(struct query_resolving *r) {
     struct query *q = r->query;
     const struct catalog_function *f = NULL, *found = NULL;
     while ((f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
-        if (f->aggregate || !takes(f, q->rows) || (q->raw > QUERY_RAW_JSON)) continue;
+        if (!takes(f, q->rows) || (q->raw > QUERY_RAW_JSON)) continue;
         if (found) return several_functions(r, false);
         found = f;
     }

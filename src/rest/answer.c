@@ -64,7 +64,99 @@ static str error_body(arena *out, const struct pg_error *e) {
     return s;
 }
 
+/* Which fields frame the message is for whoever sends it. */
+static bool is_framing(str name) {
+    static const char *const names[] = {"connection", "content-length",    "keep-alive", "te",
+                                        "trailer",    "transfer-encoding", "upgrade"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (str_eq_nocase(name, str_c(names[i]))) return true;
+    return false;
+}
+
+static bool is_token(str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] >= 127 || strchr("()<>@,;:\\\"/[]?={}", s.p[i])) return false;
+    return s.n;
+}
+
+/* Bytes that end a field's value are none of a field. */
+static bool is_field_value(str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if ((s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 127) return false;
+    return true;
+}
+
+/* ---- raise sqlstate 'PGRST': a function says the whole answer, its error in the message and how it is told in the detail ---- */
+
+static bool raise_unread(struct pg_error *e, const char *detail, const char *text, const char *hint) {
+    *e = (struct pg_error){0};
+    rest_fail(e, "PGRST121", "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error");
+    rest_fail_detail(e, detail, text);
+    rest_fail_hint(e, "%s", hint);
+    return false;
+}
+
+static const struct query_json *member(const struct query_json *v, const char *key, enum json_kind kind) {
+    const struct query_json *m = query_json_get(v, key);
+    return m && m->kind == kind ? m : NULL;
+}
+
+static void put_member(struct json_writer *w, const char *key, const struct query_json *v) {
+    const struct query_json *m = member(v, key, JSON_KIND_STR);
+    if (m) json_put_str(w, key, m->s);
+    else json_put_null(w, key);
+}
+
+static void raised_fields(arena *out, const struct query_json *headers, struct rest_response *r) {
+    for (uint32_t i = 0; i < headers->n && r->fields_count + 1 < REST_FIELDS_MAX; i++) {
+        const struct query_json_member *h = &headers->members[i];
+        if (h->v.kind == JSON_KIND_STR && is_token(h->key) && !is_framing(h->key) && is_field_value(h->v.s))
+            add(r, arena_cstr(out, h->key), h->v.s);
+    }
+}
+
+/* False: *e says what is wrong with it. */
+static bool answer_raised(arena *out, struct pg_error *e, struct rest_response *r) {
+    static const char
+        *const message_hint = "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional keys: "
+                              "'details', 'hint'.",
+               *const detail_hint =
+                   "DETAIL must be a JSON object with obligatory keys: 'status', 'headers' and optional key: 'status_text'.";
+    struct query_json said, how;
+    struct pg_error ignored = {0};
+    char *text = arena_cstr(out, str_c(e->message)), *detail = arena_cstr(out, str_c(e->detail));
+    if (!query_json_read(out, str_c(text), &said, &ignored) || said.kind != JSON_KIND_OBJECT ||
+        !member(&said, "code", JSON_KIND_STR) || !member(&said, "message", JSON_KIND_STR))
+        return raise_unread(e, "Invalid JSON value for MESSAGE: '%s'", text, message_hint);
+    if (!detail[0]) return raise_unread(e, "%s", "DETAIL is missing in the RAISE statement", detail_hint);
+    ignored = (struct pg_error){0};
+    if (!query_json_read(out, str_c(detail), &how, &ignored) || how.kind != JSON_KIND_OBJECT ||
+        !member(&how, "status", JSON_KIND_F64) || !member(&how, "headers", JSON_KIND_OBJECT))
+        return raise_unread(e, "Invalid JSON value for DETAIL: '%s'", detail, detail_hint);
+    uint64_t status;
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    if (!str_to_u64(member(&how, "status", JSON_KIND_F64)->raw, &status) || status < 200 || status > 599) status = 500;
+    json_put_object(&w, NULL);
+    put_member(&w, "code", &said);
+    put_member(&w, "message", &said);
+    put_member(&w, "details", &said);
+    put_member(&w, "hint", &said);
+    json_put_end(&w);
+    *r = (struct rest_response){.status = (uint16_t)status, .has_body = true, .body = arena_str(out, buf_str(&b))};
+    buf_free(&b);
+    str code = member(&said, "code", JSON_KIND_STR)->s;
+    add(r, "Content-Type", STR("application/json; charset=utf-8"));
+    if (is_field_value(code)) add(r, "Proxy-Status", arena_fmt(out, "PostgREST; error=" STR_FMT, STR_ARG(code)));
+    add(r, "Vary", vary);
+    raised_fields(out, member(&how, "headers", JSON_KIND_OBJECT), r);
+    return true;
+}
+
 void rest_refuse(arena *out, const struct pg_error *e, bool nobody, struct rest_response *r) {
+    struct pg_error own = *e;
+    if (!strcmp(e->state, "PGRST") && answer_raised(out, &own, r)) return;
+    e = &own;
     *r = (struct rest_response){.status = rest_status_of(e, nobody), .has_body = true};
     r->body = error_body(out, e);
     add(r, "Content-Type", STR("application/json; charset=utf-8"));
@@ -296,28 +388,6 @@ static void answer(arena *out, const struct rest_plan *plan, const struct query_
 }
 
 /* ---- what functions said of the answer ---- */
-
-/* Which fields frame the message is for whoever sends it. */
-static bool is_framing(str name) {
-    static const char *const names[] = {"connection", "content-length",    "keep-alive", "te",
-                                        "trailer",    "transfer-encoding", "upgrade"};
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
-        if (str_eq_nocase(name, str_c(names[i]))) return true;
-    return false;
-}
-
-static bool is_token(str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] >= 127 || strchr("()<>@,;:\\\"/[]?={}", s.p[i])) return false;
-    return s.n;
-}
-
-/* Bytes that end a field's value are none of a field. */
-static bool is_field_value(str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if ((s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 127) return false;
-    return true;
-}
 
 static bool bad_fields(struct pg_error *e) {
     rest_fail(e, "PGRST111",

@@ -221,7 +221,7 @@ bool rest_names_read(struct rest_text *t, rest_names *to) {
         if (to->n == QUERY_ITEMS_MAX) return rest_expected(t, "fewer names");
         vec_push(t->out, to, name);
     } while (rest_is(t, ","));
-    return rest_end(t) || rest_expected(t, "\",\" or end of input");
+    return true;
 }
 
 bool rest_path_read(struct rest_text *t, rest_names *path, struct query_field *f) {
@@ -289,7 +289,8 @@ static bool read_embed(struct rest_text *t, struct query_item *it, bool *is) {
     if (!read_items(t, &e->select)) return false;
     t->depth--;
     if (!rest_is(t, ")")) return rest_expected(t, "\",\" or \")\"");
-    return item_ends(t);
+    rest_blanks(t);
+    return true;
 }
 
 static bool read_cast(struct rest_text *t, str *cast) { return !rest_is(t, "::") || rest_identifier(t, cast); }
@@ -346,9 +347,10 @@ static bool read_items(struct rest_text *t, struct query_select *to) {
     return true;
 }
 
+/* What stands behind the list is not looked at, as PostgREST has it: clients send a parenthesis too many. */
 bool rest_select_read(struct rest_text *t, struct query_select *to) {
     to->has_items = true;
-    return read_items(t, to) && (rest_end(t) || rest_expected(t, "\",\" or end of input"));
+    return read_items(t, to);
 }
 
 /* ---- order ---- */

@@ -187,8 +187,7 @@ static bool take_logic(struct making *m, const struct rest_param *p) {
     }
     t = rest_text_of(m->out,
                      arena_fmt(m->out, "%s" STR_FMT STR_FMT, negated ? "not." : "", STR_ARG(f.column), STR_ARG(p->value)));
-    if (!rest_logic_read(&t, &w) || !(rest_end(&t) || rest_expected(&t, "end of input")))
-        return rest_unread(&t, "logic tree", p->value, m->error);
+    if (!rest_logic_read(&t, &w)) return rest_unread(&t, "logic tree", p->value, m->error);
     m->filters += t.filters;
     return take_where(m, &embeds, &w);
 }
@@ -260,7 +259,7 @@ static bool take_range(struct making *m, const struct rest_param *p, str path_te
         rest_fail(m->error, "PGRST103", "Requested range not satisfiable");
         return rest_fail_detail(m->error, "Limit should be greater than or equal to zero."), false;
     }
-    if (!limit && n < 0) return rest_fail(m->error, "2201X", "OFFSET must not be negative");
+    if (!limit && n < 0) n = 0;
     *(limit ? &s->limit : &s->offset) = n;
     return true;
 }
@@ -465,6 +464,27 @@ static str hex_of_bytes(arena *out, str s) {
     return (str){p, 2 * s.n + 2};
 }
 
+/* Of an object the members that are named. */
+static const struct query_json *only_named(arena *out, const struct query_json *v, const str *names, uint32_t count) {
+    struct query_json *some = arena_make(out, struct query_json);
+    struct buf raw = {0};
+    *some = (struct query_json){.kind = JSON_KIND_OBJECT, .members = arena_array(out, struct query_json_member, v->n + 1)};
+    for (uint32_t i = 0; i < v->n; i++) {
+        bool named = false;
+        for (uint32_t k = 0; !named && k < count; k++) named = str_eq(v->members[i].key, names[k]);
+        if (!named) continue;
+        buf_puts(&raw, some->n ? STR(",\"") : STR("{\""));
+        json_escape(&raw, v->members[i].key);
+        buf_puts(&raw, STR("\":"));
+        buf_puts(&raw, v->members[i].v.raw);
+        some->members[some->n++] = v->members[i];
+    }
+    buf_puts(&raw, some->n ? STR("}") : STR("{}"));
+    some->raw = arena_str(out, buf_str(&raw));
+    buf_free(&raw);
+    return some;
+}
+
 static bool make_call(struct making *m, struct buf *args) {
     struct query *q = m->q;
     struct query_json *v = arena_make(m->out, struct query_json);
@@ -491,8 +511,12 @@ static bool make_call(struct making *m, struct buf *args) {
     if (v->kind == JSON_KIND_ARRAY && v->n && v->items[0].kind == JSON_KIND_OBJECT) v = &v->items[0];
     static const struct query_json empty = {.kind = JSON_KIND_OBJECT, .raw = STR_INIT("{}")};
     q->rows = v->kind == JSON_KIND_OBJECT ? v : &empty;
-    bool has;
-    return take_names(m, "columns", &q->columns, &q->columns_count, &has);
+    const str *names = NULL;
+    uint32_t count = 0;
+    bool has = false;
+    if (!take_names(m, "columns", &names, &count, &has)) return false;
+    if (has) q->rows = only_named(m->out, q->rows, names, count);
+    return true;
 }
 
 /* ---- the whole ---- */

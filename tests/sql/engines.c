@@ -381,6 +381,7 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
     struct pg_session session = r->session;
     struct query_text settings, before;
     uint32_t n = 0, first;
+    bool writes = false;
     b.before = r->before;
     b.search = r->search;
     query_print_settings(out, &session, &b, &settings);
@@ -395,11 +396,14 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
             b.count = i; /* those before it come first, and what goes wrong with them */
             break;
         }
+        writes |= query_writes(&b.queries[i]);
         s[n++] = statement_of(out, texts[i].text, texts[i].values, texts[i].values_count);
         if (texts[i].count.n) s[n++] = statement_of(out, texts[i].count, texts[i].count_values, texts[i].count_values_count);
         if (texts[i].planned.n)
             s[n++] = statement_of(out, texts[i].planned, texts[i].planned_values, texts[i].planned_values_count);
     }
+    if (!writes && !e.set)
+        s[0].text = arena_fmt(out, "select set_config('transaction_read_only', 'on', true), " STR_FMT, STR_ARG(settings.text));
     if (b.counted) s[n++] = statement_of(out, query_ask_said, NULL, 0);
     struct asked asked = {.loop = loop,
                           .batch = &b,
