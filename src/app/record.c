@@ -399,6 +399,13 @@ bool app_record_same(str a, str b) {
            str_eq(str_sub(a, rest, a.n), str_sub(b, rest, b.n));
 }
 
+bool app_record_for_supabase(const struct app_record *r) {
+    if (r->database.engine != APP_DATABASE_NONE) return true;
+    for (uint32_t i = 0; i < r->functions.n; i++)
+        if (r->functions.p[i].supabase || r->functions.p[i].verify_jwt) return true;
+    return false;
+}
+
 /* "My App.v2.wasm" → "my-app-v2" */
 static str name_of_file(arena *out, str base) {
     if (str_ends(base, STR(".wasm"))) base.n -= 5;

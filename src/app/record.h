@@ -144,6 +144,8 @@ void app_record_read_routing(arena *out, struct rd *from, struct app_record *r);
 [[nodiscard]] err app_record_decode(arena *out, str bytes, struct app_record *r, struct diag *d);
 /* Whether two records are the same but for `eager`, which each snapshot says anew. */
 bool app_record_same(str a, str b);
+/* Its callers have keys: it has a database, or a function that Supabase's clients call. */
+bool app_record_for_supabase(const struct app_record *r);
 /* UINT32_MAX: it has none of that name. */
 uint32_t app_record_function(const struct app_record *r, str name);
 

@@ -220,12 +220,6 @@ int cli_secrets(const struct cli_options *o) {
     return done(set ? node_command_secret_set(&where, app, key, &d) : node_command_secret_remove(&where, app, key, &d), &d);
 }
 
-int cli_keys(const struct cli_options *o) {
-    struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
-    return done(node_command_keys(&where, o->operands.p[0], o->json, stdout, &d), &d);
-}
-
 int cli_logs(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     struct node_where where = where_of(o);
@@ -263,6 +257,38 @@ static bool lasts(const char *text, uint64_t *s) {
     if (!app_parse_ms(text, &ms) || ms < 1000) return false;
     *s = ms / 1000;
     return true;
+}
+
+int cli_keys(const struct cli_options *o) {
+    static const char *const verbs[] = {"", "list", "create", "rotate", "revoke", "import", "token"};
+    struct diag d = DIAG_INIT;
+    struct node_where where = where_of(o);
+    uint64_t overlap_s = 0;
+    struct node_keys_config c = {.where = &where,
+                                 .algorithm = o->algorithm,
+                                 .as = o->as,
+                                 .claims = o->claims,
+                                 .secret = o->secret,
+                                 .standby = o->standby,
+                                 .json = o->json,
+                                 .to = stdout};
+    uint32_t verb = ARRAY_COUNT(verbs) - 1;
+    while (verb && strcmp(o->operands.p[0], verbs[verb]) != 0) verb--;
+    c.verb = verb;
+    c.app = operand(o, verb != 0), c.which = operand(o, 1 + (verb != 0));
+    if (!verb && c.which) return wrong("orlo keys [list|create|rotate|revoke|import|token] APP [WHICH]; what is '%s'?", c.app);
+    if (!c.app) return wrong("of which app? orlo keys %s APP", verbs[verb]);
+    if ((verb == NODE_KEYS_LIST || verb == NODE_KEYS_TOKEN) && c.which)
+        return wrong("orlo keys %s APP takes nothing else; what is '%s'?", verbs[verb], c.which);
+    if (verb == NODE_KEYS_REVOKE && !c.which)
+        return wrong("which key? orlo keys revoke %s NAME; orlo keys list %s shows them", c.app, c.app);
+    if (o->expires && !lasts(o->expires, &c.expires_s))
+        return wrong("--expires takes a time such as 90d or 12h, not '%s'", o->expires);
+    if (o->overlap && strcmp(o->overlap, "0") != 0 && !lasts(o->overlap, &overlap_s))
+        return wrong("--overlap takes a time such as 7d or 12h, or 0, not '%s'", o->overlap);
+    if (o->overlap) c.overlap_s = &overlap_s;
+    if (c.secret && !c.which) return wrong("--secret is of a key with a name: orlo keys %s %s NAME --secret", verbs[verb], c.app);
+    return done(node_command_keys(&c, &d), &d);
 }
 
 int cli_tokens(const struct cli_options *o) {

@@ -20,9 +20,11 @@ struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, proxy_protocol, json, wat, markdown, man, list;
     bool yes, csv, schema_only, data_only, with_keys, no_verify;
+    bool secret, standby;
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
+    const char *overlap, *algorithm;
     const char *since, *level, *url, *as, *claims, *engine, *on, *at;
     cli_list listen, env, dir, allow_http, allow_net, host, route, trusted_proxy, store, sqlite, variable;
     struct node_limits limits;

@@ -12,6 +12,9 @@ enum {
     CRYPTO_ED25519_PUBLIC_BYTES = 32,
     CRYPTO_ED25519_SECRET_BYTES = 32,
     CRYPTO_ED25519_SIGNATURE_BYTES = 64,
+    CRYPTO_ES256_SECRET_BYTES = 32,
+    CRYPTO_ES256_PUBLIC_BYTES = 65, /* 4, x, y */
+    CRYPTO_ES256_SIGNATURE_BYTES = 64,
 };
 
 /* SHA-256 (FIPS 180-4) of all of s. */
@@ -31,6 +34,19 @@ void crypto_ed25519_of_seed(const uint8_t seed[CRYPTO_ED25519_SECRET_BYTES], str
 void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message, uint8_t out[CRYPTO_ED25519_SIGNATURE_BYTES]);
 [[nodiscard]] bool crypto_ed25519_verify(const uint8_t public[CRYPTO_ED25519_PUBLIC_BYTES], str message,
                                          const uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES]);
+
+/* ECDSA over P-256 with SHA-256, signatures as JWS has them (RFC 7518 §3.4): r, s. The secret is a number of 32 bytes. */
+void crypto_es256_new(uint8_t secret[CRYPTO_ES256_SECRET_BYTES], uint8_t public[CRYPTO_ES256_PUBLIC_BYTES]);
+/* False: it is no such number. */
+[[nodiscard]] bool crypto_es256_of_secret(const uint8_t secret[CRYPTO_ES256_SECRET_BYTES],
+                                          uint8_t public[CRYPTO_ES256_PUBLIC_BYTES]);
+[[nodiscard]] bool crypto_es256_sign(const uint8_t secret[CRYPTO_ES256_SECRET_BYTES], str message,
+                                     uint8_t out[CRYPTO_ES256_SIGNATURE_BYTES]);
+struct crypto_es256; /* one that verifies, made once: that takes as long as a signature */
+struct crypto_es256 *crypto_es256_public(const uint8_t public[CRYPTO_ES256_PUBLIC_BYTES]); /* NULL: no point of the curve */
+void crypto_es256_free(struct crypto_es256 *key);                                          /* NULL is fine */
+[[nodiscard]] bool crypto_es256_verify(const struct crypto_es256 *key, str message,
+                                       const uint8_t signature[CRYPTO_ES256_SIGNATURE_BYTES]);
 
 /* HMAC with SHA-256 (RFC 2104). */
 void crypto_hmac_sha256(str key, str message, uint8_t out[CRYPTO_SHA256_BYTES]);

@@ -106,11 +106,57 @@ static void test_seal(void **state) {
     assert_false(crypto_unseal(key, (str){0}, (str){one, 28}, out));
 }
 
+/* RFC 7515, A.3: a token of others' making; and what is signed here holds, and nothing near it. */
+static void test_es256(void **state) {
+    uint8_t secret[32], public[65], known[65], signature[64];
+    unhex("8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2", secret, 32);
+    unhex("047fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445c7f144cd1bbd9b7e872cdfedb9eeb9f4b3695d6ea90b24ad8a46"
+          "232"
+          "88588e5ad",
+          known, 65);
+    unhex("0ed1215379636c483c2f7f155807d402a3b228033af97c7e17819ac3169ea665c50a07d38c3c70e5d8f12daf084a5480a66590c5f293509a8f3f7f"
+          "8a83a354"
+          "d5",
+          signature, 64);
+    assert_true(crypto_es256_of_secret(secret, public));
+    assert_memory_equal(public, known, 65);
+    struct crypto_es256 *k = crypto_es256_public(public);
+    assert_non_null(k);
+    static const char text[] =
+        "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    assert_true(crypto_es256_verify(k, str_c(text), signature));
+    assert_true(crypto_es256_sign(secret, str_c(text), signature));
+    assert_true(crypto_es256_verify(k, str_c(text), signature));
+    for (size_t i = 0; i < sizeof signature; i++) {
+        signature[i] ^= 1;
+        assert_false(crypto_es256_verify(k, str_c(text), signature));
+        signature[i] ^= 1;
+    }
+    memset(signature, 0, sizeof signature);
+    assert_false(crypto_es256_verify(k, str_c(text), signature));
+    memset(signature, 255, sizeof signature);
+    assert_false(crypto_es256_verify(k, str_c(text), signature));
+    crypto_es256_free(k);
+    memset(secret, 0, 32);
+    assert_false(crypto_es256_of_secret(secret, public) || crypto_es256_sign(secret, STR(""), signature));
+    memset(secret, 255, 32);
+    assert_false(crypto_es256_of_secret(secret, public));
+    known[64] ^= 1;
+    assert_null(crypto_es256_public(known));
+    memset(known, 0, sizeof known);
+    assert_null(crypto_es256_public(known));
+    crypto_es256_new(secret, public);
+    k = crypto_es256_public(public);
+    assert_true(crypto_es256_sign(secret, (str){0}, signature) && crypto_es256_verify(k, (str){0}, signature));
+    crypto_es256_free(k);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),  cmocka_unit_test(test_sha256_in_pieces),
         cmocka_unit_test(test_ed25519), cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_seal),    cmocka_unit_test(test_new_keys_differ),
+        cmocka_unit_test(test_es256),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

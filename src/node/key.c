@@ -3,7 +3,7 @@
  *
  *   starter ── open_key ──> keys: loads or makes the keys, gives up all rights, says the public half
  *           ── sign ──────>       signs what it is told, as often as it is asked
- *           ── secret ────>       seals a secret; authenticates a message with one
+ *           ── secret ────>       seals a secret; makes a key of an app's, and signs with one
  *           ── unseal ────>       opens an app's secrets, into a file that the worker gets
  *
  * 1. A secret key is in the memory of such a process and nowhere else: it started by exec, and whoever started it asks by message.
@@ -182,21 +182,54 @@ struct work {
     uint8_t in[NODE_SECRET_SEALED_MAX], out[NODE_SECRET_SEALED_MAX];
 };
 
-static err do_secret(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
+static str seal(const struct keyring *k, const struct node_msg_secret *m, str plain, struct work *w) {
     uint8_t scratch[256];
-    if (k->no_seal != ERR_OK) return diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text);
+    crypto_seal(k->seal, about(m->app, m->key, scratch), plain, w->out);
+    return (str){w->out, plain.n + CRYPTO_SEAL_MORE_BYTES};
+}
+
+/* With what was sealed, which is the value. */
+static err sign_with(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
+    if (m->value.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
+    TRY(open_one(k, m->app, m->key, m->value, w->in, d));
+    str secret = {w->in, m->value.n - CRYPTO_SEAL_MORE_BYTES};
+    *out = (str){w->out, CRYPTO_SHA256_BYTES};
     if (m->does == NODE_SECRET_SIGNS) {
-        if (m->value.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
-        TRY(open_one(k, m->app, m->key, m->value, w->in, d));
-        crypto_hmac_sha256((str){w->in, m->value.n - CRYPTO_SEAL_MORE_BYTES}, m->message, w->out);
-        *out = (str){w->out, CRYPTO_SHA256_BYTES};
+        crypto_hmac_sha256(secret, m->message, w->out);
         return ERR_OK;
+    }
+    *out = (str){w->out, CRYPTO_ES256_SIGNATURE_BYTES};
+    return secret.n == CRYPTO_ES256_SECRET_BYTES && crypto_es256_sign(w->in, m->message, w->out)
+               ? ERR_OK
+               : diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "it is no key of ES256");
+}
+
+static err make_pair(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
+    uint8_t public[CRYPTO_ES256_PUBLIC_BYTES];
+    str secret = {w->in, CRYPTO_ES256_SECRET_BYTES};
+    if (m->does == NODE_SECRET_MAKES_ES256) crypto_es256_new(w->in, public);
+    else if (m->value.n != secret.n || !crypto_es256_of_secret(m->value.p, public))
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                        "it is no secret key of ES256: a number of 32 bytes, below the order of P-256");
+    else secret = m->value;
+    *out = seal(k, m, secret, w);
+    memcpy(w->out + out->n, public, sizeof public);
+    out->n += sizeof public;
+    return ERR_OK;
+}
+
+static err do_secret(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
+    if (k->no_seal != ERR_OK) return diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text);
+    switch (m->does) {
+    case NODE_SECRET_SIGNS:
+    case NODE_SECRET_SIGNS_ES256: return sign_with(k, m, w, out, d);
+    case NODE_SECRET_MAKES_ES256:
+    case NODE_SECRET_TAKES_ES256: return make_pair(k, m, w, out, d);
     }
     str plain = m->value;
     if (m->does == NODE_SECRET_MAKES) crypto_random(w->in, KEY_BYTES), plain = (str){w->in, KEY_BYTES};
     if (plain.n > sizeof w->out - CRYPTO_SEAL_MORE_BYTES) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "the secret is too long");
-    crypto_seal(k->seal, about(m->app, m->key, scratch), plain, w->out);
-    *out = (str){w->out, plain.n + CRYPTO_SEAL_MORE_BYTES};
+    *out = seal(k, m, plain, w);
     return ERR_OK;
 }
 
@@ -214,8 +247,9 @@ struct opening {
     const struct keyring *k;
     uint32_t app;
     struct buf out;
-    uint8_t jwt[256];
-    size_t jwt_n;
+    enum node_secret_kind signs; /* NODE_SECRET_SIGNER…; else nothing does yet */
+    uint8_t signer[256];
+    size_t signer_n;
 };
 
 static void put_opened(struct opening *o, str key, str value) {
@@ -225,15 +259,30 @@ static void put_opened(struct opening *o, str key, str value) {
     buf_puts(&o->out, value);
 }
 
-static void put_token(struct opening *o, str key, str message) {
-    uint8_t mac[CRYPTO_SHA256_BYTES];
+/* With the signer before it. */
+static err put_token(struct opening *o, str key, str message) {
+    uint8_t sig[CRYPTO_ES256_SIGNATURE_BYTES];
+    size_t n = CRYPTO_SHA256_BYTES;
     struct buf token = {0};
-    crypto_hmac_sha256((str){o->jwt, o->jwt_n}, message, mac);
+    if (o->signs == NODE_SECRET_SIGNER) crypto_hmac_sha256((str){o->signer, o->signer_n}, message, sig);
+    else if (o->signs != NODE_SECRET_SIGNER_ES256 || o->signer_n != CRYPTO_ES256_SECRET_BYTES ||
+             !crypto_es256_sign(o->signer, message, sig))
+        return ERR_MALFORMED;
+    else n = sizeof sig;
     buf_puts(&token, message);
     buf_putc(&token, '.');
-    node_base64url(&token, (str){mac, sizeof mac});
+    node_base64url(&token, (str){sig, n});
     put_opened(o, key, buf_str(&token));
     buf_free(&token);
+    return ERR_OK;
+}
+
+static err take_signer(struct opening *o, enum node_secret_kind kind, str secret) {
+    if (secret.n > sizeof o->signer) return ERR_LIMIT;
+    memcpy(o->signer, secret.p, secret.n);
+    o->signer_n = secret.n;
+    o->signs = kind;
+    return ERR_OK;
 }
 
 static err open_entry(struct opening *o, struct rd *from, struct diag *d) {
@@ -241,16 +290,19 @@ static err open_entry(struct opening *o, struct rd *from, struct diag *d) {
     uint32_t kind = rd_u32le(from);
     str key = rd_bytes(from, rd_u32le(from)), bytes = rd_bytes(from, rd_u32le(from));
     if (from->fail || kind >= NODE_SECRET_KINDS || key.n > 128 || bytes.n > sizeof plain) return ERR_MALFORMED;
-    if (kind == NODE_SECRET_PLAIN) put_opened(o, key, bytes);
-    if (kind == NODE_SECRET_TOKEN) put_token(o, key, bytes);
-    if (kind != NODE_SECRET_SEALED) return ERR_OK;
+    if (kind == NODE_SECRET_TOKEN) return put_token(o, key, bytes);
+    if (kind == NODE_SECRET_PLAIN) {
+        put_opened(o, key, bytes);
+        return ERR_OK;
+    }
     if (bytes.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
     TRY(open_one(o->k, o->app, key, bytes, plain, d));
     str value = {plain, bytes.n - CRYPTO_SEAL_MORE_BYTES};
-    put_opened(o, key, value);
-    if (str_eqc(key, "_jwt") && value.n <= sizeof o->jwt) memcpy(o->jwt, value.p, value.n), o->jwt_n = value.n;
+    err e = ERR_OK;
+    if (kind == NODE_SECRET_SEALED) put_opened(o, key, value);
+    else e = take_signer(o, (enum node_secret_kind)kind, value);
     explicit_bzero(plain, sizeof plain);
-    return ERR_OK;
+    return e;
 }
 
 static err open_all(struct opening *o, int in, int out, struct diag *d) {
@@ -274,7 +326,7 @@ static err answer_unseal(const struct keyring *k, struct node_message *m) {
     struct node_message answer = NODE_MESSAGE(unsealed, .id = m->unseal.id);
     answer.unsealed.err = open_all(&o, m->fds[0], m->fds[1], &d);
     answer.unsealed.text = str_c(d.text);
-    explicit_bzero(o.jwt, sizeof o.jwt);
+    explicit_bzero(o.signer, sizeof o.signer);
     if (o.out.p) explicit_bzero(o.out.p, o.out.cap);
     buf_free(&o.out);
     return node_wire_send(NODE_WIRE_FD, &answer);

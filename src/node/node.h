@@ -210,7 +210,25 @@ struct node_db_config {
 [[nodiscard]] err node_command_secret_set(const struct node_where *where, const char *app, const char *key, struct diag *d);
 [[nodiscard]] err node_command_secret_remove(const struct node_where *where, const char *app, const char *key, struct diag *d);
 [[nodiscard]] err node_command_secrets(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
-[[nodiscard]] err node_command_keys(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
+/* What an app's callers are known by. */
+struct node_keys_config {
+    const struct node_where *where;
+    enum {
+        NODE_KEYS_SHOW, /* as lines for an .env file */
+        NODE_KEYS_LIST,
+        NODE_KEYS_CREATE, /* which: a name; NULL: one that signs */
+        NODE_KEYS_ROTATE, /* which: as revoke has it; NULL: what signs */
+        NODE_KEYS_REVOKE, /* which: a name, an id, or how one of either begins */
+        NODE_KEYS_IMPORT, /* from standard input; which: a name, of one that does not sign */
+        NODE_KEYS_TOKEN,
+    } verb;
+    const char *app, *which, *algorithm, *as, *claims;
+    bool secret, standby, json;
+    const uint64_t *overlap_s; /* NULL: as the node has it */
+    uint64_t expires_s;        /* 0: the same */
+    FILE *to;
+};
+[[nodiscard]] err node_command_keys(const struct node_keys_config *c, struct diag *d);
 /* Until there is no more, or nobody to read it. */
 /* since: "10m", "2026-01-31T10:00:00Z"; level: "warn" and above; NULL: all. */
 [[nodiscard]] err node_command_logs(const struct node_where *where, const char *app, bool follow, const char *lines,

@@ -11,7 +11,16 @@
 
 #include "base/base.h"
 
-enum { NODE_SECRET_SEALS, NODE_SECRET_MAKES /* 32 random bytes, sealed */, NODE_SECRET_SIGNS /* HMAC-SHA-256 of a message */ };
+/* What keys does with a value; a key pair of ES256 is answered as the secret, sealed, and behind it the public half. */
+enum {
+    NODE_SECRET_SEALS,
+    NODE_SECRET_MAKES, /* 32 random bytes, sealed */
+    NODE_SECRET_SIGNS, /* HMAC-SHA-256 of a message, with the value that was sealed */
+    NODE_SECRET_MAKES_ES256,
+    NODE_SECRET_TAKES_ES256, /* the secret is the value */
+    NODE_SECRET_SIGNS_ES256,
+    NODE_SECRET_DOES
+};
 enum { NODE_SECRETS_FILE_MAX = 2 << 20, NODE_SECRET_SEALED_MAX = 40960 };
 
 /* An entry of control's file: kind, key's length, key, length, bytes; numbers of 4 bytes, little-endian. Of the worker's the same without
@@ -19,14 +28,22 @@ enum { NODE_SECRETS_FILE_MAX = 2 << 20, NODE_SECRET_SEALED_MAX = 40960 };
 enum node_secret_kind {
     NODE_SECRET_PLAIN,  /* as it is: a URL */
     NODE_SECRET_SEALED, /* as keys sealed it */
-    NODE_SECRET_TOKEN,  /* a JWT without its signature, which is made with the entry "_jwt" before it */
+    NODE_SECRET_SIGNER, /* as keys sealed it; it signs the tokens behind it with HS256, and is not handed on */
+    NODE_SECRET_SIGNER_ES256,
+    NODE_SECRET_TOKEN, /* a JWT without its signature */
     NODE_SECRET_KINDS,
 };
 void node_secret_put(struct buf *to, enum node_secret_kind kind, str key, str bytes);
+/* Of the worker's: the value of a key. False: there is none. */
+bool node_secret_find(str secrets, str key, str *value);
 
 /* RFC 4648 §5, without padding. */
 void node_base64url(struct buf *to, str bytes);
-/* "HEADER.CLAIMS" of an app's token for a role ("anon", "service_role"), to be signed with its key: HS256. */
-void node_token_unsigned(struct buf *to, str app, str role, uint64_t issued_s);
+/* In out; one way to say each, and no other. False: it is none. */
+[[nodiscard]] bool node_base64url_read(arena *out, str text, str *bytes);
+/* "HEADER.CLAIMS", to be signed. kid empty: it names no key. */
+void node_token_begin(struct buf *to, str algorithm, str kid, str claims);
+/* The claims of an app's key for a role ("anon", "service_role"). */
+void node_token_claims(struct buf *to, str app, str role, uint64_t issued_s);
 
 #endif

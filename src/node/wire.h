@@ -14,6 +14,7 @@
 #include "app/data.h"
 #include "base/base.h"
 #include "node/migration.h"
+#include "node/secrets.h"
 
 enum node_role {
 #define X(name, ...) NODE_ROLE_##name,

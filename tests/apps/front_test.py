@@ -265,7 +265,7 @@ def test_functions_of_supabase():
                             (("-H", "apikey: sb_secret_guessed"), "UNAUTHORIZED_INVALID_API_KEY"), (("-H", "Authorization: Basic " + anon), "UNAUTHORIZED_NO_AUTH_HEADER")):
             r = n.get("s", "/functions/v1/hello", *flags)
             eq((r.status, json.loads(r.body)["code"], r.fields["access-control-allow-origin"]), (401, code, "*"))
-            eq(r.fields["www-authenticate"], "Bearer")
+            check(r.fields["www-authenticate"].startswith("Bearer"), r.fields)
         eq(n.get("s", "/functions/v1/nobody", *bearer(anon)).status, 404)
         r = n.get("s", "/functions/v1/hello", "-X", "OPTIONS", "-H", "Origin: https://page.example", "-H", "Access-Control-Request-Method: POST",
                   "-H", "Access-Control-Request-Headers: authorization, apikey, x-client-info")  # without a token: it has no place for one

@@ -6,16 +6,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* One question and its answer; in mem. */
-static err ask_once(const struct node_where *where, arena *mem, const char *method, str path, const struct json_writer *w,
-                    struct answer *to, struct diag *d) {
-    struct ask *a;
-    TRY(node_ask_open(where, &a, d));
-    err e = node_ask(a, mem, &(struct ask_call){.method = method, .path = path, .w = w}, to, d);
-    node_ask_close(a);
-    return e;
-}
-
 static void print_json(FILE *to, const struct json *v) {
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
@@ -120,7 +110,7 @@ err node_command_apps(const struct node_where *where, bool json, FILE *to, struc
 err node_command_delete(const struct node_where *where, const char *app, struct diag *d) {
     arena *mem = arena_new(0);
     struct answer answer;
-    err e = ask_once(where, mem, "DELETE", node_ask_path(mem, "/apps/%s", app), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "DELETE", node_ask_path(mem, "/apps/%s", app), NULL, &answer, d);
     arena_free(mem);
     return e;
 }
@@ -140,7 +130,7 @@ err node_command_versions(const struct node_where *where, const char *app, bool 
     arena *mem = arena_new(0);
     struct answer answer;
     struct table t;
-    err e = ask_once(where, mem, "GET", node_ask_path(mem, "/apps/%s/versions", app), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "GET", node_ask_path(mem, "/apps/%s/versions", app), NULL, &answer, d);
     node_table_begin(&t, mem, heads);
     const struct json *versions = e == ERR_OK ? json_get(&answer.body, "versions") : NULL;
     if (e == ERR_OK && json) print_json(to, versions);
@@ -168,7 +158,7 @@ err node_command_rollback(const struct node_where *where, const char *app, uint3
     json_put_object(&w, NULL);
     if (version) json_put_u64(&w, "version", version);
     json_put_end(&w);
-    err e = ask_once(where, mem, "POST", node_ask_path(mem, "/apps/%s/rollback", app), &w, &answer, d);
+    err e = node_ask_once(where, mem, "POST", node_ask_path(mem, "/apps/%s/rollback", app), &w, &answer, d);
     if (e == ERR_OK) print_served(to, &answer.body, json);
     buf_free(&b);
     arena_free(mem);
@@ -185,7 +175,7 @@ err node_command_promote(const struct node_where *where, const char *app, uint32
     json_put_u64(&w, "version", version);
     json_put_u64(&w, "permille", permille);
     json_put_end(&w);
-    err e = ask_once(where, mem, "POST", node_ask_path(mem, "/apps/%s/promote", app), &w, &answer, d);
+    err e = node_ask_once(where, mem, "POST", node_ask_path(mem, "/apps/%s/promote", app), &w, &answer, d);
     if (e == ERR_OK && !json && permille && permille < 1000)
         fprintf(to, "%s: version %u has %.4g %% of the requests\n", app, version, permille / 10.0);
     else if (e == ERR_OK) print_served(to, &answer.body, json);
@@ -247,7 +237,7 @@ err node_command_secret_set(const struct node_where *where, const char *app, con
     json_put_object(&w, NULL);
     json_put_str(&w, "value", buf_str(&value));
     json_put_end(&w);
-    if (e == ERR_OK) e = ask_once(where, mem, "PUT", node_ask_path(mem, "/apps/%s/secrets/%s", app, key), &w, &answer, d);
+    if (e == ERR_OK) e = node_ask_once(where, mem, "PUT", node_ask_path(mem, "/apps/%s/secrets/%s", app, key), &w, &answer, d);
     wipe(&value), wipe(&b);
     arena_free(mem);
     return e;
@@ -256,7 +246,7 @@ err node_command_secret_set(const struct node_where *where, const char *app, con
 err node_command_secret_remove(const struct node_where *where, const char *app, const char *key, struct diag *d) {
     arena *mem = arena_new(0);
     struct answer answer;
-    err e = ask_once(where, mem, "DELETE", node_ask_path(mem, "/apps/%s/secrets/%s", app, key), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "DELETE", node_ask_path(mem, "/apps/%s/secrets/%s", app, key), NULL, &answer, d);
     arena_free(mem);
     return e;
 }
@@ -266,25 +256,12 @@ err node_command_secrets(const struct node_where *where, const char *app, bool j
     arena *mem = arena_new(0);
     struct answer answer;
     struct table t;
-    err e = ask_once(where, mem, "GET", node_ask_path(mem, "/apps/%s/secrets", app), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "GET", node_ask_path(mem, "/apps/%s/secrets", app), NULL, &answer, d);
     node_table_begin(&t, mem, heads);
     const struct json *secrets = e == ERR_OK ? json_get(&answer.body, "secrets") : NULL;
     if (e == ERR_OK && json) print_json(to, secrets);
     JSON_EACH(s, secrets) node_table_put(&t, member(s, "key")), node_table_put(&t, member(s, "changed"));
     if (e == ERR_OK && !json) node_table_print(&t, to);
-    arena_free(mem);
-    return e;
-}
-
-err node_command_keys(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d) {
-    arena *mem = arena_new(0);
-    struct answer answer;
-    err e = ask_once(where, mem, "GET", node_ask_path(mem, "/apps/%s/keys", app), NULL, &answer, d);
-    if (e == ERR_OK && json) print_json(to, &answer.body);
-    else if (e == ERR_OK)
-        fprintf(to, "SUPABASE_URL=" STR_FMT "\nSUPABASE_ANON_KEY=" STR_FMT "\nSUPABASE_SERVICE_ROLE_KEY=" STR_FMT "\n",
-                STR_ARG(member(&answer.body, "url")), STR_ARG(member(&answer.body, "anon")),
-                STR_ARG(member(&answer.body, "service_role")));
     arena_free(mem);
     return e;
 }
@@ -307,7 +284,7 @@ err node_command_tokens(const struct node_where *where, bool json, FILE *to, str
     arena *mem = arena_new(0);
     struct answer answer;
     struct table t;
-    err e = ask_once(where, mem, "GET", STR("/tokens"), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "GET", STR("/tokens"), NULL, &answer, d);
     node_table_begin(&t, mem, heads);
     const struct json *tokens = e == ERR_OK ? json_get(&answer.body, "tokens") : NULL;
     if (e == ERR_OK && json) print_json(to, tokens);
@@ -332,7 +309,7 @@ err node_command_token_make(const struct node_where *where, const struct node_to
     json_put_bool(&w, "read_only", c->read_only);
     if (c->expires_s) json_put_u64(&w, "expires_s", c->expires_s);
     json_put_end(&w);
-    err e = ask_once(where, mem, "POST", STR("/tokens"), &w, &answer, d);
+    err e = node_ask_once(where, mem, "POST", STR("/tokens"), &w, &answer, d);
     if (e == ERR_OK && json) print_json(to, &answer.body);
     else if (e == ERR_OK) fprintf(to, STR_FMT "\n", STR_ARG(member(&answer.body, "token")));
     buf_free(&b);
@@ -343,7 +320,7 @@ err node_command_token_make(const struct node_where *where, const struct node_to
 err node_command_token_revoke(const struct node_where *where, const char *id, struct diag *d) {
     arena *mem = arena_new(0);
     struct answer answer;
-    err e = ask_once(where, mem, "DELETE", node_ask_path(mem, "/tokens/%s", id), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "DELETE", node_ask_path(mem, "/tokens/%s", id), NULL, &answer, d);
     arena_free(mem);
     return e;
 }
@@ -386,7 +363,7 @@ static void print_status(arena *mem, FILE *to, const struct json *v) {
 err node_command_status(const struct node_where *where, bool json, FILE *to, struct diag *d) {
     arena *mem = arena_new(0);
     struct answer answer;
-    err e = ask_once(where, mem, "GET", STR("/status"), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "GET", STR("/status"), NULL, &answer, d);
     if (e == ERR_OK && json) print_json(to, &answer.body);
     else if (e == ERR_OK) print_status(mem, to, &answer.body);
     arena_free(mem);
@@ -396,7 +373,7 @@ err node_command_status(const struct node_where *where, bool json, FILE *to, str
 err node_command_reload(const struct node_where *where, FILE *to, struct diag *d) {
     arena *mem = arena_new(0);
     struct answer answer;
-    err e = ask_once(where, mem, "POST", STR("/reload"), NULL, &answer, d);
+    err e = node_ask_once(where, mem, "POST", STR("/reload"), NULL, &answer, d);
     if (e == ERR_OK) fprintf(to, STR_FMT "\n", STR_ARG(member(&answer.body, "text")));
     arena_free(mem);
     return e;

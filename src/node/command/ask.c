@@ -396,3 +396,12 @@ err node_ask_lines(struct ask *a, arena *out, str path, bool (*line)(void *arg, 
     forget(&t);
     return e;
 }
+
+err node_ask_once(const struct node_where *where, arena *mem, const char *method, str path, const struct json_writer *w,
+                  struct answer *to, struct diag *d) {
+    struct ask *a;
+    TRY(node_ask_open(where, &a, d));
+    err e = node_ask(a, mem, &(struct ask_call){.method = method, .path = path, .w = w}, to, d);
+    node_ask_close(a);
+    return e;
+}

@@ -31,6 +31,9 @@ struct ask_call {
 /* Answers of 2xx: ERR_OK. Else as the node's code says it: ERR_NOT_FOUND, ERR_DENIED (also: no token, or a wrong one), ERR_BUSY, ERR_LIMIT … ERR_NETWORK:
  * nobody there, or no HTTP of ours; ERR_CLOSED: cut off before the answer. to->body is that of an error, too, where one came. */
 [[nodiscard]] err node_ask(struct ask *a, arena *out, const struct ask_call *call, struct answer *to, struct diag *d);
+/* The same, once; w NULL: no body. */
+[[nodiscard]] err node_ask_once(const struct node_where *where, arena *mem, const char *method, str path,
+                                const struct json_writer *w, struct answer *to, struct diag *d);
 /* PUT of bytes from..total of a file. moved(arg, n): so many have left, in all. */
 [[nodiscard]] err node_ask_upload(struct ask *a, arena *out, str path, int fd, uint64_t from, uint64_t total,
                                   void (*moved)(void *arg, uint64_t offset), void *arg, struct answer *to, struct diag *d);

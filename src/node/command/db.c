@@ -493,7 +493,7 @@ err node_db_types(const struct node_db_config *c, struct diag *d) {
 
 /* ---- as somebody ---- */
 
-static bool is_user(str s) {
+bool node_db_is_user(str s) {
     bool ok = s.n == 36;
     for (size_t i = 0; ok && i < s.n; i++) {
         uint8_t c = s.p[i];
@@ -506,7 +506,7 @@ static bool is_user(str s) {
 /* A user is authenticated, and has his id as `sub`, besides what --claims says. */
 static void put_who(const struct node_db_config *c, struct json_writer *w) {
     str as = c->as ? str_c(c->as) : STR("service_role");
-    bool user = is_user(as);
+    bool user = node_db_is_user(as);
     struct buf claims = {0};
     struct json_writer own = json_writer_of(&claims);
     json_put_str(w, "role", user ? STR("authenticated") : as);

@@ -21,4 +21,6 @@ void node_db_typescript(const struct catalog *c, struct buf *to);
 /* The same for "swift", "kotlin" or "dart". False: it is another language. c NULL: nothing is written. */
 bool node_db_native(const struct catalog *c, const char *language, struct buf *to);
 
+bool node_db_is_user(str who); /* a user's id: a UUID */
+
 #endif

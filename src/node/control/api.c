@@ -526,7 +526,8 @@ static bool has_enough(const struct api_call *call) {
 /* What needs room: not what goes back, lets go or removes. */
 static bool adds(const struct api_row *row) {
     return row->handler == node_api_upload || row->handler == node_api_deploy || row->handler == node_api_secret_set ||
-           row->handler == node_api_token_make;
+           row->handler == node_api_token_make || row->handler == node_api_api_key_make ||
+           row->handler == node_api_signing_key_make;
 }
 
 static void on_request(struct net_exchange *x, void *arg) {

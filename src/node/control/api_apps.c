@@ -2,6 +2,7 @@
 #include "node/control/api_apps.h"
 #include "node/control/api_int.h"
 #include "node/control/deploy.h"
+#include "node/control/keys.h"
 
 enum { APPS_MAX = 1000 }; /* in an answer */
 
@@ -242,10 +243,10 @@ static void on_anon(void *arg, const struct control_result *result) {
     }
     *anon = arena_str(call->mem, result->text);
     call->state = anon;
-    node_control_token(call->control, call->params[API_PARAM_app], STR("service_role"), on_service_role, call);
+    node_keys_role(call->control, call->params[API_PARAM_app], STR("service_role"), on_service_role, call);
 }
 
 void node_api_keys(struct api_call *call) {
     if (!node_control_app_named(call->control, call->params[API_PARAM_app])) no_app(call);
-    else node_control_token(call->control, call->params[API_PARAM_app], STR("anon"), on_anon, call);
+    else node_keys_role(call->control, call->params[API_PARAM_app], STR("anon"), on_anon, call);
 }

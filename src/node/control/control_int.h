@@ -11,6 +11,7 @@
  *   metrics.c     what all processes have counted (metrics.h); metrics_text.c: as Prometheus reads it
  *   data.c        what is asked of apps' databases (data.h); migrate.c: files of SQL on their way there
  *   move.c        a database that goes to another engine
+ *   secrets.c     apps' secrets; keys.c: what their callers are known by (keys.h)
  *   images.c      images: sealed memory files to hand out, and files
  */
 #ifndef ORLO_NODE_CONTROL_INT_H
@@ -144,6 +145,7 @@ struct control {
     struct control_backup *backup; /* api_backup.c; NULL: none is being made */
     uint32_t last_migration;
     struct secret_op *secret_ops;
+    struct control_key_uses *key_uses; /* keys.c; NULL: none was told of */
     uint32_t last_secret;
     bool done; /* node_control_end */
 };
@@ -205,9 +207,19 @@ bool node_deployment_holds(const struct control *c, enum control_file_kind kind,
 /* ---- secrets.c ---- */
 
 bool node_secrets_said(struct control *c, const struct node_msg_secret_done *m); /* false: nobody asked */
-bool node_secrets_for_supabase(const struct app_record *r);                      /* it has tokens of its own */
-/* The key that its tokens are signed with is made, where there is none: done. False: nothing is to be waited for. */
-bool node_secrets_need_key(struct control *c, uint32_t app, control_done_fn done, void *arg);
+struct control_key_ask {
+    uint32_t app;
+    str key; /* what it is sealed for */
+    uint8_t does;
+    str value, message;
+    void (*said)(struct control *c, void *arg, err e, str value, const struct diag *d); /* later, once */
+    void *arg;
+};
+/* Asks keys for something of an app's. ERR_BUSY: too much is asked for at once. */
+[[nodiscard]] err node_secrets_ask(struct control *c, const struct control_key_ask *ask, struct diag *d);
+/* A change by which all workers get the app anew, with what is kept of its secrets and keys. */
+void node_secrets_to(struct control *c, struct control_change *ch, uint32_t app, uint64_t revision);
+void node_secrets_refuse(struct control *c, control_done_fn done, void *arg, err e, const struct diag *d); /* said later */
 /* What keys is to open for a worker that serves that version; *fd -1: nothing. */
 void node_secrets_server(struct control *c, const struct node_msg_server_ask *m); /* the URL of one, sealed, for who asked */
 [[nodiscard]] err node_secrets_file(struct control *c, uint32_t app, uint32_t version, int *fd, struct diag *d);
@@ -218,6 +230,14 @@ struct control_keys {
 };
 [[nodiscard]] err node_secrets_missing(struct control *c, const struct app_record *r, arena *out, struct control_keys *missing,
                                        struct diag *d);
+
+/* ---- keys.c (keys.h) ---- */
+
+/* The key that its tokens are signed with is made, where there is none: done. False: nothing is to be waited for. */
+bool node_keys_needed(struct control *c, uint32_t app, control_done_fn done, void *arg);
+/* What a worker gets of them: entries of a secrets' file. */
+[[nodiscard]] err node_keys_put(struct control *c, arena *scratch, const struct app_record *r, struct buf *to, struct diag *d);
+void node_keys_note_use(struct control *c, uint32_t app, uint32_t key); /* a worker's word */
 
 /* ---- files.c ---- */
 

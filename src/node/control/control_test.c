@@ -116,7 +116,7 @@ static void test_broken(void **state) {
     assert_int_equal(begin(), ERR_UNSUPPORTED);
     stop();
     assert_int_equal(ask_store("pragma user_version"), 99);
-    change_store("pragma user_version = 1");
+    change_store("pragma user_version = 2");
     start();
     assert_true(served("a") == 1 && served("b") == 1);
 }

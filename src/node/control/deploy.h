@@ -51,7 +51,7 @@ struct control_result {
     } * migrations;
     uint32_t migrations_count;
     uint32_t compiled; /* functions that had to be; the others were there */
-    str text;          /* of node_control_token: the token */
+    str text;          /* of keys.h: what there is to tell */
 };
 typedef void (*control_done_fn)(void *arg, const struct control_result *result);
 typedef void (*control_progress_fn)(void *arg, str text); /* "compiling api.wasm" */
@@ -122,7 +122,4 @@ void node_control_secret_remove(struct control *c, str app, str key, control_don
 /* Names alone; nobody gets a value back. In out, by name. */
 [[nodiscard]] err node_control_secrets(struct control *c, arena *out, str app, struct control_secret **secrets, uint32_t *count,
                                        struct diag *d);
-/* A token of the app's for Supabase's clients: role "anon" or "service_role", as result.text. */
-void node_control_token(struct control *c, str app, str role, control_done_fn done, void *arg);
-
 #endif

@@ -372,9 +372,9 @@ static void node_deployment_change(struct control *c, struct deployment *dep) {
         node_deployment_end(c, dep, e, &d);
         return;
     }
-    bool keyed = c->db && node_secrets_for_supabase(&dep->record);
+    bool keyed = c->db && app_record_for_supabase(&dep->record);
     if (keyed) e = node_store_app(c, dep->record.name, &dep->record.id, &d);
-    dep->works = keyed && e == ERR_OK && node_secrets_need_key(c, dep->record.id, key_made, dep);
+    dep->works = keyed && e == ERR_OK && node_keys_needed(c, dep->record.id, key_made, dep);
     if (e != ERR_OK) fail(c, dep, e, &d);
     else if (!dep->works) change(c, dep);
 }

@@ -271,8 +271,11 @@ static void on_peer(void *arg, unsigned events) {
     for (int i = 0; i < PACKETS_TURN; i++) {
         enum node_wire_got got = node_wire_receive(p->fd, NODE_ROLE_worker, NODE_ROLE_control, &m);
         if (got == NODE_WIRE_AGAIN) return;
-        bool sense = got == NODE_WIRE_GOT && m.type == NODE_MSG_app_lines;
-        if (sense) take(p->control, &m.app_lines);
+        bool lines = got == NODE_WIRE_GOT && m.type == NODE_MSG_app_lines,
+             used = got == NODE_WIRE_GOT && m.type == NODE_MSG_key_used;
+        bool sense = lines || used;
+        if (lines) take(p->control, &m.app_lines);
+        if (used) node_keys_note_use(p->control, m.key_used.app, m.key_used.key);
         if (got == NODE_WIRE_GOT) node_message_drop(&m);
         if (sense) continue;
         if (got != NODE_WIRE_CLOSED) log_event(LOG_ERROR, "role-cut-off", LF_CSTR("role", "worker"), LF_CSTR("channel", "logs"));

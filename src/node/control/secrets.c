@@ -5,7 +5,7 @@
  * 1. Whoever loads an app after a secret was kept gets it; who has loaded it before has the app anew once that is live. So it is kept first,
  *    and taken back if the app cannot be served with it.
  * 2. A value is gone from here once keys has it. Values that came sealed are opened by keys alone, into a file that is not read here.
- * 3. Keys that begin with an underscore are the node's own: "_jwt" signs the tokens of an app's clients.
+ * 3. What an app's callers are known by is in keys.c.
  */
 #include "node/control/control_int.h"
 #include "node/secrets.h"
@@ -29,7 +29,7 @@ struct secret_op {
     void *arg;
     /* of what is no change: */
     void (*said)(struct control *c, struct secret_op *op, err e, str value, const struct diag *d);
-    str message;
+    struct control_key_ask ask; /* of node_secrets_ask */
 };
 
 /* ---- asking keys ---- */
@@ -68,6 +68,22 @@ static err busy(const struct control *c, struct diag *d) {
     for (const struct secret_op *op = c->secret_ops; op; op = op->next) n++;
     if (n < OPS_MAX) return ERR_OK;
     return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "too many secrets are being set at once; try again");
+}
+
+static void asked(struct control *c, struct secret_op *op, err e, str value, const struct diag *d) {
+    struct control_key_ask ask = op->ask;
+    ask.said(c, ask.arg, e, value, d);
+    forget_op(c, op);
+}
+
+err node_secrets_ask(struct control *c, const struct control_key_ask *ask, struct diag *d) {
+    TRY(busy(c, d));
+    struct secret_op *op = new_op(c, (str){0}, ask->key, NULL, NULL);
+    op->app = ask->app;
+    op->said = asked;
+    op->ask = *ask;
+    ask_keys(c, op, ask->does, ask->value, ask->message);
+    return ERR_OK;
 }
 
 bool node_secrets_said(struct control *c, const struct node_msg_secret_done *m) {
@@ -150,6 +166,17 @@ static struct control_served *served_anew(const struct control_served *old, uint
     return s;
 }
 
+void node_secrets_to(struct control *c, struct control_change *ch, uint32_t id, uint64_t revision) {
+    const struct control_app *app = node_control_app_numbered(c, id);
+    ch->id = id;
+    ch->quiet = !app;
+    if (app)
+        ch->to = (struct control_state){.live = served_anew(app->state.live, revision),
+                                        .canary = served_anew(app->state.canary, revision),
+                                        .permille = app->state.permille,
+                                        .secrets_revision = revision};
+}
+
 static err stage(struct control *c, struct control_change *ch, struct diag *d) {
     struct secret_op *op = ch->arg;
     struct control_now now;
@@ -162,15 +189,8 @@ static err stage(struct control *c, struct control_change *ch, struct diag *d) {
     TRY(check_room(c, op, d));
     op->revision_before = revision;
     TRY(put(c, op, op->sealed, clock_wall_ns() / 1'000'000'000u, revision + 1, d));
-    ch->id = op->app;
-    const struct control_app *app = node_control_app_numbered(c, op->app);
-    ch->quiet = !app;
     ch->eager = true;
-    if (app)
-        ch->to = (struct control_state){.live = served_anew(app->state.live, revision + 1),
-                                        .canary = served_anew(app->state.canary, revision + 1),
-                                        .permille = app->state.permille,
-                                        .secrets_revision = revision + 1};
+    node_secrets_to(c, ch, op->app, revision + 1);
     return ERR_OK;
 }
 
@@ -220,7 +240,7 @@ static void say_refusal(void *arg) {
     free(r);
 }
 
-static void refuse(struct control *c, control_done_fn done, void *arg, err e, const struct diag *d) {
+void node_secrets_refuse(struct control *c, control_done_fn done, void *arg, err e, const struct diag *d) {
     struct refusal *r = malloc(sizeof *r);
     ENSURE(r);
     *r = (struct refusal){done, arg, e, *d};
@@ -241,7 +261,7 @@ void node_control_secret_set(struct control *c, str app, str key, str value, con
     if (e == ERR_OK) e = busy(c, &d);
     if (e == ERR_OK) e = node_store_app(c, app, &id, &d);
     if (e != ERR_OK) {
-        refuse(c, done, arg, e, &d);
+        node_secrets_refuse(c, done, arg, e, &d);
         return;
     }
     struct secret_op *op = new_op(c, app, key, done, arg);
@@ -258,7 +278,7 @@ void node_control_secret_remove(struct control *c, str app, str key, control_don
     if (e == ERR_OK) e = busy(c, &d);
     if (e == ERR_OK) e = node_store_now(c, app, &now, NULL, &d);
     if (e != ERR_OK) {
-        refuse(c, done, arg, e, &d);
+        node_secrets_refuse(c, done, arg, e, &d);
         return;
     }
     struct secret_op *op = new_op(c, app, key, done, arg);
@@ -274,90 +294,13 @@ err node_control_secrets(struct control *c, arena *out, str app, struct control_
     VEC(struct control_secret) all = {0};
     TRY(keeps(c, d));
     TRY(node_store_now(c, app, &now, NULL, d));
-    TRY(db_query(c->db, &rows, d, "select key, changed from secrets where app = ? and substr(key, 1, 1) <> '_' order by key",
-                 DB_I64(now.app)));
+    TRY(db_query(c->db, &rows, d, "select key, changed from secrets where app = ? order by key", DB_I64(now.app)));
     while (db_next(rows))
         *vec_add(out, &all) =
             (struct control_secret){.key = arena_str(out, db_str(rows, 0)), .changed_s = (uint64_t)db_i64(rows, 1)};
     *secrets = all.p;
     *count = all.n;
     return db_end(rows, d);
-}
-
-/* ---- tokens of an app's clients ---- */
-
-/* ERR_NOT_FOUND without a word: it has none. */
-static err read_jwt(struct control *c, arena *out, uint32_t app, str *sealed_key, uint64_t *made_s, struct diag *d) {
-    struct db_rows *rows;
-    TRY(db_query(c->db, &rows, d, "select sealed, changed from secrets where app = ? and key = '_jwt'", DB_I64(app)));
-    bool there = db_next(rows);
-    if (there) *sealed_key = arena_str(out, db_str(rows, 0)), *made_s = (uint64_t)db_i64(rows, 1);
-    TRY(db_end(rows, d));
-    return there ? ERR_OK : ERR_NOT_FOUND;
-}
-
-static void jwt_made(struct control *c, struct secret_op *op, err e, str value, const struct diag *d) {
-    struct diag own = *d;
-    if (e == ERR_OK) e = put_value(c, op, value, clock_wall_ns() / 1'000'000'000u, &own);
-    end_op(c, op, e, &own, (str){0});
-}
-
-bool node_secrets_need_key(struct control *c, uint32_t app, control_done_fn done, void *arg) {
-    struct diag d = DIAG_INIT;
-    int64_t one;
-    if (!c->db ||
-        db_one_i64(c->db, &one, &d, "select 1 from secrets where app = ? and key = '_jwt'", DB_I64(app)) != ERR_NOT_FOUND)
-        return false;
-    struct secret_op *op = new_op(c, (str){0}, STR("_jwt"), done, arg);
-    op->app = app;
-    op->said = jwt_made;
-    ask_keys(c, op, NODE_SECRET_MAKES, (str){0}, (str){0});
-    return true;
-}
-
-static void token_signed(struct control *c, struct secret_op *op, err e, str mac, const struct diag *d) {
-    struct buf token = {0};
-    buf_puts(&token, op->message);
-    buf_putc(&token, '.');
-    node_base64url(&token, mac);
-    end_op(c, op, e, d, e == ERR_OK ? buf_str(&token) : (str){0});
-    buf_free(&token);
-}
-
-static err begin_token(struct control *c, str app, str role, control_done_fn done, void *arg, struct diag *d) {
-    struct control_now now;
-    uint64_t made_s;
-    str sealed_key;
-    TRY(keeps(c, d));
-    TRY(busy(c, d));
-    TRY(node_store_now(c, app, &now, NULL, d));
-    if (!str_eqc(role, "anon") && !str_eqc(role, "service_role"))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "a token is for anon or service_role");
-    arena *scratch = arena_new(0);
-    err e = read_jwt(c, scratch, now.app, &sealed_key, &made_s, d);
-    if (e == ERR_NOT_FOUND)
-        diag_set(d, e, DIAG_NOWHERE,
-                 "the app " STR_FMT
-                 " has no keys: it has them once a version with a database, or a function for Supabase's clients, was deployed",
-                 STR_ARG(str_sub(app, 0, APP_NAME_MAX)));
-    if (e == ERR_OK) {
-        struct buf message = {0};
-        struct secret_op *op = new_op(c, app, STR("_jwt"), done, arg);
-        node_token_unsigned(&message, app, role, made_s);
-        op->app = now.app;
-        op->message = arena_str(op->mem, buf_str(&message));
-        op->said = token_signed;
-        ask_keys(c, op, NODE_SECRET_SIGNS, sealed_key, op->message);
-        buf_free(&message);
-    }
-    arena_free(scratch);
-    return e;
-}
-
-void node_control_token(struct control *c, str app, str role, control_done_fn done, void *arg) {
-    struct diag d = DIAG_INIT;
-    err e = begin_token(c, app, role, done, arg, &d);
-    if (e != ERR_OK) refuse(c, done, arg, e, &d);
 }
 
 /* ---- what a worker gets ---- */
@@ -376,34 +319,6 @@ static bool find_record(struct control *c, arena *scratch, uint32_t id, uint32_t
     return s;
 }
 
-/* Those who ask for its tables do it with such tokens as well. */
-static bool for_supabase(const struct app_record *r) {
-    if (r->database.engine != APP_DATABASE_NONE) return true;
-    for (uint32_t i = 0; i < r->functions.n; i++)
-        if (r->functions.p[i].supabase || r->functions.p[i].verify_jwt) return true;
-    return false;
-}
-
-bool node_secrets_for_supabase(const struct app_record *r) { return for_supabase(r); }
-
-static err put_supabase(struct control *c, arena *scratch, const struct app_record *r, struct buf *to, struct diag *d) {
-    str sealed_key = {0};
-    uint64_t made_s = 0;
-    err e = read_jwt(c, scratch, r->id, &sealed_key, &made_s, d);
-    node_secret_put(to, NODE_SECRET_PLAIN, STR("SUPABASE_URL"), node_control_app_url(scratch, c, r->name));
-    if (e == ERR_NOT_FOUND) return ERR_OK;
-    TRY(e);
-    node_secret_put(to, NODE_SECRET_SEALED, STR("_jwt"), sealed_key);
-    static const char *const tokens[][2] = {{"SUPABASE_ANON_KEY", "anon"}, {"SUPABASE_SERVICE_ROLE_KEY", "service_role"}};
-    for (size_t i = 0; i < ARRAY_COUNT(tokens); i++) {
-        struct buf message = {0};
-        node_token_unsigned(&message, r->name, str_c(tokens[i][1]), made_s);
-        node_secret_put(to, NODE_SECRET_TOKEN, str_c(tokens[i][0]), buf_str(&message));
-        buf_free(&message);
-    }
-    return ERR_OK;
-}
-
 static bool asks_for(const struct app_record *r, str key) {
     for (uint32_t i = 0; i < r->secrets.n; i++)
         if (str_eq(r->secrets.p[i].key, key)) return true;
@@ -412,12 +327,12 @@ static bool asks_for(const struct app_record *r, str key) {
 
 static err put_all(struct control *c, arena *scratch, const struct app_record *r, struct buf *to, struct diag *d) {
     struct db_rows *rows;
-    TRY(db_query(c->db, &rows, d, "select key, sealed from secrets where app = ? and substr(key, 1, 1) <> '_'", DB_I64(r->id)));
+    TRY(db_query(c->db, &rows, d, "select key, sealed from secrets where app = ?", DB_I64(r->id)));
     while (db_next(rows))
         if (asks_for(r, db_str(rows, 0)) && !str_eq(db_str(rows, 0), r->database.secret)) /* whose URL is no guest's */
             node_secret_put(to, NODE_SECRET_SEALED, db_str(rows, 0), db_str(rows, 1));
     TRY(db_end(rows, d));
-    return for_supabase(r) ? put_supabase(c, scratch, r, to, d) : ERR_OK;
+    return app_record_for_supabase(r) ? node_keys_put(c, scratch, r, to, d) : ERR_OK;
 }
 
 err node_secrets_file(struct control *c, uint32_t app, uint32_t version, int *fd, struct diag *d) {

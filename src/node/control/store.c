@@ -36,6 +36,17 @@ static const char *const formats[] = {
     " expires integer not null) strict;"
     "create table quarantine (app integer primary key references apps on delete cascade, place integer not null,"
     " reason text not null, since integer not null) strict;",
+    /* 2: what callers are known by. algorithm, state: as keyset.h and keys.h have them; entry: what it is sealed for; public: of ES256 */
+    "create table signing_keys (id integer primary key autoincrement, app integer not null references apps on delete cascade,"
+    " kid text not null, algorithm integer not null, state integer not null, any_kid integer not null, entry text not null,"
+    " sealed blob not null, public blob not null, created integer not null, changed integer not null, unique (app, kid)) strict;"
+    "create table api_keys (id integer primary key autoincrement, app integer not null references apps on delete cascade,"
+    " name text not null, secret integer not null, hash blob not null unique, begin text not null, created integer not null,"
+    " last_used integer not null, expires integer not null) strict;"
+    "create index api_keys_app on api_keys (app, name);"
+    "insert into signing_keys (app, kid, algorithm, state, any_kid, entry, sealed, public, created, changed)"
+    " select app, lower(hex(randomblob(8))), 0, 1, 1, '_jwt', sealed, x'', changed, changed from secrets where key = '_jwt';"
+    "delete from secrets where key = '_jwt';",
 };
 
 /* ---- whose it is ---- */
@@ -183,7 +194,7 @@ static err forget_staged(struct control *c, struct diag *d) {
     TRY(db_run(c->db, d, "delete from versions where state = 0"));
     return db_run(c->db, d,
                   "delete from apps where live = 0 and id not in (select app from versions) and"
-                  " id not in (select app from secrets where substr(key, 1, 1) <> '_')");
+                  " id not in (select app from secrets)");
 }
 
 err node_store_enter(struct control *c, struct diag *d) {
@@ -285,7 +296,7 @@ void node_store_unstage(struct control *c, uint32_t app, uint32_t version) {
             ERR_OK ||
         db_run(c->db, &d,
                "delete from apps where id = ? and live = 0 and id not in (select app from versions) and"
-               " id not in (select app from secrets where substr(key, 1, 1) <> '_')",
+               " id not in (select app from secrets)",
                DB_I64(app)) != ERR_OK)
         log_event(LOG_ERROR, "version-left", LF_U64("app", app), LF_U64("version", version), LF_CSTR("reason", d.text));
 }

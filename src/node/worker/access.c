@@ -15,6 +15,25 @@ static void count(struct node_request *r, const struct net_exchange_stats *stats
     node_meter_add(&m->bytes_out, stats->body_bytes_out);
 }
 
+/* Without what opens doors: a key may come in the query. Text in b. */
+static str shown(str path, struct buf *b) {
+    static const str key = STR_INIT("apikey=");
+    size_t at = str_find(path, '?');
+    while (at < path.n && !str_starts(str_sub(path, at + 1, path.n), key)) at += 1 + str_find(str_sub(path, at + 1, path.n), '&');
+    if (LIKELY(at >= path.n)) return path;
+    for (str rest = path; rest.n;) {
+        bool begins = rest.p[0] == '?' || rest.p[0] == '&';
+        if (begins && str_starts(str_sub(rest, 1, rest.n), key)) {
+            buf_printf(b, "%capikey=***", rest.p[0]);
+            rest = str_sub(rest, 1 + str_find(str_sub(rest, 1, rest.n), '&'), rest.n);
+        } else {
+            buf_putc(b, rest.p[0]);
+            rest = str_sub(rest, 1, rest.n);
+        }
+    }
+    return buf_str(b);
+}
+
 void node_access_end(struct node_request *r) {
     struct net_exchange_stats stats = net_exchange_stats(r->exchange);
     uint64_t ns = clock_mono_ns() - r->started_ns, us = ns / 1000;
@@ -23,10 +42,13 @@ void node_access_end(struct node_request *r) {
     node_trace_end(r, status, ns);
     if (!r->handler->access_log) return;
     const struct net_request *rq = net_exchange_request(r->exchange);
+    struct buf path = {0};
     log_event(LOG_INFO, "request", LF_CSTR("request", r->id), LF_CSTR("app", r->app ? r->app->name : ""),
-              LF_STR("function", r->part ? r->part->name : STR("")), LF_STR("method", rq->method), LF_STR("path", r->path),
-              LF_U64("status", status), LF_U64("bytes_in", stats.body_bytes_in), LF_U64("bytes_out", stats.body_bytes_out),
-              LF_F64("ms", (double)us / 1000.0), LF_STR("client", net_exchange_peer(r->exchange)));
+              LF_STR("function", r->part ? r->part->name : STR("")), LF_STR("method", rq->method),
+              LF_STR("path", shown(r->path, &path)), LF_U64("status", status), LF_U64("bytes_in", stats.body_bytes_in),
+              LF_U64("bytes_out", stats.body_bytes_out), LF_F64("ms", (double)us / 1000.0),
+              LF_STR("client", net_exchange_peer(r->exchange)));
+    buf_free(&path);
 }
 
 void node_handler_refused(str peer, uint16_t status, const char *why, void *handler) {

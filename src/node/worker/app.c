@@ -7,6 +7,7 @@
 #include "node/worker/apps.h"
 #include "node/worker/data.h"
 #include "node/worker/idle.h"
+#include "node/worker/keys.h"
 #include "node/worker/query.h"
 #include <fcntl.h>
 
@@ -78,7 +79,7 @@ static void make_part(struct node_app *app, struct node_part *part, const struct
 
 static void make_parts(struct node_app *app) {
     const struct app_record *r = &app->record;
-    bool door = r->database.engine != APP_DATABASE_NONE;
+    bool door = app_record_for_supabase(r);
     app->parts_count = r->functions.n + r->files.n + door;
     app->parts = arena_array(app->mem, struct node_part, app->parts_count);
     for (uint32_t i = 0; i < r->functions.n; i++) make_part(app, &app->parts[i], &r->functions.p[i], NULL);
@@ -290,6 +291,7 @@ void node_app_free(struct node_app *app) {
         if (app->parts[i].meters) node_meters_call_drop(app->parts[i].meters);
     if (app->answered) node_meters_call_drop(app->answered);
     node_meters_app_drop(app->meters);
+    node_keys_forget(app->keys);
     leave_share(app);
     leave(app);
     arena_free(app->mem);

@@ -92,6 +92,12 @@ void node_applog_flush(struct node_applog *l) {
     }
 }
 
+/* Hearsay of no weight: where there is no room for it, it is said the next time. */
+void node_applog_key_used(struct node_applog *l, uint32_t app, uint32_t key) {
+    err e = l->fd >= 0 ? node_wire_send(l->fd, &NODE_MESSAGE(key_used, .app = app, .key = key)) : ERR_CLOSED;
+    if (e != ERR_OK && e != ERR_AGAIN && l->fd >= 0) close(l->fd), l->fd = -1;
+}
+
 /* ---- its life ---- */
 
 struct node_applog *node_applog_new(struct node_guest *g, bool alone) {

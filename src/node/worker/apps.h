@@ -101,7 +101,6 @@ struct node_part { /* a function, a static folder, or the door to the app's tabl
     struct wasi_image *image;
     struct node_pack *pack;
     bool has_secrets;
-    str jwt_key, publishable, secret;  /* of a function that Supabase's clients call: what its callers are known by */
     struct node_request *first, *last; /* that wait */
     uint32_t waiting;
     struct node_part *next, *prev; /* of the parts where somebody waits */
@@ -142,7 +141,8 @@ struct node_app {
     struct node_app *next, **prev, *next_news;
     struct node_idle *idle; /* idle.h; NULL: it is on no list */
     struct node_app *newer, *older;
-    uint64_t used_ns; /* when it was last asked, or its last request ended */
+    struct node_keys *keys; /* keys.h: what its callers are known by; NULL: nothing, or no part has come yet */
+    uint64_t used_ns;       /* when it was last asked, or its last request ended */
     struct {
         uint64_t requests, failed, refused; /* that came; whose guest failed; that met a limit */
     } counts;
@@ -228,7 +228,8 @@ struct node_applog *node_applog_new(struct node_guest *g, bool alone);
 void node_applog_channel(struct node_applog *l, int fd); /* takes it: to control, or to another one */
 void node_applog_flush(struct node_applog *l);           /* of a turn */
 void node_applog_forget(struct node_applog *l, struct node_app *app);
-void node_applog_free(struct node_applog *l); /* NULL is fine */
+void node_applog_key_used(struct node_applog *l, uint32_t app, uint32_t key); /* a key of an app's, opaque, just now */
+void node_applog_free(struct node_applog *l);                                 /* NULL is fine */
 
 /* ---- trace.c: spans on their way to the courier ---- */
 

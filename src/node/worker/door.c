@@ -197,7 +197,7 @@ static void begin_making(struct node_visit *v) {
         fields[i] = (struct rest_field){arena_str(m->mem, rq->fields[i].name), arena_str(m->mem, rq->fields[i].value)};
     m->asked = (struct rest_request){.method = arena_str(m->mem, rq->method),
                                      .path = arena_str(m->mem, str_sub(r->path, rest_at.n, end - rest_at.n)),
-                                     .query = arena_str(m->mem, str_sub(r->path, end + 1, r->path.n)),
+                                     .query = node_who_query(m->mem, rq, str_sub(r->path, end + 1, r->path.n)),
                                      .body = buf_str(&m->body),
                                      .fields = fields,
                                      .fields_count = rq->fields_count};
@@ -414,6 +414,10 @@ void node_door_serve(struct node_request *r) {
                                  method = {.state = "PGRST117", .message = "Unsupported HTTP method: a query is a POST"};
     bool here = str_eqc(path, "/data/v1/query"), post = str_eqc(rq->method, "POST");
     bool rest = str_starts(path, rest_at) && (path.n == rest_at.n || path.p[rest_at.n] == '/');
+    if (node_jwks_asked(r)) {
+        node_jwks_serve(r);
+        return;
+    }
     if ((rest && !r->app->record.rest.off) || (here && post)) {
         begin(r, rest);
         return;

@@ -2,7 +2,8 @@
  *
  *   host ──> app ──> version ──> route ─┬─> function: its path is what the function is to see of it
  *                                       ├─> static folder
- *                                       ├─> "/data/v1/" and "/rest/v1" of an app that has a database: the door to its tables, before any route
+ *                                       ├─> "/data/v1/" and "/rest/v1" of an app that has a database, and the public keys of whichever has keys:
+ *                                       │   the door (door.c), before any route
  *                                       └─> redirect: answered here
  *
  * Where there is a canary, who was led to a version once stays with it: by the header x-orlo-version, or the cookie orlo-version that its first answer
@@ -154,10 +155,13 @@ static struct node_part *lead(struct node_request *r, const struct node_route *r
     }
 }
 
-/* The door's paths, of an app that has a database. */
+/* The door's paths. */
 static bool is_data(str path, const struct node_app *app) {
-    return UNLIKELY(str_starts(path, STR("/data/v1/")) || str_starts(path, STR("/rest/v1"))) && app &&
-           app->record.database.engine != APP_DATABASE_NONE &&
+    static const str keys = STR_INIT(NODE_JWKS_PATH);
+    if (LIKELY(!str_starts(path, STR("/data/v1/")) && !str_starts(path, STR("/rest/v1")) && !str_starts(path, keys)) || !app)
+        return false;
+    if (path.p[1] == 'a') return (path.n == keys.n || path.p[keys.n] == '?') && app_record_for_supabase(&app->record);
+    return app->record.database.engine != APP_DATABASE_NONE &&
            (path.p[1] == 'd' || path.n == 8 || path.p[8] == '/' || path.p[8] == '?');
 }
 

@@ -329,7 +329,7 @@ static bool start(struct node_request *r) {
 /* Its function is there, and with it what says who may ask. False: he may not, and it has been answered. */
 static bool may_ask(struct node_request *r) {
     const struct app_function *f = r->part->function;
-    bool closed = r->part->door || r->rpc || (f && f->supabase && f->verify_jwt);
+    bool closed = r->part->door ? !node_jwks_asked(r) : r->rpc || (f && f->supabase && f->verify_jwt);
     bool asks = !r->who_known && closed && !str_eqc(net_exchange_request(r->exchange)->method, "OPTIONS");
     if (UNLIKELY(f && f->grants.roles.n) && !r->who_known && !closed) node_who_is(r);
     r->who_known = true;

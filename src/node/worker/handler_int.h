@@ -92,6 +92,12 @@ bool node_internal_stuck(const struct node_request *r);
 void node_files_serve(struct node_request *r);
 void node_files_gone(struct node_request *r); /* who asked: of one that is being sent */
 
+/* ---- jwks.c ---- */
+
+#define NODE_JWKS_PATH "/auth/v1/.well-known/jwks.json"
+bool node_jwks_asked(const struct node_request *r); /* which anybody may */
+void node_jwks_serve(struct node_request *r);
+
 /* ---- door.c ---- */
 
 /* Answers it from its app's tables: it is over sooner or later. */
@@ -121,11 +127,13 @@ void node_amend_forget(struct node_request *r);
 
 /* ---- who.c ---- */
 
-/* Whether who asks brings what its function wants of him; then he is its principal. False: it has been answered, 401. */
+/* Whether who asks brings what its part wants of him; then he is its principal, whatever asks what he may. False: it has been answered, 401. */
 bool node_who_asks(struct node_request *r);
 /* The same of one that everybody may ask, and that asks the app's database as its caller: without a good token he is nobody. */
 void node_who_is(struct node_request *r);
 void node_who_as(struct node_request *r, const struct app_principal *principal); /* the one because of which it is made */
+/* A query without the key, where that came in it: what is left is what is asked. In out. */
+str node_who_query(arena *out, const struct net_request *rq, str query);
 
 /* ---- via.c: what proxies say of it ---- */
 

@@ -1,87 +1,137 @@
 /* jwt: see jwt.h. */
 #include "node/worker/jwt.h"
 #include "base/json.h"
-#include "crypto/crypto.h"
-
-static int digit(uint8_t c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* base64url without padding, one way to say each (RFC 7515 §2). */
-static bool decode(arena *out, str text, str *bytes) {
-    uint8_t *p = arena_array(out, uint8_t, text.n / 4 * 3 + 3);
-    uint32_t bits = 0, have = 0;
-    size_t n = 0;
-    if (text.n % 4 == 1) return false;
-    for (size_t i = 0; i < text.n; i++) {
-        int d = digit(text.p[i]);
-        if (d < 0) return false;
-        bits = bits << 6 | (uint32_t)d;
-        have += 6;
-        if (have < 8) continue;
-        have -= 8;
-        p[n++] = (uint8_t)(bits >> have);
-    }
-    if (bits & ((1u << have) - 1)) return false;
-    *bytes = (str){p, n};
-    return true;
-}
+#include "node/secrets.h"
 
 static bool read_object(arena *out, str text, struct json *v) {
     const struct json_limits limits = {NODE_JWT_BYTES_MAX, 8, 512};
     return json_read(out, text, &limits, v, NULL) == ERR_OK && v->kind == JSON_KIND_OBJECT;
 }
 
-static enum node_jwt_end check_header(arena *out, str header) {
+/* What its head says. */
+struct head {
+    bool known; /* algorithm is one of ours */
+    enum node_key_algorithm algorithm;
+    str kid; /* empty: none */
+};
+
+static enum node_jwt_end read_head(arena *out, str text, struct head *h) {
     struct json v;
     str bytes;
-    if (!decode(out, header, &bytes) || !read_object(out, bytes, &v)) return NODE_JWT_MALFORMED;
-    if (!str_eqc(json_str(json_get(&v, "alg")), "HS256")) return NODE_JWT_ALGORITHM;
-    return json_get(&v, "crit") ? NODE_JWT_MALFORMED
-                                : NODE_JWT_GOOD; /* what has to be understood, and is not (RFC 7515 §4.1.11) */
-}
-
-static bool signed_by(arena *out, str key, str what, str signature) {
-    uint8_t is[CRYPTO_SHA256_BYTES];
-    str given;
-    if (!key.n || !decode(out, signature, &given) || given.n != sizeof is) return false;
-    crypto_hmac_sha256(key, what, is);
-    return crypto_equal(is, given.p, sizeof is);
-}
-
-/* A time of the claims; *is false: there is none. False: it is no number. */
-static bool time_of(const struct json *claims, const char *name, bool *is, double *t) {
-    const struct json *v = json_get(claims, name);
-    *is = v;
-    if (json_is(v, JSON_KIND_I64)) *t = (double)v->i;
-    else if (json_is(v, JSON_KIND_F64)) *t = v->f;
-    else return !v;
-    return true;
-}
-
-static enum node_jwt_end check_claims(arena *out, str claims, int64_t now, struct node_jwt *jwt) {
-    struct json v;
-    str bytes;
-    bool expires, begins;
-    double until, from;
-    if (!decode(out, claims, &bytes) || !read_object(out, bytes, &v)) return NODE_JWT_MALFORMED;
-    if (!time_of(&v, "exp", &expires, &until) || !time_of(&v, "nbf", &begins, &from)) return NODE_JWT_MALFORMED;
-    if (expires && !((double)now < until)) return NODE_JWT_EXPIRED;
-    if (begins && !((double)now >= from)) return NODE_JWT_EARLY;
-    *jwt = (struct node_jwt){json_str(json_get(&v, "role")), json_str(json_get(&v, "sub")), bytes};
+    *h = (struct head){0};
+    if (!node_base64url_read(out, text, &bytes) || !read_object(out, bytes, &v)) return NODE_JWT_MALFORMED;
+    str alg = json_str(json_get(&v, "alg"));
+    if (str_eq_nocase(alg, STR("none"))) return NODE_JWT_ALGORITHM;
+    if (!alg.n || json_get(&v, "crit"))
+        return NODE_JWT_MALFORMED; /* crit: what has to be understood, and is not (RFC 7515 §4.1.11) */
+    h->known = node_key_algorithm_named(alg, &h->algorithm);
+    h->kid = json_str(json_get(&v, "kid"));
     return NODE_JWT_GOOD;
 }
 
-enum node_jwt_end node_jwt_verify(arena *out, str token, str key, int64_t now, struct node_jwt *jwt) {
-    str header, rest, claims, signature;
-    *jwt = (struct node_jwt){0};
-    if (token.n > NODE_JWT_BYTES_MAX || !str_cut(token, '.', &header, &rest) || !str_cut(rest, '.', &claims, &signature))
-        return NODE_JWT_MALFORMED;
-    enum node_jwt_end end = check_header(out, header);
+static bool fits(const struct node_jwt_key *key, const struct head *h) {
+    return h->known && key->algorithm == h->algorithm && (!h->kid.n || key->any_kid || str_eq(key->kid, h->kid));
+}
+
+static bool signed_by(const struct node_jwt_key *key, str what, str given) {
+    uint8_t is[CRYPTO_SHA256_BYTES];
+    if (key->algorithm == NODE_KEY_ES256)
+        return given.n == CRYPTO_ES256_SIGNATURE_BYTES && key->public && crypto_es256_verify(key->public, what, given.p);
+    if (!key->secret.n || given.n != sizeof is) return false;
+    crypto_hmac_sha256(key->secret, what, is);
+    return crypto_equal(is, given.p, sizeof is);
+}
+
+static enum node_jwt_end check_signature(const struct node_jwt_key *keys, uint32_t count, const struct head *h, str what,
+                                         str given) {
+    enum node_jwt_end end = NODE_JWT_KEY;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!fits(&keys[i], h)) continue;
+        if (signed_by(&keys[i], what, given)) return NODE_JWT_GOOD;
+        end = NODE_JWT_SIGNATURE;
+    }
+    return end;
+}
+
+/* A time of the claims; otherwise, where there is none (null is none). False: it is no number. */
+static bool time_of(const struct json *claims, const char *name, double otherwise, double *t) {
+    const struct json *v = json_get(claims, name);
+    *t = otherwise;
+    if (json_is(v, JSON_KIND_I64)) *t = (double)v->i;
+    else if (json_is(v, JSON_KIND_F64)) *t = v->f;
+    else return !v || v->kind == JSON_KIND_NULL;
+    return true;
+}
+
+static bool audience_ok(const struct json *v) {
+    if (!v || v->kind == JSON_KIND_NULL || v->kind == JSON_KIND_STR) return true;
+    if (v->kind != JSON_KIND_ARRAY) return false;
+    JSON_EACH(one, v) if (one->kind != JSON_KIND_STR) return false;
+    return true;
+}
+
+static const double never = 1e18; /* what an int64 holds with room to spare */
+
+static enum node_jwt_end check_claims(const struct json *v, int64_t now, int64_t *until_s) {
+    double until, from, issued;
+    if (!time_of(v, "exp", never, &until)) return NODE_JWT_EXP_TYPE;
+    if ((double)(now - NODE_JWT_SKEW_S) > until) return NODE_JWT_EXPIRED;
+    if (!time_of(v, "nbf", -never, &from)) return NODE_JWT_NBF_TYPE;
+    if ((double)(now + NODE_JWT_SKEW_S) < from) return NODE_JWT_EARLY;
+    if (!time_of(v, "iat", -never, &issued)) return NODE_JWT_IAT_TYPE;
+    if ((double)(now + NODE_JWT_SKEW_S) < issued) return NODE_JWT_ISSUED;
+    if (!audience_ok(json_get(v, "aud"))) return NODE_JWT_AUD_TYPE;
+    *until_s = until >= never ? INT64_MAX : (int64_t)until + NODE_JWT_SKEW_S;
+    return NODE_JWT_GOOD;
+}
+
+static str text_of(arena *out, const struct json *v) {
+    if (!v || v->kind == JSON_KIND_STR) return json_str(v);
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put(&w, NULL, v);
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+static enum node_jwt_end read_claims(arena *out, str text, int64_t now, struct node_jwt *jwt) {
+    struct json v;
+    str bytes;
+    int64_t until_s;
+    if (!node_base64url_read(out, text, &bytes) || !read_object(out, bytes, &v)) return NODE_JWT_CLAIMS;
+    enum node_jwt_end end = check_claims(&v, now, &until_s);
     if (end != NODE_JWT_GOOD) return end;
-    if (!signed_by(out, key, str_sub(token, 0, header.n + 1 + claims.n), signature)) return NODE_JWT_SIGNATURE;
-    return check_claims(out, claims, now, jwt);
+    const struct json *role = json_get(&v, "role");
+    *jwt = (struct node_jwt){.role = text_of(out, role),
+                             .subject = json_str(json_get(&v, "sub")),
+                             .claims = bytes,
+                             .has_role = role,
+                             .until_s = until_s};
+    return NODE_JWT_GOOD;
+}
+
+static uint32_t parts_of(str token) {
+    uint32_t n = 1;
+    for (size_t i = 0; i < token.n; i++) n += token.p[i] == '.';
+    return n;
+}
+
+enum node_jwt_end node_jwt_verify(arena *out, str token, const struct node_jwt_key *keys, uint32_t count, int64_t now,
+                                  struct node_jwt *jwt) {
+    str header, rest, claims, signature, given;
+    struct head head;
+    *jwt = (struct node_jwt){0};
+    if (!token.n) return NODE_JWT_EMPTY;
+    if (token.n > NODE_JWT_BYTES_MAX) return NODE_JWT_MALFORMED;
+    if (parts_of(token) != 3) {
+        jwt->parts = parts_of(token);
+        return NODE_JWT_PARTS;
+    }
+    str_cut(token, '.', &header, &rest), str_cut(rest, '.', &claims, &signature);
+    enum node_jwt_end end = read_head(out, header, &head);
+    if (end != NODE_JWT_GOOD) return end;
+    if (!node_base64url_read(out, signature, &given)) return NODE_JWT_MALFORMED;
+    end = check_signature(keys, count, &head, str_sub(token, 0, header.n + 1 + claims.n), given);
+    return end == NODE_JWT_GOOD ? read_claims(out, claims, now, jwt) : end;
 }

@@ -1,38 +1,96 @@
-/* Fuzzing tokens: no bytes are a good one under a key that nobody has; what stands before them is read all the same. */
+/* Fuzzing tokens and keys. Bytes are, in turn:
+ *   a token as it came: none is a good one under keys that nobody has; what stands before the signature is read all the same
+ *   a head, and claims, behind signatures that are right, of either algorithm: what a token says is read; one signed with one key never holds for another
+ *   a set of keys: what was read is written as the same bytes, and told as JSON
+ *   an opaque key: it is whole or not, and nobody's */
 #include "base/fuzz.h"
-#include "crypto/crypto.h"
+#include "base/json.h"
+#include "node/secrets.h"
 #include "node/worker/jwt.h"
 
-/* base64url of what is to be read behind a signature that is right. */
-static void put_encoded(struct buf *to, str bytes) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    for (size_t i = 0; i < bytes.n; i += 3) {
-        size_t n = MIN(bytes.n - i, (size_t)3);
-        uint32_t v = (uint32_t)bytes.p[i] << 16 | (n > 1 ? (uint32_t)bytes.p[i + 1] << 8 : 0) | (n > 2 ? bytes.p[i + 2] : 0);
-        for (size_t k = 0; k <= n; k++) buf_putc(to, (uint8_t)digits[v >> (18 - 6 * k) & 63]);
-    }
+static const uint8_t secret[CRYPTO_ES256_SECRET_BYTES] = {1, 2, 3};
+static struct node_jwt_key keys[2]; /* of either algorithm */
+enum { NOW = 1700000000 };
+
+static void open_keys(void) {
+    uint8_t public[CRYPTO_ES256_PUBLIC_BYTES];
+    if (keys[0].secret.n) return;
+    ENSURE(crypto_es256_of_secret(secret, public));
+    keys[0] = (struct node_jwt_key){NODE_KEY_HS256, STR("hs"), false, STR("k"), NULL};
+    keys[1] = (struct node_jwt_key){NODE_KEY_ES256, STR("es"), false, {0}, crypto_es256_public(public)};
 }
 
-static void with_claims(arena *mem, str claims) {
-    uint8_t mac[CRYPTO_SHA256_BYTES];
+static str token_of(arena *mem, str head, str claims, enum node_key_algorithm a) {
+    uint8_t sig[CRYPTO_ES256_SIGNATURE_BYTES];
     struct buf token = {0};
-    struct node_jwt jwt;
-    put_encoded(&token, STR("{\"alg\":\"HS256\"}"));
+    node_base64url(&token, head);
     buf_putc(&token, '.');
-    put_encoded(&token, claims);
-    crypto_hmac_sha256(STR("k"), buf_str(&token), mac);
+    node_base64url(&token, claims);
+    if (a == NODE_KEY_HS256) crypto_hmac_sha256(keys[0].secret, buf_str(&token), sig);
+    else ENSURE(crypto_es256_sign(secret, buf_str(&token), sig));
     buf_putc(&token, '.');
-    put_encoded(&token, (str){mac, sizeof mac});
-    enum node_jwt_end end = node_jwt_verify(mem, buf_str(&token), STR("k"), 1700000000, &jwt);
-    ENSURE(end != NODE_JWT_ALGORITHM && (end != NODE_JWT_SIGNATURE) != canary);
+    node_base64url(&token, (str){sig, a == NODE_KEY_HS256 ? CRYPTO_SHA256_BYTES : sizeof sig});
+    str text = arena_str(mem, buf_str(&token));
     buf_free(&token);
+    return text;
+}
+
+static enum node_jwt_end verify(arena *mem, str token, const struct node_jwt_key *key) {
+    struct node_jwt jwt;
+    enum node_jwt_end end = node_jwt_verify(mem, token, key, 1, NOW, &jwt);
+    ENSURE(end < NODE_JWT_ENDS && (end == NODE_JWT_GOOD || !jwt.role.n));
+    ENSURE(end != NODE_JWT_GOOD || (jwt.until_s >= NOW && str_is_utf8(jwt.claims)));
+    return end;
+}
+
+static void with_claims(arena *mem, str claims, enum node_key_algorithm a) {
+    static const char *const heads[] = {"{\"alg\":\"HS256\"}", "{\"alg\":\"ES256\"}"};
+    str token = token_of(mem, str_c(heads[a]), claims, a);
+    enum node_jwt_end end = verify(mem, token, &keys[a]);
+    ENSURE(end != NODE_JWT_KEY && (end != NODE_JWT_SIGNATURE) != canary);
+    ENSURE(verify(mem, token, &keys[1 - a]) != NODE_JWT_GOOD);
+}
+
+/* By the other key's hand it never holds, whatever the head says. */
+static void with_head(arena *mem, str head) {
+    for (enum node_key_algorithm a = 0; a < NODE_KEY_ALGORITHMS; a++)
+        ENSURE(verify(mem, token_of(mem, head, STR("{}"), a), &keys[1 - a]) != NODE_JWT_GOOD);
+}
+
+static void as_set(arena *mem, str bytes) {
+    struct node_keyset_key k;
+    struct buf again = {0}, jwks = {0};
+    struct json v;
+    const struct json_limits limits = {1 << 20, 8, 1 << 16};
+    struct rd from = rd_of(bytes);
+    while (node_keyset_next(&from, &k)) node_keyset_put(&again, &k);
+    ENSURE(from.fail || str_eq(buf_str(&again), bytes));
+    node_keyset_jwks(&jwks, buf_str(&again));
+    ENSURE(json_read(mem, buf_str(&jwks), &limits, &v, NULL) != ERR_MALFORMED);
+    buf_free(&again), buf_free(&jwks);
+}
+
+static void as_opaque(str bytes) {
+    char made[NODE_OPAQUE_BYTES_MAX];
+    if (node_opaque_whole(bytes)) ENSURE(node_opaque_is(bytes) && bytes.n < NODE_OPAQUE_BYTES_MAX);
+    if (!bytes.n) return;
+    node_opaque_make(bytes.p[0] & 1, made);
+    ENSURE(node_opaque_whole(str_c(made)));
+    size_t at = bytes.p[0] / 2 % (strlen(made) - 12); /* of what the sum is about, or its own */
+    made[at + 12] = made[at + 12] == '-' ? 'A' : '-';
+    ENSURE(!node_opaque_whole(str_c(made)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     arena *mem = arena_new(0);
-    struct node_jwt jwt;
-    ENSURE(node_jwt_verify(mem, (str){data, size}, STR("nobody's"), 1700000000, &jwt) != NODE_JWT_GOOD && !jwt.role.n);
-    with_claims(mem, (str){data, size});
+    str bytes = {data, size};
+    open_keys();
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) ENSURE(verify(mem, bytes, &keys[i]) != NODE_JWT_GOOD);
+    with_claims(mem, bytes, NODE_KEY_HS256);
+    if (size % 4 == 0) with_claims(mem, bytes, NODE_KEY_ES256); /* a hundred times as dear */
+    if (size % 4 == 1) with_head(mem, bytes);
+    as_set(mem, bytes);
+    as_opaque(bytes);
     arena_free(mem);
     return 0;
 }

@@ -3,25 +3,15 @@
  *
  *   { key's length, key, value's length, value } …          lengths of 4 bytes, little-endian
  *
- * A key is the name of a secret of the app's; or one of ours: "_jwt" (the key that tokens are signed with), "_publishable", "_secret" (opaque keys); what begins
+ * A key is the name of a secret of the app's; or one of ours: "_keys" (what the app's callers are known by: keyset.h), "_jwt…" (secrets that tokens of HS256 are signed with); what begins
  * with SUPABASE_ is for the environment of functions that Supabase's clients call, where the app says nothing else. */
+#include "node/secrets.h"
 #include "node/worker/apps.h"
-
-/* The value of a key. False: there is none. */
-static bool find(str secrets, str key, str *value) {
-    for (struct rd from = rd_of(secrets); rd_left(&from);) {
-        str k = rd_bytes(&from, rd_u32le(&from)), v = rd_bytes(&from, rd_u32le(&from));
-        if (from.fail) return false;
-        if (!str_eq(k, key)) continue;
-        *value = v;
-        return true;
-    }
-    return false;
-}
+#include "node/worker/keys.h"
 
 static str find_or(const struct node_app *app, str secrets, str key) {
     str value;
-    if (find(secrets, key, &value)) return value;
+    if (node_secret_find(secrets, key, &value)) return value;
     for (uint32_t i = 0; i < app->record.secrets.n; i++)
         if (str_eq(app->record.secrets.p[i].key, key)) return app->record.secrets.p[i].otherwise;
     return (str){0};
@@ -66,7 +56,8 @@ static void set_supabase(struct node_app *app, struct app_grants *g, str secrets
 static void fill_function(struct node_app *app, struct app_function *f, str secrets) {
     for (uint32_t i = 0; i < f->grants.secrets.n; i++) {
         str value;
-        if (find(secrets, f->grants.secrets.p[i].secret, &value)) set_env(app, &f->grants, f->grants.secrets.p[i].env, value);
+        if (node_secret_find(secrets, f->grants.secrets.p[i].secret, &value))
+            set_env(app, &f->grants, f->grants.secrets.p[i].env, value);
     }
     for (uint32_t i = 0; i < f->grants.variables.n; i++) {
         struct app_variable *v = &f->grants.variables.p[i];
@@ -78,14 +69,9 @@ static void fill_function(struct node_app *app, struct app_function *f, str secr
 void node_part_secrets(struct node_part *part, str secrets) {
     struct node_app *app = part->app;
     struct app_function *f = (struct app_function *)(uintptr_t)part->function; /* the app's own */
-    str *const own[] = {&part->jwt_key, &part->publishable, &part->secret};
-    static const char *const names[] = {"_jwt", "_publishable", "_secret"};
     if ((!f && !part->door) || part->has_secrets) return;
     part->has_secrets = true;
     if (f) fill_function(app, f, secrets);
-    if (f && !f->supabase && !f->grants.roles.n && !f->rpc) return;
-    for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
-        str value;
-        if (find(secrets, str_c(names[i]), &value)) *own[i] = arena_str(app->mem, value);
-    }
+    str set;
+    if (!app->keys && node_secret_find(secrets, STR(NODE_KEYSET_ENTRY), &set)) app->keys = node_keys_new(app, secrets);
 }
