@@ -198,6 +198,56 @@ def test_node_tells_nobody():
 
 
 
+# What a document may say; paths are what the page is to ask for.
+HOSTILE = {"paths": {"/": {}, '/<img src=x onerror="alert(1)">': {"get": {"summary": "</script><script>alert(1)</script>"}, "post": {}}, "/__proto__": {"get": {}}, "/a/../b?c#d": {"get": {}},
+                     "/rpc/f</pre>": {"post": {"parameters": [{"in": "body", "schema": {"properties": {"</script><script>": {"type": "string"}}}}]}}},
+           "definitions": {'<img src=x onerror="alert(1)">': {"required": ["</script><script>"], "properties": {"</script><script>": {"format": "text", "description": "<b>"}, "__proto__": {"type": "int"}}}}}
+# As much of a browser as the page needs; what it has put in, and what it has asked for.
+BROWSER = """
+const node = (tag) => ({ tag, children: [], dataset: {}, append(...c) { this.children.push(...c); }, replaceChildren(...c) { this.children = c; },
+  querySelectorAll(t) { return this.children.filter((c) => c.tag === t); } });
+const places = { nav: node("nav"), main: node("main") }, asked = [], kept = {};
+const element = (tag) => (tag === "select" ? Object.defineProperty(node(tag), "value", { get() { return this.children[0].value; } }) : node(tag));
+globalThis.document = { getElementById: (id) => places[id], createElement: element };
+globalThis.sessionStorage = { getItem: (k) => kept[k], setItem: (k, v) => { kept[k] = v; } };
+globalThis.history = { replaceState() {} };
+globalThis.location = { hash: "#key", pathname: "/_orlo/rest" };
+const said = JSON.parse(require("fs").readFileSync(0, "utf8"));
+globalThis.fetch = async (url, o) => (asked.push([o.method, url, o.headers.apikey]), { ok: true, status: 200, statusText: "OK", headers: { get: () => null }, text: async () => JSON.stringify(said.document) });
+const texts = (n) => (typeof n === "string" ? [n] : [n.textContent, n.value, ...n.children.flatMap(texts)]).filter((t) => t);
+const all = (n) => (typeof n === "string" ? [] : [n, ...n.children.flatMap(all)]);
+(async () => {
+  new Function(said.script)();
+  for (let i = 0; i < 5; i++) await new Promise((r) => setTimeout(r, 5));
+  const seen = texts(places.nav);
+  for (const link of places.nav.children.filter((c) => c.tag === "a")) {
+    link.onclick({ preventDefault() {} });
+    seen.push(...texts(places.main));
+    await all(places.main).find((n) => n.tag === "button").onclick();
+  }
+  console.log(JSON.stringify({ seen, asked, tags: [...new Set([...all(places.nav), ...all(places.main)].map((n) => n.tag))] }));
+})();
+"""
+
+
+def page_shows(page, document, *wanted):
+    """What the page makes of a document has these texts, as texts; and it asks nowhere but below /rest/v1."""
+    if not shutil.which("node"):
+        return
+    script = re.search(r"<script nonce=[^>]*>(.*)</script>", page, re.S)[1]
+    p = subprocess.run(["node", "-e", BROWSER], input=json.dumps({"script": script, "document": document}), capture_output=True, text=True, timeout=60)
+    check(p.returncode == 0, p.stderr[-2000:])
+    got = json.loads(p.stdout)
+    for text in wanted:
+        check(text in got["seen"], text, got["seen"])
+    check(set(got["tags"]) <= set("nav main small input h2 a h1 p table tr th td div select option button textarea pre".split()), got["tags"])
+    eq(got["asked"][0], ["GET", "/rest/v1/", "key"])
+    check(len(got["asked"]) == len([p for p in document["paths"] if p != "/"]) + 1, got)
+    for _, url, _ in got["asked"][1:]:
+        path = url.removeprefix("/rest/v1/").removesuffix("?select=*&limit=10")
+        check(url.startswith("/rest/v1/") and not set(path) & set("<> \"#?") and ".." not in path.split("/"), url)
+
+
 def test_a_database():
     """The template with a database: its tables and seeds are there at once, a new migration when it is saved, and an edited one is told kindly."""
     folder = os.path.join(tempfile.mkdtemp(prefix="dev-", dir=WORK), "book")
@@ -213,6 +263,15 @@ def test_a_database():
             return r.status, json.loads(r.read() or "null")
 
         eq(ask("GET", "entries?select=name"), (200, [{"name": "Ada"}]))
+        d.wait("/_orlo/rest#" + key)
+        page = d.get("/_orlo/rest", "-H", "Host: book.localhost")
+        nonce = re.search(r"script-src 'nonce-([^']+)'", page.fields["content-security-policy"])[1]
+        check(page.status == 200 and page.fields["content-security-policy"].startswith("default-src 'none'; ") and f"<script nonce={nonce}>" in page.text, page.head)
+        check("NONCE" not in page.text and not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|https?://", page.text))
+        c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=60)
+        c.request("GET", "/rest/v1/", headers={"apikey": key})
+        page_shows(page.text, json.loads(c.getresponse().read()), "entries", "message")
+        page_shows(page.text, HOSTILE, '<img src=x onerror="alert(1)">', "</script><script>", "__proto__", "a/../b?c#d", "f</pre>()")
         eq(ask("POST", "entries", {"name": "Grace", "message": "Hello."})[0], 201)
         eq(ask("POST", "entries", {"name": "Eve", "message": "I hide.", "hidden": True})[1]["code"], "42501")
         eq(ask("GET", "entries?select=name&order=id"), (200, [{"name": "Ada"}, {"name": "Grace"}]))

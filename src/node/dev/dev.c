@@ -39,6 +39,7 @@ struct dev {
     bool served;       /* a version is */
     enum node_dev_due due;
     uint64_t due_functions, due_at_ns;
+    struct buf told; /* keys, as they are said */
     int signals;
     bool ending;
     err failed;
@@ -226,13 +227,29 @@ static void show_table(struct dev *v) {
     buf_putc(&v->show.out, '\n');
 }
 
-/* Where the app has a database, and this is the first time: how it is asked. */
-static void tell_database(struct dev *v) {
+static str port_text(const struct dev *v) {
     str url = str_c(v->url);
     size_t colon = url.n;
     while (colon && url.p[colon - 1] != ':') colon--;
+    return str_sub(url, colon, url.n);
+}
+
+/* With the key for everybody behind it, which a browser sends to nobody. */
+static void tell_page(struct dev *v) {
+    static const char begin[] = "SUPABASE_ANON_KEY=";
+    const uint8_t *at = v->told.n ? memmem(v->told.p, v->told.n, begin, sizeof begin - 1) : NULL;
+    str key = {0}, rest;
+    if (at) str_cut((str){at + sizeof begin - 1, v->told.n - (size_t)(at - v->told.p) - (sizeof begin - 1)}, '\n', &key, &rest);
+    node_dev_show_say(&v->show,
+                      "what it has, and a page to try it: http://" STR_FMT ".localhost:" STR_FMT "/_orlo/rest%s" STR_FMT,
+                      STR_ARG(v->project.name), STR_ARG(port_text(v)), key.n ? "#" : "", STR_ARG(key));
+    buf_free(&v->told);
+}
+
+/* Where the app has a database, and this is the first time: how it is asked. */
+static void tell_database(struct dev *v) {
     node_dev_show_say(&v->show, "the database is asked at http://" STR_FMT ".localhost:" STR_FMT "/rest/v1, with a key:",
-                      STR_ARG(v->project.name), STR_ARG(str_sub(url, colon, url.n)));
+                      STR_ARG(v->project.name), STR_ARG(port_text(v)));
     v->state_now = TELLING;
     start_telling(v);
     if (v->step.pid <= 0) v->state_now = WAITING;
@@ -261,6 +278,7 @@ static void step_ended(struct dev *v, int status) {
         return;
     }
     if (v->state_now == TELLING) {
+        tell_page(v);
         v->state_now = WAITING;
         return;
     }
@@ -297,6 +315,7 @@ static void hear_step(struct dev *v) {
     ssize_t n;
     while ((n = read(v->step.out, piece, sizeof piece)) > 0) {
         node_dev_show_of(&v->show, step_name(v), (str){piece, (size_t)n});
+        if (v->state_now == TELLING && v->told.n < sizeof piece) buf_put(&v->told, piece, (size_t)n);
         v->edited |= memmem(piece, (size_t)n, " was applied, and ", 18) != NULL; /* node_migration_pending */
     }
     if (n == 0 || errno != EAGAIN) close_end(&v->step.out);

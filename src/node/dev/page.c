@@ -2,6 +2,7 @@
  * it loads nothing and runs nothing. */
 #include "net/exchange.h"
 #include "node/worker/report.h"
+#include "rest_page.h"
 
 static const char head[] =
     "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">"
@@ -105,4 +106,13 @@ void node_dev_page(struct buf *to, const struct node_dev_report *r) {
     put_block(to, "Its last lines on standard output", "out", r->out);
     put_request(to, r);
     put_whose(to, r);
+}
+
+void node_dev_rest_page(struct buf *to, str nonce) {
+    static const char mark[] = "NONCE";
+    for (const char *at = rest_page, *next; at; at = next ? next + sizeof mark - 1 : NULL) {
+        next = strstr(at, mark);
+        buf_puts(to, next ? (str){(const uint8_t *)at, (size_t)(next - at)} : str_c(at));
+        if (next) buf_puts(to, nonce);
+    }
 }

@@ -14,6 +14,7 @@
  */
 #include "node/worker/handler_int.h"
 #include "node/worker/inbox.h"
+#include "node/worker/report.h"
 #include <stdlib.h>
 
 static struct node_part *answer(struct node_request *r, enum node_refusal what) {
@@ -93,6 +94,32 @@ static struct node_part *redirect(struct node_request *r, const struct app_redir
     err e = net_exchange_reply(r->exchange, to->status, fields, ARRAY_COUNT(fields), STR(""));
     if (e != ERR_OK) log_event(LOG_DEBUG, "redirect-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
     buf_free(&location);
+    node_handler_answered(r);
+    return NULL;
+}
+
+/* ---- for who develops ---- */
+
+static const char rest_page[] = "/_orlo/rest";
+
+/* A page that runs what it brought along, and nothing else, and asks its own host alone. */
+static struct node_part *show_rest(struct node_request *r) {
+    struct buf page = {0}, policy = {0};
+    node_dev_rest_page(&page, str_c(r->id));
+    buf_printf(
+        &policy,
+        "default-src 'none'; script-src 'nonce-%s'; style-src 'nonce-%s'; connect-src 'self'; base-uri 'none'; form-action "
+        "'none'; frame-ancestors 'none'",
+        r->id, r->id);
+    struct net_field fields[] = {{STR("content-type"), STR("text/html; charset=utf-8")},
+                                 {STR("content-security-policy"), buf_str(&policy)},
+                                 {STR("x-content-type-options"), STR("nosniff")},
+                                 {STR("referrer-policy"), STR("no-referrer")},
+                                 {STR("cache-control"), STR("no-store")},
+                                 {STR("x-request-id"), str_c(r->id)}};
+    err e = net_exchange_reply(r->exchange, 200, fields, ARRAY_COUNT(fields), buf_str(&page));
+    if (e != ERR_OK) log_event(LOG_DEBUG, "page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
+    buf_free(&page), buf_free(&policy);
     node_handler_answered(r);
     return NULL;
 }
@@ -189,7 +216,10 @@ struct node_part *node_front_route(struct node_request *r) {
     if (UNLIKELY(e->cordon != r->handler->cordon) && r->handler->inbox) return pass_on(r, e->cordon);
     bool new = false;
     enum node_version v = LIKELY(!e->of[NODE_CANARY].record.n) ? NODE_LIVE : choose(r, e, &new);
-    bool data = is_data(r->path, node_apps_app(apps, e, v));
+    const struct node_app *app = node_apps_app(apps, e, v);
+    bool data = is_data(r->path, app);
+    if (UNLIKELY(r->handler->dev) && app && app->record.database.engine != APP_DATABASE_NONE && str_eqc(r->path, rest_page))
+        return show_rest(r);
     const struct node_route *route = data ? NULL : node_apps_route(apps, e, v, r->path);
     if (new) node_amend_version(r, e->of[v].version);
     if (!route && !data) return answer(r, NODE_REFUSE_NO_ROUTE);

@@ -32,6 +32,9 @@ struct node_dev_report {
 };
 /* As HTML: node/dev/page.c. */
 void node_dev_page(struct buf *to, const struct node_dev_report *r);
+/* What /rest/v1 has, and how it is asked: a page that asks it for its document and puts in what that says as text. nonce: a word of this answer's
+ * policy of contents. */
+void node_dev_rest_page(struct buf *to, str nonce);
 /* As lines of text, for a terminal. */
 void node_dev_report_text(const struct node_dev_report *r, struct buf *to);
 
