@@ -15,23 +15,36 @@ void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct nod
                                  .before = arena_str(out, from->before),
                                  .search = arena_str(out, from->search),
                                  .explains = arena_str(out, from->explains),
+                                 .rows = arena_str(out, from->rows),
                                  .body = arena_str(out, from->body)};
 }
 
 void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]) {
-    const str texts[NODE_TREE_ASK_VALUES] = {ask->role, ask->claims, ask->headers, ask->cookies,  ask->method,
-                                             ask->path, ask->before, ask->search,  ask->explains, ask->body};
+    const str texts[NODE_TREE_ASK_VALUES] = {ask->role,   ask->claims, ask->headers,  ask->cookies, ask->method, ask->path,
+                                             ask->before, ask->search, ask->explains, ask->rows,    ask->body};
     for (size_t i = 0; i < NODE_TREE_ASK_VALUES; i++) to[i] = APP_TEXT(texts[i]);
 }
 
 bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to) {
-    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role, &to->claims, &to->headers, &to->cookies,  &to->method,
-                                              &to->path, &to->before, &to->search,  &to->explains, &to->body};
+    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role,   &to->claims, &to->headers,  &to->cookies, &to->method, &to->path,
+                                              &to->before, &to->search, &to->explains, &to->rows,    &to->body};
     for (uint32_t i = 0; i < NODE_TREE_ASK_VALUES && count == NODE_TREE_ASK_VALUES; i++) {
         if (values[i].kind != APP_VALUE_TEXT || !str_is_utf8(values[i].s)) return false;
         *texts[i] = values[i].s;
     }
     return count == NODE_TREE_ASK_VALUES;
+}
+
+bool node_tree_read_batch(arena *out, const struct node_tree_ask *ask, struct query_batch *batch, struct pg_error *error) {
+    uint64_t most = 0;
+    if (!query_read_batch(out, ask->body, batch, error)) return false;
+    if (!ask->rows.n || !str_to_u64(ask->rows, &most) || most > INT64_MAX) return true;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct query *q = &batch->queries[i];
+        bool lists = q->kind == QUERY_SELECT || q->kind == QUERY_CALL;
+        if (lists && (q->select.limit < 0 || q->select.limit > (int64_t)most)) q->select.limit = (int64_t)most;
+    }
+    return true;
 }
 
 bool node_tree_writes(const struct query_batch *batch) {

@@ -7,15 +7,19 @@
 #include "pg/pg.h"
 #include "query/query.h"
 
-enum { NODE_TREE_ASK_VALUES = 10 };
+enum { NODE_TREE_ASK_VALUES = 11 };
 
 /* Who asks what. */
 struct node_tree_ask {
     str role, claims, headers, cookies, method, path; /* as struct pg_session has them; headers, cookies, claims: JSON */
     str before, search;                               /* as struct query_batch has them: the app's, and none of the client's */
     str explains;                                     /* "1": it may ask how queries are run; else the service_role alone */
+    str rows;                                         /* that each select answers at most, in digits; empty: any */
     str body;                                         /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
 };
+/* Its body's trees, bounded as it says. */
+[[nodiscard]] bool node_tree_read_batch(arena *out, const struct node_tree_ask *ask, struct query_batch *batch,
+                                        struct pg_error *error);
 void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct node_tree_ask *to);
 /* As the values of a question (APP_QUERY), which borrow; and back. False: nonsense. */
 void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]);

@@ -10,7 +10,7 @@
  *    those rows alone. A second wall (wall.c) refuses each read of a table that is not by such a view.
  * 3. What goes wrong is an SQLSTATE with PostgreSQL's words, or one of PostgREST's codes (PGRST…) with its; the first one holds. A statement that failed
  *    has changed nothing. What a message tells is what the role may see.
- * 4. Sizes are bounded: of the tree (QUERY_…_MAX), of the answer (rows_max, bytes_max), of time (whoever opened the database).
+ * 4. Sizes are bounded: of the tree (QUERY_…_MAX), of the answer (bytes_max), of time (whoever opened the database).
  */
 #ifndef ORLO_QUERY_H
 #define ORLO_QUERY_H
@@ -327,7 +327,6 @@ struct query_answers {
 /* ---- SQLite ---- */
 
 struct query_options {
-    uint64_t rows_max;                /* of an answer, silently; 0: any */
     uint64_t bytes_max;               /* of an answer; more is an error. 0: 64 MiB */
     bool writer;                      /* it may write, so that sequences count */
     void (*told)(void *arg, str sql); /* of each statement's text, before it is prepared; NULL: nobody */

@@ -210,8 +210,6 @@ static bool run_select(struct run *r) {
     struct query_select *s = &r->q->select;
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
-    int64_t most = (int64_t)MIN(r->conn->options.rows_max, (uint64_t)INT64_MAX), asked = s->limit;
-    if (most && (asked < 0 || asked > most)) s->limit = most;
     bool ok = query_put_select(&p, s) && run_answer(r, &st, ANSWER_ROWS);
     bool whole = s->limit < 0 && !s->offset;
     if (r->q->explain) whole = true;

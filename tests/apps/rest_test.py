@@ -229,9 +229,10 @@ def test_rest_as_the_manifest_says():
     with node("--workers", "1") as n:
         for engine in ENGINES:
             rest = REST.replace("limits = { rest_rows = 1 }\n", "")
-            cli(n, "deploy", project({"migrations/001.sql": SHOWN}, f'name = "{engine}"\ndatabase = "{engine}"\nlimits = {{ rest_rows = 1 }}\n{rest}'))
+            cli(n, "deploy", project({"migrations/001.sql": SHOWN}, f'name = "{engine}"\ndatabase = "{engine}"\nlimits = {{ rest_rows = 1, data_rows = 2 }}\n{rest}'))
             keys = keys_of(n, engine)
             at = {"Host": f"{engine}.localhost"}
+            trees_are_bounded(n, keys, at)
             status, head, body = ask(n, keys, "GET", "/hours?order=id", Prefer="count=exact, timezone=Europe/Berlin", **at)
             eq((status, json.loads(body)), (206, [{"id": 1, "at": "2024-05-01T12:00:00+02:00", "note": None}]))
             eq((head["content-range"], head["preference-applied"]), ("0-0/2", "count=exact, timezone=Europe/Berlin"))
@@ -264,6 +265,29 @@ def test_rest_as_the_manifest_says():
             eq((r.status, json.loads(r.read())["code"]), (401, "42501"))
             conn.close()
             batches_on(n, keys, at)
+
+
+def trees_are_bounded(n, keys, at):
+    """By data_rows, whoever reads: a worker, the store beside a write, PostgreSQL; what it counts is not."""
+    row = {"kind": "insert", "schema": "api", "from": "hours", "rows": [{"id": 90, "at": "2025-01-01T00:00:00Z"}]}
+
+    def rows(**more):
+        return {"schema": "api", "from": "hours", "select": ["id"], "order": ["id"], **more}
+
+    def tree(body):
+        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+        conn.request("POST", "/data/v1/query", json.dumps(body), {"apikey": keys["service_role"], **at})
+        r = conn.getresponse()
+        body = r.read()
+        eq(r.status, 200)
+        conn.close()
+        return json.loads(body)
+
+    got = tree({"batch": [row, rows(), rows(limit=1), rows(limit=5, offset=1), rows(count="exact")], "tx": "rollback"})
+    eq([len(a if isinstance(a, list) else a["rows"]) for a in got[1:]], [2, 1, 2, 2])
+    eq(got[4]["total"], 3)
+    got = tree({"query": rows()})
+    eq(len(got if isinstance(got, list) else got["rows"]), 2)
 
 
 def batches_on(n, keys, at):

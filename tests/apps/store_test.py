@@ -5,6 +5,7 @@ import http.client, random, shutil, sqlite3, threading
 from nodes import *
 from admin_test import cli
 from database_test import ANN, project
+from observe_test import metrics, total
 import kills
 
 ITEMS = """create table items (
@@ -80,6 +81,38 @@ def file_of(n, name="notes"):
     data = os.path.join(n.state, "data")
     folder = next(f for f in sorted(os.listdir(data)) if f.startswith(name + "."))
     return os.path.join(data, folder, "app.db")
+
+
+# ---- whose time it is -----------------------------------------------------------------------------------------------
+
+
+def test_store_reads_are_charged():
+    """What a read computes is its app's time, as a function's is: by the node's count, against what its worker had."""
+    with node("--workers", "1") as n:
+        app(n)
+        app(n, "other")
+        c, other = Client(n), Client(n, "other")
+        for _ in range(4):
+            c.insert(*({"body": "x" * 500} for _ in range(1000)))
+        other.insert({"body": "x"})
+        worker, = n.workers()
+
+        def taken():
+            with open(f"/proc/{worker}/stat") as f:
+                of = f.read().rsplit(")", 1)[1].split()
+            return (int(of[11]) + int(of[12])) / os.sysconf("SC_CLK_TCK")
+
+        def charged(name):
+            return total(metrics(n), "orlo_app_cpu_seconds_total", app=name)
+
+        before, at = charged("notes"), taken()
+        # Each row is held against each character of its text.
+        tree = {"from": "items", "select": [{"aggregate": "count"}], "where": {"column": "body", "op": "like", "value": "%x%x%x%x%x%x%y%"}}
+        while taken() - at < 0.3:
+            c.query(tree)
+        computed = taken() - at
+        until(lambda: charged("notes") - before > computed / 2)
+        check(charged("other") < computed / 10, charged("other"), computed)
 
 
 # ---- how much ---------------------------------------------------------------------------------------------------------

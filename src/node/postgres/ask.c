@@ -69,7 +69,7 @@ static bool print_all(struct broker_ask *a, struct pg_session *session) {
 /* Which of the base's needs is looked at on the loop, before. */
 static void prepare(void *arg) {
     struct broker_ask *a = arg;
-    if (!query_read_batch(a->mem, a->who.body, &a->batch, &a->error)) return;
+    if (!node_tree_read_batch(a->mem, &a->who, &a->batch, &a->error)) return;
     if (!a->made) {
         node_tree_fail(&a->error, "42P01", "nothing was migrated to this database yet");
         return;

@@ -211,7 +211,7 @@ static void do_query(struct store_base *base, struct store_ask *ask) {
         node_store_ask_fail(ask, APP_DATA_REFUSED, "no query");
         return;
     }
-    bool ok = query_read_batch(ask->mem, who.body, &batch, &error);
+    bool ok = node_tree_read_batch(ask->mem, &who, &batch, &error);
     if (ok && !deletes_alone(&batch) && node_disk_full(full)) {
         node_store_ask_fail(ask, APP_DATA_FULL, "%s", full);
         return;

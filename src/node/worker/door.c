@@ -268,6 +268,8 @@ static void ask(struct node_visit *v) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct buf headers = {0}, search = {0};
     const struct app_rest *rest = &v->app->record.rest;
+    char rows[24];
+    snprintf(rows, sizeof rows, "%llu", (unsigned long long)v->app->record.limits.data_rows_max);
     const struct node_tree_ask to = {.role = has_role(r) ? r->rq.principal.role : STR("anon"),
                                      .claims = r->rq.principal.claims,
                                      .headers = headers_of(r, &headers),
@@ -277,6 +279,7 @@ static void ask(struct node_visit *v) {
                                      .before = rest->before,
                                      .search = search_of(rest, &search),
                                      .explains = rest->plans ? STR("1") : (str){0},
+                                     .rows = v->making ? (str){0} : str_c(rows), /* what is made here is bounded already */
                                      .body = v->making ? buf_str(&v->making->tree) : buf_str(&v->body)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     v->query = node_data_query(r->app, &to, on_told, v);

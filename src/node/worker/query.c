@@ -176,7 +176,7 @@ static void begin(struct node_query *q) {
         ask_store(q);
         return;
     }
-    if (!query_read_batch(q->mem, q->ask.body, &q->batch, &q->error)) done(q);
+    if (!node_tree_read_batch(q->mem, &q->ask, &q->batch, &q->error)) done(q);
     else if (node_tree_writes(&q->batch)) ask_store(q);
     else node_reader_ask(q->app->guest->readers, q);
 }
