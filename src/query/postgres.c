@@ -368,12 +368,22 @@ static bool put_range(struct print *p, const struct query_select *s) {
     return true;
 }
 
-static bool put_groups(struct print *p, const struct query_select *s) {
+static bool put_groups(struct print *p, const struct query_select *s, uint32_t alias) {
     bool first = true;
+    uint32_t place = 0;
     for (uint32_t i = 0; s->grouped && i < s->list_count; i++) {
-        if (s->list[i].kind != QUERY_FIELD) continue;
-        buf_printf(&p->sql, "%s%u", first ? " group by " : ",", i + 1);
-        first = false;
+        const struct query_item *it = &s->list[i];
+        place += !query_is_silent(it);
+        if (it->kind == QUERY_FIELD) {
+            buf_printf(&p->sql, "%s%u", first ? " group by " : ",", place);
+            first = false;
+        }
+        const catalog_ids *columns = it->kind == QUERY_EMBED ? query_embed_columns(it->embed) : NULL;
+        for (uint32_t k = 0; columns && k < columns->n; k++) {
+            buf_puts(&p->sql, first ? STR(" group by ") : STR(","));
+            put_column(p, alias, catalog_column_of(it->embed->parent, columns->p[k]));
+            first = false;
+        }
     }
     return true;
 }
@@ -481,7 +491,7 @@ static bool put_row_select(struct print *p, const struct query_select *s, const 
         buf_printf(&p->sql, " as a%u", alias);
         ok = put_filter(p, s, alias);
     }
-    ok = ok && (!e || put_inner(p, s, alias)) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
+    ok = ok && (!e || put_inner(p, s, alias)) && put_groups(p, s, alias) && put_order(p, s, alias) && put_range(p, s);
     ok = (e ? put_around(p, p->sql, &m) : put_formed(p, p->sql, &m, false, false)) && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
@@ -496,7 +506,7 @@ static bool put_count(struct print *p, const struct query_select *s) {
     if (s->grouped && (!put_list(p, s, alias, &m) || !PUT(p, " from "))) return false;
     put_relation(p, s->of);
     buf_printf(&p->sql, " as a%u", alias);
-    return put_filter(p, s, alias) && put_groups(p, s) && (!s->grouped || PUT(p, ") as q"));
+    return put_filter(p, s, alias) && put_groups(p, s, alias) && (!s->grouped || PUT(p, ") as q"));
 }
 
 /* ---- writes ---- */
@@ -636,7 +646,7 @@ static bool put_write(struct print *p) {
     bool ok = PUT(p, "select ") && put_list(p, s, alias, &m), tells = tells_updates(p) && !s->grouped;
     if (tells) PUT(p, ","), put_updated(p, alias), PUT(p, " as u");
     buf_printf(&p->sql, " from w as a%u where true", alias);
-    ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias);
+    ok = ok && put_inner(p, s, alias) && put_groups(p, s, alias) && put_order(p, s, alias);
     ok = put_formed(p, p->sql, &m, false, tells) && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
@@ -725,7 +735,7 @@ static bool put_call(struct print *p) {
     }
     PUT(p, "select ");
     if (!put_list(p, s, alias, &m)) return false;
-    bool ok = put_from_call(p, alias) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
+    bool ok = put_from_call(p, alias) && put_groups(p, s, alias) && put_order(p, s, alias) && put_range(p, s);
     return put_formed(p, p->sql, &m, scalar, false) && ok;
 }
 

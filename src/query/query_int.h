@@ -120,6 +120,8 @@ enum { QUERY_NO_ALIAS = UINT32_MAX };
 [[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
 /* An embed that joins, and is not in the answer: its list is empty, or holds such ones alone. */
 bool query_is_silent(const struct query_item *it);
+/* The parent's columns by which an embed belongs to it: rows that are grouped are so by these, too. */
+const catalog_ids *query_embed_columns(const struct query_embed *e);
 /* What stands behind where: inner embeds, groups, order, range. */
 [[nodiscard]] bool query_put_tail(struct query_printing *p, const struct query_select *s, uint32_t alias);
 

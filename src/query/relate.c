@@ -444,3 +444,9 @@ bool query_relate(struct query_resolving *r, const struct catalog_relation *from
         return query_fail(r->error, "42501", "permission denied for table " STR_FMT, STR_ARG(c->junction->name));
     return true;
 }
+
+const catalog_ids *query_embed_columns(const struct query_embed *e) {
+    static const catalog_ids none = {0};
+    if (!e->key) return &none;
+    return e->cardinality == QUERY_TO_ONE ? &e->key->columns : &e->key->reference_columns;
+}

@@ -62,9 +62,7 @@ static bool no_operator(struct query_resolving *r, uint32_t left, const char *op
 static bool resolve_steps(struct query_resolving *r, struct query_field *f) {
     uint32_t base = query_type_base(r->session->types, f->type);
     if (!f->steps_count) return true;
-    bool made = base != PG_JSON && base != PG_JSONB;
-    if (made && r->values.engine == CATALOG_POSTGRES) base = PG_JSONB; /* it is made of whatever it is */
-    else if (made) return no_operator(r, f->type, f->text && f->steps_count == 1 ? "->>" : "->", "unknown");
+    if (base != PG_JSON && base != PG_JSONB) base = PG_JSONB; /* it is made of whatever it is */
     f->type = f->text ? PG_TEXT : base;
     f->typmod = -1;
     return true;
@@ -398,8 +396,8 @@ static bool resolve_list(struct query_resolving *r, struct query_select *s) {
         return false;
     }
     for (uint32_t i = 0; s->grouped && i < n; i++)
-        if (s->list[i].kind == QUERY_EMBED)
-            return query_fail(r->error, "PGRST127", "Aggregates beside embedded resources are not implemented");
+        if (s->list[i].kind == QUERY_EMBED && (s->list[i].embed->spread || s->list[i].embed->computed))
+            return query_fail(r->error, "PGRST127", "Aggregates beside such embedded resources are not implemented");
     s->list_count = n;
     return true;
 }

@@ -99,6 +99,21 @@ static bool put_computed(struct query_printing *p, const struct catalog_function
     return query_expand(&x, f->statements.p[0].text, &p->to->sql, p->error);
 }
 
+/* A path into what is no JSON is one into the JSON that is made of it. */
+static bool made_json(struct query_printing *p, str *text, uint32_t *type) {
+    uint32_t count;
+    if (*type == PG_JSON || *type == PG_JSONB) return true;
+    const struct pg_function *rows = pg_functions_named(STR("to_jsonb"), &count),
+                             *make = query_function_of(p->conn->types, rows, count, type, 1);
+    if (!make) return query_fail(p->error, "0A000", "no JSON is made of this type on SQLite");
+    struct pg_print_arg arg = argument(p, *text, *type);
+    struct aside a = begin_aside(p);
+    pg_how_print(&p->to->sql, &make->how, &(struct pg_print){&arg, 1, PG_JSONB, -1, false});
+    *text = end_aside(p, a);
+    *type = PG_JSONB;
+    return true;
+}
+
 static bool put_field(struct query_printing *p, uint32_t alias, const struct query_field *f) {
     struct aside a = begin_aside(p);
     uint32_t type = query_type_base(p->conn->types, f->of->type);
@@ -106,7 +121,7 @@ static bool put_field(struct query_printing *p, uint32_t alias, const struct que
     if (!f->computed) query_put_column(p, alias, f->of->storage);
     else there = PUT(p, "(") && put_computed(p, f->computed, f->rows, alias) && PUT(p, ")");
     str text = end_aside(p, a);
-    if (!there) return false;
+    if (!there || (f->steps_count && !made_json(p, &text, &type))) return false;
     for (uint32_t i = 0; i < f->steps_count; i++) {
         const struct query_step *s = &f->steps[i];
         bool last = f->text && i + 1 == f->steps_count;
@@ -567,11 +582,20 @@ bool query_put_list(struct query_printing *p, const struct query_select *s, uint
 static bool put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias) {
     bool first = true;
     for (uint32_t i = 0; i < s->list_count; i++) {
-        if (s->list[i].kind != QUERY_FIELD) continue;
+        const struct query_item *it = &s->list[i];
+        const catalog_ids *columns = it->kind == QUERY_EMBED ? query_embed_columns(it->embed) : NULL;
+        for (uint32_t k = 0; columns && k < columns->n; k++) {
+            const struct catalog_column *c = catalog_column_of(it->embed->parent, columns->p[k]);
+            buf_puts(&p->to->sql, first ? STR(" group by ") : STR(","));
+            query_put_column(p, alias, c->storage);
+            put_collation(p, c->type);
+            first = false;
+        }
+        if (it->kind != QUERY_FIELD) continue;
         buf_puts(&p->to->sql, first ? STR(" group by ") : STR(","));
         first = false;
-        if (!put_item(p, &s->list[i], alias)) return false;
-        put_collation(p, s->list[i].type);
+        if (!put_item(p, it, alias)) return false;
+        put_collation(p, it->type);
     }
     return true;
 }
