@@ -72,6 +72,7 @@ struct node_state; /* state.h */
 /* Connections to others, and what it takes to find them. */
 [[nodiscard]] err node_sandbox_courier(struct diag *d);
 /* The same, and local sockets of databases. */
+bool node_sandbox_has_landlock(void);
 [[nodiscard]] err node_sandbox_postgres(bool servers, struct diag *d); /* servers: it connects to other machines, too */
 /* Of a server that is no program of ours, between fork and exec: it writes to these folders alone, runs nothing but itself, and makes no connection.
  * False: errno. */

@@ -302,6 +302,8 @@ static long landlock_version(void) {
     return MAX(most ? MIN(version, atol(most)) : version, 0L);
 }
 
+bool node_sandbox_has_landlock(void) { return landlock_version() > 0; }
+
 /* What this kernel can control, of what we would; all 0: no Landlock. The attribute's size is that of its version. */
 static struct ruleset handled(size_t *size) {
     long version = landlock_version();
@@ -455,7 +457,18 @@ err node_sandbox_postgres(bool servers, struct diag *d) {
 /* ---- programs that are not ours ---- */
 
 /* Not what it may do, which is long and another one's affair, but what it may not: sockets that lead out of its folder, and what is deadly above. */
-static void build_foreign(struct filter *f) {
+/* One program may be begun, the one that is named at that address here; behind it there is nothing there, or what its own code puts there. */
+static void let_begin(struct filter *f, const char *program) {
+    jump(f, BPF_JEQ, SYS_execve, 0, 6);
+    load(f, offsetof(struct seccomp_data, args));
+    jump(f, BPF_JEQ, (uint32_t)(uintptr_t)program, 0, 3);
+    load(f, offsetof(struct seccomp_data, args) + 4);
+    jump(f, BPF_JEQ, (uint32_t)((uint64_t)(uintptr_t)program >> 32), 0, 1);
+    answer(f, SECCOMP_RET_ALLOW);
+    answer(f, refuse(EPERM));
+}
+
+static void build_foreign(struct filter *f, const char *program) {
     load(f, offsetof(struct seccomp_data, arch));
     jump(f, BPF_JEQ, OWN_ARCH, 1, 0);
     answer(f, SECCOMP_RET_KILL_PROCESS);
@@ -466,11 +479,16 @@ static void build_foreign(struct filter *f) {
 #endif
     for (size_t i = 0; i < ARRAY_COUNT(deadly); i++)
         if (deadly[i] != SYS_execve) rule(f, deadly[i], refuse(EPERM));
+    let_begin(f, program);
     rule(f, SYS_connect, refuse(EACCES));
+    rule(f, SYS_socketpair, refuse(EPERM)); /* PostgreSQL has none; datagrams need no connect to leave */
     rule(f, SYS_io_uring_setup, refuse(ENOSYS));
-    jump(f, BPF_JEQ, SYS_socket, 0, 3);
+    jump(f, BPF_JEQ, SYS_socket, 0, 6);
     load(f, offsetof(struct seccomp_data, args));
-    jump(f, BPF_JEQ, AF_UNIX, 1, 0);
+    jump(f, BPF_JEQ, AF_UNIX, 0, 3);
+    load(f, offsetof(struct seccomp_data, args) + 8);
+    put(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf));
+    jump(f, BPF_JEQ, SOCK_STREAM, 1, 0);
     answer(f, refuse(EAFNOSUPPORT));
     answer(f, SECCOMP_RET_ALLOW);
 }
@@ -508,7 +526,7 @@ bool node_sandbox_server(const int *folders, size_t n, const char *program) {
         ok = let_path(rules, attr.fs, loaders[i], files_read | LANDLOCK_ACCESS_FS_EXECUTE);
     ok = ok && (rules < 0 || let_path(rules, attr.fs, program, files_read | LANDLOCK_ACCESS_FS_EXECUTE));
     f.n = 0;
-    build_foreign(&f);
+    build_foreign(&f, program);
     struct sock_fprog filter = {.len = f.n, .filter = f.op};
     ok = ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
     ok = ok && (rules < 0 || syscall(SYS_landlock_restrict_self, rules, 0) == 0);

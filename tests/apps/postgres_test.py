@@ -1,5 +1,5 @@
 """An app's own PostgreSQL: a server that the node makes, starts, looks after, stops and removes; queries, policies and limits as on SQLite."""
-import glob, random
+import glob, pwd, random, socket
 
 from nodes import *
 from admin_test import cli
@@ -312,6 +312,107 @@ end $$;
         eq(len(got), 11)
         eq([(what, how) for what, how in got.items() if how == "done" and what not in ("own", "dblink")], [])
         check(not os.path.exists("/tmp/orlo-was-here"))
+
+
+# What an owner may set for his roles and his database, and what nobody's connection is to stumble over.
+VERIFIER = "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$" + ":".join(["A" * 43 + "="] * 2)
+LOCKS = f"""do $$ begin
+  execute 'alter role postgres password ''{VERIFIER}''';
+  execute 'alter role postgres valid until ''2000-01-01'' connection limit 0';
+  begin execute 'alter role authenticator password ''{VERIFIER}'' nologin connection limit 0'; exception when others then null; end;
+  execute 'create role _before_orlo';
+  execute 'create role _before_zed';
+  execute 'alter database postgres set default_transaction_read_only = on';
+  execute 'alter database postgres set statement_timeout = 1';
+end $$;
+"""
+GREED = """do $$ begin execute 'grant pg_execute_server_program to postgres'; exception when others then null; end $$;
+create function program() returns text language plpgsql security definer as $$ begin
+  create temp table o (l text);
+  copy o from program 'id';
+  return 'ran';
+exception when others then return sqlerrm; end $$;
+create function much() returns int language sql volatile as $$ select length(string_agg(repeat('x', 200000000), '')) from generate_series(1, 4) $$;
+"""
+
+
+@needs
+def test_postgres_locked():
+    """Whatever its owner sets, the node comes in again: by no password that a server could have it hash for hours, past settings that hold for all. And what a server
+    may take of memory has an end, and it starts no program, without Landlock too."""
+    os.environ["ORLO_LANDLOCK_MAX"] = "0"
+    try:
+        with node() as n:
+            folder = project({**ALL, "migrations/003_greed.sql": GREED, "migrations/004_locks.sql": LOCKS}, MANIFEST)
+            if os.getuid() != 0:
+                has(cli(n, "deploy", folder, code=65), "Landlock")
+                return
+            cli(n, "deploy", folder)
+            n.wait_event("postgres-unboxed", 10, app="notes")
+            key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+            (pid,) = servers(n)
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: data(n, "notes", key, insert("one"), timeout=60).status == 200)
+            program = data(n, "notes", key, {"query": {"kind": "call", "function": "program"}})
+            eq(program.status, 200)
+            check("could not execute" in program.text or "permitted" in program.text.lower() or "denied" in program.text, program.text)
+            much = data(n, "notes", key, {"query": {"kind": "call", "function": "much"}}, timeout=60)
+            check(much.json["code"] == "53200", much.text)
+            eq(data(n, "notes", key, insert("two"), timeout=60).status, 200)
+            os.remove(os.path.join(folder, "migrations/004_locks.sql"))
+            cli(n, "db", "reset", folder, "--yes")  # what held for the database is gone with it
+            put(folder, "migrations/005_more.sql", "create table more (id int);\n")
+            has(cli(n, "deploy", folder), "migrated 005_more.sql")
+            eq(n.events("role-died") + n.events("postgres-not-reached"), [])
+    finally:
+        del os.environ["ORLO_LANDLOCK_MAX"]
+
+
+@needs
+def test_postgres_leavings():
+    """What a node that was killed had not come to: files that were half handed over, an app's that is no more, processes that a server left."""
+    with node() as n:
+        cli(n, "deploy", project(ALL, MANIFEST))
+        cli(n, "deploy", project({"migrations/1.sql": "create table t (id int primary key);\n"}, 'name = "other"\ndatabase = "postgres"\n'))
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        eq(data(n, "notes", key, insert("one")).status, 200)
+        state, clusters = n.state, os.path.join(n.state, "clusters")
+        apps = {name: str(app["id"]) for name, app in n.apps().items()} if "id" in n.apps()["notes"] else dict(zip(("notes", "other"), sorted(os.listdir(clusters), key=int)))
+    own = os.path.join(clusters, apps["notes"])
+    uid = os.stat(os.path.join(own, "data")).st_uid
+    os.rename(os.path.join(own, "data"), os.path.join(own, "new"))
+    if os.getuid() == 0:
+        maker = pwd.getpwnam("postgres").pw_uid
+        for name in ("global", "pg_wal"):  # theirs yet who made them
+            os.chown(os.path.join(own, "new", name), maker, -1)
+    open(os.path.join(clusters, apps["other"], "dropped"), "w").close()
+    left = None
+    if os.getuid() == 0:
+        left = subprocess.Popen(["/bin/sleep", "600"], user=uid, group=uid, cwd="/", start_new_session=True)
+    try:
+        with node(state=state) as n:
+            until(lambda: not os.path.exists(os.path.join(clusters, apps["other"])))
+            ask = lambda: data(n, "notes", key, {"query": {"from": "notes", "select": ["title"]}}, timeout=60)
+            until(lambda: ask().status == 200)
+            eq(ask().json, [{"title": "ONE"}])
+            if left:
+                eq(left.wait(30), -signal.SIGKILL)
+            # A request that was begun before its app was deleted makes no cluster anew.
+            body = json.dumps({"query": {"from": "notes"}}).encode()
+            with socket.create_connection(("127.0.0.1", n.port), timeout=60) as s:
+                s.sendall((f"POST /data/v1/query HTTP/1.1\r\nHost: notes.localhost\r\napikey: {key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n").encode() + body[:-1])
+                time.sleep(0.5)  # so that it is under way
+                n.delete("notes")
+                until(lambda: not os.path.exists(own))
+                s.sendall(body[-1:])
+                with contextlib.suppress(OSError):
+                    while s.recv(4096):
+                        break
+            time.sleep(2)  # as long as one would take to be begun
+            eq((os.path.exists(own), servers(n)), (False, {}))
+    finally:
+        if left and left.poll() is None:
+            left.kill()
 
 
 @needs

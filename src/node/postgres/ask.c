@@ -3,7 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SIZE_EVERY_MS = 1000, SIZE_EVERY_BYTES = 1 << 20, LATE_MS = 2000 /* after the server should have said so itself */ };
+enum {
+    ANSWER_AROUND = 64,
+    SIZE_EVERY_MS = 1000,
+    SIZE_EVERY_BYTES = 1 << 20,
+    LATE_MS = 2000 /* after the server should have said so itself */
+};
 static const uint64_t ms_ns = 1'000'000u;
 
 /* ---- what is sent ---- */
@@ -196,6 +201,12 @@ static void on_told(void *arg, const struct postgres_answer *answer) {
     node_ask_over(a);
 }
 
+/* What stands around the rows: what was committed may not turn out too large afterwards. */
+static uint64_t rows_bytes_max(const struct broker_ask *a) {
+    uint64_t around = ANSWER_AROUND * ((uint64_t)a->batch.count + 1);
+    return a->answer_bytes_max > around ? a->answer_bytes_max - around : 1;
+}
+
 static void send_it(struct broker_ask *a) {
     uint64_t now = clock_mono_ns();
     if (!a->error.set && now >= a->until_ns) node_tree_late(&a->error);
@@ -208,7 +219,7 @@ static void send_it(struct broker_ask *a) {
                             &(struct postgres_question){.statements = a->statements,
                                                         .count = a->statements_count,
                                                         .ms_max = (uint32_t)((a->until_ns - now) / ms_ns) + LATE_MS,
-                                                        .bytes_max = a->answer_bytes_max,
+                                                        .bytes_max = rows_bytes_max(a),
                                                         .undone = a->batch.rollback || !a->writes,
                                                         .judge = a->writes ? judge : NULL},
                             on_told, a);

@@ -100,8 +100,11 @@ struct postgres *node_base_connect(struct broker_base *b, const char *role, cons
                                                        .free_ms = FREE_MS,
                                                        .setup = paths_of_server});
     bool above = !strcmp(role, "orlo"); /* what it calls is PostgreSQL's own, whatever the app has made of that name */
-    snprintf(where, sizeof where, "host=/proc/self/fd/%d user=%s password=%s dbname=%s application_name=orlo%s", b->run, role,
-             b->password, database, above ? " options='-c search_path=pg_catalog'" : "");
+    /* Without a password: libpq would hash it as often as whoever answers there likes. What the owner set for all of his database is not for these. */
+    snprintf(where, sizeof where,
+             "host=/proc/self/fd/%d user=%s dbname=%s application_name=orlo options='%s-c default_transaction_read_only=off "
+             "-c statement_timeout=0 -c lock_timeout=0 -c role=none'",
+             b->run, role, database, above ? "-c search_path=pg_catalog " : "");
     return postgres_new(&(struct postgres_options){.loop = node_broker.loop,
                                                    .where = where,
                                                    .connections_max = most,
@@ -264,19 +267,16 @@ static void on_let_in(void *arg, const struct postgres_answer *a) {
     read_made(b);
 }
 
-/* The roles that the broker comes as: their owner may have given them another password. What a reset left that did not come to its end goes. */
+/* The roles that the broker comes as: their owner may have made them such that nobody comes in. What a reset left that did not come to its end goes. */
 static void let_in(struct broker_base *b) {
-    char text[2][300];
-    snprintf(text[0], sizeof text[0], "alter role authenticator with login noinherit password '%s'", b->password);
-    snprintf(text[1], sizeof text[1], "alter role postgres with login password '%s'", b->password);
-    const struct postgres_statement s[] = {
-        {.text = STR("select pg_current_wal_flush_lsn()")},
-        {.text = str_c(text[0])},
-        {.text = str_c(text[1])},
-        {.text =
-             STR("grant set on parameter session_replication_role to postgres")}, /* rows are copied without what they set off */
-        {.text = STR("select exists (select from _orlo.meta where key = 'frozen')")},
-        {.text = STR(BROKER_NO_SLOT)}}; /* of a backup that nobody knows of any more */
+    static const struct postgres_statement s[] = {
+        {.text = STR_INIT("select pg_current_wal_flush_lsn()")},
+        {.text = STR_INIT("alter role authenticator with login noinherit connection limit -1 password null")},
+        {.text = STR_INIT("alter role postgres with login connection limit -1 password null")},
+        {.text = STR_INIT(
+             "grant set on parameter session_replication_role to postgres")}, /* rows are copied without what they set off */
+        {.text = STR_INIT("select exists (select from _orlo.meta where key = 'frozen')")},
+        {.text = STR_INIT(BROKER_NO_SLOT)}}; /* of a backup that nobody knows of any more */
     ask_admin(b, s, ARRAY_COUNT(s) - (b->backup_ns ? 1 : 0), false, on_let_in);
 }
 
@@ -389,7 +389,8 @@ static void open_base(struct broker_base *b) {
         b,
         STR("select to_regclass('_orlo.meta') is not null, exists (select from pg_database where datname = '_platform'), "
             "exists (select from pg_database where datname = '_old'), exists (select from pg_database where datname = '_next'), "
-            "exists (select from pg_roles where rolname like '\\_before\\_%')"),
+            "exists (select from pg_roles r where r.rolname like '\\_before\\_%' and not exists (select from pg_roles b where "
+            "b.rolname = substr(r.rolname, 9)))"),
         false, on_looked);
 }
 

@@ -285,11 +285,13 @@ static const char roles_aside[] =
     "not quote_literal(rolname) = any (string_to_array((select value from _orlo.meta where key = 'roles'), ', ')) loop "
     "execute format('alter role %I rename to %I', r.rolname, '_before_' || r.rolname); end loop; end $$";
 const char node_roles_back[] =
-    "do $$ declare r record; begin for r in select rolname from pg_catalog.pg_roles where rolname like '\\_before\\_%' loop "
+    "do $$ declare r record; begin for r in select o.rolname from pg_catalog.pg_roles o where o.rolname like '\\_before\\_%' and "
+    "not exists (select from pg_catalog.pg_roles b where b.rolname = substr(o.rolname, 9)) loop "
     "execute format('alter role %I rename to %I', r.rolname, substr(r.rolname, 9)); end loop; end $$";
-const char node_roles_drop[] =
-    "do $$ declare r record; begin for r in select rolname from pg_catalog.pg_roles where rolname like '\\_before\\_%' loop "
-    "execute format('drop role %I', r.rolname); end loop; end $$";
+const char node_roles_drop[] = "do $$ declare r record; begin for r in select rolname from pg_catalog.pg_roles where rolname "
+                               "like '\\_before\\_%' loop "
+                               "begin execute format('drop role %I', r.rolname); exception when others then null; end; end loop; "
+                               "end $$"; /* one that owns something is the owner's own */
 
 static void ask_text(struct broker_errand *w, struct postgres *db, const char *text, bool bare, postgres_told told) {
     ask_admin(w, db, &(struct postgres_statement){.text = str_c(text)}, 1, bare, told);

@@ -5,6 +5,7 @@
  *   STATE/clusters/APP/new        the same while it is being made
  *   STATE/clusters/APP/run        its socket; who is of the role's group may pass
  *   STATE/clusters/APP/log        what its programs said last
+ *   STATE/clusters/APP/dropped    its app is no more: the rest goes, also after a restart of the node
  *
  *   (none) ──wanted──> MAKES (initdb) ──> OWNS (it becomes the app's user's) ──> SERVES ──not wanted──> STOPS ──> (none)
  *              └──────────its data are there─────────────────────────────────────^  │ it dies                     │ the app is no more
@@ -12,8 +13,10 @@
  *
  * 1. Folders are handed over as descriptors and named /proc/self/fd/N: nobody but the supervisor need be able to walk through the state folder.
  * 2. A server is the app's: a user of its own (where root runs the node), no file but its own, no program but itself, no connection to anybody
- *    (sandbox.c). It is reached by its socket alone, whose folder lets the role `postgres` in, which shows a password besides.
+ *    (sandbox.c). It is reached by its socket alone, whose folder lets the role `postgres` in and nobody else; whoever is in there is believed who he says he is: a
+ *    password would have the role hash it as often as the server likes. That is said by a file of the supervisor's, which is no server's to change.
  * 3. It is stopped by SIGINT, which ends what is under way, then by SIGQUIT, then by SIGKILL; what was committed is there after any of them.
+ *    What it had started besides goes before it is started again, and before its files go: where it has a user of its own, all of that user.
  * 4. Nobody waits here: programs are children like all others, and say by their end how it went.
  */
 #include "node/supervisor/supervisor_int.h"
@@ -29,6 +32,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,7 +40,8 @@
 enum {
     OLDEST = 15,
     PASSWORD_BYTES = 32,
-    FDS = 5, /* of a program: nothing or the password, its log twice, data, run */
+    FDS = 5,                    /* of a program: a password or who is let in, its log twice, data, run */
+    MEMORY_BYTES_MAX = 1 << 30, /* of its own, a process of a server */
     FIRST_PAUSE_MS = 500,
     MOST_PAUSE_MS = 30'000,
     INT_MS = 10'000, /* after SIGINT, then SIGQUIT */
@@ -51,6 +56,7 @@ struct cluster {
     enum { CLUSTER_NONE, CLUSTER_MAKES, CLUSTER_OWNS, CLUSTER_SERVES, CLUSTER_STOPS, CLUSTER_DROPS } state;
     pid_t pid;
     bool wanted, dropped;
+    bool gone;         /* and removed: kept, so that who asks late is told */
     int asked_to_stop; /* by so many signals */
     char password[2 * PASSWORD_BYTES + 1], bin[256];
     uint64_t started_ns, start_at_ns, pause_ns, late_ns;
@@ -208,6 +214,22 @@ struct program {
 
 static char *const environment[] = {"LC_ALL=C.UTF-8", "TZ=UTC", "PATH=/usr/bin:/bin", NULL};
 
+/* What is more than that is answered 53200 by it. */
+static bool bound(void) {
+    const struct rlimit data = {MEMORY_BYTES_MAX, MEMORY_BYTES_MAX}, core = {0, 0};
+    return setrlimit(RLIMIT_DATA, &data) == 0 && setrlimit(RLIMIT_CORE, &core) == 0;
+}
+
+/* Processes that a server left: it may have started some that are nobody's children. They are all of a user of this app's alone, or are not told from others. */
+static void end_rest(struct node_user user) {
+    pid_t pid = user.uid >= NODE_APP_USERS ? fork() : -1;
+    if (pid == 0) {
+        if (node_role_become(user)) kill(-1, SIGKILL);
+        _exit(0);
+    }
+    if (pid > 0) waitpid(pid, NULL, 0); /* two calls */
+}
+
 /* Between fork and exec. */
 static _Noreturn void become(const struct program *p) {
     static const int keep[FDS] = {0, 1, 2, 3, 4};
@@ -224,6 +246,7 @@ static _Noreturn void become(const struct program *p) {
     umask(077);
     bool ok = chdir("/") == 0 && node_role_become(p->user);
     prctl(PR_SET_PDEATHSIG, p->dies);
+    if (ok && p->confined) ok = bound();
     if (ok && p->confined) ok = node_sandbox_server(p->confined, 2, p->argv[0]);
     if (ok) execve(p->argv[0], (char **)(uintptr_t)p->argv, environment);
     dprintf(STDERR_FILENO, "FATAL: %s cannot be started: %s\n", p->argv[0], strerror(errno));
@@ -258,6 +281,7 @@ static int password_file(const struct cluster *c) {
 }
 
 static void begin_to_remove(struct supervisor *s, struct cluster *c, const char *what);
+static bool start_owning(struct cluster *c, int folder);
 
 static bool start_initdb(struct cluster *c, int folder, struct node_user user) {
     const char program[] = "initdb";
@@ -285,10 +309,21 @@ static bool start_initdb(struct cluster *c, int folder, struct node_user user) {
     return ok;
 }
 
+/* What initdb made is handed over from its folder's own entry on: where that is the app's, initdb had ended well. */
+static bool is_half_owned(const struct cluster *c, const struct stat *st) {
+    return st->st_uid && st->st_uid == node_role_app_user(c->app).uid;
+}
+
 static void make(struct supervisor *s, struct cluster *c, int folder) {
     struct node_user user;
     struct stat st;
-    if (fstatat(folder, "new", &st, AT_SYMLINK_NOFOLLOW) == 0) { /* half of one: somebody was killed */
+    bool there = fstatat(folder, "new", &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && is_half_owned(c, &st)) {
+        c->state = start_owning(c, folder) ? CLUSTER_OWNS : CLUSTER_NONE;
+        if (c->state == CLUSTER_NONE) pause_after(s, c, strerror(errno));
+        return;
+    }
+    if (there) { /* half of one: somebody was killed */
         begin_to_remove(s, c, "new");
         return;
     }
@@ -322,6 +357,15 @@ static bool start_owning(struct cluster *c, int folder) {
 }
 
 /* ---- the server ---- */
+
+static int rules_file(void) {
+    static const char rules[] = "local all all trust\n";
+    int fd = memfd_create("orlo-rules", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    bool ok = fd >= 0 && write(fd, rules, sizeof rules - 1) == (ssize_t)sizeof rules - 1 &&
+              fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0;
+    if (!ok && fd >= 0) close(fd);
+    return ok ? fd : -1;
+}
 
 static bool start_server(struct supervisor *s, struct cluster *c, int folder) {
     struct node_user user = node_role_app_user(c->app), role = node_role_user(NODE_ROLE_postgres);
@@ -368,15 +412,19 @@ static bool start_server(struct supervisor *s, struct cluster *c, int folder) {
         C("temp_file_limit=256MB"),
         C("shared_preload_libraries="),
         C("archive_mode=off"),
-        C("hba_file=/proc/self/fd/3/pg_hba.conf"),
+        C("hba_file=/proc/self/fd/0"),
         C("max_prepared_transactions=0"),
 #undef C
         NULL};
-    int log = open_log(folder), data = openat(folder, "data", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int rules = rules_file(), log = open_log(folder),
+        data = openat(folder, "data", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int socket = own_folder(folder, "run", user.uid, role.uid ? role.gid : getegid(), 0710);
-    bool ok = log >= 0 && data >= 0 && socket >= 0 &&
-              run(c, &(struct program){
-                         .fds = {-1, log, log, data, socket}, .user = user, .argv = argv, .confined = confined, .dies = SIGQUIT});
+    end_rest(user);
+    bool ok =
+        rules >= 0 && log >= 0 && data >= 0 && socket >= 0 &&
+        run(c, &(struct program){
+                   .fds = {rules, log, log, data, socket}, .user = user, .argv = argv, .confined = confined, .dies = SIGQUIT});
+    if (rules >= 0) close(rules);
     if (log >= 0) close(log);
     if (data >= 0) close(data);
     if (socket >= 0) close(socket);
@@ -393,6 +441,16 @@ static void serve(struct supervisor *s, struct cluster *c, int folder) {
     if (!read_password(folder, c)) {
         refuse(s, c, ERR_IO, "its password is gone from the state folder: restore it from a backup");
         return;
+    }
+    if (!node_sandbox_has_landlock()) {
+        if (geteuid() != 0) {
+            refuse(s, c, ERR_UNSUPPORTED,
+                   "this kernel has no Landlock, and without it an app's PostgreSQL could read whatever the node's user may: "
+                   "start the node as root, so "
+                   "that each has a user of its own, or on a kernel that has it");
+            return;
+        }
+        log_event(LOG_WARN, "postgres-unboxed", LF_CSTR("app", c->name));
     }
     c->state = CLUSTER_SERVES;
     if (!start_server(s, c, folder)) {
@@ -464,6 +522,7 @@ static void begin_to_remove(struct supervisor *s, struct cluster *c, const char 
     if (there && pid == 0) {
         struct node_user user = {st.st_uid, st.st_gid};
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        end_rest(user);
         int in = openat(folder, what, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         bool ok = in >= 0 && fchdir(in) == 0 && (geteuid() != 0 || node_role_become(user));
         _exit(!ok || nftw(".", remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0);
@@ -482,7 +541,7 @@ static void forget(struct supervisor *s, struct cluster *c) {
 
 /* What is left is empty folders, and files of the supervisor's own. */
 static void remove_rest(struct supervisor *s, struct cluster *c) {
-    static const char *const files[] = {"password", "log"}, *const folders[] = {"data", "new", "run"};
+    static const char *const files[] = {"password", "log", "dropped"}, *const folders[] = {"data", "new", "run"};
     char name[16];
     int folder = app_folder(s, c, false);
     snprintf(name, sizeof name, "%u", c->app);
@@ -613,17 +672,43 @@ void node_clusters_lose(struct supervisor *s, int status) {
         if (c->state == CLUSTER_SERVES) node_roles_want(s, NODE_ROLE_postgres);
 }
 
+/* For the next start of the node, should this one end before all is removed. */
+static void mark_dropped(struct supervisor *s, const struct cluster *c) {
+    int folder = app_folder(s, c, false);
+    int fd = folder >= 0 ? openat(folder, "dropped", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (fd >= 0) fsync(fd), close(fd);
+    if (folder >= 0) fsync(folder), close(folder);
+}
+
+/* Those of before this start that were to go. */
+void node_clusters_look(struct supervisor *s) {
+    int fd = s->state.clusters >= 0 ? openat(s->state.clusters, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        char path[300];
+        uint64_t app;
+        snprintf(path, sizeof path, "%s/dropped", e->d_name);
+        if (!str_to_u64(str_c(e->d_name), &app) || app > UINT32_MAX ||
+            faccessat(s->state.clusters, path, F_OK, AT_SYMLINK_NOFOLLOW))
+            continue;
+        cluster_of(s, (uint32_t)app, str_c(e->d_name))->dropped = true;
+    }
+    if (d) closedir(d);
+    else if (fd >= 0) close(fd);
+}
+
 void node_clusters_forget(struct supervisor *s, uint32_t app, str name) {
     if (s->state.clusters < 0) return;
     struct cluster *c = cluster_of(s, app, name);
-    c->wanted = false, c->dropped = true;
+    c->wanted = false, c->dropped = true, c->gone = false;
+    mark_dropped(s, c);
     node_roles_tell(s, NODE_ROLE_postgres, &NODE_MESSAGE(postgres_forget, .app = app));
     stop(c);
 }
 
 /* ---- as the loop has them ---- */
 
-static bool is_due(const struct cluster *c) { return c->state == CLUSTER_NONE && (c->wanted || c->dropped); }
+static bool is_due(const struct cluster *c) { return c->state == CLUSTER_NONE && !c->gone && (c->wanted || c->dropped); }
 
 void node_clusters_act(struct supervisor *s, uint64_t now) {
     for (struct cluster *c = s->clusters, *next; c; c = next) {
@@ -632,7 +717,7 @@ void node_clusters_act(struct supervisor *s, uint64_t now) {
         if (c->state == CLUSTER_DROPS && !c->pid) ended(s, c, true);
         if (!is_due(c) || now < c->start_at_ns || s->draining) continue;
         if (!c->dropped) start(s, c);
-        else if (!removes_next(s, c)) remove_rest(s, c), forget(s, c);
+        else if (!removes_next(s, c)) remove_rest(s, c), c->gone = true;
     }
 }
 

@@ -218,6 +218,7 @@ static err prepare(struct supervisor *s) {
         keeps ? node_state_open(node_state_folder(scratch, s->config->state_dir), &s->state, s->d) : node_serve_check(s, s->d);
     arena_free(scratch);
     TRY(e);
+    node_clusters_look(s);
     TRY(node_setup_new(s->config, s->file, NULL, &s->setup, s->d));
     if (!node_cordons_arrange(s, s->setup, 0)) return diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no sockets: %s", strerror(errno));
     node_cordons_settle(s);
