@@ -23,7 +23,7 @@ static bool expand_column(const struct query_expanding *x, const struct catalog_
     const struct catalog_column *c = x->of ? catalog_column_of(x->of, r->id) : NULL;
     if (x->at == QUERY_AT_ALONE && !r->id) return buf_puts(to, STR("?1"));
     if (!c) return query_fail(error, "XX000", "an expression names a column that is not there");
-    if (x->at == QUERY_AT_ALIAS) buf_printf(to, "a%u.", x->alias);
+    if (x->at == QUERY_AT_ALIAS) buf_printf(to, "q%u.", x->alias);
     else buf_puts(to, str_c(r->kind == 'N' ? "new." : r->kind == 'O' ? "old." : rows[x->at]));
     query_put_name(to, c->storage);
     return true;

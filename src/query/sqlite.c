@@ -1,13 +1,14 @@
 /* sqlite: a resolved select as SQLite's text.
  *
- *   select a0."id", a0."title", (select query_row(1, a1."name") from "v…" as a1 where a1."id" = a0."owner")
- *   from "v…" as a0 where a0."done" = ?1 and case when a0."_orlo_p" then pg_text_like(a0."title", ?2) else 0 end order by a0."id" limit ?3
+ *   select q0."id", q0."title", (select query_row(1, q1."name") from "v…" as q1 where q1."id" = q0."owner")
+ *   from "v…" as q0 where q0."done" = ?1 and case when q0."_orlo_p" then pg_text_like(q0."title", ?2) else 0 end order by q0."id" limit ?3
  *
  * 1. v… are views of the role (policy.c): rows that it may not see are not in them.
  * 2. A filter that compares plain columns stands bare, so that indexes serve it; it can neither raise nor tell anybody what it was given, whatever
  *    order SQLite takes. All others stand behind the policy, as _orlo_p, a column of the view: they are evaluated for rows that pass it alone. Of a view
  *    that the deployment made, whose policies lie deeper, the rows are made first (limit -1 keeps SQLite from taking it apart).
- * 3. What rows are called in the answer, and their types, are shapes beside the text (query_row(shape, …)), not a part of it.
+ * 3. What a function of the row is, is taken in, with names of its own (a1, a2 …): so this room's are q0, q1 …
+ * 4. What rows are called in the answer, and their types, are shapes beside the text (query_row(shape, …)), not a part of it.
  */
 #include "query/query_int.h"
 
@@ -39,7 +40,7 @@ void query_put_next_value(struct query_printing *p, struct db_value v) {
 }
 
 static void query_put_column(struct query_printing *p, uint32_t alias, str storage) {
-    if (alias != QUERY_NO_ALIAS) buf_printf(&p->to->sql, "a%u.", alias);
+    if (alias != QUERY_NO_ALIAS) buf_printf(&p->to->sql, "q%u.", alias);
     query_put_name(&p->to->sql, storage);
 }
 
@@ -287,7 +288,7 @@ static bool put_guarded(struct query_printing *p, const struct query_where *w, u
         }
         return true;
     }
-    buf_printf(&p->to->sql, "case when a%u.\"_orlo_p\" then (", alias);
+    buf_printf(&p->to->sql, "case when q%u.\"_orlo_p\" then (", alias);
     return put_part(p, w, alias) && PUT(p, ") else 0 end");
 }
 
@@ -305,7 +306,7 @@ static bool put_view(struct query_printing *p, const struct catalog_relation *of
     if (rows_first) PUT(p, "(select * from ");
     query_put_name(&p->to->sql, name);
     if (rows_first) PUT(p, " limit -1)");
-    return buf_printf(&p->to->sql, " as a%u", alias);
+    return buf_printf(&p->to->sql, " as q%u", alias);
 }
 
 static bool put_source(struct query_printing *p, const struct query_select *s, uint32_t alias) {
@@ -340,7 +341,7 @@ static bool put_related(struct query_printing *p, const struct query_embed *e, u
             buf_printf(&p->to->sql, ",c%u as ", i + 1);
             query_put_name(&p->to->sql, s->of->columns.p[i].storage);
         }
-        buf_printf(&p->to->sql, " from \"_orlo_f\") as a%u where 1", alias);
+        buf_printf(&p->to->sql, " from \"_orlo_f\") as q%u where 1", alias);
     } else if (e->cardinality == QUERY_THROUGH) {
         uint32_t j = p->aliases++;
         if (!put_view(p, e->junction, j, false)) return false;
@@ -649,6 +650,6 @@ bool query_put_from(struct query_printing *p, const struct query_select *s, str 
     else if (!query_put_list(p, s, alias)) return false;
     PUT(p, " from (select *, 1 as \"_orlo_p\" from ");
     query_put_name(&p->to->sql, table);
-    buf_printf(&p->to->sql, ") as a%u where ", alias);
+    buf_printf(&p->to->sql, ") as q%u where ", alias);
     return query_put_where(p, s, alias) && put_tail(p, s, alias, !count);
 }

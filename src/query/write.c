@@ -1,7 +1,7 @@
 /* write: a resolved insert, update or delete as SQLite's text.
  *
  *   insert into main."t" ("a", "b") values (?, now()), (?, now()) on conflict ("a") do update set "a" = excluded."a" returning …
- *   update main."t" set "a" = ?1 where rowid in (select a0."_orlo_k" from "v…" as a0 where …) returning …
+ *   update main."t" set "a" = ?1 where rowid in (select q0."_orlo_k" from "v…" as q0 where …) returning …
  *   delete from main."t" where rowid in (…) returning …
  *
  * 1. Which rows are changed says a view of those that the role may change (policy.c); new ones are held against its checks by triggers.
@@ -173,9 +173,9 @@ static bool put_rows(struct query_printing *p, enum query_sight sight) {
     uint32_t alias = p->aliases++;
     str name;
     if (!query_view_of(p->conn, s->of, p->role, sight, &name, p->error)) return false;
-    buf_printf(&p->to->sql, "(select a%u.\"_orlo_k\" from ", alias);
+    buf_printf(&p->to->sql, "(select q%u.\"_orlo_k\" from ", alias);
     query_put_name(&p->to->sql, name);
-    buf_printf(&p->to->sql, " as a%u where ", alias);
+    buf_printf(&p->to->sql, " as q%u where ", alias);
     return query_put_where(p, s, alias) && PUT(p, ")");
 }
 
@@ -229,7 +229,7 @@ bool query_put_select_rows(struct query_printing *p, str keys) {
     if (!query_put_list(p, &plain, alias)) return false;
     PUT(p, " from ");
     query_put_name(&p->to->sql, name);
-    buf_printf(&p->to->sql, " as a%u where a%u.\"_orlo_k\" in ", alias, alias);
+    buf_printf(&p->to->sql, " as q%u where q%u.\"_orlo_k\" in ", alias, alias);
     if (p->query->kind == QUERY_DELETE) {
         if (!put_rows(p, QUERY_DELETES_READ)) return false;
     } else {

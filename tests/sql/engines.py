@@ -293,6 +293,11 @@ class Schema:
                 parts.append(f"create function rows_of_{t.name}(o uuid) returns setof {t.name} language sql stable{definer} as $$ select * from {t.name} where owner = o $$;\n")
                 parts.append(f"create function count_of_{t.name}(o uuid default null) returns bigint language sql stable{definer} as $$ select count(*) from {t.name} where o is null or owner = o $$;\n")
                 self.functions += [(f"rows_of_{t.name}", t), (f"count_of_{t.name}", None)]
+            if r.random() < 0.5: # of a row: a column of it, and what it leads to
+                other, key = r.choice(self.tables), t.key[0][0]
+                parts.append(f"create function key_of(x {t.name}) returns text language sql stable as $$ select x.{key}::text || coalesce(x.owner::text, '') $$;\n")
+                parts.append(f"create function near_{t.name}({t.name}) returns setof {other.name} language sql stable as $$ select * from {other.name} where owner = $1.owner $$;\n")
+                t.computed, t.near = [("key_of", "text")], (f"near_{t.name}", other)
         self.parts = parts
 
     def sql(self, without=None, extra=""):
@@ -370,11 +375,11 @@ def where(r, t, depth=0, own=()):
         return {"embed": r.choice(own), "has": r.random() < 0.5}
     if r.random() < 0.03:
         return {"column": r.choice(["nope", "c99", "id"]), "op": "eq", "value": "1"}
-    return finish(r, test(r, *r.choice(t.columns)))
+    return finish(r, test(r, *r.choice(t.columns + getattr(t, "computed", []))))
 
 
 def order(r, t, to_one=()):
-    out = [{"column": c, "desc": r.random() < 0.5} for c, type_ in r.sample(t.columns, r.randrange(0, 3)) if type_ not in ("json",)]
+    out = [{"column": c, "desc": r.random() < 0.5} for c, type_ in r.sample(t.columns + getattr(t, "computed", []), r.randrange(0, 3)) if type_ not in ("json",)]
     if to_one and r.random() < 0.3:
         other = r.choice(to_one)
         out.append({"embed": other.name, "column": r.choice([c for c, x in other.columns if x != "json"])})
@@ -397,6 +402,10 @@ def item(r, c, type_):
 
 def select_list(r, t, tables, depth=0, written=None):
     items = ["*"] if r.random() < 0.3 else [item(r, c, type_) for c, type_ in r.sample(t.columns, r.randrange(1, len(t.columns) + 1))]
+    if hasattr(t, "computed") and r.random() < 0.4:
+        items.append(item(r, *t.computed[0]))
+    if hasattr(t, "near") and depth < 2 and t.near[1] is not written and r.random() < 0.3:
+        items.append({"embed": t.near[0], "select": select_list(r, t.near[1], tables, depth + 1, written), "order": order(r, t.near[1])})
     near = [x for x in dict.fromkeys(getattr(t, "parents", []) + [x for x in tables if t in x.parents]) if x is not t and x is not written]
     for other in r.sample(near, r.choice([0, 0, 1, 1, 2]) if near and depth < 2 and len(near) > 1 else (1 if near and depth < 2 and r.random() < 0.4 else 0)):
         e = {"embed": other.name, "select": select_list(r, other, tables, depth + 1, written)}
