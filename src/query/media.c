@@ -122,24 +122,10 @@ bool query_media_is_bytes(const struct pg_types *types, const struct query *q) {
 }
 
 void query_put_names(const struct query_select *s, struct buf *to) {
-    uint32_t at[QUERY_EMBEDS_MAX + 1] = {0}, depth = 0;
-    const struct query_select *levels[QUERY_EMBEDS_MAX + 1] = {s};
+    struct query_leaves l = query_leaves_of(s);
     bool first = true;
-    for (;;) {
-        const struct query_select *here = levels[depth];
-        if (at[depth] == here->list_count) {
-            if (!depth--) return;
-            continue;
-        }
-        const struct query_item *it = &here->list[at[depth]++];
-        if (query_is_silent(it)) continue;
-        if (it->kind == QUERY_EMBED && it->embed->spread && depth < QUERY_EMBEDS_MAX) {
-            levels[++depth] = &it->embed->select;
-            at[depth] = 0;
-            continue;
-        }
+    for (const struct query_item *it; (it = query_leaf_next(&l)); first = false) {
         if (!first) buf_putc(to, ',');
-        first = false;
         buf_puts(to, it->name);
     }
 }

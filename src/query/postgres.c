@@ -229,23 +229,32 @@ struct member {
 };
 typedef VEC(struct member) members;
 
-static bool put_item(struct print *p, const struct query_item *it, uint32_t alias) {
-    if (it->kind == QUERY_AGGREGATE) {
-        buf_puts(&p->sql, it->aggregate);
-        PUT(p, "(");
-    }
-    if (it->whole) PUT(p, "*");
-    else put_field(p, alias, &it->field);
-    if (it->cast.n) {
-        PUT(p, "::");
-        put_type(p, it->cast_type);
-    }
-    if (it->kind == QUERY_AGGREGATE) PUT(p, ")");
-    if (it->cast_after.n) {
-        PUT(p, "::");
-        put_type(p, it->cast_after_type);
-    }
+/* What an item, or the aggregate that it is, is of. */
+static bool put_bare(struct print *p, const struct query_item *it, uint32_t alias) {
+    put_field(p, alias, &it->field);
+    if (!it->cast.n) return true;
+    PUT(p, "::");
+    put_type(p, it->cast_type);
     return true;
+}
+
+static void begin_aggregate(struct print *p, const struct query_item *it) {
+    buf_puts(&p->sql, it->aggregate);
+    buf_puts(&p->sql, it->whole ? STR("(*") : STR("("));
+}
+
+static bool end_aggregate(struct print *p, const struct query_item *it) {
+    PUT(p, ")");
+    if (!it->cast_after.n) return true;
+    PUT(p, "::");
+    put_type(p, it->cast_after_type);
+    return true;
+}
+
+static bool put_item(struct print *p, const struct query_item *it, uint32_t alias) {
+    if (it->kind != QUERY_AGGREGATE) return put_bare(p, it, alias);
+    begin_aggregate(p, it);
+    return (it->whole || put_bare(p, it, alias)) && end_aggregate(p, it);
 }
 
 static bool put_row_select(struct print *p, const struct query_select *s, const struct query_embed *e, uint32_t above);
@@ -282,7 +291,7 @@ static bool put_way(struct print *p, const struct way *w, uint32_t i, uint32_t a
              e->one ? STR("(select ") : STR("(select coalesce('['||string_agg(q.x,',')||']','[]') from (select coalesce("));
     if (!e->one && !json) PUT(p, "to_json(");
     if (!last) ok = put_way(p, w, i + 1, alias);
-    else ok = w->item->kind == QUERY_EMBED ? put_embed(p, w->item->embed, alias) : put_item(p, w->item, alias);
+    else ok = w->item->kind == QUERY_EMBED ? put_embed(p, w->item->embed, alias) : put_bare(p, w->item, alias);
     if (!e->one) buf_puts(&p->sql, json ? STR(",'null') as x") : STR(")::text,'null') as x"));
     if (!ok || !put_related(p, e, above, alias) || !put_inner(p, &e->select, alias) || !put_order(p, &e->select, alias) ||
         !put_range(p, &e->select))
@@ -304,7 +313,10 @@ static bool put_spread(struct print *p, struct way *w, uint32_t above, members *
         }
         w->item = it;
         if (m->n) PUT(p, ",");
-        if (!put_way(p, w, 0, above)) return false;
+        bool aggregates = it->kind == QUERY_AGGREGATE; /* of what its rows here have each */
+        if (aggregates) begin_aggregate(p, it);
+        if (!it->whole && !put_way(p, w, 0, above)) return false;
+        if (aggregates && !end_aggregate(p, it)) return false;
         struct member mine = {it->name, way_is_json(w, 0)};
         vec_push(p->out, m, mine);
         buf_printf(&p->sql, " as c%u", m->n);
@@ -350,7 +362,9 @@ static bool put_order(struct print *p, const struct query_select *s, uint32_t al
     for (uint32_t i = 0; i < s->order_count; i++) {
         const struct query_order *o = &s->order[i];
         buf_puts(&p->sql, i ? STR(", ") : STR(" order by "));
-        if (!o->to) put_field(p, alias, &o->field);
+        uint32_t leaf = s->grouped ? query_leaf_of_order(s, o) : 0;
+        if (leaf) buf_printf(&p->sql, "%u", leaf);
+        else if (!o->to) put_field(p, alias, &o->field);
         else {
             uint32_t other = p->aliases++;
             PUT(p, "(select ");
@@ -368,22 +382,16 @@ static bool put_range(struct print *p, const struct query_select *s) {
     return true;
 }
 
-static bool put_groups(struct print *p, const struct query_select *s, uint32_t alias) {
+static bool put_groups(struct print *p, const struct query_select *s) {
+    struct query_leaves l = query_leaves_of(s);
     bool first = true;
-    uint32_t place = 0;
-    for (uint32_t i = 0; s->grouped && i < s->list_count; i++) {
-        const struct query_item *it = &s->list[i];
-        place += !query_is_silent(it);
-        if (it->kind == QUERY_FIELD) {
-            buf_printf(&p->sql, "%s%u", first ? " group by " : ",", place);
-            first = false;
-        }
-        const catalog_ids *columns = it->kind == QUERY_EMBED ? query_embed_columns(it->embed) : NULL;
-        for (uint32_t k = 0; columns && k < columns->n; k++) {
-            buf_puts(&p->sql, first ? STR(" group by ") : STR(","));
-            put_column(p, alias, catalog_column_of(it->embed->parent, columns->p[k]));
-            first = false;
-        }
+    uint32_t n = 0;
+    if (!s->grouped) return true;
+    for (const struct query_item *it; (it = query_leaf_next(&l));) {
+        n++;
+        if (it->kind == QUERY_AGGREGATE) continue;
+        buf_printf(&p->sql, "%s%u", first ? " group by " : ",", n);
+        first = false;
     }
     return true;
 }
@@ -412,7 +420,7 @@ static void put_function(struct print *p, uint32_t schema, str name) {
 static void put_named_rows(struct print *p, str inner, const members *m) {
     PUT(p, " from (select ");
     for (uint32_t i = 0; i < m->n; i++) {
-        buf_printf(&p->sql, m->p[i].json ? "%sr.c%u::json as " : "%sr.c%u as ", i ? "," : "", i + 1);
+        buf_printf(&p->sql, m->p[i].json ? "%sr.c%u::jsonb as " : "%sr.c%u as ", i ? "," : "", i + 1);
         query_put_name(&p->sql, m->p[i].name);
     }
     PUT(p, " from (");
@@ -447,7 +455,7 @@ static void put_geojson(struct print *p, str inner, const members *m) {
 static void put_csv(struct print *p, str inner, const members *m, bool tells) {
     buf_puts(&p->sql, tells ? STR("select substr(t.x,2,length(t.x)-2),t.u from (select row(")
                             : STR("select substr(t.x,2,length(t.x)-2) from (select row("));
-    for (uint32_t i = 0; i < m->n; i++) buf_printf(&p->sql, "%sr.c%u", i ? "," : "", i + 1);
+    for (uint32_t i = 0; i < m->n; i++) buf_printf(&p->sql, m->p[i].json ? "%sr.c%u::jsonb" : "%sr.c%u", i ? "," : "", i + 1);
     buf_puts(&p->sql, tells ? STR(")::text as x,r.u from (") : STR(")::text as x from ("));
     buf_puts(&p->sql, inner);
     PUT(p, ") as r) as t");
@@ -491,7 +499,7 @@ static bool put_row_select(struct print *p, const struct query_select *s, const 
         buf_printf(&p->sql, " as a%u", alias);
         ok = put_filter(p, s, alias);
     }
-    ok = ok && (!e || put_inner(p, s, alias)) && put_groups(p, s, alias) && put_order(p, s, alias) && put_range(p, s);
+    ok = ok && (!e || put_inner(p, s, alias)) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
     ok = (e ? put_around(p, p->sql, &m) : put_formed(p, p->sql, &m, false, false)) && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
@@ -506,7 +514,7 @@ static bool put_count(struct print *p, const struct query_select *s) {
     if (s->grouped && (!put_list(p, s, alias, &m) || !PUT(p, " from "))) return false;
     put_relation(p, s->of);
     buf_printf(&p->sql, " as a%u", alias);
-    return put_filter(p, s, alias) && put_groups(p, s, alias) && (!s->grouped || PUT(p, ") as q"));
+    return put_filter(p, s, alias) && put_groups(p, s) && (!s->grouped || PUT(p, ") as q"));
 }
 
 /* ---- writes ---- */
@@ -646,7 +654,7 @@ static bool put_write(struct print *p) {
     bool ok = PUT(p, "select ") && put_list(p, s, alias, &m), tells = tells_updates(p) && !s->grouped;
     if (tells) PUT(p, ","), put_updated(p, alias), PUT(p, " as u");
     buf_printf(&p->sql, " from w as a%u where true", alias);
-    ok = ok && put_inner(p, s, alias) && put_groups(p, s, alias) && put_order(p, s, alias);
+    ok = ok && put_inner(p, s, alias) && put_groups(p, s) && put_order(p, s, alias);
     ok = put_formed(p, p->sql, &m, false, tells) && ok;
     buf_puts(&before, buf_str(&p->sql));
     buf_free(&p->sql);
@@ -735,7 +743,7 @@ static bool put_call(struct print *p) {
     }
     PUT(p, "select ");
     if (!put_list(p, s, alias, &m)) return false;
-    bool ok = put_from_call(p, alias) && put_groups(p, s, alias) && put_order(p, s, alias) && put_range(p, s);
+    bool ok = put_from_call(p, alias) && put_groups(p, s) && put_order(p, s, alias) && put_range(p, s);
     return put_formed(p, p->sql, &m, scalar, false) && ok;
 }
 

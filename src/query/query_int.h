@@ -120,8 +120,6 @@ enum { QUERY_NO_ALIAS = UINT32_MAX };
 [[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
 /* An embed that joins, and is not in the answer: its list is empty, or holds such ones alone. */
 bool query_is_silent(const struct query_item *it);
-/* The parent's columns by which an embed belongs to it: rows that are grouped are so by these, too. */
-const catalog_ids *query_embed_columns(const struct query_embed *e);
 /* What stands behind where: inner embeds, groups, order, range. */
 [[nodiscard]] bool query_put_tail(struct query_printing *p, const struct query_select *s, uint32_t alias);
 
@@ -270,6 +268,17 @@ void query_row_seen(struct query_conn *conn, const struct db_value *values, uint
 [[nodiscard]] bool query_check_result(const struct query *q, struct query_result *result);
 /* The same, and a value that came as a list of one row becomes what it is. */
 [[nodiscard]] bool query_take_result(const struct query *q, struct query_result *result);
+
+/* What an answered row is made of, in its order: fields, aggregates, embeds, and those of spreads, however deep: steps[0..depth) lead there. (relate.c) */
+struct query_leaves {
+    const struct query_select *levels[QUERY_EMBEDS_MAX + 1];
+    const struct query_embed *steps[QUERY_EMBEDS_MAX];
+    uint32_t at[QUERY_EMBEDS_MAX + 1], depth;
+};
+struct query_leaves query_leaves_of(const struct query_select *s);
+const struct query_item *query_leaf_next(struct query_leaves *l); /* NULL: that was all */
+/* Of a grouped row, by which of its members an order is, from 1; 0: by none of them. */
+uint32_t query_leaf_of_order(const struct query_select *s, const struct query_order *o);
 
 /* media.c */
 [[nodiscard]] bool query_resolve_media(struct query_resolving *r);

@@ -445,8 +445,40 @@ bool query_relate(struct query_resolving *r, const struct catalog_relation *from
     return true;
 }
 
-const catalog_ids *query_embed_columns(const struct query_embed *e) {
-    static const catalog_ids none = {0};
-    if (!e->key) return &none;
-    return e->cardinality == QUERY_TO_ONE ? &e->key->columns : &e->key->reference_columns;
+/* ---- what a row is made of ---- */
+
+struct query_leaves query_leaves_of(const struct query_select *s) {
+    return (struct query_leaves){.levels = {s}};
+}
+
+const struct query_item *query_leaf_next(struct query_leaves *l) {
+    for (;;) {
+        const struct query_select *here = l->levels[l->depth];
+        if (l->at[l->depth] == here->list_count) {
+            if (!l->depth) return NULL;
+            l->depth--;
+            continue;
+        }
+        const struct query_item *it = &here->list[l->at[l->depth]++];
+        bool spread = it->kind == QUERY_EMBED && it->embed->spread;
+        if (query_is_silent(it)) continue;
+        if (!spread) return it;
+        if (l->depth == QUERY_EMBEDS_MAX) continue; /* which is refused where it is printed */
+        l->steps[l->depth++] = it->embed;
+        l->levels[l->depth] = &it->embed->select;
+        l->at[l->depth] = 0;
+    }
+}
+
+uint32_t query_leaf_of_order(const struct query_select *s, const struct query_order *o) {
+    struct query_leaves l = query_leaves_of(s);
+    uint32_t n = 0;
+    for (const struct query_item *it; (it = query_leaf_next(&l));) {
+        n++;
+        bool here = o->to ? l.depth == 1 && l.steps[0] == o->to : !l.depth;
+        if (here && it->kind == QUERY_FIELD && !it->cast.n && it->field.of == o->field.of && !it->field.steps_count &&
+            !o->field.steps_count)
+            return n;
+    }
+    return 0;
 }

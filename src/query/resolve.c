@@ -239,6 +239,13 @@ static bool resolve_order(struct query_resolving *r, struct query_select *s, str
                           STR_ARG(s->of->name), STR_ARG(o->embed));
         return false;
     }
+    for (uint32_t i = 0; i < o->to->select.list_count && !o->field.steps_count; i++) { /* by what the embed calls it, too */
+        const struct query_item *it = &o->to->select.list[i];
+        if (it->kind != QUERY_FIELD || !it->alias.n || !str_eq(it->alias, o->field.column)) continue;
+        if (catalog_column_named(o->to->select.of, o->field.column)) break;
+        o->field = it->field;
+        return true;
+    }
     return resolve_order_field(r, o->to->select.of, &o->field);
 }
 
@@ -387,17 +394,17 @@ static bool resolve_list(struct query_resolving *r, struct query_select *s) {
         if (!is_several(it)) s->list[n++] = *it;
         s->grouped |= it->kind == QUERY_AGGREGATE;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        const struct query_embed *e = s->list[i].embed;
+    for (uint32_t i = 0; i < n; i++) { /* of a spread of one row, rows are grouped here */
+        struct query_embed *e = s->list[i].embed;
         if (!e || !e->spread || !e->select.grouped) continue;
-        query_fail(r->error, "PGRST127", "Feature not implemented");
-        query_fail_detail(r->error, e->one ? "Aggregates are not implemented for spreads."
-                                           : "Aggregates are not implemented for one-to-many or many-to-many spreads.");
-        return false;
+        if (!e->one) {
+            query_fail(r->error, "PGRST127", "Feature not implemented");
+            query_fail_detail(r->error, "Aggregates are not implemented for one-to-many or many-to-many spreads.");
+            return false;
+        }
+        s->grouped = true;
+        e->select.grouped = false;
     }
-    for (uint32_t i = 0; s->grouped && i < n; i++)
-        if (s->list[i].kind == QUERY_EMBED && (s->list[i].embed->spread || s->list[i].embed->computed))
-            return query_fail(r->error, "PGRST127", "Aggregates beside such embedded resources are not implemented");
     s->list_count = n;
     return true;
 }

@@ -42,7 +42,9 @@ enum answer {
 static bool put_plain(struct run *r, uint32_t type, struct db_value v, struct buf *to, arena *scratch) {
     struct pg_call call = {.mem = scratch, .session = &r->conn->session, .error = &r->conn->raised};
     if (v.kind == DB_NULL) return true;
-    return type == PG_NO_TYPE ? buf_puts(to, v.s) : pg_value_out(&call, type, v, to);
+    struct db_value document; /* an embed, as jsonb says it */
+    if (type != PG_NO_TYPE) return pg_value_out(&call, type, v, to);
+    return pg_value_in(&call, PG_JSONB, -1, v.s, &document) && pg_value_out(&call, PG_JSONB, document, to);
 }
 
 static bool put_line(struct run *r, const struct query_shape *shape, const struct db_value *values, struct buf *to,

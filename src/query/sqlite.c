@@ -458,12 +458,10 @@ static bool put_aggregate(struct query_printing *p, const struct query_item *it,
     return true;
 }
 
-static bool put_item(struct query_printing *p, const struct query_item *it, uint32_t alias) {
-    bool ok = true;
-    str text = {0};
+/* Of a value's text the item: cast, or what the aggregate makes of it. */
+static bool put_made(struct query_printing *p, const struct query_item *it, str text) {
+    bool ok;
     uint32_t type = it->whole ? PG_INT8 : it->field.type;
-    if (!it->whole) text = field_text(p, alias, &it->field, &ok);
-    if (!ok) return false;
     if (it->cast.n && it->kind == QUERY_FIELD) return put_cast(p, text, type, it->type);
     if (it->kind == QUERY_FIELD) return buf_puts(&p->to->sql, text);
     struct aside a;
@@ -480,6 +478,19 @@ static bool put_item(struct query_printing *p, const struct query_item *it, uint
     uint32_t gives = it->call ? it->call->result : PG_INT8;
     if (gives == PG_ANYENUM || gives == PG_ANYARRAY || gives == PG_ANYELEMENT) gives = type;
     if (it->cast_after.n) return ok && put_cast(p, text, gives, it->type);
+    return ok && buf_puts(&p->to->sql, text);
+}
+
+static bool put_item(struct query_printing *p, const struct query_item *it, uint32_t alias) {
+    bool ok = true;
+    str text = it->whole ? (str){0} : field_text(p, alias, &it->field, &ok);
+    return ok && put_made(p, it, text);
+}
+
+/* What it is made of alone. */
+static bool put_bare(struct query_printing *p, const struct query_item *it, uint32_t alias) {
+    bool ok = true;
+    str text = field_text(p, alias, &it->field, &ok);
     return ok && buf_puts(&p->to->sql, text);
 }
 
@@ -516,12 +527,21 @@ static bool put_way(struct query_printing *p, const struct way *w, uint32_t i, u
     buf_puts(&p->to->sql, e->one ? STR("(select ") : STR("(select query_rows(x) from (select "));
     if (!e->one) buf_printf(&p->to->sql, "query_value(%u,", json ? 0 : w->item->type);
     if (!last) ok = put_way(p, w, i + 1, alias);
+    else if (w->item->kind == QUERY_AGGREGATE) ok = put_bare(p, w->item, alias); /* it is made where its rows are grouped */
     else if (w->item->kind != QUERY_EMBED) ok = put_item(p, w->item, alias);
     else ok = w->item->embed->one ? put_embed_one(p, w->item->embed, alias) : put_embed_many(p, w->item->embed, alias);
     if (!ok) return false;
     if (!e->one) PUT(p, ") as x");
     if (!put_related(p, e, above, alias) || !put_tail(p, &e->select, alias, true)) return false;
     return buf_puts(&p->to->sql, e->one ? e->select.limit < 0 ? STR(" limit 1)") : STR(")") : STR("))"));
+}
+
+static bool put_leaf(struct query_printing *p, const struct way *w, uint32_t above) {
+    if (w->item->kind != QUERY_AGGREGATE) return put_way(p, w, 0, above);
+    struct aside a = begin_aside(p);
+    bool ok = w->item->whole || put_way(p, w, 0, above);
+    str text = end_aside(p, a);
+    return ok && put_made(p, w->item, text);
 }
 
 static bool put_spread(struct query_printing *p, struct way *w, uint32_t above, uint32_t shape, bool *first) {
@@ -539,7 +559,7 @@ static bool put_spread(struct query_printing *p, struct way *w, uint32_t above, 
         w->item = it;
         if (!*first) PUT(p, ",");
         *first = false;
-        if (!put_way(p, w, 0, above)) return false;
+        if (!put_leaf(p, w, above)) return false;
         add_member(p, shape, it->name, way_is_json(w, 0) ? PG_NO_TYPE : it->type);
     }
     return true;
@@ -580,23 +600,21 @@ bool query_put_list(struct query_printing *p, const struct query_select *s, uint
     return put_members(p, s, alias, shape_of(p));
 }
 
+/* By all that is no aggregate. */
 static bool put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias) {
-    bool first = true;
-    for (uint32_t i = 0; i < s->list_count; i++) {
-        const struct query_item *it = &s->list[i];
-        const catalog_ids *columns = it->kind == QUERY_EMBED ? query_embed_columns(it->embed) : NULL;
-        for (uint32_t k = 0; columns && k < columns->n; k++) {
-            const struct catalog_column *c = catalog_column_of(it->embed->parent, columns->p[k]);
-            buf_puts(&p->to->sql, first ? STR(" group by ") : STR(","));
-            query_put_column(p, alias, c->storage);
-            put_collation(p, c->type);
-            first = false;
-        }
-        if (it->kind != QUERY_FIELD) continue;
+    struct query_leaves l = query_leaves_of(s);
+    bool first = true, ok;
+    for (const struct query_item *it; (it = query_leaf_next(&l));) {
+        if (it->kind == QUERY_AGGREGATE) continue;
         buf_puts(&p->to->sql, first ? STR(" group by ") : STR(","));
         first = false;
-        if (!put_item(p, it, alias)) return false;
-        put_collation(p, it->type);
+        struct way w = {.count = l.depth, .item = it};
+        memcpy(w.steps, l.steps, sizeof w.steps);
+        if (l.depth) ok = put_way(p, &w, 0, alias);
+        else if (it->kind == QUERY_FIELD) ok = put_item(p, it, alias);
+        else ok = it->embed->one ? put_embed_one(p, it->embed, alias) : put_embed_many(p, it->embed, alias);
+        if (!ok) return false;
+        if (it->kind == QUERY_FIELD) put_collation(p, it->type);
     }
     return true;
 }

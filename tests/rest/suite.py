@@ -248,7 +248,7 @@ def main():
         cluster.psql("create database suite")
         cluster.psql("alter database suite set app.settings.app_host = 'localhost'")  # what PostgREST has of its own configuration
         cluster.psql_in("suite", subprocess.run([program, "--platform"], capture_output=True, text=True, check=True).stdout)
-        cluster.psql_in("suite", "".join(s + "\n" for _, s in all_) + "analyze test.items; analyze test.child_entities;", stop=False)  # as it does
+        cluster.psql_in("suite", "".join(s + "\n" for _, s in all_) + "analyze;", stop=False)  # as it does
         db = os.path.join(folder, "sqlite.db")
         for f in (db, db + "-wal", db + "-shm"):
             if os.path.exists(f):
