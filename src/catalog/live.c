@@ -92,7 +92,7 @@ static const char *const texts[CATALOG_LIVE] = {
                        "a.attname",
                        "bt.typrelid") ", " FIELDS(TYPE("a.atttypid"),
                                                   "bt.typrelid") ", (select coalesce(string_agg(coalesce(r.rolname, ''), "
-                                                                 "chr(31)), '-') from "
+                                                                 "chr(31) order by x.grantee), '-') from "
                                                                  "aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x "
                                                                  "left join pg_roles r on r.oid = x.grantee), p.provolatile, "
                                                                  "obj_description(p.oid, 'pg_proc'), "

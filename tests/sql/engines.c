@@ -385,12 +385,7 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
     b.before = r->before;
     b.search = r->search;
     query_print_settings(out, &session, &b, &settings);
-    bool writes = false;
-    for (uint32_t i = 0; i < b.count; i++) writes |= query_writes(&b.queries[i]);
-    s[n++] = statement_of(out,
-                          arena_fmt(out, "select set_config('transaction_read_only', '%s', true), " STR_FMT,
-                                    writes ? "off" : "on", STR_ARG(settings.text)),
-                          settings.values, settings.values_count);
+    s[n++] = statement_of(out, arena_fmt(out, "select " STR_FMT, STR_ARG(settings.text)), settings.values, settings.values_count);
     if (query_print_before(out, &b, &before)) s[n++] = statement_of(out, before.text, NULL, 0);
     first = n;
     session.now = session.statement_now = now_us();
