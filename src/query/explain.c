@@ -50,7 +50,7 @@ static bool put_key(struct explaining *x, const struct query_json *key, struct q
                " where _orlo_t.%s in (select a%u.\"_orlo_k\" from (select *, %s as \"_orlo_k\", 1 as \"_orlo_p\" from main.",
                query_rowid_of(x->of), alias, query_rowid_of(x->of));
     query_put_name(&x->st.sql, x->of->storage);
-    buf_printf(&x->st.sql, ") as a%u where ", alias);
+    buf_printf(&x->st.sql, ") as q%u where ", alias);
     return query_put_where(&p, &q->select, alias) && buf_puts(&x->st.sql, STR(")"));
 }
 

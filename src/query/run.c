@@ -557,7 +557,7 @@ static bool take_total(struct run *r, struct query_statement *st) {
     return ok;
 }
 
-/* with "f" ("c1", …) as not materialized (its last statement) select … from "f" as a0; or how many rows there are without a range */
+/* with "f" ("c1", …) as not materialized (its last statement) select … from "f" as q0; or how many rows there are without a range */
 static bool run_last(struct run *r, const struct catalog_fragment *f, bool count) {
     const struct query_select *s = &r->q->select;
     struct query_statement st = {0};
