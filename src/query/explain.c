@@ -47,7 +47,7 @@ static bool put_key(struct explaining *x, const struct query_json *key, struct q
     if (owner) session.role = owner->name; /* names are the owner's to use */
     if (!query_resolve(x->mem, x->conn->catalog, &session, q, x->error)) return false;
     buf_printf(&x->st.sql,
-               " where _orlo_t.%s in (select a%u.\"_orlo_k\" from (select *, %s as \"_orlo_k\", 1 as \"_orlo_p\" from main.",
+               " where _orlo_t.%s in (select q%u.\"_orlo_k\" from (select *, %s as \"_orlo_k\", 1 as \"_orlo_p\" from main.",
                query_rowid_of(x->of), alias, query_rowid_of(x->of));
     query_put_name(&x->st.sql, x->of->storage);
     buf_printf(&x->st.sql, ") as q%u where ", alias);
