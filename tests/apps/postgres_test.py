@@ -369,6 +369,38 @@ def test_postgres_locked():
 
 
 @needs
+def test_postgres_upgrade():
+    """A database that an older node made: its own part, and that of a reset's beginning, are brought to this version before anybody is served; killed in between, too."""
+    def sql(text, database="postgres"):
+        run = os.path.join(n.state, "clusters", os.listdir(os.path.join(n.state, "clusters"))[0], "run")
+        got = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-h", run, "-U", "orlo", "-d", database, "-c", text], capture_output=True, text=True)
+        check(got.returncode == 0, got.stderr)
+        return got.stdout.strip()
+
+    version = "select value from _orlo.meta where key = 'platform'"
+    with node() as n:
+        folder = project(ALL, MANIFEST)
+        cli(n, "deploy", folder)
+        eq(sql(version), "2")
+        for both in (True, False):  # False: one that was killed between the two
+            sql("alter role authenticator password 'x'; update _orlo.meta set value = '1' where key = 'platform'")
+            if both:
+                sql("alter database _platform allow_connections true")
+                sql("update _orlo.meta set value = '1' where key = 'platform'", "_platform")
+                sql("alter database _platform allow_connections false")
+            (pid,) = servers(n)
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: len(n.events("postgres-upgraded")) == (1 if both else 2))
+            until(lambda: servers(n))
+            has(cli(n, "db", "status", folder), "001_notes.sql")
+            eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')")), ("2", "0"))
+        eq(sql("select datallowconn from pg_database where datname = '_platform'"), "f")
+        cli(n, "db", "reset", folder, "--yes")
+        eq((sql(version), len(n.events("postgres-upgraded"))), ("2", 2))  # it began with what was brought there
+        eq(n.events("role-died") + n.events("postgres-not-opened"), [])
+
+
+@needs
 def test_postgres_leavings():
     """What a node that was killed had not come to: files that were half handed over, an app's that is no more, processes that a server left."""
     with node() as n:

@@ -123,6 +123,7 @@ static void close_one(struct postgres **db) {
 void node_base_close(struct broker_base *b) {
     b->leaves = true;
     close_one(&b->asks), close_one(&b->owner), close_one(&b->admin), node_backup_close(b);
+    close_one(&b->template);
     b->leaves = false;
     b->again_ns = 0;
 }
@@ -338,9 +339,9 @@ static void make_platform(struct broker_base *b) {
             vec_push(mem, &s, ((struct postgres_statement){.text = str_c(between[i])}));
     }
     for (size_t i = 0; i < ARRAY_COUNT(behind); i++) vec_push(mem, &s, ((struct postgres_statement){.text = str_c(behind[i])}));
-    vec_push(
-        mem, &s,
-        ((struct postgres_statement){.text = arena_fmt(mem, "insert into _orlo.meta values ('platform', '%d')", SQL_PLATFORM)}));
+    vec_push(mem, &s,
+             ((struct postgres_statement){
+                 .text = arena_fmt(mem, "insert into _orlo.meta values ('platform', '%d')", BROKER_PLATFORM)}));
     ask_admin(b, s.p, s.n, false, on_platform);
     arena_free(mem);
 }
@@ -374,8 +375,10 @@ static void on_looked(void *arg, const struct postgres_answer *a) {
     if (!is[0]) make_platform(b);
     else if (!is[1]) make_template(b);
     else if (is[2] || is[3] || is[4]) heal(b, is[2]);
-    else let_in(b);
+    else node_upgrade_begin(b);
 }
+
+void node_base_let_in(struct broker_base *b) { let_in(b); }
 
 static void open_base(struct broker_base *b) {
     b->again_ns = 0;

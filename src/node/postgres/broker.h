@@ -13,6 +13,7 @@
  *
  *   broker.c   the process: peers, messages, answers, the end
  *   base.c     an app's database: its server, connections, catalogue, queue
+ *   upgrade.c  what the node keeps in one of its own, brought to this version
  *   server.c   a server that somebody else runs: what is there, what is made, what its role may not make
  *   ask.c      a query on its way: tree, text, answer
  *   backup.c   a backup's moment, and files that are copied
@@ -127,6 +128,7 @@ struct broker_base {
     bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
     int run;                               /* the folder of its server's socket; -1 */
     struct postgres *admin, *owner, *asks; /* connections as orlo, postgres, authenticator; NULL: none */
+    struct postgres *template;             /* to _platform, while that is brought to this version */
     struct broker_made *made;              /* NULL: nothing was migrated yet */
     struct broker_ask *first, **last;      /* that wait */
     uint32_t waiting, running;
@@ -183,9 +185,15 @@ void node_base_refuse(struct broker_base *b, err e, const char *why);
 /* False: it was refused, or is tried again. */
 bool node_base_went_well(struct broker_base *b, const struct postgres_answer *a);
 void node_base_ask_admin(struct broker_base *b, const struct postgres_question *q, postgres_told told);
+void node_base_let_in(struct broker_base *b);
 void node_base_read(struct broker_base *b); /* its catalogue; then it is HERE */
 /* Its catalogue is another one: when it has been read again, the errand is over. */
 void node_base_reload(struct broker_errand *w);
+
+/* ---- upgrade.c ---- */
+
+enum { BROKER_PLATFORM = 2 };
+void node_upgrade_begin(struct broker_base *b); /* then node_base_let_in */
 
 /* ---- server.c ---- */
 
