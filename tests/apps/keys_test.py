@@ -1,5 +1,5 @@
 """Keys and tokens: who an app's callers are, what becomes of them when keys are made, rotated and revoked, and what is refused, and how."""
-import base64, hashlib, hmac, http.client, json, shutil, subprocess, threading, time
+import base64, hashlib, hmac, http.client, json, shutil, subprocess, sys, threading, time
 
 from nodes import *
 from admin_test import cli
@@ -264,3 +264,98 @@ def test_keys_rotation():
     with node("--workers", "1", state=other) as n:
         eq((who(n, gone)[0], who(n, gone, user)[2]["uid"], who(n, web)[0]), (200, USER, 401))
         eq(json.loads(base64.urlsafe_b64decode(cli(n, "keys", "token", "shop").split(".")[0] + "=="))["kid"], next(k["kid"] for k in listed(n)["signing_keys"] if k["state"] == "in_use"))
+
+
+# ---- the clients that people have --------------------------------------------------------------------
+
+JS = """
+import { createClient } from '@supabase/supabase-js'
+import ws from 'ws'
+const [url, publishable, secret, anon, user, other] = process.argv.slice(2)
+const client = (key, token) => createClient(url, key, { realtime: { transport: ws }, auth: { persistSession: false }, ...(token ? { accessToken: async () => token } : {}) })
+const out = []
+const say = async (p) => { const { data, error, status } = await p; out.push([status, error ? error.code ?? error.message : data]) }
+const role = async (c) => { const { data, error } = await c.rpc('who'); out.push(error ? [error.code, error.message] : [data.role, data.uid]) }
+await role(client(publishable)); await role(client(secret)); await role(client(anon)); await role(client(publishable, user)); await role(client(secret, user))
+await say(client(publishable, user).from('notes').insert({ text: 'mine' }).select('text,owner').single())
+await say(client(publishable, other).from('notes').select())
+await say(client(publishable).from('notes').insert({ text: 'nobody' }))
+await say(client(secret).from('notes').select('text'))
+await role(client(publishable.slice(0, -1))); await role(client(publishable, 'x.y')); await role(client(publishable, user.slice(0, -4) + 'AAAA'))
+console.log(JSON.stringify(out))
+process.exit(0)
+"""
+
+PYTHON = """
+import json, sys
+from supabase import create_client, ClientOptions
+url, publishable, secret, anon, user, other = sys.argv[1:]
+def client(key, token=None):
+    c = create_client(url, key, options=ClientOptions(headers={"Authorization": "Bearer " + token}) if token else None)
+    return c
+out = []
+def say(make):
+    try:
+        out.append([0, make().data])
+    except Exception as e:
+        out.append([1, getattr(e, "code", None) or str(e)])
+def role(c):
+    try:
+        d = c.rpc("who", {}).execute().data
+        out.append([d["role"], d["uid"]])
+    except Exception as e:
+        out.append([getattr(e, "code", None), getattr(e, "message", str(e))])
+role(client(publishable)); role(client(secret)); role(client(anon)); role(client(publishable, user)); role(client(secret, user))
+say(lambda: client(publishable, user).table("notes").insert({"text": "mine"}).execute())
+say(lambda: client(publishable, other).table("notes").select("*").execute())
+say(lambda: client(publishable).table("notes").insert({"text": "nobody"}).execute())
+say(lambda: client(secret).table("notes").select("text").execute())
+print(json.dumps(out))
+"""
+BAD = "No suitable key or wrong key type"
+
+
+def with_client(run):
+    """On both engines: what a client's program says, given an app's keys and two users' tokens."""
+    for engine in ENGINES:
+        with node("--workers", "1") as n:
+            cli(n, "deploy", project({"migrations/001_schema.sql": SCHEMA}, f'name = "shop"\ndatabase = "{engine}"\nhosts = ["127.0.0.1"]\n'))
+            made = [cli(n, "keys", "create", "shop", "web").strip(), cli(n, "keys", "create", "shop", "job", "--secret").strip()]
+            cli(n, "keys", "rotate", "shop")  # tokens are ES256's
+            made += [keys_of(n, "shop")["anon"], *(cli(n, "keys", "token", "shop", "--as", u).strip() for u in (USER, USER.replace("7f", "8f")))]
+            said = run(n.url, *made)
+            check(said.returncode == 0, engine, said.stderr[-3000:], n.log()[-2000:])
+            yield json.loads(said.stdout.splitlines()[-1])
+
+
+def test_keys_client_javascript():
+    """supabase-js, where npm can bring it."""
+    if not shutil.which("npm"):
+        raise Skip("there is no npm")
+    folder = os.path.join(WORK, "supabase-js")  # as rest_test has it
+    os.makedirs(folder, exist_ok=True)
+    got = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, "@supabase/supabase-js@2", "ws@8"], capture_output=True, text=True, timeout=180)
+    if got.returncode:
+        raise Skip("npm cannot bring @supabase/supabase-js")
+    with open(os.path.join(folder, "keys.mjs"), "w") as f:
+        f.write(JS)
+    for out in with_client(lambda *args: subprocess.run(["node", "keys.mjs", *args], cwd=folder, capture_output=True, text=True, timeout=120)):
+        eq(out, [["anon", None], ["service_role", None], ["anon", None], ["authenticated", USER], ["authenticated", USER],
+                 [201, {"text": "mine", "owner": USER}], [200, []], [401, "42501"], [200, [{"text": "mine"}]],
+                 ["UNAUTHORIZED_INVALID_API_KEY", "Invalid API key"], ["PGRST301", "Expected 3 parts in JWT; got 2"], ["PGRST301", BAD]])
+
+
+def test_keys_client_python():
+    """supabase-py, where pip can bring it."""
+    folder = os.path.join(ROOT, "build", "supabase-py")  # brought once
+    done = os.path.join(folder, "whole")
+    if not os.path.exists(done):
+        shutil.rmtree(folder, ignore_errors=True)
+        if subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile", "--target", folder, "supabase==2.*"],
+                          capture_output=True, timeout=300).returncode:
+            raise Skip("pip cannot bring supabase")
+        open(done, "w").close()
+    run = lambda *args: subprocess.run([sys.executable, "-c", PYTHON, *args], env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True, timeout=120)
+    for out in with_client(run):
+        check(len(out[5][1]) == 1 and out[5][1][0]["owner"] == USER, out[5])
+        eq(out[:5] + out[6:], [["anon", None], ["service_role", None], ["anon", None], ["authenticated", USER], ["authenticated", USER], [0, []], [1, "42501"], [0, [{"text": "mine"}]]])

@@ -97,7 +97,8 @@ static void hear(struct node_message *m) {
         sup.snapshot = node_message_take(m, 0);
         sup.generation = m->publish.generation;
         break;
-    case NODE_MSG_data_forget: break; /* the store is told */
+    case NODE_MSG_data_forget:
+    case NODE_MSG_server_changed: break; /* the store, or the broker, is told */
     default: fail_msg("control said %s", node_message_text(m->type));
     }
 }

@@ -144,6 +144,34 @@ static void test_killed_setting_secret(void **state) {
     kill_all_along("PUT", "a/secrets/KEY", "{\"value\":\"new\"}", is_old, is_new, set_old);
 }
 
+/* A key that was said to be revoked is none any more, whatever becomes of control; and what workers have is what is kept. */
+static bool key_kept(bool there) {
+    char sql[256];
+    uint64_t r = revision();
+    node_process_end(&sup.control);
+    snprintf(sql, sizeof sql,
+             "select count(*) from apps a left join api_keys k on k.app = a.id and k.id = 7 where a.secrets_revision = %llu and "
+             "(k.id is %s null)",
+             (unsigned long long)r, there ? "not" : "");
+    int64_t n = ask_store(sql);
+    assert_int_equal(govern(), ERR_OK);
+    return n == 1;
+}
+static bool has_key(void) { return key_kept(true); }
+static bool has_no_key(void) { return key_kept(false); }
+static void put_key(void) {
+    node_process_end(&sup.control);
+    change_store("insert into api_keys (id, app, name, secret, hash, begin, created, last_used, expires)"
+                 " select 7, id, 'web', 1, zeroblob(32), 'sb_secret_', 1, 0, 0 from apps");
+    assert_int_equal(govern(), ERR_OK);
+}
+
+static void test_killed_revoking_key(void **state) {
+    assert_int_equal(deploy("a"), ERR_OK);
+    put_key();
+    kill_all_along("DELETE", "a/api-keys/7", "", has_key, has_no_key, put_key);
+}
+
 /* ---- a folder of an older format ---- */
 
 static void write_old_app(const char *name, uint32_t id) {
@@ -242,7 +270,7 @@ int main(int argc, char **argv) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {TEST(test_killed_anywhere),       TEST(test_killed_dropping),
                                        TEST(test_killed_rolling_back),   TEST(test_killed_promoting),
-                                       TEST(test_killed_setting_secret), TEST(test_killed_upgrading),
-                                       TEST(test_full_anywhere)};
+                                       TEST(test_killed_setting_secret), TEST(test_killed_revoking_key),
+                                       TEST(test_killed_upgrading),      TEST(test_full_anywhere)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
