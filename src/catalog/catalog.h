@@ -327,6 +327,12 @@ struct catalog_publication {
     catalog_ids relations;
 };
 
+/* An implicit cast of a domain from or to json or text by a function: how its values are told, read and filtered by. */
+struct catalog_cast {
+    uint32_t from, to;
+    str schema, function;
+};
+
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
 struct catalog_index_of_names; /* made by catalog_ready */
@@ -346,6 +352,7 @@ struct catalog {
     VEC(struct catalog_default_grants) default_grants;
     VEC(struct catalog_extension) extensions;
     VEC(struct catalog_publication) publications;
+    VEC(struct catalog_cast) casts;       /* of a live one alone: never in its JSON */
     struct catalog_index_of_names *names; /* NULL: it is still being made; lookups then go through everything */
 };
 
@@ -405,9 +412,11 @@ struct catalog_edge {
 };
 bool catalog_edge_next(const struct catalog *c, uint32_t relation, struct catalog_edge *edge);
 
+const struct catalog_cast *catalog_cast_of(const struct catalog *c, uint32_t from, uint32_t to); /* NULL: there is none */
+
 /* ---- what PostgreSQL says of a database (live.c) ---- */
 
-enum { CATALOG_LIVE = 8 };
+enum { CATALOG_LIVE = 9 };
 str catalog_live_text(
     uint32_t statement); /* of statements 0 to CATALOG_LIVE - 1, as a superuser with no search_path but pg_catalog asks them */
 struct catalog_answer {

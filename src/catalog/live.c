@@ -16,7 +16,7 @@ enum {
     TYPE_TRIGGER = 2279,
     TYPE_EVENT_TRIGGER = 3838
 };
-enum { ROLES, TYPES, COLUMNS, VIEWS, KEYS, GRANTS, COLUMN_GRANTS, FUNCTIONS };
+enum { ROLES, TYPES, COLUMNS, VIEWS, KEYS, GRANTS, COLUMN_GRANTS, FUNCTIONS, CASTS };
 
 #define OURS "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', '_orlo')"
 /* A type as 23, or schema␞name, or [schema␞name of an array's elements. */
@@ -106,6 +106,13 @@ static const char *const texts[CATALOG_LIVE] = {
                                                                  "exists (select from pg_depend d where d.classid = "
                                                                  "'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e') "
                                                                  "and " OURS " order by p.oid",
+    [CASTS] = "select " TYPE("k.castsource") ", " TYPE(
+        "k.casttarget") ", n.nspname, p.proname from pg_cast k join pg_proc p on "
+                        "p.oid = k.castfunc join pg_namespace n on n.oid = p.pronamespace join pg_type s on s.oid = k.castsource "
+                        "join "
+                        "pg_type t on t.oid = k.casttarget where k.castcontext = 'i' and k.castmethod = 'f' and ((s.typtype = "
+                        "'d' and "
+                        "t.oid in (25, 114)) or (t.typtype = 'd' and s.oid in (25, 114))) order by k.oid",
 };
 
 str catalog_live_text(uint32_t statement) { return str_c(texts[statement]); }
@@ -620,6 +627,22 @@ static void add_functions(struct live *v) {
     v->c->functions = all;
 }
 
+static void add_casts(struct live *v) {
+    v->c->casts = (typeof(v->c->casts)){0};
+    for (uint32_t i = 0; i < rows(v, CASTS); i++) {
+        struct catalog_cast k = {.from = type_of(v, text(v, CASTS, i, 0)), .to = type_of(v, text(v, CASTS, i, 1))};
+        k.schema = kept(v, CASTS, i, 2);
+        k.function = kept(v, CASTS, i, 3);
+        vec_push(v->c->mem, &v->c->casts, k);
+    }
+}
+
+const struct catalog_cast *catalog_cast_of(const struct catalog *c, uint32_t from, uint32_t to) {
+    for (uint32_t i = 0; i < c->casts.n; i++)
+        if (c->casts.p[i].from == from && c->casts.p[i].to == to) return &c->casts.p[i];
+    return NULL;
+}
+
 /* ---- what spoke of what is gone ---- */
 
 static bool has_columns(const struct catalog_relation *r, const catalog_ids *numbers) {
@@ -683,6 +706,7 @@ void catalog_live(struct catalog *c, const struct catalog_answer *a) {
     add_keys(&v);
     add_grants(&v);
     add_functions(&v);
+    add_casts(&v);
     tidy(&v);
     catalog_ready(c);
 }

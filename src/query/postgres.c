@@ -92,6 +92,30 @@ static void put_type(struct print *p, uint32_t id) {
     } else buf_puts(&p->sql, str_c(t ? t->sql : "text"));
 }
 
+static void put_function(struct print *p, uint32_t schema, str name) {
+    const struct catalog_schema *s = catalog_schema_of(p->catalog, schema);
+    query_put_name(&p->sql, s ? s->name : STR("public"));
+    PUT(p, ".");
+    query_put_name(&p->sql, name);
+}
+
+/* f( of a cast that is a function of theirs; false: there is none between those types. */
+static bool begin_cast(struct print *p, uint32_t from, uint32_t to) {
+    const struct catalog_cast *k = catalog_cast_of(p->catalog, from, to);
+    if (!k) return false;
+    query_put_name(&p->sql, k->schema);
+    PUT(p, ".");
+    query_put_name(&p->sql, k->function);
+    return PUT(p, "(");
+}
+
+/* A value that a filter compares with, or that is written: as the column's type reads text, or JSON. */
+static bool put_read(struct print *p, uint32_t from, uint32_t to, const struct query_bound *b) {
+    bool cast = begin_cast(p, from, to);
+    put_value(p, b);
+    return !cast || buf_puts(&p->sql, from == PG_JSON ? STR("::json)") : STR("::text)"));
+}
+
 /* ---- filters ---- */
 
 static bool put_search(struct print *p, const struct query_test *t, uint32_t alias) {
@@ -121,7 +145,7 @@ static bool put_in(struct print *p, const struct query_test *t, uint32_t alias) 
     PUT(p, " in (");
     for (uint32_t i = 0; i < t->values_count; i++) {
         if (i) PUT(p, ",");
-        put_value(p, &t->bound[i]);
+        put_read(p, PG_TEXT, t->field.type, &t->bound[i]);
     }
     return PUT(p, ")");
 }
@@ -145,7 +169,7 @@ static bool put_test(struct print *p, const struct query_test *t, uint32_t alias
         if (i) buf_puts(&p->sql, t->quantifier == QUERY_ALL ? STR(" and ") : STR(" or "));
         put_field(p, alias, &t->field);
         buf_printf(&p->sql, " %s ", query_ops[t->op].operator);
-        put_value(p, &t->bound[i]);
+        put_read(p, PG_TEXT, t->field.type, &t->bound[i]);
     }
     return true;
 }
@@ -231,7 +255,9 @@ typedef VEC(struct member) members;
 
 /* What an item, or the aggregate that it is, is of. */
 static bool put_bare(struct print *p, const struct query_item *it, uint32_t alias) {
+    bool told = it->kind == QUERY_FIELD && begin_cast(p, it->field.type, PG_JSON);
     put_field(p, alias, &it->field);
+    if (told) PUT(p, ")");
     if (!it->cast.n) return true;
     PUT(p, "::");
     put_type(p, it->cast_type);
@@ -409,13 +435,6 @@ static bool put_around(struct print *p, struct buf inner, const members *m) { re
 
 /* ---- the form in which rows are told (media.c) ---- */
 
-static void put_function(struct print *p, uint32_t schema, str name) {
-    const struct catalog_schema *s = catalog_schema_of(p->catalog, schema);
-    query_put_name(&p->sql, s ? s->name : STR("public"));
-    PUT(p, ".");
-    query_put_name(&p->sql, name);
-}
-
 /* (select r.c1 as "id", r.c2::json as "tasks" from (…) as r) as x: rows with the names that they are told by. */
 static void put_named_rows(struct print *p, str inner, const members *m) {
     PUT(p, " from (select ");
@@ -532,7 +551,7 @@ static bool put_values(struct print *p) {
         for (uint32_t i = 0; i < q->columns_count; i++) {
             if (i) PUT(p, ",");
             if (!q->cells[row].there[i]) PUT(p, "default");
-            else put_value(p, &q->cells[row].cells[i]);
+            else put_read(p, PG_JSON, q->targets[i]->type, &q->cells[row].cells[i]);
         }
         PUT(p, ")");
     }
@@ -681,7 +700,7 @@ static bool put_write_alone(struct print *p) {
         buf_puts(&p->sql, i ? STR(",") : STR(" set "));
         query_put_name(&p->sql, q->targets[i]->name);
         PUT(p, "=");
-        if (q->cells[0].there[i]) put_value(p, &q->cells[0].cells[i]);
+        if (q->cells[0].there[i]) put_read(p, PG_JSON, q->targets[i]->type, &q->cells[0].cells[i]);
         else PUT(p, "default");
     }
     if (q->select.where) {
