@@ -75,6 +75,7 @@ CYCLES = [
     (201, "dump_after", "node/store/errand.c: its depth"),
     (201, "list_after", "node/postgres/errand.c: its depth"),
     (4, "put_type", "node/command/db_types.c: an array has no arrays, a domain's base is no domain"),
+    (2, "commit node_ask_begin node_ask_over node_tx_over run send_it", "node/postgres/tx.c: what fails before it is sent ends its transaction"),
     (2, "over node_config_reload", "node/supervisor/config.c: who asks while it is read anew is answered by one more"),
     (64, "component name nested template_args type …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),
     (64, "path type generic_args nested …", "node/demangle_int.h: DEMANGLE_DEPTH_MAX"),

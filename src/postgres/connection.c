@@ -81,10 +81,12 @@ static bool send_sync(struct postgres_connection *c) {
 }
 
 static bool send_ask(struct postgres_connection *c, struct postgres_ask *ask) {
-    bool ok = ask->bare || send_own(c, "begin", OP_OWN);
+    bool goes_on = ask->held && ask->held->begun;
+    if (ask->held && !goes_on) ask->held->begun = true, ask->held->c = c, c->held = ask->held;
+    bool ok = ask->bare || goes_on || send_own(c, "begin", OP_OWN);
     for (uint32_t i = 0; ok && i < ask->count; i++) ok = send_statement(c, ask, i);
-    ask->commits = !ask->judge;
-    if (!ask->bare && !ask->judge) ok = ok && send_own(c, ask->undone ? "rollback" : "commit", OP_COMMIT);
+    ask->commits = !ask->judge && !ask->stays;
+    if (!ask->bare && !ask->judge && !ask->stays) ok = ok && send_own(c, ask->undone ? "rollback" : "commit", OP_COMMIT);
     return ok && send_sync(c);
 }
 
@@ -102,6 +104,7 @@ static void listen_to(struct postgres_connection *c, unsigned events) {
 }
 
 void postgres_connection_free(struct postgres_connection *c) {
+    if (c->held) postgres_held_leave(c->held);
     if (c->watch) net_watch_free(c->watch);
     if (c->reach) postgres_reach_leave(c->reach);
     net_timer_free(c->timer);
@@ -114,6 +117,8 @@ void postgres_connection_free(struct postgres_connection *c) {
 static void lose_late(struct postgres_connection *c, const char *why, bool late) {
     struct postgres_ask *ask = c->ask;
     struct postgres *db = c->db;
+    if (c->held) postgres_held_leave(c->held);
+    c->held = NULL;
     bool came = c->state >= POSTGRES_FREE;
     if (!came) snprintf(db->why, sizeof db->why, "%s", why);
     c->ask = NULL;
@@ -163,6 +168,23 @@ static bool begin_commit(struct postgres_connection *c, struct postgres_ask *ask
     return send_own(c, ask->undone || !ask->told ? "rollback" : "commit", OP_COMMIT) && send_sync(c) && flush(c);
 }
 
+static void leave_held(struct postgres_connection *c) {
+    if (c->held) postgres_held_leave(c->held);
+    c->held = NULL;
+}
+
+static void become_held(struct postgres_connection *c) {
+    c->state = POSTGRES_HELD;
+    c->ops_count = c->op = 0;
+    net_timer_stop(c->timer);
+    listen_to(c, NET_READABLE);
+}
+
+void postgres_connection_let_go(struct postgres_connection *c) {
+    c->held = NULL;
+    if (c->state == POSTGRES_HELD) begin_undo(c);
+}
+
 /* invalid_sql_statement_name, duplicate_prepared_statement: its transaction failed by that, and by nothing of its own. */
 static bool lost_kept(struct postgres_connection *c, const struct postgres_ask *ask) {
     const struct postgres_answer *a = &ask->answer;
@@ -179,14 +201,22 @@ static void end_ask(struct postgres_connection *c) {
     if (ask && ask->judge && !ask->commits && ask->answer.outcome == POSTGRES_DONE) {
         struct postgres_error error = {.statement = ask->count};
         if (!ask->told || ask->judge(ask->arg, &ask->answer, &error)) {
-            if (!begin_commit(c, ask)) lose_by_server(c);
-            return;
-        }
-        ask->answer.outcome = POSTGRES_ERROR, ask->answer.error = error;
+            if (!ask->stays || !ask->told) {
+                if (!begin_commit(c, ask)) lose_by_server(c);
+                return;
+            }
+        } else ask->answer.outcome = POSTGRES_ERROR, ask->answer.error = error;
     }
     bool open = PQtransactionStatus(c->raw) != PQTRANS_IDLE;
     c->ask = NULL;
-    if (ask && lost_kept(c, ask)) postgres_again(c->db, ask);
+    if (ask && ask->stays && c->held && ask->answer.outcome == POSTGRES_DONE && PQtransactionStatus(c->raw) == PQTRANS_INTRANS) {
+        become_held(c);
+        postgres_ask_tell(ask);
+        return;
+    }
+    bool was_held = c->held;
+    leave_held(c);
+    if (ask && !was_held && lost_kept(c, ask)) postgres_again(c->db, ask);
     else if (ask) postgres_ask_tell(ask);
     if (open) begin_undo(c);
     else become_free(c);
@@ -269,7 +299,7 @@ static void hear(struct postgres_connection *c) {
         lose(c, "");
         return;
     }
-    if (c->op < c->ops_count || c->state == POSTGRES_FREE) return;
+    if (c->op < c->ops_count || c->state == POSTGRES_FREE || c->state == POSTGRES_HELD) return;
     if (c->state == POSTGRES_WORKING) end_ask(c);
     else become_free(c);
 }

@@ -21,8 +21,15 @@ static void copy_statement(arena *mem, const struct postgres_statement *from, st
 static struct postgres_ask *new_ask(struct postgres *db, const struct postgres_question *q) {
     arena *mem = arena_new(0);
     struct postgres_ask *ask = arena_make(mem, struct postgres_ask);
-    *ask = (struct postgres_ask){
-        .db = db, .mem = mem, .count = q->count, .ms_max = q->ms_max, .undone = q->undone, .bare = q->bare, .judge = q->judge};
+    *ask = (struct postgres_ask){.db = db,
+                                 .mem = mem,
+                                 .count = q->count,
+                                 .ms_max = q->ms_max,
+                                 .undone = q->undone,
+                                 .bare = q->bare,
+                                 .judge = q->judge,
+                                 .held = q->on,
+                                 .stays = q->stays};
     ask->statements = arena_array(mem, struct postgres_statement, q->count + 1);
     for (uint32_t i = 0; i < q->count; i++) copy_statement(mem, &q->statements[i], &ask->statements[i]);
     ask->answer = (struct postgres_answer){
@@ -85,12 +92,42 @@ void postgres_again(struct postgres *db, struct postgres_ask *ask) {
     net_timer_start(db->turn, 0, 0);
 }
 
+/* ---- transactions of several asks ---- */
+
+struct postgres_held *postgres_held_new(void) {
+    struct postgres_held *held = calloc(1, sizeof *held);
+    ENSURE(held);
+    return held;
+}
+
+/* An ask that waits in it is told, from the loop, that there is nothing. */
+void postgres_held_leave(struct postgres_held *held) {
+    struct postgres_ask *ask = held->ask;
+    held->c = NULL;
+    held->ask = NULL;
+    if (!ask) return;
+    struct postgres *db = ask->db;
+    postgres_answer_fail(&ask->answer, POSTGRES_AWAY, "its connection is gone");
+    ask->held = NULL;
+    ask->next = db->refused;
+    db->refused = ask;
+    net_timer_start(db->turn, 0, 0);
+}
+
+/* Asks that wait for their first connection must have been cancelled, or told, before. */
+void postgres_held_free(struct postgres_held *held) {
+    struct postgres_connection *c = held->c;
+    postgres_held_leave(held);
+    if (c) postgres_connection_let_go(c);
+    free(held);
+}
+
 /* ---- who gets a connection ---- */
 
 static void connect_more(struct postgres *db) {
     uint32_t coming = 0, connecting = 0;
     for (struct postgres_connection *c = db->connections; c; c = c->next) {
-        coming += c->state != POSTGRES_WORKING;
+        coming += c->state != POSTGRES_WORKING && c->state != POSTGRES_HELD;
         connecting += c->state == POSTGRES_CONNECTING;
     }
     if (db->options.place && connecting) return; /* one after the other: each is a thread */
@@ -113,6 +150,15 @@ static void serve(void *arg) {
     struct postgres *db = arg;
     tell_refused(db);
     struct postgres_connection *c = db->connections;
+    for (struct postgres_connection *next; c; c = next) {
+        next = c->next; /* taking may free c alone */
+        struct postgres_ask *ask = c->state == POSTGRES_HELD && c->held ? c->held->ask : NULL;
+        if (!ask) continue;
+        c->held->ask = NULL;
+        if (ask->told) postgres_connection_take(c, ask);
+        else free_ask(ask), db->busy--;
+    }
+    c = db->connections;
     while (db->first && c) {
         struct postgres_connection *next = c->next; /* taking may free c alone */
         if (db->first && !db->first->told) free_ask(pop(db)), db->busy--;
@@ -163,6 +209,16 @@ struct postgres_ask *postgres_ask(struct postgres *db, const struct postgres_que
     struct postgres_ask *ask = new_ask(db, q);
     ask->told = told, ask->arg = arg;
     db->busy++;
+    if (q->on && q->on->begun) {
+        if (q->on->c && !q->on->ask && q->on->c->state == POSTGRES_HELD) q->on->ask = ask;
+        else {
+            postgres_answer_fail(&ask->answer, POSTGRES_AWAY, "its connection is gone");
+            ask->next = db->refused;
+            db->refused = ask;
+        }
+        net_timer_start(db->turn, 0, 0);
+        return ask;
+    }
     if (db->waiting >= db->options.waiting_max || (db->pausing && !db->connections)) {
         bool away = db->waiting < db->options.waiting_max;
         postgres_answer_fail(&ask->answer, away ? POSTGRES_AWAY : POSTGRES_BUSY,

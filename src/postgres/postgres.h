@@ -17,6 +17,7 @@
  * 5. Rows are taken one by one, and no more of them than an ask may have: then its connection is closed, and the server gives up what it was doing.
  * 6. A statement that the server has prepared and knows no more (DEALLOCATE, a pooler that gives each transaction another of its connections) fails its
  *    transaction: the ask is sent once more, unprepared. Where that goes on, nothing is prepared there any more.
+ * 7. A transaction may go on over several asks (postgres_held): its connection is its own until it is committed, an ask of it fails, or it is given up.
  */
 #ifndef ORLO_POSTGRES_H
 #define ORLO_POSTGRES_H
@@ -66,14 +67,23 @@ struct postgres_answer;
 struct postgres_error;
 typedef bool (*postgres_judge)(void *arg, const struct postgres_answer *answer, struct postgres_error *error);
 
+/* A transaction of several asks: the first `on` it begins it, one that does not `stay` commits it. Gone with its connection: then asks of it are
+ * POSTGRES_AWAY. One ask at a time. */
+struct postgres_held;
+struct postgres_held *postgres_held_new(void);
+void postgres_held_free(
+    struct postgres_held *held); /* rolled back, if it was not committed; what is under way in it is no part of it any more */
+
 struct postgres_question {
     const struct postgres_statement *statements; /* all is copied */
     uint32_t count;
     uint32_t ms_max; /* from when it is sent; then its connection is given up. The server's statement_timeout is the kinder way */
-    uint64_t bytes_max;   /* of all values that are answered; more is 54000. 0: any. Where there is a commit, it is judged */
-    bool undone;          /* rolled back at the end, whatever comes of it: nobody need ask whether it was done */
-    bool bare;            /* no transaction around it: one statement that cannot be in one */
-    postgres_judge judge; /* NULL: what succeeds is committed. arg is that of told */
+    uint64_t bytes_max;       /* of all values that are answered; more is 54000. 0: any. Where there is a commit, it is judged */
+    bool undone;              /* rolled back at the end, whatever comes of it: nobody need ask whether it was done */
+    bool bare;                /* no transaction around it: one statement that cannot be in one */
+    struct postgres_held *on; /* NULL: it is a transaction by itself */
+    bool stays;               /* that goes on, if all went well */
+    postgres_judge judge;     /* NULL: what succeeds is committed. arg is that of told */
 };
 
 enum postgres_outcome {

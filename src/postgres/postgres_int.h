@@ -36,6 +36,12 @@ void postgres_answer_fail(struct postgres_answer *a, enum postgres_outcome outco
 void postgres_answer_refuse(struct postgres_answer *a, uint32_t statement, const char *state, const char *why);
 void postgres_answer_error(struct postgres_answer *a, uint32_t statement, const PGresult *r); /* the first one holds */
 
+struct postgres_held {
+    struct postgres_connection *c; /* NULL: none yet, or none any more */
+    bool begun;
+    struct postgres_ask *ask; /* that waits for the loop's turn */
+};
+
 struct postgres_ask {
     struct postgres_ask *next;
     struct postgres *db;
@@ -45,6 +51,8 @@ struct postgres_ask {
     uint32_t count, ms_max;
     bool undone, bare, commits; /* commits: that was sent */
     bool again;                 /* it is sent a second time, unprepared */
+    struct postgres_held *held; /* that it begins, or goes on with */
+    bool stays;
     postgres_judge judge;
     postgres_told told; /* NULL: cancelled */
     void *arg;
@@ -53,7 +61,14 @@ struct postgres_ask {
 void postgres_ask_tell(struct postgres_ask *ask); /* and frees it */
 
 enum { POSTGRES_KEPT_MAX = 256 };
-enum postgres_connection_state { POSTGRES_CONNECTING, POSTGRES_SETTING, POSTGRES_FREE, POSTGRES_WORKING, POSTGRES_UNDOING };
+enum postgres_connection_state {
+    POSTGRES_CONNECTING,
+    POSTGRES_SETTING,
+    POSTGRES_FREE,
+    POSTGRES_WORKING,
+    POSTGRES_UNDOING,
+    POSTGRES_HELD
+};
 struct postgres_connection {
     struct postgres_connection *next;
     struct postgres *db;
@@ -66,6 +81,7 @@ struct postgres_connection {
     bool ended;     /* nothing more can be heard */
     uint64_t heard; /* bytes since the last row */
     struct postgres_ask *ask;
+    struct postgres_held *held; /* whose transaction is open on it; NULL: nobody's */
     /* What the server is to say, in order: each op's results end with a NULL, the sync is one result. */
     struct op {
         enum op_kind { OP_OWN, OP_PREPARE, OP_STATEMENT, OP_COMMIT, OP_SYNC } kind;
@@ -79,7 +95,8 @@ struct postgres_connection {
 /* NULL: there is no memory for it. */
 struct postgres_connection *postgres_connection_new(struct postgres *db);
 void postgres_connection_lose(struct postgres_connection *c, const char *why); /* its ask is told; the pool has one less */
-void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask); /* of one that is FREE */
+void postgres_connection_take(struct postgres_connection *c, struct postgres_ask *ask); /* of one that is FREE, or HELD for it */
+void postgres_connection_let_go(struct postgres_connection *c);                         /* nobody holds it any more */
 void postgres_connection_free(struct postgres_connection *c);                           /* its ask is told before, or moved */
 /* A thread has come there, or not: why. */
 void postgres_connection_reached(struct postgres_connection *c, PGconn *raw, const char *why, bool refused);
@@ -105,6 +122,7 @@ struct postgres {
     uint32_t lost_kept; /* statements that a connection was to know, and did not */
 };
 void postgres_again(struct postgres *db, struct postgres_ask *ask);                /* it waits once more, before all others */
+void postgres_held_leave(struct postgres_held *held);                              /* its connection is not its own any more */
 void postgres_came(struct postgres *db);                                           /* a connection is FREE */
 void postgres_gone(struct postgres *db, struct postgres_connection *c, bool came); /* is no more; came: it had been there */
 

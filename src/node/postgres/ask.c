@@ -65,7 +65,7 @@ static bool print_all(struct broker_ask *a, struct pg_session *session) {
             return false;
         }
         bool writes = query_writes(&b->queries[i]);
-        a->writes |= writes;
+        a->writes |= writes || a->of_tx;
         a->grows |= writes && is_growing(&b->queries[i]);
     }
     return true;
@@ -185,11 +185,9 @@ static uint32_t place_of(const struct broker_ask *a, uint32_t statement) {
     return 0;
 }
 
-static void on_told(void *arg, const struct postgres_answer *answer) {
-    struct broker_ask *a = arg;
-    a->asked = NULL;
+void node_ask_take_error(struct broker_ask *a, const struct postgres_answer *answer) {
     switch (postgres_outcome(answer)) {
-    case POSTGRES_DONE: compose(a, answer); break;
+    case POSTGRES_DONE: break;
     case POSTGRES_ERROR:
         copy_error(postgres_error(answer), &a->error);
         if (a->batch.many) a->error.place = place_of(a, postgres_error(answer)->statement);
@@ -198,6 +196,13 @@ static void on_told(void *arg, const struct postgres_answer *answer) {
     case POSTGRES_AWAY: node_tree_fail(&a->error, "57P03", "the database system is not there at the moment"); break;
     case POSTGRES_LOST: node_tree_fail(&a->error, "08007", "the database system ended meanwhile: it may be done, or not"); break;
     }
+}
+
+static void on_told(void *arg, const struct postgres_answer *answer) {
+    struct broker_ask *a = arg;
+    a->asked = NULL;
+    if (postgres_outcome(answer) == POSTGRES_DONE) compose(a, answer);
+    else node_ask_take_error(a, answer);
     node_ask_over(a);
 }
 
@@ -210,6 +215,9 @@ static uint64_t rows_bytes_max(const struct broker_ask *a) {
 static void send_it(struct broker_ask *a) {
     uint64_t now = clock_mono_ns();
     if (!a->error.set && now >= a->until_ns) node_tree_late(&a->error);
+    if (a->of_tx && !a->tx)
+        node_tree_fail(&a->error, "25P01", "there is no transaction in progress"); /* it ended while it was read */
+    if (a->of_tx && a->batch.rollback) node_tree_fail(&a->error, "0A000", "a query in a transaction has no end of its own");
     if (a->error.set || (!a->peer && !a->errand)) {
         node_ask_over(a);
         return;
@@ -220,7 +228,9 @@ static void send_it(struct broker_ask *a) {
                                                         .count = a->statements_count,
                                                         .ms_max = (uint32_t)((a->until_ns - now) / ms_ns) + LATE_MS,
                                                         .bytes_max = rows_bytes_max(a),
-                                                        .undone = a->batch.rollback || !a->writes,
+                                                        .undone = !a->of_tx && (a->batch.rollback || !a->writes),
+                                                        .on = node_tx_held(a),
+                                                        .stays = a->of_tx,
                                                         .judge = a->writes ? judge : NULL},
                             on_told, a);
 }

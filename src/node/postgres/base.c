@@ -535,8 +535,12 @@ void node_ask_free(struct broker_ask *a) {
 
 void node_ask_over(struct broker_ask *a) {
     struct broker_base *b = a->base;
-    b->running--;
     b->used_ns = clock_mono_ns();
+    if (a->of_tx) {
+        node_tx_over(a);
+        return;
+    }
+    b->running--;
     node_broker_answer(a);
     node_broker_later();
 }
@@ -550,9 +554,11 @@ void node_ask_cancel(struct broker_ask *a) {
         a->at_of = NULL;
     }
     if (a->reads) return; /* a thread has it */
-    if (a->under_way) {
+    if (a->tx) {
+        node_tx_cancel(a);
+    } else if (a->under_way) {
         if (a->asked) postgres_cancel(a->asked);
-        b->running--;
+        if (!a->of_tx) b->running--;
     } else {
         struct broker_ask **at = &b->first;
         while (*at != a) at = &(*at)->next;
@@ -565,6 +571,18 @@ void node_ask_cancel(struct broker_ask *a) {
     node_broker_later();
 }
 
+/* The first one that may begin. NULL: there is none. */
+static struct broker_ask *pop_next(struct broker_base *b) {
+    struct broker_ask **at = &b->first, *a;
+    while (*at && (*at)->of_tx && !node_tx_may_begin(b)) at = &(*at)->next;
+    if (!(a = *at)) return NULL;
+    *at = a->next;
+    if (!*at) b->last = at;
+    b->waiting--;
+    b->waiting_bytes -= a->bytes;
+    return a;
+}
+
 void node_base_turn(struct broker_base *b) {
     if (b->leaves) return;
     if (b->gives_up) b->gives_up = false, go_away(b);
@@ -572,10 +590,10 @@ void node_base_turn(struct broker_base *b) {
     if (b->state == BASE_AWAY && (b->first || (b->errands && !b->errands->begun))) want(b);
     if (b->state != BASE_HERE || !b->asks) return;
     if (b->secret[0] && b->first && !node_server_fresh(b)) return;
-    while (b->first && !b->held && b->running < node_broker.limits.postgres_connections_max) {
-        struct broker_ask *a = pop(b);
-        b->running++;
-        node_ask_begin(a);
+    struct broker_ask *a;
+    while (!b->held && b->running < node_broker.limits.postgres_connections_max && (a = pop_next(b))) {
+        if (!a->of_tx) b->running++, node_ask_begin(a);
+        else node_tx_begin(a);
     }
     struct broker_errand *w = b->errands;
     if (!w || w->begun) return;
@@ -691,6 +709,7 @@ void node_base_tick(uint64_t now) {
         struct broker_base *b = *at;
         if (b->again_ns && now >= b->again_ns && b->state == BASE_OPENS) open_base(b);
         tell_late(b, now);
+        node_tx_tick(b, now);
         node_backup_tick(b, now);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);

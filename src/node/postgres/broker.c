@@ -66,7 +66,7 @@ static void put_answer(struct broker_peer *p, struct node_message *m) {
 
 static void write_values(struct broker_ask *a, struct buf *to) {
     if (a->error.set) node_tree_error_values(&a->error, to);
-    else if (a->outcome == APP_DATA_OK) app_values_write(to, &APP_TEXT(buf_str(&a->body)), 1);
+    else if (a->outcome == APP_DATA_OK && a->body.n) app_values_write(to, &APP_TEXT(buf_str(&a->body)), 1);
 }
 
 void node_broker_answer(struct broker_ask *a) {
@@ -123,6 +123,18 @@ static str values_of(struct node_message *m, arena *mem) {
     return (str){p, a->bytes};
 }
 
+/* A query; or what is done in a transaction, which begins with numbers (app/data.h). False: nonsense. */
+static bool read_ask(struct broker_ask *a, const struct app_value *v, uint32_t count) {
+    a->of_tx = count && v[0].kind == APP_VALUE_INTEGER;
+    if (!a->of_tx) return node_tree_ask_of_values(v, count, &a->who);
+    if (count < APP_TX_VALUES || v[1].kind != APP_VALUE_INTEGER || v[2].kind != APP_VALUE_INTEGER || v[1].i < 0 ||
+        v[1].i >= APP_TX_KINDS || v[2].i < 1 || v[2].i > 3'600'000)
+        return false;
+    a->number = v[0].i, a->does = (enum app_tx)v[1].i, a->tx_ms = (uint32_t)v[2].i;
+    if (a->does == APP_TX_COMMIT || a->does == APP_TX_ROLLBACK) return count == APP_TX_VALUES;
+    return node_tree_ask_of_values(v + APP_TX_VALUES, count - APP_TX_VALUES, &a->who);
+}
+
 /* False: nonsense. */
 static bool on_ask(struct broker_peer *p, struct node_message *m) {
     const struct node_msg_postgres_ask *q = &m->postgres_ask;
@@ -141,7 +153,7 @@ static bool on_ask(struct broker_peer *p, struct node_message *m) {
                              .bytes_max = q->bytes_max,
                              .came_ns = clock_mono_ns()};
     a->until_ns = a->came_ns + q->ms_max * 1'000'000ull;
-    if (r.fail || bytes.n != q->bytes || !node_tree_ask_of_values(values, count, &a->who)) {
+    if (r.fail || bytes.n != q->bytes || !read_ask(a, values, count)) {
         arena_free(mem);
         return false;
     }
@@ -150,7 +162,8 @@ static bool on_ask(struct broker_peer *p, struct node_message *m) {
     a->at_of = &p->asks;
     if (p->asks) p->asks->at_of = &a->next_of;
     p->asks = a;
-    node_base_ask(a);
+    if (a->of_tx) node_tx_ask(a);
+    else node_base_ask(a);
     return true;
 }
 
@@ -166,6 +179,7 @@ static void drop_peer(struct broker_peer *p) {
     *at = p->next;
     process.peers_count--;
     while (p->asks) node_ask_cancel(p->asks);
+    node_tx_peer_gone(p);
     for (struct broker_answer *answer; (answer = p->first);) {
         p->first = answer->next;
         node_message_drop(&answer->m);

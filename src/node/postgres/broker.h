@@ -84,6 +84,12 @@ struct broker_ask {
     struct pg_error error;
     struct buf body;
     struct broker_errand *errand;
+    /* Of a transaction (tx.c): */
+    struct broker_tx *tx; /* that it is in; NULL: none, or it waits for its beginning */
+    bool of_tx;
+    enum app_tx does;
+    int64_t number;
+    uint32_t tx_ms;
 };
 
 struct broker_errand {
@@ -136,6 +142,8 @@ struct broker_base {
     struct broker_errand *errands, **last_errand;
     uint64_t used_ns, again_ns; /* again_ns: when its opening is tried again; 0: it is under way */
     uint64_t sized_ns, written; /* when its size was asked for last, and bytes of asks since */
+    struct broker_tx *txs;      /* that go on */
+    uint32_t txs_count;
     uint64_t opens_ns;
 };
 
@@ -206,8 +214,9 @@ bool node_server_fresh(struct broker_base *b);
 /* ---- ask.c ---- */
 
 void node_ask_begin(struct broker_ask *a);
-void node_ask_over(struct broker_ask *a);   /* ask.c is done with it: base.c */
-void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
+void node_ask_take_error(struct broker_ask *a, const struct postgres_answer *answer); /* where it says one */
+void node_ask_over(struct broker_ask *a);                                             /* ask.c is done with it: base.c */
+void node_ask_cancel(struct broker_ask *a);                                           /* nobody waits any more */
 
 /* What the text says of it; one that is larger than any node wrote is none. The owner may write there. */
 #define BROKER_CATALOG                                                                                                           \
@@ -215,6 +224,17 @@ void node_ask_cancel(struct broker_ask *a); /* nobody waits any more */
 extern const char node_server_seen[]; /* what changes with its schemas: server.c */
 /* What catalog_live_text's statements said, the first of which is that one of the answer. */
 void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t first);
+
+/* ---- tx.c ---- */
+
+void node_tx_ask(struct broker_ask *a); /* takes it */
+bool node_tx_may_begin(const struct broker_base *b);
+void node_tx_begin(struct broker_ask *a);
+void node_tx_over(struct broker_ask *a);                        /* an ask of it is through: it is answered, and freed */
+void node_tx_cancel(struct broker_ask *a);                      /* an ask of it is about to be freed */
+struct postgres_held *node_tx_held(const struct broker_ask *a); /* NULL: it is of none, or of one that is over */
+void node_tx_peer_gone(const struct broker_peer *p);
+void node_tx_tick(struct broker_base *b, uint64_t now);
 
 /* ---- errand.c ---- */
 

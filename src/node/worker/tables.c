@@ -90,8 +90,7 @@ static struct app_ask *ask_tables(struct app_data *base, struct app *of, const s
     struct asked *a = malloc(sizeof *a);
     ENSURE(a);
     *a = (struct asked){.data = data, .told = told, .arg = arg};
-    if (q->op == APP_TX && app->record.database.engine > APP_DATABASE_SQLITE) a->tx = NULL; /* not there yet */
-    else if (q->op == APP_TX) a->tx = data && tx_of(q, values, &tx) ? data->ask(data, of, &tx, on_tx, a) : NULL;
+    if (q->op == APP_TX) a->tx = data && tx_of(q, values, &tx) ? data->ask(data, of, &tx, on_tx, a) : NULL;
     else if (q->op == APP_QUERY && ask_of(q->values, q->count, &to)) a->query = node_data_query(app, &to, on_query, a);
     if (a->tx || a->query) return as_ask(a);
     free(a);
