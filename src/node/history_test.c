@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "db/db.h"
+#include "crypto/crypto.h"
 #include "node/history.h"
 #include "node/wal.h"
 #include <dirent.h>
@@ -284,6 +285,44 @@ static void test_damage(void **state) {
     assert_non_null(strstr(d.text, "damaged"));
 }
 
+/* Of a backup that somebody has made up: a page may have any number, and nothing is as large as that for it. */
+static void test_page_of_any_number(void **state) {
+    enum { HEAD = 64, RECORD = 64, BYTES_AT = 4, FLAGS_AT = 44, SUM_AT = 48, SUM = 16, LAST = 1, MARK = 2 };
+    struct diag d = DIAG_INIT;
+    const struct {
+        uint32_t page, runs;
+        uint64_t sum;
+    } change = {UINT32_MAX, 0, 1};
+    str image;
+    uint64_t reached, at = HEAD;
+    uint32_t n, bytes = 0, flags, few = sizeof change;
+    uint8_t record[RECORD], digest[CRYPTO_SHA256_BYTES];
+    seed = 21;
+    struct moment first = moment_now();
+    write_something(), take();
+    char **segments = segments_of(&n);
+    assert_int_equal(n, 1);
+    int fd = open(segments[0], O_RDWR);
+    for (;; at += RECORD + bytes) {
+        assert_int_equal(pread(fd, record, RECORD, (off_t)at), RECORD);
+        memcpy(&bytes, record + BYTES_AT, 4), memcpy(&flags, record + FLAGS_AT, 4);
+        if (!(flags & MARK)) break;
+    }
+    flags |= LAST;
+    memcpy(record + BYTES_AT, &few, 4), memcpy(record + FLAGS_AT, &flags, 4);
+    struct crypto_sha256_stream *sum = crypto_sha256_begin();
+    crypto_sha256_add(sum, (str){record, SUM_AT}), crypto_sha256_add(sum, (str){(const uint8_t *)&change, sizeof change});
+    crypto_sha256_end(sum, digest);
+    memcpy(record + SUM_AT, digest, SUM);
+    assert_int_equal(pwrite(fd, record, RECORD, (off_t)at), RECORD);
+    assert_int_equal(pwrite(fd, &change, sizeof change, (off_t)at + RECORD), sizeof change);
+    assert_int_equal(ftruncate(fd, (off_t)at + RECORD + (off_t)sizeof change), 0);
+    close(fd);
+    assert_int_equal(go(&first, now_ms(), &image, &reached, &d), ERR_OK);
+    assert_true(reached);
+    assert_true(image.n < 64 * MiB);
+}
+
 /* Exchanged under it, or written without it: no record says what became of it, and none is applied across that. */
 static void test_written_without_it(void **state) {
     struct diag d = DIAG_INIT;
@@ -314,6 +353,7 @@ static bool killed_at(rlim_t bytes) {
     assert_true(child >= 0);
     if (!child) {
         struct diag d = DIAG_INIT;
+        signal(SIGXFSZ, SIG_DFL);
         if (setrlimit(RLIMIT_CORE, &(struct rlimit){0}) || setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, bytes})) _exit(2);
         _exit(node_history_take(history, true, &d) != ERR_OK);
     }
@@ -549,6 +589,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_to_its_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_much_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_page_of_any_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_while_it_takes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_written_without_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_gap_outlives_its_process, set_up, tear_down),

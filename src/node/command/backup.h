@@ -21,7 +21,13 @@
 #include "node/history.h"
 #include "node/node.h"
 
-enum { BACKUP_PIECE_BYTES = 1 << 20, BACKUP_FORMAT = 1, BACKUP_FILES_MAX = 1'000'000, BACKUP_HEAD_BYTES_MAX = 512 << 20 };
+enum {
+    BACKUP_PIECE_BYTES = 1 << 20,
+    BACKUP_STEP_BYTES = 32 << 10,
+    BACKUP_FORMAT = 1,
+    BACKUP_FILES_MAX = 1'000'000,
+    BACKUP_HEAD_BYTES_MAX = 512 << 20
+};
 struct backup_file {
     str path; /* below the state folder */
     uint64_t bytes;

@@ -36,7 +36,7 @@ static bool make_folders(int dir, char *path) {
 
 static bool write_whole(int fd, const uint8_t *p, size_t n) {
     for (size_t at = 0; at < n;) {
-        ssize_t w = write(fd, p + at, n - at);
+        ssize_t w = write(fd, p + at, MIN(n - at, (size_t)BACKUP_STEP_BYTES));
         if (w < 0 && errno == EINTR) continue;
         if (w <= 0) return false;
         at += (size_t)w;
