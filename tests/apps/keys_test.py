@@ -93,6 +93,17 @@ def test_keys_opaque():
             kept = f.read() + g.read()
         check(web.encode() not in kept and job.encode() not in kept and hashlib.sha256(web.encode()).digest() in kept, "kept as it is")
         check(web not in n.log() and job not in n.log(), "logged")
+        # What another app has is not told; what expires does so after it was rotated, too; and what has its place is not rotated again.
+        cli(n, "keys", "import", "other", "copy", data=web.encode())
+        eq((who(n, web)[0], who(n, web, host="other")[0]), (200, 200))
+        job2 = cli(n, "keys", "rotate", "shop", "job", "--overlap", "1d").strip()
+        keys = [k for k in listed(n)["keys"] if k["name"] == "job"]
+        check(len(keys) == 2 and keys[0]["expires"] < keys[1]["expires"], keys)
+        got = orlo("keys", "rotate", "shop", job[:14], "--state", n.state)
+        check(got[0] == 69 and "took its place" in got[2], got)
+        eq([who(n, k)[0] for k in (job, job2)], [200, 200])
+        cli(n, "keys", "revoke", "shop", "job")  # all of that name
+        eq([who(n, k)[0] for k in (job, job2)], [401, 401])
         # Words of the command.
         for args, code, words in ((("create", "shop", "web"), 69, "orlo keys rotate"), (("create", "shop", "Web!"), 64, "small letters"), (("create", "shop", "sb_x"), 64, "small letters"),
                                   (("create", "nobody", "web"), 66, "no app nobody"), (("revoke", "shop", "nope"), 66, "orlo keys list"), (("revoke", "shop"), 64, "which key"),

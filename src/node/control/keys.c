@@ -117,7 +117,8 @@ static err sweep(struct control *c, uint32_t app, struct diag *d) {
     return db_run(c->db, d, "delete from api_keys where app = ? and expires <> 0 and expires <= ?", DB_I64(app), DB_I64(now_s()));
 }
 
-static err put_opaque(struct control *c, struct key_op *op, bool secret, str name, struct diag *d) {
+/* expires_s: since 1970; 0: never. */
+static err put_opaque(struct control *c, struct key_op *op, bool secret, str name, uint64_t expires_s, struct diag *d) {
     uint8_t hash[CRYPTO_SHA256_BYTES];
     const struct control_key_wanted *w = &op->wanted;
     int64_t one;
@@ -126,15 +127,15 @@ static err put_opaque(struct control *c, struct key_op *op, bool secret, str nam
     size_t shown = str_find(str_sub(key, 3, key.n), '_') + 4 + BEGIN_MORE;
     TRY(count(c, "select count(*) from api_keys where app = ?", op->app, NODE_KEYS_MAX, "keys", d));
     node_opaque_hash(key, hash);
-    err e = db_one_i64(c->db, &one, d, "select 1 from api_keys where hash = ?", DB_BLOB_OF(hash));
-    if (e == ERR_OK) return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "this key is there already, of this app or another one");
+    err e = db_one_i64(c->db, &one, d, "select 1 from api_keys where app = ? and hash = ?", DB_I64(op->app), DB_BLOB_OF(hash));
+    if (e == ERR_OK) return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "the app has this key already");
     if (e != ERR_NOT_FOUND) return e;
     op->told = arena_str(op->mem, key);
     return db_run(
         c->db, d,
         "insert into api_keys (app, name, secret, hash, begin, created, last_used, expires) values (?, ?, ?, ?, ?, ?, 0, ?)",
         DB_I64(op->app), DB_TEXT(name), DB_I64(secret), DB_BLOB_OF(hash), DB_TEXT(str_sub(key, 0, shown)), DB_I64(now_s()),
-        DB_I64(w->expires_s ? now_s() + w->expires_s : 0));
+        DB_I64(expires_s));
 }
 
 static err no_key(struct diag *d) {
@@ -149,11 +150,14 @@ static err make_opaque(struct control *c, struct key_op *op, struct diag *d) {
         return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "the app has a key " STR_FMT ": orlo keys rotate gives it another value",
                         STR_ARG(op->wanted.name));
     if (e != ERR_NOT_FOUND) return e;
-    return put_opaque(c, op, op->wanted.secret, op->wanted.name, d);
+    uint64_t lasts_s = op->wanted.expires_s;
+    return put_opaque(c, op, op->wanted.secret, op->wanted.name, lasts_s ? now_s() + lasts_s : 0, d);
 }
 
+/* The new one lasts as long as the old one would have. */
 static err rotate_opaque(struct control *c, struct key_op *op, struct diag *d) {
     struct db_rows *rows;
+    int64_t newer;
     const struct control_key_wanted *w = &op->wanted;
     TRY(db_query(c->db, &rows, d, "select name, secret, expires from api_keys where app = ? and id = ?", DB_I64(op->app),
                  DB_I64(w->id)));
@@ -162,10 +166,13 @@ static err rotate_opaque(struct control *c, struct key_op *op, struct diag *d) {
     uint64_t until = now_s() + w->overlap_s, expires_s = there ? (uint64_t)db_i64(rows, 2) : 0;
     TRY(db_end(rows, d));
     if (!there) return no_key(d);
+    TRY(db_one_i64(c->db, &newer, d, "select count(*) from api_keys where app = ? and name = ? and id > ?", DB_I64(op->app),
+                   DB_TEXT(name), DB_I64(w->id)));
+    if (newer) return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "another key of that name took its place already: rotate that one");
     if (expires_s && expires_s < until) until = expires_s;
     if (!w->overlap_s) TRY(db_run(c->db, d, "delete from api_keys where id = ?", DB_I64(w->id)));
     else TRY(db_run(c->db, d, "update api_keys set expires = ? where id = ?", DB_I64(until), DB_I64(w->id)));
-    return put_opaque(c, op, secret, name, d);
+    return put_opaque(c, op, secret, name, expires_s, d);
 }
 
 static err revoke_opaque(struct control *c, struct key_op *op, struct diag *d) {
@@ -229,7 +236,11 @@ static err revoke_signing(struct control *c, struct key_op *op, struct diag *d) 
         return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
                         "tokens are signed with this key: orlo keys rotate APP puts another one in use first");
     TRY(db_run(c->db, d, "update signing_keys set sealed = x'' where id = ?", DB_I64(op->wanted.id)));
-    return set_state(c, op, op->wanted.id, CONTROL_KEY_REVOKED, d);
+    TRY(set_state(c, op, op->wanted.id, CONTROL_KEY_REVOKED, d));
+    return db_run(c->db, d,
+                  "delete from signing_keys where app = ?1 and state = 3 and id not in"
+                  " (select id from signing_keys where app = ?1 and state = 3 order by changed desc, id desc limit 32)",
+                  DB_I64(op->app));
 }
 
 static err make_signing(struct control *c, struct key_op *op, struct diag *d) {
@@ -434,8 +445,11 @@ void node_keys_change(struct control *c, const struct control_key_wanted *wanted
 static void first_made(struct control *c, void *arg, err e, str value, const struct diag *d) {
     struct key_op *op = arg;
     struct diag own = *d;
+    int64_t others = 0; /* of a deployment beside this one */
     op->sealed = arena_str(op->mem, value);
-    if (e == ERR_OK) e = put_signing(c, op, CONTROL_KEY_IN_USE, &own);
+    if (e == ERR_OK)
+        e = db_one_i64(c->db, &others, &own, "select count(*) from signing_keys where app = ? and state = 1", DB_I64(op->app));
+    if (e == ERR_OK && !others) e = put_signing(c, op, CONTROL_KEY_IN_USE, &own);
     end_op(op, e, &own);
 }
 
