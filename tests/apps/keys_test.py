@@ -158,7 +158,7 @@ def test_keys_tokens():
             (old(exp=now - 40), "PGRST303", "JWT expired"), (old(exp=0.5), "PGRST303", "JWT expired"), (old(nbf=now + 90), "PGRST303", "JWT not yet valid"), (old(iat=now + 90), "PGRST303", "JWT issued at future"),
             (old(exp="x"), "PGRST303", "The JWT 'exp' claim must be a number"), (old(nbf=[]), "PGRST303", "The JWT 'nbf' claim must be a number"), (old(iat={}), "PGRST303", "The JWT 'iat' claim must be a number"),
             (old(aud={}), "PGRST303", "The JWT 'aud' claim must be a string or an array of strings"), (old(aud=["a", 1]), "PGRST303", "The JWT 'aud' claim must be a string or an array of strings"),
-            (raw_('{"role":"anon","role":"service_role"}'), "PGRST303", "Parsing claims failed"), (raw_("[]"), "PGRST303", "Parsing claims failed"), (raw_("[" * 50), "PGRST303", "Parsing claims failed"), (raw_('{"a":' * 20 + "1" + "}" * 20), "PGRST303", "Parsing claims failed"),
+            (raw_('{"role":"anon","role":"service_role"}'), "PGRST303", "Parsing claims failed"), (raw_("[]"), "PGRST303", "Parsing claims failed"), (old(role="anon\0x"), "PGRST303", "Parsing claims failed"), (raw_("[" * 50), "PGRST303", "Parsing claims failed"), (raw_('{"a":' * 20 + "1" + "}" * 20), "PGRST303", "Parsing claims failed"),
         ]
         for t, code, message in cases:
             status, fields, body = who(n, key, t)
@@ -166,9 +166,9 @@ def test_keys_tokens():
             eq(fields["www-authenticate"], f'Bearer error="invalid_token", error_description="{message}"')
             eq(fields["proxy-status"], f"PostgREST; error={code}")
         # A role that the app has not, or that no caller may have: not the token's fault.
-        for role, status, code in (("nobody", 401, "22023"), ("postgres", 403, "42501"), ("authenticator", 403, "42501"), (7, 401, "22023"), (None, 401, "22023"), ({"a": 1}, 401, "22023"), ("a" * 300, 401, "22023"), ('x"; drop table notes; --', 401, "22023")):
+        for role, status, code in (("nobody", 401, "22023"), ("postgres", 403, "42501"), ("authenticator", 403, "42501"), ("", 401, "22023"), (7, 401, "22023"), (None, 401, "22023"), ({"a": 1}, 401, "22023"), ("a" * 300, 401, "22023"), ('x"; drop table notes; --', 401, "22023")):
             got = who(n, key, old(role=role))
-            check(got[0] in (status, 401, 403) and got[2]["code"] in (code, "42501", "22023"), role, got)
+            check((got[0], got[2]["code"]) == (status, code), role, got)
         # Two clients of which each sees its own.
         other = cli(n, "keys", "token", "shop", "--as", USER.replace("7f", "8f")).strip()
         for t in (user, other, user):

@@ -103,6 +103,9 @@ static enum node_jwt_end read_claims(arena *out, str text, int64_t now, struct n
     enum node_jwt_end end = check_claims(&v, now, &until_s);
     if (end != NODE_JWT_GOOD) return end;
     const struct json *role = json_get(&v, "role");
+    str names[] = {json_str(role), json_str(json_get(&v, "sub"))}; /* some of those who read them end at a NUL */
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (names[i].n && memchr(names[i].p, 0, names[i].n)) return NODE_JWT_CLAIMS;
     *jwt = (struct node_jwt){.role = text_of(out, role),
                              .subject = json_str(json_get(&v, "sub")),
                              .claims = bytes,

@@ -88,6 +88,8 @@ static void test_claims(void **state) {
     claims("{\"aud\":[\"a\",null]}", NODE_JWT_AUD_TYPE, "", "");
     claims("{\"aud\":7}", NODE_JWT_AUD_TYPE, "", "");
     claims("{\"aud\":7,\"exp\":1}", NODE_JWT_EXPIRED, "", ""); /* what comes first */
+    claims("{\"role\":\"a\\u0000b\"}", NODE_JWT_CLAIMS, "", "");
+    claims("{\"sub\":\"\\u0000\"}", NODE_JWT_CLAIMS, "", "");
     claims("[]", NODE_JWT_CLAIMS, "", "");
     claims("", NODE_JWT_CLAIMS, "", "");
     claims("{\"exp\":1,\"exp\":1983812996}", NODE_JWT_CLAIMS, "", "");

@@ -58,6 +58,8 @@ static const struct refusal nothing = {NULL,
                                           "in a browser. Revoke this one now if it "
                                           "has been exposed: orlo keys revoke APP NAME.",
                                           0};
+static const struct refusal no_role = {"22023", "UNAUTHORIZED_INVALID_JWT_FORMAT", "role \"\" does not exist", "", "",
+                                       0}; /* which is not nobody's */
 static const struct refusal refusals[NODE_JWT_ENDS] = {
 #define X(name, state, code, message, details) [NODE_JWT_##name] = {state, code, message, details, "", 0},
 #include "node/worker/jwt.def"
@@ -150,8 +152,10 @@ static const struct refusal *check_token(struct node_request *r, str token, int6
     arena *scratch = arena_new(0);
     struct node_jwt jwt;
     enum node_jwt_end end = node_keys_verify(r->app->keys, scratch, token, now, &jwt);
+    bool none = end == NODE_JWT_GOOD && jwt.has_role && !jwt.role.n;
     if (end == NODE_JWT_GOOD) is_role(r, jwt.has_role ? jwt.role : STR("anon"), jwt.subject, jwt.claims, !jwt.has_role);
     arena_free(scratch);
+    if (none) return &no_role;
     if (end != NODE_JWT_PARTS) return end == NODE_JWT_GOOD ? NULL : &refusals[end];
     *parts = refusals[end];
     parts->parts = jwt.parts;
@@ -203,7 +207,8 @@ static void refuse(struct node_request *r, const struct refusal *why) {
     snprintf(message, sizeof message, "%s", why->message);
     if (!rest && !strcmp(why->code, "UNAUTHORIZED_INVALID_JWT_FORMAT")) snprintf(message, sizeof message, "Invalid JWT");
     else if (why->parts) snprintf(message, sizeof message, "%s%u", why->message, why->parts);
-    if (why->state) snprintf(challenge, sizeof challenge, "Bearer error=\"invalid_token\", error_description=\"%s\"", message);
+    if (why->state && why != &no_role)
+        snprintf(challenge, sizeof challenge, "Bearer error=\"invalid_token\", error_description=\"%s\"", message);
     snprintf(proxy, sizeof proxy, "PostgREST; error=%s", why->state ? why->state : "");
     put_body(&body, why, message, rest);
     struct net_field fields[6] = {{STR("content-type"), STR("application/json; charset=utf-8")},
