@@ -16,7 +16,7 @@
  *    (sandbox.c). It is reached by its socket alone, whose folder lets the role `postgres` in and nobody else; whoever is in there is believed who he says he is: a
  *    password would have the role hash it as often as the server likes. That is said by a file of the supervisor's, which is no server's to change.
  * 3. It is stopped by SIGINT, which ends what is under way, then by SIGQUIT, then by SIGKILL; what was committed is there after any of them.
- *    What it had started besides goes before it is started again, and before its files go: where it has a user of its own, all of that user.
+ *    What it had started besides goes before it is started again, and before its files go: where it has a user of its own, all of that user below the supervisor.
  * 4. Nobody waits here: programs are children like all others, and say by their end how it went.
  */
 #include "node/supervisor/supervisor_int.h"
@@ -220,14 +220,40 @@ static bool bound(void) {
     return setrlimit(RLIMIT_DATA, &data) == 0 && setrlimit(RLIMIT_CORE, &core) == 0;
 }
 
-/* Processes that a server left: it may have started some that are nobody's children. They are all of a user of this app's alone, or are not told from others. */
-static void end_rest(struct node_user user) {
-    pid_t pid = user.uid >= NODE_APP_USERS ? fork() : -1;
-    if (pid == 0) {
-        if (node_role_become(user)) kill(-1, SIGKILL);
-        _exit(0);
+/* Root's, where there is no such process. */
+static uid_t user_of(pid_t pid) {
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0) close(fd);
+    text[MAX(got, (ssize_t)0)] = 0;
+    const char *at = strstr(text, "\nUid:");
+    return at ? (uid_t)strtoul(at + strlen("\nUid:"), NULL, 10) : 0;
+}
+
+/* Processes that a server left are children of the supervisor by now, as orphans below it are (node_clusters_look); nobody else is of the app's user. Those of
+ * another node may be of the same number, and are none of ours. */
+static uint32_t end_children(uid_t uid) {
+    char list[8192];
+    uint32_t n = 0;
+    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, list, sizeof list - 1) : 0;
+    if (fd >= 0) close(fd);
+    list[MAX(got, (ssize_t)0)] = 0;
+    for (char *rest = list, *one; (one = strtok_r(rest, " ", &rest));) {
+        pid_t pid = (pid_t)strtol(one, NULL, 10);
+        if (pid <= 0 || user_of(pid) != uid) continue;
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, WNOHANG);
+        n++;
     }
-    if (pid > 0) waitpid(pid, NULL, 0); /* two calls */
+    return n;
+}
+
+static void end_rest(struct node_user user) {
+    enum { TURNS = 50 }; /* what one of them had started is a child in the next */
+    for (int i = 0; user.uid >= NODE_APP_USERS && i < TURNS && end_children(user.uid); i++) poll(NULL, 0, 1);
 }
 
 /* Between fork and exec. */
@@ -518,11 +544,11 @@ static void begin_to_remove(struct supervisor *s, struct cluster *c, const char 
     int folder = app_folder(s, c, false);
     struct stat st;
     bool there = folder >= 0 && fstatat(folder, what, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there) end_rest((struct node_user){st.st_uid, st.st_gid});
     pid_t pid = there ? fork() : 0;
     if (there && pid == 0) {
         struct node_user user = {st.st_uid, st.st_gid};
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        end_rest(user);
         int in = openat(folder, what, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         bool ok = in >= 0 && fchdir(in) == 0 && (geteuid() != 0 || node_role_become(user));
         _exit(!ok || nftw(".", remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0);
@@ -680,8 +706,9 @@ static void mark_dropped(struct supervisor *s, const struct cluster *c) {
     if (folder >= 0) fsync(folder), close(folder);
 }
 
-/* Those of before this start that were to go. */
+/* Those of before this start that were to go. Whatever a server starts and leaves comes below this process, not to init. */
 void node_clusters_look(struct supervisor *s) {
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     int fd = s->state.clusters >= 0 ? openat(s->state.clusters, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
     for (const struct dirent *e; d && (e = readdir(d));) {
