@@ -140,8 +140,8 @@ build_cross() { # targets…
 
 configure_tests() {
     configure build
-    # Lines, and no more, for who reads a report; and what compiles in half the time that -O2 takes with sanitizers.
-    configure build-test -Dbuildtype=custom -Doptimization=1 -Ddebug=true -Dc_args=-g1 -Dcpp_args=-g1 -Db_sanitize=address,undefined -Db_lundef=false
+    # Lines, and no more, for who reads a report; and what compiles in half the time that -O2 takes with sanitizers. What is never set, -O3 sees.
+    configure build-test -Dbuildtype=custom -Doptimization=1 -Ddebug=true '-Dc_args=-g1 -Wno-error=maybe-uninitialized' -Dcpp_args=-g1 -Db_sanitize=address,undefined -Db_lundef=false
 }
 
 build_tests() {
