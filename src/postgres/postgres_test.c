@@ -298,8 +298,79 @@ static void test_killed_and_back(void **state) {
     postgres_free(db);
 }
 
+/* What a URL may say, and that nothing of a bad one is told. */
+static void test_places(void **state) {
+    static const struct {
+        const char *url, *why; /* NULL: it is one */
+    } cases[] = {
+        {"postgres://hunter2:hunter2@db.example/x", NULL},
+        {"postgresql://hunter2:hunter2@db.example:6543,10.0.0.1,[::1]:5/x?sslmode=verify-full&target_session_attrs=read-write",
+         NULL},
+        {"postgresql://hunter2:hunter2@db.example:6543,10.0.0.1:5432,[::1]:5/x?sslmode=verify-full&options=-c%20a%3Db", NULL},
+        {"postgres://hunter2@db.example?connect_timeout=9999&sslrootcert=system", NULL},
+        {"", "no URL"},
+        {"hunter2", "no URL"},
+        {"host=db.example user=hunter2 password=hunter2", "no URL"},
+        {"mysql://hunter2:hunter2@db.example/x", "no URL"},
+        {"postgres://hunter2:%zz@db.example/x", "no URL"},
+        {"postgres://hunter2:hunter2@db.example/x?hunter2=1", "no URL"},
+        {"postgres://hunter2:hunter2@/x", "names no host"},
+        {"postgres://hunter2:hunter2@%2Ftmp/x", "a folder"},
+        {"postgres://hunter2:hunter2@%40abstract/x", "a folder"},
+        {"postgres://hunter2:hunter2@a,,b/x", "no name"},
+        {"postgres://hunter2:hunter2@a,b,c,d,e,f,g,h,i,j/x", "up to 8 hosts"},
+        {"postgres://hunter2:hunter2@a,b,c/x?port=1,2", "a port for each"},
+        {"postgres://:hunter2@db.example/x", "no user"},
+        {"postgres://hunter2:hunter2@db.example/x?passfile=/etc/hunter2", "passfile"},
+        {"postgres://hunter2:hunter2@db.example/x?sslrootcert=/etc/hunter2", "sslrootcert"},
+        {"postgres://hunter2:hunter2@db.example/x?sslkey=/etc/hunter2", "sslkey"},
+        {"postgres://hunter2:hunter2@db.example/x?hostaddr=127.0.0.1", "hostaddr"},
+        {"postgres://hunter2:hunter2@db.example/x?service=hunter2", "service"},
+        {"postgres://hunter2:hunter2@db.example/x?replication=true", "replication"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct postgres_place *place = NULL, *same = NULL;
+        struct diag d = DIAG_INIT;
+        err e = postgres_place_new(str_c(cases[i].url), false, &place, &d);
+        if (e != ERR_OK ? !cases[i].why : cases[i].why != NULL) fail_msg("%s: %s", cases[i].url, d.text);
+        if (e != ERR_OK && (!strstr(d.text, cases[i].why) || strstr(d.text, "hunter2"))) fail_msg("%s: %s", cases[i].url, d.text);
+        if (e == ERR_OK) {
+            assert_int_equal(postgres_place_new(str_c(cases[i].url), false, &same, &d), ERR_OK);
+            assert_true(postgres_place_same(place, same));
+            postgres_place_free(same);
+            assert_int_equal(postgres_place_new(STR("postgres://hunter2:other@db.example/x"), false, &same, &d), ERR_OK);
+            assert_false(postgres_place_same(place, same));
+        }
+        postgres_place_free(place), postgres_place_free(same);
+    }
+}
+
+/* A server at an address that is not public is not asked; nor is one waited for that nobody wants any more. */
+static void test_addresses(void **state) {
+    static const char *const urls[] = {"postgres://u:p@127.0.0.1:1/x", "postgres://u:p@[::1]:1/x",
+                                       "postgres://u:p@10.255.255.1:1/x", "postgres://u:p@169.254.169.254:80/x",
+                                       "postgres://u:p@localhost:1/x"};
+    for (size_t i = 0; i < ARRAY_COUNT(urls); i++) {
+        struct postgres_place *place;
+        struct diag d = DIAG_INIT;
+        struct said s;
+        bool refused;
+        assert_int_equal(postgres_place_new(str_c(urls[i]), false, &place, &d), ERR_OK);
+        struct postgres *db = postgres_new(&(struct postgres_options){
+            .loop = loop, .place = place, .connections_max = 2, .waiting_max = 10, .connect_ms = 20'000});
+        one(db, "select 1", NULL, &s);
+        assert_int_equal(s.outcome, POSTGRES_AWAY);
+        assert_non_null(strstr(postgres_why(db, &refused), "not public"));
+        assert_true(refused);
+        postgres_free(db);
+        postgres_place_free(place);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_places),
+        cmocka_unit_test_setup_teardown(test_addresses, make, unmake),
         cmocka_unit_test_setup_teardown(test_answers, make, unmake),
         cmocka_unit_test_setup_teardown(test_errors_undo, make, unmake),
         cmocka_unit_test_setup_teardown(test_many, make, unmake),

@@ -1,5 +1,5 @@
 """A PostgreSQL that somebody else runs, at a URL that is a secret: reached by TLS and a password, with no superuser, and changed by others as they like."""
-import sys
+import socket, struct, sys
 
 from nodes import *
 from admin_test import cli
@@ -210,3 +210,114 @@ def test_server_addresses():
         has(said[1] + said[2], "postgres_private = 1")
         has(cli(n, "secrets", "list", "notes"), "DATABASE_URL")
         quiet(n, "s3cret")
+
+
+class Hostile:
+    """What listens where a server is to be: `how` has each connection in a thread of its own, until the end."""
+
+    def __init__(self, how):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port, self.how = self.socket.getsockname()[1], how
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                s, _ = self.socket.accept()
+                threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        with contextlib.suppress(OSError), s:
+            self.how(s)
+
+
+def message(kind, body):
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+def says_nothing(s):
+    while s.recv(4096):
+        pass
+
+
+def says_nonsense(s):
+    s.recv(4096)
+    s.sendall(b"E" + struct.pack("!I", 2**31 - 1) + b"x" * 100000)
+    says_nothing(s)
+
+
+def hashes_for_ever(s):
+    """SCRAM with 2^31 rounds: libpq begins them, and nothing ends it."""
+    s.recv(4096)
+    s.sendall(message(b"R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0"))
+    nonce = s.recv(4096).split(b"r=")[1]
+    s.sendall(message(b"R", struct.pack("!I", 11) + b"r=" + nonce + b"more,s=" + b"A" * 22 + b"==,i=2147483647"))
+    says_nothing(s)
+
+
+@needs
+def test_server_hostile():
+    """Servers that say nothing, nonsense, or have a password hashed 2^31 times: whose app it is is told so in its time, and another app is served meanwhile, and after."""
+    with there() as pg, private() as n:
+        folder = project(FILES, MANIFEST)
+        cli(n, "deploy", folder, code=66)
+        secret(n, url(pg))
+        cli(n, "deploy", folder)
+        told = {}
+
+        def deploys(name, at):
+            hostile = project({}, MANIFEST.replace('"notes"', f'"{name}"'))
+            orlo("deploy", hostile, "--state", n.state, timeout=120)
+            cli(n, "secrets", "set", name, "PG", data=f"postgres://u:p@127.0.0.1:{at.port}/d?sslmode=disable".encode())
+            told[name] = orlo("deploy", hostile, "--state", n.state, timeout=120)
+
+        threads = [threading.Thread(target=deploys, args=(how.__name__.replace("_", "-"), Hostile(how))) for how in (says_nothing, says_nonsense, hashes_for_ever)]
+        for t in threads:
+            t.start()
+        asked = 0
+        while any(t.is_alive() for t in threads):
+            eq(reads(n, timeout=30).status, 200)
+            asked += 1
+            time.sleep(0.05)
+        for t in threads:
+            t.join()
+        check(asked > 10, asked)
+        for name, (got, _, said) in told.items():
+            check(got not in (0, -1), name, got)
+            has(said, "the database's server")
+        has(told["hashes-for-ever"][2], "does not answer")
+        eq(reads(n).status, 200)
+        eq(n.events("role-died"), [])
+
+
+@needs
+def test_server_beside():
+    """The first of its kind on a node whose broker may speak to nobody else: it makes room for one that may, and nobody's request is lost. At the next start that is known."""
+    with there() as pg:
+        with private() as n:
+            cli(n, "deploy", project(FILES, 'name = "own"\ndatabase = "postgres"\n'))
+            key, odd, ends = keys(n, "own")["SUPABASE_SERVICE_ROLE_KEY"], [], threading.Event()
+
+            def asks():
+                while not ends.is_set():
+                    a = data(n, "own", key, {"query": {"from": "notes", "select": ["title"]}}, timeout=60)
+                    if a.status != 200 and (a.status, a.fields.get("retry-after")) != (503, "1"):
+                        odd.append((a.status, a.text))
+
+            threads = [threading.Thread(target=asks) for _ in range(2)]
+            for t in threads:
+                t.start()
+            folder = project(FILES, MANIFEST)
+            cli(n, "deploy", folder, code=66)
+            secret(n, url(pg))
+            cli(n, "deploy", folder)
+            eq(reads(n).status, 200)
+            ends.set()
+            for t in threads:
+                t.join()
+            eq(odd, [])
+            eq(data(n, "own", key, {"query": {"from": "notes", "select": ["title"]}}, timeout=60).status, 200)
+            eq(n.events("role-died"), [])
+            state = n.state
+        with node("--config", file_of("operator.toml", PRIVATE), state=state) as n:
+            eq(reads(n, timeout=60).status, 200)
