@@ -57,18 +57,6 @@ static void write_function(struct buf *to, const struct app_function *f) {
     app_grants_write(to, &f->grants);
     app_limits_write(to, &f->limits);
     write_u32(to, f->spin | f->supabase << 1 | f->verify_jwt << 2 | f->rpc << 3);
-    write_u32(to, f->triggers.n);
-    for (uint32_t i = 0; i < f->triggers.n; i++) {
-        write_str(to, f->triggers.p[i].schema);
-        write_str(to, f->triggers.p[i].table);
-        write_u32(to, f->triggers.p[i].on);
-    }
-    write_u32(to, f->computed.n);
-    for (uint32_t i = 0; i < f->computed.n; i++) {
-        write_str(to, f->computed.p[i].schema);
-        write_str(to, f->computed.p[i].table);
-        write_str(to, f->computed.p[i].column);
-    }
 }
 
 static void write_files(struct buf *to, const struct app_files *f) {
@@ -231,28 +219,6 @@ static str read_plain(struct rd *from, size_t most) {
     return s;
 }
 
-/* Of a table's or a column's. */
-static str read_identifier(struct rd *from) {
-    str s = read_plain(from, APP_IDENTIFIER_MAX);
-    if (!s.n || !str_is_utf8(s)) rd_fail(from, "no name of a table or a column");
-    return s;
-}
-
-static struct app_trigger read_trigger(struct rd *from) {
-    struct app_trigger t = {.schema = read_identifier(from)};
-    t.table = read_identifier(from);
-    t.on = rd_u32le(from);
-    if (!t.on || t.on > (APP_ON_INSERT | APP_ON_UPDATE | APP_ON_DELETE)) rd_fail(from, "a trigger of nothing");
-    return t;
-}
-
-static struct app_computed read_computed(struct rd *from) {
-    struct app_computed c = {.schema = read_identifier(from)};
-    c.table = read_identifier(from);
-    c.column = read_identifier(from);
-    return c;
-}
-
 static struct app_function read_function(arena *out, struct rd *from, uint32_t layout) {
     struct app_function f = {.name = read_str(from, APP_FUNCTION_NAME_MAX), .source = read_plain(from, APP_PATH_MAX)};
     read_digest(from, f.module);
@@ -264,11 +230,6 @@ static struct app_function read_function(arena *out, struct rd *from, uint32_t l
     uint32_t flags = rd_u32le(from);
     if (flags > (layout < LAYOUT_REACHED ? 7u : 15u)) rd_fail(from, "no function");
     f.spin = flags & 1, f.supabase = flags & 2, f.verify_jwt = flags & 4, f.rpc = flags & 8;
-    if (layout < LAYOUT_REACHED) return f;
-    for (uint32_t n = read_count(from, 12, APP_TRIGGERS_MAX); n && !from->fail; n--)
-        vec_push(out, &f.triggers, read_trigger(from));
-    for (uint32_t n = read_count(from, 12, APP_COMPUTED_MAX); n && !from->fail; n--)
-        vec_push(out, &f.computed, read_computed(from));
     return f;
 }
 

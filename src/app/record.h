@@ -30,10 +30,7 @@ enum {
     APP_PATH_MAX = 4096, /* of a file in a bundle */
     APP_URL_MAX = 4096,  /* where a redirect leads */
     APP_DIGEST_BYTES = 32,
-    APP_TRIGGERS_MAX = 64,   /* of a function */
-    APP_COMPUTED_MAX = 64,   /* the same */
-    APP_IDENTIFIER_MAX = 63, /* of a table, a column: PostgreSQL's */
-    APP_RECORD_LAYOUT = 6,   /* as app_record_write writes it */
+    APP_RECORD_LAYOUT = 6, /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -46,15 +43,6 @@ struct app_route {
     uint8_t to;     /* enum app_route_to */
     uint32_t index; /* into those */
 };
-/* Rows of a table that changed: whoever is told of them once they are committed. */
-enum { APP_ON_INSERT = 1, APP_ON_UPDATE = 2, APP_ON_DELETE = 4 };
-struct app_trigger {
-    str schema, table;
-    uint32_t on;
-};
-struct app_computed { /* a column that a function says */
-    str schema, table, column;
-};
 struct app_function {
     str name, source;                                           /* source: its file's path in the bundle */
     uint8_t module[APP_DIGEST_BYTES], digest[APP_DIGEST_BYTES]; /* SHA-256 of that file; of its image file */
@@ -64,8 +52,6 @@ struct app_function {
     bool spin;                 /* it gets Spin's request headers */
     bool supabase, verify_jwt; /* it is at /functions/v1/NAME, too, for those who bring the app's token, or for everybody */
     bool rpc;                  /* it is at /rest/v1/rpc/NAME */
-    VEC(struct app_trigger) triggers;
-    VEC(struct app_computed) computed;
 };
 struct app_files { /* a static folder */
     str name, folder;

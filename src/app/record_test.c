@@ -49,8 +49,6 @@ static struct app_record whole(void) {
     vec_push(mem, &g->functions, STR("f0"));
     vec_push(mem, &g->roles, STR("service_role"));
     f->rpc = true;
-    vec_push(mem, &f->triggers, ((struct app_trigger){STR("public"), STR("orders"), APP_ON_INSERT | APP_ON_DELETE}));
-    vec_push(mem, &f->computed, ((struct app_computed){STR("public"), STR("orders"), STR("total")}));
     vec_push(mem, &g->variables, ((struct app_variable){STR("url"), STR("https://{{ host }}/"), true}));
     vec_push(mem, &r.files,
              ((struct app_files){.name = STR("public"), .folder = STR("public"), .index = STR("index.html"), .spa = true}));
@@ -87,8 +85,7 @@ static void test_again(void **state) {
     assert_true(b.secrets.p[0].required && b.files.p[0].spa && b.redirects.p[0].status == 308 && b.cors.max_age_s == 600);
     assert_true(f->grants.variables.p[0].secret && str_eqc(f->grants.stores.p[0].store, "cache") &&
                 b.secrets_revision == 1ull << 40);
-    assert_true(f->rpc && f->triggers.n == 1 && f->triggers.p[0].on == (APP_ON_INSERT | APP_ON_DELETE) && f->computed.n == 1 &&
-                str_eqc(f->computed.p[0].column, "total") && str_eqc(f->grants.roles.p[0], "service_role"));
+    assert_true(f->rpc && str_eqc(f->grants.roles.p[0], "service_role"));
     assert_int_equal(f->limits.body_bytes_max, 1000);
     assert_int_equal(app_record_function(&b, STR("f1")), 1);
     assert_int_equal(app_record_function(&b, STR("f2")), UINT32_MAX);
@@ -118,15 +115,13 @@ static void put_third(struct buf *to, str bytes, const struct app_record *r) {
         without.roles.n = 0;
         app_grants_write(&grants, &f->grants), app_grants_write(&third, &without), app_limits_write(&limits, &f->limits);
         size_t from = at + find(str_sub(bytes, at, bytes.n), buf_str(&grants)), flags = from + grants.n + limits.n;
-        size_t behind = flags + 4 + 4 + 4 + f->triggers.n * (12 + strlen("publicorders")) +
-                        f->computed.n * (12 + strlen("publicorderstotal"));
         buf_put(to, bytes.p + at, from - at);
         buf_put(to, third.p, third.n - 4);
         buf_put(to, limits.p, limits.n);
         uint32_t kept;
         memcpy(&kept, bytes.p + flags, 4);
         buf_put(to, &(uint32_t){kept & 7}, 4);
-        at = behind;
+        at = flags + 4;
         buf_free(&grants), buf_free(&third), buf_free(&limits);
     }
     buf_put(to, bytes.p + at, bytes.n - at - NO_REST);
@@ -141,7 +136,7 @@ static void test_third_layout(void **state) {
     put_third(&third, buf_str(&bytes), &a);
     if (app_record_decode(mem, buf_str(&third), &b, &d) != ERR_OK) fail_msg("%s", d.text);
     struct app_function *f = &a.functions.p[1];
-    f->grants.roles.n = f->triggers.n = f->computed.n = 0, f->rpc = false;
+    f->grants.roles.n = 0, f->rpc = false;
     bytes.n = 0;
     app_record_write(&bytes, &a), app_record_write(&again, &b);
     assert_true(str_eq(buf_str(&bytes), buf_str(&again)));

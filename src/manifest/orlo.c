@@ -229,14 +229,8 @@ static void function_sqlite(struct reader *r, void *to, const struct toml *v) {
 
 /* ---- the app's own database ---- */
 
-static bool is_identifier(str s) {
-    bool ok = s.n && s.n <= APP_IDENTIFIER_MAX;
-    for (size_t i = 0; ok && i < s.n; i++) ok = s.p[i] >= ' ' && s.p[i] != 0x7f;
-    return ok;
-}
-
 static void one_role(struct reader *r, void *to, const struct toml *v) {
-    bool plain = v->s.n && v->s.n <= APP_IDENTIFIER_MAX;
+    bool plain = v->s.n && v->s.n <= 63;
     for (size_t i = 0; plain && i < v->s.n; i++) plain = v->s.p[i] > ' ' && v->s.p[i] < 0x7f && v->s.p[i] != '=';
     if (plain) vec_push(r->mem, &grants_of(to)->roles, v->s);
     else manifest_error(r, v, "it takes \"caller\", a role's name, or \"*\"");
@@ -245,54 +239,6 @@ static void function_database(struct reader *r, void *to, const struct toml *v) 
     manifest_each(r, v, APP_NAMES_MAX, one_role, to);
 }
 static void function_rpc(struct reader *r, void *to, const struct toml *v) { ((struct function *)to)->f.rpc = v->i; }
-
-/* "TABLE" or "SCHEMA.TABLE". */
-static bool cut_table(str text, str *schema, str *table) {
-    *schema = STR("public");
-    *table = text;
-    str before, after;
-    if (str_cut(text, '.', &before, &after)) *schema = before, *table = after;
-    return is_identifier(*schema) && is_identifier(*table) && str_find(*table, '.') == table->n;
-}
-
-static void trigger_table(struct reader *r, void *to, const struct toml *v) {
-    struct app_trigger *t = to;
-    if (!cut_table(v->s, &t->schema, &t->table)) manifest_error(r, v, "it takes a table: \"TABLE\" or \"SCHEMA.TABLE\"");
-}
-static void one_event(struct reader *r, void *to, const struct toml *v) {
-    static const char *const words[] = {"insert", "update", "delete"};
-    for (uint32_t i = 0; i < ARRAY_COUNT(words); i++)
-        if (str_eqc(v->s, words[i])) {
-            ((struct app_trigger *)to)->on |= 1u << i;
-            return;
-        }
-    manifest_error(r, v, "it takes insert, update and delete");
-}
-static void trigger_on(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, 3, one_event, to); }
-static void one_trigger(struct reader *r, void *to, const struct toml *v) {
-    struct app_trigger t = {0};
-    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
-    read_shape(r, v, SHAPE_trigger, &t);
-    if (!manifest_toml_get(v, "table")) manifest_error(r, v, "it lacks a table");
-    if (!manifest_toml_get(v, "on")) t.on = APP_ON_INSERT | APP_ON_UPDATE | APP_ON_DELETE;
-    else if (!t.on) manifest_error(r, v, "on takes insert, update and delete, and is not empty");
-    vec_push(r->mem, &((struct function *)to)->f.triggers, t);
-}
-static void function_triggers(struct reader *r, void *to, const struct toml *v) {
-    manifest_each(r, v, APP_TRIGGERS_MAX, one_trigger, to);
-}
-
-static void one_computed(struct reader *r, void *to, const struct toml *v) {
-    size_t dot = v->s.n;
-    while (dot && v->s.p[dot - 1] != '.') dot--;
-    struct app_computed c = {.column = str_sub(v->s, dot, v->s.n)};
-    bool ok = dot > 1 && is_identifier(c.column) && cut_table(str_sub(v->s, 0, dot - 1), &c.schema, &c.table);
-    if (ok) vec_push(r->mem, &((struct function *)to)->f.computed, c);
-    else manifest_error(r, v, "it takes a column: \"TABLE.COLUMN\" or \"SCHEMA.TABLE.COLUMN\"");
-}
-static void function_computed(struct reader *r, void *to, const struct toml *v) {
-    manifest_each(r, v, APP_COMPUTED_MAX, one_computed, to);
-}
 
 static void variable_secret(struct reader *r, void *to, const struct toml *v) {
     struct app_variable *a = to;
@@ -575,12 +521,9 @@ void manifest_add_supabase_route(struct reader *r, const struct app_function *f,
     if (f->supabase) add_route(r, &route, APP_TO_FUNCTION, index);
 }
 
-/* By what asks the app's database, or changes it. */
-static bool is_reached(const struct app_function *f) { return f->rpc || f->triggers.n || f->computed.n; }
-
 static void add_routes(struct reader *r, const struct function *f, uint32_t index, bool alone) {
     static const struct app_route root = {.path = STR_INIT("/")};
-    if (!f->says_routes && alone && !f->f.supabase && !is_reached(&f->f)) add_route(r, &root, APP_TO_FUNCTION, index);
+    if (!f->says_routes && alone && !f->f.supabase && !f->f.rpc) add_route(r, &root, APP_TO_FUNCTION, index);
     for (uint32_t i = 0; i < f->routes.n; i++) add_route(r, &f->routes.p[i], APP_TO_FUNCTION, index);
     manifest_add_supabase_route(r, &f->f, index);
 }
@@ -609,27 +552,13 @@ static void check_callees(struct reader *r, const struct function *f) {
     }
 }
 
-/* What is about the app's database is for an app that has one; a column has one function. */
-static void check_reached(struct reader *r, const struct app *app, const struct function *f) {
-    const char *key = f->f.grants.roles.n ? "database"
-                      : f->f.rpc          ? "rpc"
-                      : f->f.triggers.n   ? "triggers"
-                      : f->f.computed.n   ? "computed"
-                                          : NULL;
-    const char *why = !key                                 ? NULL
-                      : !r->to->record.database.engine     ? "it is for an app with a database: write database = \"sqlite\" too"
-                      : f->f.triggers.n || f->f.computed.n ? "triggers and computed are not there yet"
-                                                           : NULL;
-    if (why) manifest_error(r, manifest_toml_get(f->at, key), "functions." STR_FMT ".%s: %s", STR_ARG(f->f.name), key, why);
-    for (uint32_t i = 0; i < f->f.computed.n; i++)
-        for (const struct function *other = app->functions.p; other <= f; other++)
-            for (uint32_t k = 0; k < (other == f ? i : other->f.computed.n); k++) {
-                const struct app_computed *a = &f->f.computed.p[i], *b = &other->f.computed.p[k];
-                if (str_eq(a->schema, b->schema) && str_eq(a->table, b->table) && str_eq(a->column, b->column))
-                    manifest_error(r, manifest_toml_get(f->at, "computed"),
-                                   "the column " STR_FMT "." STR_FMT " stands there twice", STR_ARG(a->table),
-                                   STR_ARG(a->column));
-            }
+/* What is about the app's database is for an app that has one. */
+static void check_reached(struct reader *r, const struct function *f) {
+    const char *key = f->f.grants.roles.n ? "database" : "rpc";
+    if ((f->f.grants.roles.n || f->f.rpc) && !r->to->record.database.engine)
+        manifest_error(r, manifest_toml_get(f->at, key),
+                       "functions." STR_FMT ".%s: it is for an app with a database: write database = \"sqlite\" too",
+                       STR_ARG(f->f.name), key);
 }
 
 static bool is_called(const struct app *app, str name) {
@@ -654,8 +583,8 @@ static void join_all(struct reader *r, struct app *app, const struct toml *root)
     for (uint32_t i = 0; i < app->functions.n; i++) {
         const struct function *f = &app->functions.p[i];
         check_callees(r, f);
-        check_reached(r, app, f);
-        if (!f->routes.n && !alone && !f->f.supabase && !is_reached(&f->f) && !is_called(app, f->f.name))
+        check_reached(r, f);
+        if (!f->routes.n && !alone && !f->f.supabase && !f->f.rpc && !is_called(app, f->f.name))
             manifest_remark(r, f->at, "functions." STR_FMT " has no routes, and no function calls it: nothing reaches it",
                             STR_ARG(f->f.name));
     }

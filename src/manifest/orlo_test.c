@@ -277,7 +277,6 @@ static const struct {
 } places[] = {
     {"app", "", "", ""},
     {"function", "[functions.f]\n", "functions.f.", ""},
-    {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},
     {"route", "functions.f.routes = [{ ", "functions.f.routes.0.", " }]"},
     {"build", "[build]\n", "build.", ""},
     {"variable", "[functions.f.variables.v]\n", "functions.f.variables.v.", ""},
