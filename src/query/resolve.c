@@ -703,13 +703,15 @@ static bool is_callable(const struct catalog_function *f) {
            (nameless == 1 && (type == PG_JSON || type == PG_JSONB || type == PG_TEXT || type == PG_BYTEA || type == XML));
 }
 
+static bool is_nameless(const struct catalog_function *f) { return f->arguments.n == 1 && !f->arguments.p[0].name.n; }
+
 /* Has it each argument that came, and a value for each that did not? */
 static bool takes(const struct catalog_function *f, const struct query_json *args) {
     if (!is_callable(f)) return false;
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
         bool given = !goes_in(a) || a->default_value.source.n;
-        for (uint32_t k = 0; !given && args && k < args->n; k++) given = a->name.n && str_eq(args->members[k].key, a->name);
+        for (uint32_t k = 0; !given && args && k < args->n; k++) given = str_eq(args->members[k].key, a->name);
         if (!given) return false;
     }
     for (uint32_t k = 0; args && k < args->n; k++) {
@@ -911,7 +913,8 @@ static void take_raw(struct query_resolving *r, const struct catalog_function *f
     struct query *q = r->query;
     struct query_json *v = arena_make(r->out, struct query_json);
     const struct catalog_argument *a = &f->arguments.p[0];
-    *v = (struct query_json){.kind = JSON_KIND_STR, .raw = q->raw_body, .s = q->raw_body};
+    str body = q->raw ? q->raw_body : q->rows && q->rows->n ? q->rows->members[0].v.s : (str){0};
+    *v = (struct query_json){.kind = JSON_KIND_STR, .raw = body, .s = body};
     q->arguments = arena_array(r->out, struct query_bound, 1);
     q->arguments_there = arena_array(r->out, bool, 1);
     q->arguments_there[0] = true;
@@ -951,6 +954,7 @@ static bool query_resolve_call(struct query_resolving *r) {
     result_relation(r, found);
     static struct query_item star = {.kind = QUERY_STAR};
     if (!q->select.has_items) q->select.items = &star, q->select.items_count = 1;
+    if (!raw && q->rows && q->rows->n && is_nameless(found)) raw = true; /* {"": …}: it is given all that came */
     if (raw) take_raw(r, found);
     return (raw || resolve_arguments(r, found)) && resolve_select(r, &q->select);
 }

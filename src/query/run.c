@@ -16,6 +16,7 @@ struct run {
     arena *mem; /* of the run */
     uint32_t role;
     uint32_t twice; /* of an upsert: its first row that is an earlier one again */
+    bool ranged;    /* limit and offset are of rows as they come, not of the statement's */
 };
 
 static struct query_printing printing(struct run *r, struct query_statement *to) {
@@ -118,8 +119,12 @@ static bool take_row(struct run *r, struct db_rows *rows, const struct query_sha
 static bool take_rows(struct run *r, struct db_rows *rows, const struct query_statement *s, enum answer how, struct buf *to,
                       uint64_t *count) {
     arena *scratch = arena_new(0);
+    const struct query_select *range = how != ANSWER_NOTHING && r->ranged ? &r->q->select : NULL;
     bool ok = true;
+    int64_t seen = 0;
     while (ok && db_next(rows)) {
+        seen++;
+        if (range && (seen <= range->offset || (range->limit >= 0 && seen - range->offset > range->limit))) continue;
         ok = take_row(r, rows, s->shapes.n ? &s->shapes.p[0] : NULL, how, to, scratch);
         if (ok && to->n > r->conn->options.bytes_max) ok = too_large(r);
         if (count) ++*count;
@@ -542,6 +547,7 @@ static bool run_returning(struct run *r, const struct catalog_fragment *f) {
         shape.members[i] = (struct query_member){r->q->select.of->columns.p[i].name, fn->columns.p[i].type};
     vec_push(r->mem, &st.shapes, shape);
     bool scalar = fn->columns.n == 1 && !fn->columns.p[0].name.n;
+    r->ranged = true;
     bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error) && trim_values(&st) &&
               run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
     query_statement_free(&st);
@@ -602,7 +608,7 @@ static bool run_call(struct run *r) {
         const struct catalog_fragment *last = &f->statements.p[f->statements.n - 1];
         if (nothing) ok = run_body_statement(r, last);
         else if (!(last->flags & CATALOG_WRITES)) ok = run_last(r, last, false) && (!counts || run_last(r, last, true));
-        else if (r->q->select.where || r->q->select.order_count || r->q->select.limit >= 0)
+        else if (r->q->select.where || r->q->select.order_count)
             ok = query_fail(&r->result->error, "0A000",
                             "what a function returns of rows that it writes can be neither filtered nor ordered on SQLite");
         else ok = run_returning(r, last);

@@ -17,6 +17,10 @@ create table things (id int primary key, name text, state text not null default 
 create function add(a int, b int) returns int language sql immutable as $$ select a + b $$;
 create function books_of(who text) returns table (title text, pages int) language sql stable as $$
   select b.title, b.pages from books b join authors a on a.id = b.author_id where a.name = who $$;
+create function heading(books) returns text language sql stable as $$ select $1.title || ' (' || $1.pages || ')' $$;
+create function writer(books) returns setof authors rows 1 language sql stable as $$ select * from authors where id = $1.author_id $$;
+create function works(authors) returns setof books language sql stable as $$ select * from books where author_id = $1.id $$;
+create function touch(s text) returns setof things language sql as $$ update things set state = s returning * $$;
 insert into authors (name, born) values ('Le Guin', '1929-10-21'), ('Lem', '1921-09-12'), ('Nobody', null);
 insert into books (author_id, title, pages, tags, meta) values
   (1, 'The Dispossessed', 341, '{sf,utopia}', '{"lang": "en", "isbn": ["1", "2"]}'), (1, 'Lavinia', 279, '{}', null), (2, 'Solaris', 204, '{sf}', '{"lang": "pl"}');
@@ -57,6 +61,10 @@ def reads_on(engine):
            {"name": "Le Guin", "books": [{"title": "Lavinia"}, {"title": "The Dispossessed"}]})
         eq(json.loads(ask(n, keys, "GET", "/authors?select=name,books()&books=is.null")[2]), [{"name": "Nobody"}])
         eq(json.loads(ask(n, keys, "GET", "/books?select=lang:meta->>lang,meta->isbn->1&id=eq.1")[2]), [{"lang": "en", "isbn": "2"}])
+        eq(json.loads(ask(n, keys, "GET", "/books?select=heading,writer(name,works(title))&heading=like.S*&writer.works.order=title")[2]),
+           [{"heading": "Solaris (204)", "writer": {"name": "Lem", "works": [{"title": "Solaris"}]}}])
+        eq(json.loads(ask(n, keys, "GET", "/authors?select=name&works=is.null&order=name")[2])["code"], "42703")
+        eq(json.loads(ask(n, keys, "GET", "/authors?select=name,works()&works=is.null")[2]), [{"name": "Nobody"}])
         status, head, body = ask(n, keys, "GET", "/books?select=title,pages&order=id", Accept="text/csv")
         eq((status, head["content-type"], body), (200, "text/csv; charset=utf-8", 'title,pages\n"The Dispossessed",341\nLavinia,279\nSolaris,204'))
         status, head, body = ask(n, keys, "HEAD", "/books", Prefer="count=exact")
@@ -103,6 +111,9 @@ def writes_on(engine):
         status, head, body = ask(n, keys, "POST", "/things", "id,name\n20,x\n21,NULL\n", Content_Type="text/csv")
         eq((status, json.loads(ask(n, keys, "GET", "/things?id=gte.20&select=name&order=id")[2])), (201, [{"name": "x"}, {"name": None}]))
         eq(json.loads(ask(n, keys, "POST", "/things", {"id": 20})[2])["details"], "Key (id)=(20) already exists.")
+        status, head, body = ask(n, keys, "POST", "/rpc/touch?limit=1", {"s": "new"}, Prefer="count=exact")
+        eq((status, [t["state"] for t in json.loads(body)]), (200, ["new"]))
+        eq(json.loads(ask(n, keys, "GET", "/things?select=id&state=neq.new")[2]), [])
         # Under policies: what is not open is neither seen nor made, and the key of the service sees all.
         eq(json.loads(ask(n, keys, "POST", "/notes", {"text": "open"}, Prefer="return=representation")[2])[0]["open"], True)
         status, head, body = ask(n, keys, "POST", "/notes", {"text": "his", "open": False})
