@@ -721,3 +721,117 @@ def test_postgres_backup():
     has(error, "its PostgreSQL is as in the backup")
     with node(state=state) as n:
         eq(all_titles(n, "notes", key["notes"])[-1], "again")
+
+
+FED = NOTES + """create table parts (id int, k text, v text) partition by list (id);
+create table parts_1 partition of parts for values in (1);
+create table parts_2 (id int, k text, v text);
+alter table parts attach partition parts_2 for values in (2);
+create table pairs (a int, b text, c text, d numeric(4,2), primary key (b, a));
+grant all on parts, pairs to service_role;
+create function wipe() returns void language sql volatile security definer set search_path = public as $$ truncate pairs $$;
+create function bulk(n int) returns void language sql volatile security definer set search_path = public as $$ insert into pairs select g + 1000, 'bulk', repeat('x', 40) from generate_series(1, n) g $$;
+create function make() returns void language plpgsql volatile security definer set search_path = public as $$ begin execute 'create table made (n int primary key)'; execute 'insert into made values (1)'; end $$;
+"""
+
+
+def changes(n, key, after, app="notes", **more):
+    a = n.get(app, "/data/v1/changes?" + "&".join(f"{k}={v}" for k, v in {"after": after, **more}.items()), "-H", f"apikey: {key}", timeout=60)
+    check(a.status in (200, 401, 503) or "consumer" in more, a.status, a.text, n.log()[-1500:])
+    return a, json.loads(a.text) if a.status == 200 else None
+
+
+@needs
+def test_postgres_changes():
+    """What changed, as on SQLite: keys, partitions, truncate, tables that are made later, migrations; consumers. Then many who write at once, and one who follows by it alone, while the server is killed."""
+    folder = project({"migrations/001_notes.sql": FED}, MANIFEST + "limits = { database_changes = 5000 }\n")
+    with node() as n:
+        cli(n, "deploy", folder)
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        anon = keys(n)["SUPABASE_ANON_KEY"]
+        eq(changes(n, anon, 0)[0].status, 401)
+        ask = lambda tree: data(n, "notes", key, {"query": tree}, timeout=60)
+        _, got = changes(n, key, -1)
+        start = got["last"]
+        eq(got["changes"], [])
+        ask({"kind": "insert", "from": "pairs", "rows": [{"a": 1, "b": "x", "c": "ü'", "d": 1.5}]})
+        ask({"kind": "update", "from": "pairs", "set": {"c": None}, "where": {"column": "a", "op": "eq", "value": 1}})
+        ask({"kind": "delete", "from": "pairs"})
+        ask({"kind": "insert", "from": "parts", "rows": [{"id": 1, "k": "p", "v": None}, {"id": 2, "k": "q", "v": "w"}]})
+        ask({"kind": "insert", "from": "notes", "rows": [{"title": "x" * 30}]})  # refused: nothing is told
+        _, got = changes(n, key, start)
+        x = {"a": 1, "b": "x", "c": "ü'", "d": 1.5}
+        eq([(c["table"], c["type"], c["key"], c["old"], c["new"]) for c in got["changes"]], [
+            ("pairs", "INSERT", {"b": "x", "a": 1}, None, x), ("pairs", "UPDATE", {"b": "x", "a": 1}, x, {**x, "c": None}), ("pairs", "DELETE", {"b": "x", "a": 1}, {**x, "c": None}, None),
+            ("parts", "INSERT", {"id": 1, "k": "p", "v": None}, None, {"id": 1, "k": "p", "v": None}), ("parts", "INSERT", {"id": 2, "k": "q", "v": "w"}, None, {"id": 2, "k": "q", "v": "w"})])
+        eq([c["seq"] for c in got["changes"]], list(range(start + 1, start + 6)))
+        _, some = changes(n, key, start + 1, limit=2)
+        eq([c["seq"] for c in some["changes"]], [start + 2, start + 3])
+        ask({"kind": "call", "function": "wipe"}), ask({"kind": "call", "function": "make"})
+        _, got = changes(n, key, start + 5)
+        eq([(c["table"], c["type"], c["new"]) for c in got["changes"]], [("pairs", "ALL", None), ("made", "INSERT", {"n": 1})])
+        eq(changes(n, key, 0, consumer="x" * 200)[0].status, 400)
+        eq(changes(n, key, start, consumer="one")[0].status, 200)
+        eq(changes(n, key, start, consumer="one", limit=-1)[0].status, 200)
+        put(folder, "migrations/002.sql", "insert into pairs values (5, 'by a migration');\n")
+        cli(n, "db", "migrate", folder)
+        _, got = changes(n, key, start + 7)
+        eq([(c["table"], c["type"]) for c in got["changes"]], [("", "ALL")])
+        eq(got["first"], start + 8)
+        # More than is kept: the oldest go, and it shows by the first that there is.
+        eq(ask({"kind": "call", "function": "bulk", "args": {"n": 8000}}).status, 200)  # which gives nothing, and is answered
+        _, many = changes(n, key, got["last"], limit=1)
+        eq((many["last"], many["first"]), (got["last"] + 8000, got["last"] + 3001))
+        _, got = changes(n, key, -1)
+        # Many at once.
+        seed = random.randrange(1 << 32)
+        print("seed", seed)
+        ends, odd, made = threading.Event(), [], [0] * 4
+
+        def writes(who):
+            r = random.Random(seed + who)
+            while not ends.is_set() and not odd:
+                row = {"column": "a", "op": "eq", "value": r.randrange(12)}
+                tree = r.choice([{"kind": "insert", "from": "pairs", "rows": [{"a": row["value"], "b": r.choice("xy"), "c": str(made[who])}], "conflict": {"columns": ["b", "a"], "do": r.choice(["merge", "ignore"])}},
+                                 {"kind": "update", "from": "pairs", "set": {"c": f"{who}-{made[who]}"}, "where": row}, {"kind": "delete", "from": "pairs", "where": row}])
+                a = ask(tree)
+                if a.status not in (200, 503):
+                    odd.append((a.status, a.text, tree))
+                made[who] += 1
+        held, after = {}, got["last"]
+        held = {(r["b"], r["a"]): r for r in ask({"from": "pairs"}).json}
+
+        def follow(until_empty):
+            nonlocal after
+            while True:
+                a, got = changes(n, key, after, limit=50)
+                if not got:
+                    check(a.status == 503, a.status, a.text)
+                    continue
+                for c in got["changes"]:
+                    eq(c["seq"], after + 1)  # none is missing, none comes later
+                    after = c["seq"]
+                    at = (c["key"]["b"], c["key"]["a"])
+                    eq(held.get(at), c["old"])
+                    held.pop(at, None)
+                    if c["new"]:
+                        held[at] = c["new"]
+                if not until_empty or not got["changes"]:
+                    return
+        threads = [threading.Thread(target=writes, args=(who,)) for who in range(4)]
+        for t in threads:
+            t.start()
+        for kill in (False, True, False):
+            had = sum(made)
+            while sum(made) < had + 120 and not odd:
+                follow(False)
+            if kill:
+                os.kill(next(iter(servers(n))), signal.SIGKILL)
+        ends.set()
+        for t in threads:
+            t.join()
+        eq(odd, [])
+        until(lambda: ask({"from": "pairs", "limit": 0}).status == 200)
+        follow(True)
+        eq(held, {(r["b"], r["a"]): r for r in ask({"from": "pairs"}).json})
+        check(after > got["last"] + 50, after, got["last"])

@@ -317,7 +317,12 @@ static err said(int out, const char *program, struct diag *d) {
 }
 
 static err run(int data, struct node_user user, const char *program, const char *const *argv, struct diag *d) {
-    static const char select[] = "select 1\n";
+    /* Whoever followed its changes has had numbers that are not in it. */
+    static const char select[] =
+        "do $$ begin if to_regclass('_orlo.feed') is not null then update _orlo.feed set last = greatest(last, (extract(epoch "
+        "from "
+        "clock_timestamp()) * 1000000)::bigint); insert into _orlo.fed (at, op) values ((extract(epoch from clock_timestamp()) * "
+        "1000)::bigint, '*'); end if; end $$\n";
     int in = memfd_create("orlo-in", MFD_CLOEXEC), out = memfd_create("orlo-out", MFD_CLOEXEC | MFD_ALLOW_SEALING), status = -1;
     bool ok = in >= 0 && out >= 0 && write(in, select, sizeof select - 1) == sizeof select - 1 && lseek(in, 0, SEEK_SET) == 0;
     pid_t pid = ok ? fork() : -1;

@@ -33,8 +33,10 @@ static struct postgres_statement settings_of(struct broker_ask *a, const struct 
     v[n] = (struct query_bound){.text = arena_fmt(a->mem, "%llu", (unsigned long long)MAX(left_ms, (uint64_t)1))};
     v[n + 1] = (struct query_bound){.text = a->writes ? STR("off") : STR("on")};
     str text = arena_fmt(
-        a->mem, "select %sset_config('statement_timeout', $%u, true), set_config('transaction_read_only', $%u, true), " STR_FMT,
-        a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "", n + 1, n + 2, STR_ARG(t.text));
+        a->mem, "select %s%sset_config('statement_timeout', $%u, true), set_config('transaction_read_only', $%u, true), " STR_FMT,
+        a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "",
+        a->writes && !a->errand && a->changes_max <= 1 ? "set_config('orlo.changes', 'off', true), " : "", n + 1, n + 2,
+        STR_ARG(t.text));
     return statement(a->mem, text, v, n + 2);
 }
 
@@ -201,7 +203,9 @@ void node_ask_take_error(struct broker_ask *a, const struct postgres_answer *ans
 static void on_told(void *arg, const struct postgres_answer *answer) {
     struct broker_ask *a = arg;
     a->asked = NULL;
-    if (postgres_outcome(answer) == POSTGRES_DONE) compose(a, answer);
+    bool done = postgres_outcome(answer) == POSTGRES_DONE;
+    if (done && a->writes && !a->errand) node_feed_note(a);
+    if (done) compose(a, answer);
     else node_ask_take_error(a, answer);
     node_ask_over(a);
 }
@@ -246,6 +250,10 @@ static void on_prepared(void *arg, bool ran) {
 void node_ask_begin(struct broker_ask *a) {
     struct broker_base *b = a->base;
     a->under_way = true;
+    if (a->feed) {
+        node_feed_ask(a);
+        return;
+    }
     a->made = b->made;
     if (a->made) a->made->users++;
     a->sized = !b->secret[0] && /* of one that somebody else runs that is his affair */

@@ -119,13 +119,15 @@ void node_backup_tick(struct broker_base *b, uint64_t now) {
 
 /* ---- the moment ---- */
 
+static void unmute(void);
+
 static void answer_hold(err e) {
     struct broker_errand *w = hold.w;
     hold.w = NULL;
     hold.times++;
     w->e = e == ERR_OK ? node_errand_say(w, buf_str(&hold.lines)) : e;
     buf_free(&hold.lines);
-    if (w->e != ERR_OK) node_backup_unmute();
+    if (w->e != ERR_OK) unmute();
     node_broker_did_now(w);
 }
 
@@ -173,7 +175,7 @@ void node_backup_hold(struct broker_errand *w) {
 }
 
 /* What was done meanwhile is told. */
-void node_backup_unmute(void) {
+static void unmute(void) {
     if (!node_broker.mutes) return;
     node_broker.mutes = false;
     for (struct broker_errand *w; (w = hold.muted);) {
@@ -191,7 +193,7 @@ void node_backup_mute(struct broker_errand *w) {
 }
 
 void node_backup_release(struct broker_errand *w) {
-    if (node_broker.mutes) node_backup_unmute();
+    if (node_broker.mutes) unmute();
     else
         for (struct broker_base *b = node_broker.bases; b; b = b->next)
             if (b->backup_ns) drop_slot(b);
@@ -201,5 +203,5 @@ void node_backup_release(struct broker_errand *w) {
 void node_backup_late(uint64_t now) {
     if (hold.w && now > hold.ns + HOLD_MS * ms_ns)
         answer_hold(diag_set(&hold.w->d, ERR_BUSY, DIAG_NOWHERE, "a PostgreSQL of an app's does not answer: try again"));
-    if (now > hold.ns + MUTE_MS * ms_ns) node_backup_unmute();
+    if (now > hold.ns + MUTE_MS * ms_ns) unmute();
 }

@@ -260,12 +260,21 @@ void node_base_reload(struct broker_errand *w) {
     read_made(b);
 }
 
+static void on_fed(void *arg, const struct postgres_answer *a) {
+    struct broker_base *b = arg;
+    if (!went_well(b, a)) return;
+    b->feeds = true;
+    read_made(b);
+}
+
 static void on_let_in(void *arg, const struct postgres_answer *a) {
     struct broker_base *b = arg;
     if (!went_well(b, a)) return;
     b->frozen = str_eqc(postgres_value(a, 4, 0, 0, NULL), "t");
     node_backup_opened(b, postgres_value(a, 0, 0, 0, NULL));
-    read_made(b);
+    b->feeds = str_eqc(postgres_value(a, 4, 0, 1, NULL), "t");
+    if (b->feeds) read_made(b);
+    else node_feed_make(b, on_fed);
 }
 
 /* The roles that the broker comes as: their owner may have made them such that nobody comes in. What a reset left that did not come to its end goes. */
@@ -276,7 +285,9 @@ static void let_in(struct broker_base *b) {
         {.text = STR_INIT("alter role postgres with login connection limit -1 password null")},
         {.text = STR_INIT(
              "grant set on parameter session_replication_role to postgres")}, /* rows are copied without what they set off */
-        {.text = STR_INIT("select exists (select from _orlo.meta where key = 'frozen')")},
+        {.text = STR_INIT(
+             "select exists (select from _orlo.meta where key = 'frozen'), exists (select from _orlo.meta where key = 'feed' and "
+             "value = '" BROKER_FEED "')")},
         {.text = STR_INIT(BROKER_NO_SLOT)}}; /* of a backup that nobody knows of any more */
     ask_admin(b, s, ARRAY_COUNT(s) - (b->backup_ns ? 1 : 0), false, on_let_in);
 }
@@ -530,6 +541,7 @@ void node_ask_free(struct broker_ask *a) {
     node_broker.bytes -= a->bytes;
     node_made_unref(a->made);
     buf_free(&a->body);
+    buf_free(&a->values);
     arena_free(a->mem); /* it is in there */
 }
 
@@ -711,6 +723,7 @@ void node_base_tick(uint64_t now) {
         tell_late(b, now);
         node_tx_tick(b, now);
         node_backup_tick(b, now);
+        node_feed_tick(b, now);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         rest(b, now);

@@ -66,7 +66,9 @@ static void put_answer(struct broker_peer *p, struct node_message *m) {
 
 static void write_values(struct broker_ask *a, struct buf *to) {
     if (a->error.set) node_tree_error_values(&a->error, to);
-    else if (a->outcome == APP_DATA_OK && a->body.n) app_values_write(to, &APP_TEXT(buf_str(&a->body)), 1);
+    else if (a->feed) buf_puts(to, buf_str(&a->values));
+    else if (a->outcome == APP_DATA_OK && (a->body.n || a->does < APP_TX_COMMIT))
+        app_values_write(to, &APP_TEXT(buf_str(&a->body)), 1);
 }
 
 void node_broker_answer(struct broker_ask *a) {
@@ -151,9 +153,14 @@ static bool on_ask(struct broker_peer *p, struct node_message *m) {
                              .answer_bytes_max = q->answer_bytes_max,
                              .bytes = bytes.n + sizeof *a,
                              .bytes_max = q->bytes_max,
+                             .feed = q->feed,
+                             .changes_max = q->changes_max,
+                             .changes_s = q->changes_s,
+                             .asks = values,
+                             .asks_count = count,
                              .came_ns = clock_mono_ns()};
     a->until_ns = a->came_ns + q->ms_max * 1'000'000ull;
-    if (r.fail || bytes.n != q->bytes || !read_ask(a, values, count)) {
+    if (r.fail || bytes.n != q->bytes || (!a->feed && !read_ask(a, values, count))) {
         arena_free(mem);
         return false;
     }

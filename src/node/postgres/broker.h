@@ -17,6 +17,7 @@
  *   server.c   a server that somebody else runs: what is there, what is made, what its role may not make
  *   ask.c      a query on its way: tree, text, answer
  *   backup.c   a backup's moment, and files that are copied
+ *   feed.c     changes of rows, and who follows
  *   sql.c      a select of SQL's
  *   move.c     while its rows go elsewhere
  *   errand.c   what its owner has done with it: migrations, dumps
@@ -90,6 +91,10 @@ struct broker_ask {
     enum app_tx does;
     int64_t number;
     uint32_t tx_ms;
+    bool feed; /* its changes are asked for: feed.c */
+    uint32_t changes_max, changes_s, asks_count, follows;
+    const struct app_value *asks;
+    struct buf values; /* answered */
 };
 
 struct broker_errand {
@@ -129,6 +134,9 @@ struct broker_base {
     struct postgres *backup;               /* a session in which its files are copied: backup.c; NULL: none */
     bool backup_over;                      /* that one is to be closed */
     uint64_t backup_ns, pinged_ns, lsn_ns; /* since when a backup has need of its log (0: none has); of lsn */
+    bool feeds, fed;                       /* it keeps changes; some were written */
+    uint32_t changes_max, changes_s;       /* of the last who wrote */
+    uint64_t changes_bytes, trimmed_ns;
     char lsn[32];                          /* how far its log was at a backup's moment, or when it was opened */
     bool leaves, gives_up;                 /* its connections are being closed; are to be */
     bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
@@ -259,8 +267,15 @@ void node_backup_tick(struct broker_base *b, uint64_t now);
 void node_backup_hold(struct broker_errand *w); /* of none: base is NULL */
 void node_backup_release(struct broker_errand *w);
 void node_backup_mute(struct broker_errand *w); /* it is told later */
-void node_backup_unmute(void);
 void node_backup_late(uint64_t now);
+
+/* ---- feed.c ---- */
+
+#define BROKER_FEED "1"
+void node_feed_make(struct broker_base *b, postgres_told told); /* in the database that is open */
+void node_feed_ask(struct broker_ask *a);
+void node_feed_note(struct broker_ask *a); /* it has written */
+void node_feed_tick(struct broker_base *b, uint64_t now);
 
 /* ---- sql.c ---- */
 

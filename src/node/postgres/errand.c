@@ -176,6 +176,8 @@ static void push_plan(struct work *k) {
                 "key = 'catalog'), ''), "
                 "'UTF8')), 'hex'), pg_catalog.pg_database_size(pg_catalog.current_database()), pg_advisory_xact_lock(20260101)");
     push(k, arena_str(k->errand->mem, str_c(limit)), NULL, 0, (struct owed){UINT32_MAX, 0});
+    bool feeds = k->errand->base->feeds && k->errand->does == NODE_DATA_MIGRATE;
+    if (feeds) push_own(k, "select pg_catalog.set_config('orlo.changes', 'off', true)");
     for (uint32_t i = 0; i < k->plan.parts.n; i++) {
         push_part(k, i);
         if (k->plan.parts.p[i].catalog.n) k->catalog = k->plan.parts.p[i].catalog;
@@ -183,6 +185,7 @@ static void push_plan(struct work *k) {
     if (k->catalog.n)
         push_values(k, "insert into _orlo.meta values ('catalog', $1) on conflict (key) do update set value = excluded.value",
                     &k->catalog, 1);
+    if (feeds) push_own(k, "select _orlo.feed_anew()");
     push_own(k, "update _orlo.meta set value = (value::bigint + 1)::text where key = 'version'");
     push_own(k, "select pg_catalog.pg_database_size(pg_catalog.current_database())");
 }
@@ -281,7 +284,7 @@ static void migrate(struct broker_errand *w) {
 
 static const char roles_aside[] =
     "do $$ declare r record; begin for r in select rolname from pg_catalog.pg_roles where rolname !~ '^(pg_|_before_)' and "
-    "rolname <> 'orlo' and "
+    "rolname not in ('orlo', 'orlo_feed') and "
     "not quote_literal(rolname) = any (string_to_array((select value from _orlo.meta where key = 'roles'), ', ')) loop "
     "execute format('alter role %I rename to %I', r.rolname, '_before_' || r.rolname); end loop; end $$";
 const char node_roles_back[] =
@@ -547,7 +550,8 @@ static void dump(struct broker_errand *w) {
     push_own(
         k,
         "select pg_catalog.format('select pg_catalog.setval(%L, %s, %L);', pg_catalog.format('%I.%I', schemaname, sequencename), "
-        "coalesce(last_value, start_value), last_value is not null) from pg_catalog.pg_sequences order by 1");
+        "coalesce(last_value, start_value), last_value is not null) from pg_catalog.pg_sequences where schemaname <> '_orlo' "
+        "order by 1");
     b->owner = node_base_connect(b, "postgres", "postgres", 1);
     (void)postgres_ask(
         b->owner,

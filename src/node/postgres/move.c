@@ -47,7 +47,19 @@ void node_move_tick(struct broker_errand *w) {
     else node_errand_over(w, diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the database system is not there at the moment"));
 }
 
-void node_move_thaw(struct broker_errand *w) { ask_one(w, "delete from _orlo.meta where key = 'frozen'", on_thawed); }
+/* Who followed the changes of the other one has had numbers that are not here: they go on behind those, and all is other. */
+void node_move_thaw(struct broker_errand *w) {
+    static const struct postgres_statement s[] = {
+        {.text = STR_INIT("delete from _orlo.meta where key = 'frozen'")},
+        {.text =
+             STR_INIT("update _orlo.feed set last = greatest(last, (extract(epoch from clock_timestamp()) * 1000000)::bigint)")},
+        {.text =
+             STR_INIT("insert into _orlo.fed (at, op) values ((extract(epoch from clock_timestamp()) * 1000)::bigint, '*')")}};
+    (void)postgres_ask(w->base->admin,
+                       &(struct postgres_question){
+                           .statements = s, .count = w->base->feeds ? ARRAY_COUNT(s) : 1, .ms_max = OWN_MS, .bytes_max = MiB},
+                       on_thawed, w);
+}
 
 /* ---- what rows come to ---- */
 

@@ -55,6 +55,7 @@ static void run(struct broker_tx *tx);
 static void on_committed(void *arg, const struct postgres_answer *said) {
     struct broker_ask *a = arg;
     a->asked = NULL;
+    if (postgres_outcome(said) == POSTGRES_DONE) node_feed_note(a);
     node_ask_take_error(a, said);
     node_tx_over(a);
 }

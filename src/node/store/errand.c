@@ -567,7 +567,13 @@ static err set_frozen(struct work *w, const char *sql) {
     return e;
 }
 static err freeze(struct work *w) { return set_frozen(w, "insert or ignore into _orlo_meta (key, value) values ('frozen', 1)"); }
-static err thaw(struct work *w) { return set_frozen(w, "delete from _orlo_meta where key = 'frozen'"); }
+/* Who followed the changes of the other one has had numbers that are not here: they go on behind those, and all is other. */
+static err thaw(struct work *w) {
+    TRY(set_frozen(
+        w, "insert into _orlo_changes (seq, at, relation, op, upto) select unixepoch() * 1000000, unixepoch() * 1000, 0, '*', "
+           "coalesce(max(upto), 0) + 64 from _orlo_changes having coalesce(max(seq), 0) < unixepoch() * 1000000"));
+    return set_frozen(w, "delete from _orlo_meta where key = 'frozen'");
+}
 
 static err sums(struct work *w) {
     struct buf b = {0};

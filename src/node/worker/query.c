@@ -146,6 +146,7 @@ static void on_changes(void *arg, const struct app_answer *a) {
     struct node_query *q = arg;
     q->asked = NULL;
     if (a->outcome == APP_DATA_REFUSED) node_tree_fail(&q->error, "22023", STR_FMT, STR_ARG(a->text));
+    else if (a->outcome == APP_DATA_ERROR) node_tree_error_of_values(a->values, a->count, &q->error);
     else if (a->outcome != APP_DATA_OK) node_query_failed(&q->error, a);
     else if (!put_changes(a, &q->body)) node_tree_fail(&q->error, "XX000", "the store's answer cannot be read");
     done(q);
@@ -153,11 +154,6 @@ static void on_changes(void *arg, const struct app_answer *a) {
 
 struct node_query *node_data_changes(struct node_app *app, const struct node_changes_ask *ask, node_query_told told, void *arg) {
     struct node_query *q = new_query(app, told, arg);
-    if (app->record.database.engine > APP_DATABASE_SQLITE) {
-        node_tree_fail(&q->error, "0A000", "changes of a PostgreSQL database are not kept");
-        done(q);
-        return q;
-    }
     struct app_value values[] = {ask->consumer.n ? APP_TEXT(ask->consumer) : (struct app_value){APP_VALUE_NULL, {0}},
                                  APP_I64(ask->after), APP_I64(ask->most)};
     ask_about(q, APP_FEED, values, ARRAY_COUNT(values), on_changes);
