@@ -52,6 +52,7 @@ static struct {
     struct store_base *all, *ready;
     struct store_ask *done, **done_last;
     uint32_t threads, resting, calls, open, waiting, at_work; /* calls: to those who rest, that nobody has followed yet */
+    uint32_t ready_count, begun;                              /* begun: threads that have not come yet */
     uint64_t bytes, had_ns;                                   /* had_ns: of the app that was taken last */
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
@@ -173,6 +174,7 @@ static void leave_ready(struct store_base *base) {
     *base->ready = base->next_ready;
     if (base->next_ready) base->next_ready->ready = base->ready;
     base->ready = NULL;
+    all.ready_count--;
 }
 
 static void settle(struct store_base *base) {
@@ -181,6 +183,7 @@ static void settle(struct store_base *base) {
     if (all.ready) all.ready->ready = &base->next_ready;
     base->ready = &all.ready;
     all.ready = base;
+    all.ready_count++;
 }
 
 /* Whose app has had least, of those that may have another thread. */
@@ -365,6 +368,7 @@ static void serve(struct store_base *base) {
 
 static void *work(void *arg) {
     pthread_mutex_lock(&all.lock);
+    all.begun--;
     for (;;) {
         struct store_base *base = next_ready();
         if (!base) {
@@ -388,7 +392,7 @@ static void *work(void *arg) {
 
 /* Somebody for what is ready. */
 static void wake(void) {
-    if (!all.ready) return; /* it waits for who has its database already */
+    if (all.calls + all.begun >= all.ready_count) return; /* it waits for who has its database already, or is on his way */
     if (all.resting) {
         all.resting--, all.calls++;
         pthread_cond_signal(&all.more);
@@ -403,7 +407,7 @@ static void wake(void) {
     pthread_attr_init(&how);
     pthread_attr_setstacksize(&how, STACK_BYTES);
     pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
-    all.threads += pthread_create(&thread, &how, work, NULL) == 0;
+    if (pthread_create(&thread, &how, work, NULL) == 0) all.threads++, all.begun++;
     pthread_attr_destroy(&how);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -102,6 +102,25 @@ static uint32_t send(uint32_t app, struct store_ask *ask) {
 static const struct app_value none = {APP_VALUE_NULL, {0}};
 #define SQL(app, text, ...) ASK(app, SQL_RUN, "default", N(0), T(text) __VA_OPT__(, ) __VA_ARGS__)
 
+static int threads(void) {
+    DIR *dir = opendir("/proc/self/task");
+    int n = 0;
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir));) n += e->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+
+/* However much is asked of one database while nobody has come to it yet, one thread does it. The first test: nobody else's are there. */
+static void test_threads(void **state) {
+    enum { MANY = 500 };
+    uint32_t ids[MANY];
+    for (int i = 0; i < MANY; i++) ids[i] = send(20, question(&me, APP_KV_ADD, "default", VALUES(T("n"), N(1))));
+    for (int i = 0; i < MANY; i++) (void)answer_text(await(ids[i]));
+    assert_true(threads() <= 2);
+    assert_string_equal(ASK(20, KV_GET, "default", T("n")), "ok '500'");
+}
+
 static void test_keys(void **state) {
     assert_string_equal(ASK(1, KV_GET, "default", T("a")), "ok null");
     assert_string_equal(ASK(1, KV_SET, "default", T("a"), B("one")), "ok");
@@ -433,6 +452,7 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_swap),
         cmocka_unit_test(test_quotas),
