@@ -52,6 +52,26 @@ def reads(n, role="service_role", **more):
     return data(n, "notes", keys(n)["SUPABASE_SERVICE_ROLE_KEY"], {"query": {"from": "notes", "select": ["title"], "order": [{"column": "id"}]}}, **more)
 
 
+def role_pids(n, role):
+    out = subprocess.run(["ps", "--ppid", str(n.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
+    return [int(l.split()[0]) for l in out.splitlines() if l.split()[1] == role]
+
+
+def memory(pid):
+    """What a process has written, as far as root may look."""
+    found = b""
+    if os.getuid() == 0:
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+            for line in maps:
+                where, rights = line.split()[:2]
+                start, end = (int(x, 16) for x in where.split("-"))
+                if rights.startswith("rw") and end - start < 64 << 20:
+                    with contextlib.suppress(OSError, ValueError):
+                        mem.seek(start)
+                        found += mem.read(end - start)
+    return found
+
+
 @needs
 def test_server_deploy():
     folder = project(FILES, MANIFEST)
@@ -100,9 +120,13 @@ def test_server_deploy():
         cli(n, "deploy", folder)
         key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
         for _ in range(6):
-            eq(data(n, "notes", key, {"query": {"kind": "call", "function": "forgets"}}).status, 200)
+            forgets = data(n, "notes", key, {"query": {"kind": "call", "function": "forgets"}})
+            check(forgets.status == 200, forgets.text)
             eq([r["title"] for r in reads(n).json], ["ONE", "TWO"])
         quiet(n, "s3cret", "hunter2", "nowhere.invalid")
+        for pid in role_pids(n, "orlo-worker"):
+            check(b"s3cret-s3cret" not in memory(pid), "a worker has the URL")
+        check(os.getuid() != 0 or b"s3cret-s3cret" in memory(role_pids(n, "orlo-postgres")[0]), "this looks at nothing")
         n.delete("notes")
         eq(pg.psql_in("notes", "select count(*) from notes").strip(), "2")
         eq(n.events("role-died") + n.events("role-said") + n.events("postgres-plain"), [])

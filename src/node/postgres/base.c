@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { LIVE_ROWS_MAX = 50'000 };
 enum { REACH_MS = 12'000, REFUSED_MS = 2'000 };
 enum { ROOM_MS = 3'000, OPEN_AGAIN_MS = 100, OPEN_MS = 60'000, CONNECT_MS = 5'000, FREE_MS = 60'000, ADMIN_MS = 60'000 };
 enum { ADMIN_BYTES_MAX = CATALOG_BYTES_MAX + (32 << 20) };
@@ -44,11 +45,25 @@ void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t 
     catalog_live(c, &(struct catalog_answer){&live, live_rows, live_value});
 }
 
-static err new_made(str catalog, const struct postgres_answer *live, struct broker_made **out, struct diag *d) {
+static uint32_t live_count(const struct postgres_answer *a, uint32_t first) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < CATALOG_LIVE; i++) n += postgres_rows(a, first + i);
+    return n;
+}
+
+static err new_made(const char *name, str catalog, const struct postgres_answer *live, struct broker_made **out, struct diag *d) {
     struct broker_made *made = calloc(1, sizeof *made);
     ENSURE(made);
     *made = (struct broker_made){.users = 1, .mem = arena_new(0)};
     err e = catalog_read(made->mem, catalog, &made->catalog, d);
+    if (live && live_count(live, 2) > LIVE_ROWS_MAX) { /* all others wait for it meanwhile */
+        log_event(
+            LOG_ERROR, "postgres-not-opened", LF_CSTR("app", name),
+            LF_CSTR(
+                "reason",
+                "it has more columns, functions and keys than are read: what migrations' text says of it is all that is known"));
+        live = NULL;
+    }
     if (e == ERR_OK && live) node_live_add(made->catalog, live, 2);
     if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
     if (e == ERR_OK) *out = made;
@@ -213,7 +228,7 @@ static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
     str text = postgres_value(a, 0, 0, 0, NULL);
     snprintf(b->seen, sizeof b->seen, STR_FMT, STR_ARG(postgres_value(a, 1, 0, 0, NULL)));
     b->checked_ns = clock_mono_ns(), b->checks = false;
-    err e = text.n ? new_made(text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
+    err e = text.n ? new_made(b->name, text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
     if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
     if (!b->asks)
         b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
@@ -238,6 +253,11 @@ static void on_made(void *arg, const struct postgres_answer *a) {
         return;
     }
     bool adopts = b->secret[0] && !b->leaves && !b->text_alone && postgres_outcome(a) == POSTGRES_DONE && !postgres_rows(a, 0);
+    if (adopts && live_count(a, 2) > LIVE_ROWS_MAX) {
+        node_base_refuse(b, ERR_LIMIT,
+                         "it has more columns, functions and keys than are read: its URL is to be of a database for this app");
+        return;
+    }
     if (adopts && node_server_adopt(b, a, 2, on_adopted)) return;
     if (b->state == BASE_OPENS || b->state == BASE_HERE) (void)take_made(b, a);
     b->reloads = NULL;
@@ -250,7 +270,10 @@ static void read_made(struct broker_base *b) {
     ask_admin(b, s, b->text_alone ? 2 : ARRAY_COUNT(s), false, on_made);
 }
 
-void node_base_read(struct broker_base *b) { read_made(b); }
+void node_base_read(struct broker_base *b) {
+    b->text_alone = false; /* what could not be read may be another by now */
+    read_made(b);
+}
 
 void node_base_reload(struct broker_errand *w) {
     struct broker_base *b = w->base;

@@ -58,8 +58,12 @@ void node_query_failed(struct pg_error *error, const struct app_answer *a) {
 static void on_told(void *arg, const struct app_answer *a) {
     struct node_query *q = arg;
     q->asked = NULL;
-    if (a->outcome == APP_DATA_OK && a->count == 1 && a->values[0].kind == APP_VALUE_TEXT) buf_puts(&q->body, a->values[0].s);
-    else if (a->outcome == APP_DATA_ERROR) node_tree_error_of_values(a->values, a->count, &q->error);
+    bool said = a->count == 1 && a->values[0].kind == APP_VALUE_TEXT;
+    if (a->outcome == APP_DATA_OK && said) buf_puts(&q->body, a->values[0].s);
+    else if (a->outcome == APP_DATA_OK && !a->count) {
+    } /* a function that gives nothing */
+    else if (a->outcome == APP_DATA_ERROR)
+        node_tree_error_of_values(a->values, a->count, &q->error);
     else node_query_failed(&q->error, a);
     done(q);
 }
