@@ -696,7 +696,17 @@ def store(name):
 
 
 STORE = ["store", *("store-" + part for part in ("writes", "reads", "idle", "many", "migrate", "backup"))]
-BY_NAME = {"hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}, **{name: store(name) for name in STORE}}
+def rest(name):
+    def measure():
+        import rest as parts
+
+        parts.measure(name)
+
+    return measure
+
+
+REST = ["rest", *("rest-" + part for part in ("rivals", "postgres", "beside"))]
+BY_NAME = {**{name: rest(name) for name in REST}, "hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}, **{name: store(name) for name in STORE}}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
