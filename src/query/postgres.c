@@ -712,6 +712,18 @@ static bool put_write_alone(struct print *p) {
 
 /* ---- calls ---- */
 
+/* A row that came as JSON is made one of its type; PostgreSQL's own text for rows is another. */
+static bool put_argument(struct print *p, uint32_t type, const struct query_bound *b) {
+    const struct catalog_type *t = type >= PG_OWN_MIN ? catalog_type_of(p->catalog, type) : NULL;
+    bool row = t && (t->kind == CATALOG_COMPOSITE || t->kind == CATALOG_ROW) && !b->null && b->text.n;
+    if (!row || b->text.p[0] != (t->id == type ? '{' : '[')) return put_value(p, b);
+    buf_puts(&p->sql, t->id == type ? STR("jsonb_populate_record(null::") : STR("array(select jsonb_populate_recordset(null::"));
+    put_type(p, t->id);
+    PUT(p, ", ");
+    put_value(p, b);
+    return buf_puts(&p->sql, t->id == type ? STR("::jsonb)") : STR("::jsonb))"));
+}
+
 static bool put_called(struct print *p) {
     const struct query *q = p->q;
     const struct catalog_function *f = q->function;
@@ -727,7 +739,7 @@ static bool put_called(struct print *p) {
             query_put_name(&p->sql, a->name);
             PUT(p, " => ");
         }
-        put_value(p, &q->arguments[i]);
+        put_argument(p, a->type, &q->arguments[i]);
         const struct pg_type *t = a->name.n ? NULL : pg_type_by_id(a->type);
         if (!t) continue;
         PUT(p, "::pg_catalog."); /* which of several of that name is known by nothing else */

@@ -84,7 +84,7 @@ def deployed(n, engine, folder):
                 left[i] = m[0]
                 found += 1
         if not found:
-            sys.exit(f"{engine}: {said[-2000:]}")
+            sys.exit(f"{engine}: {said[-2000:]}\n{n.log()[-1500:]}")
 
 
 class Gateway(http.server.BaseHTTPRequestHandler):
