@@ -170,6 +170,31 @@ def test_spin():
         eq(json.loads(n.get("notes", "/notes").text), [{"id": 1, "text": "first"}])
 
 
+def test_stock():
+    """Called as a function of the database's: all of an order, or nothing of it."""
+    for tool in ("cargo", "rustup"):
+        if not shutil.which(tool):
+            raise Skip(f"needs {tool}")
+    source, work, state = os.path.join(EXAMPLES, "stock"), os.path.join(MADE, "stock"), os.path.join(WORK, "stock-state")
+    for n in files_of(source):
+        os.makedirs(os.path.dirname(os.path.join(work, n)), exist_ok=True)
+        shutil.copyfile(os.path.join(source, n), os.path.join(work, n))
+    fetched = subprocess.run("rustup target add wasm32-wasip2 && cargo fetch --target wasm32-wasip2", shell=True, cwd=work, capture_output=True, text=True)
+    if fetched.returncode:
+        raise Skip("its crates cannot be fetched: " + (fetched.stderr.strip().splitlines() or ["?"])[-1][:200])
+    with node(state=state) as n:
+        code, out, error = orlo("deploy", work, "--state", state, timeout=1200)
+        check(code == 0, out, error)
+        keys = orlo("keys", "stock", "--state", state)[1]
+        key = re.search("SUPABASE_ANON_KEY=(.*)", keys)[1].strip()
+        order = lambda **args: (lambda a: (a.status, json.loads(a.text)))(n.get("stock", "/rest/v1/rpc/order", "-H", "apikey: " + key, "-H", "content-type: application/json", data=json.dumps(args).encode()))
+        eq(order(item="book", count=2), (200, {"order": 1, "left": 1}))
+        eq(order(item="book", count=2)[0], 409)
+        eq(order(item="pen", count=1)[0], 409)
+        eq(order(item="book", count=-5)[1]["code"], "23514")  # what was done before it is undone
+        eq(json.loads(n.get("stock", "/rest/v1/items", "-H", "apikey: " + key).text), [{"name": "book", "stock": 1}])
+
+
 def test_c():
     if not os.path.isdir("/usr/include/wasm32-wasi"):
         raise Skip("needs wasi-libc")
@@ -197,7 +222,7 @@ def test_readmes():
     """Each says how to serve it, with the flags that it needs, and is short."""
     for name in sorted(os.listdir(EXAMPLES)):
         manifest = os.path.join(EXAMPLES, name, "orlo.toml")
-        if os.path.exists(manifest) and "[functions" in open(manifest).read():
+        if os.path.exists(manifest) and "[functions" in (text := open(manifest).read()) and "\ndatabase" not in text:
             made, serve = commands_of(name)
             check(made, name)
             has(serve, "app.wasm", "--env GREETING=", "--allow-http")
@@ -210,8 +235,10 @@ def test_interfaces_are_the_same():
     seen = {}
     for name in sorted(os.listdir(EXAMPLES)):
         folder = os.path.join(EXAMPLES, name, "wit")
-        if os.path.isdir(folder):
+        if os.path.isdir(folder) and name != "stock":
             seen[name] = {n: open(os.path.join(folder, n)).read() for n in files_of(folder)}
+    for name, of in (("stock/wit/database.wit", "wit/orlo/deps/database/client.wit"),):
+        eq(open(os.path.join(EXAMPLES, name)).read(), open(os.path.join(ROOT, of)).read())
     check(len(seen) > 1 and all(v == seen["javascript"] for v in seen.values()), list(seen))
 
 
