@@ -111,9 +111,10 @@ static bool begin_cast(struct print *p, uint32_t from, uint32_t to) {
 
 /* A value that a filter compares with, or that is written: as the column's type reads text, or JSON. */
 static bool put_read(struct print *p, uint32_t from, uint32_t to, const struct query_bound *b) {
-    bool cast = begin_cast(p, from, to);
+    bool cast = begin_cast(p, from, to), written = cast && from == PG_JSON;
+    if (written) PUT(p, "(select "); /* what no row takes is not read: it is no constant to the planner */
     put_value(p, b);
-    return !cast || buf_puts(&p->sql, from == PG_JSON ? STR("::json)") : STR("::text)"));
+    return !cast || buf_puts(&p->sql, written ? STR("::json))") : STR("::text)"));
 }
 
 /* ---- filters ---- */
