@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-enum { LEAST_READ = 8 << 10, ROW_SLACK = 256 << 10, LOST_KEPT_MAX = 3 };
+enum { LEAST_READ = 8 << 10, ROW_SLACK = 256 << 10, LOST_KEPT_MAX = 3, UNDO_MS = 5000 };
 
 static void on_ready(void *arg, unsigned events);
 static void on_late(void *arg);
@@ -182,7 +182,9 @@ static void become_held(struct postgres_connection *c) {
 
 void postgres_connection_let_go(struct postgres_connection *c) {
     c->held = NULL;
-    if (c->state == POSTGRES_HELD) begin_undo(c);
+    if (c->state != POSTGRES_HELD) return;
+    net_timer_start(c->timer, UNDO_MS, 0); /* nobody's ask has one for it */
+    begin_undo(c);
 }
 
 /* invalid_sql_statement_name, duplicate_prepared_statement: its transaction failed by that, and by nothing of its own. */
