@@ -151,7 +151,7 @@ static void test_answers(void **state) {
     one(db, "create table t (n int primary key, v text)", NULL, &s);
     assert_int_equal(s.outcome, POSTGRES_DONE);
     for (int i = 0; i < 3; i++) {
-        char n[8];
+        char n[12];
         snprintf(n, sizeof n, "%d", i);
         one(db, "insert into t values ($1::int, 'x') returning n + 1", n, &s);
         assert_int_equal(s.outcome, POSTGRES_DONE);
