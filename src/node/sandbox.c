@@ -508,12 +508,15 @@ static bool let_path(int rules, uint64_t fs, const char *path, uint64_t rights) 
     return ok;
 }
 
+enum { SERVER_BYTES_MAX = 1 << 30 }; /* of its own, a process of it */
+
 bool node_sandbox_server(const int *folders, size_t n, const char *program) {
     static const char *const read[] = {"/usr", "/lib", "/lib64", "/etc", "/proc", "/sys/devices/system"},
                              *const devices[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"},
                              *const loaders[] = {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"};
     static struct filter f;
     size_t size;
+    if (!cap(RLIMIT_DATA, SERVER_BYTES_MAX) || !cap(RLIMIT_CORE, 0)) return false; /* what is more is answered 53200 by it */
     struct ruleset attr = handled(&size);
     int rules = attr.fs ? (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0) : -1;
     bool ok = !attr.fs || rules >= 0;

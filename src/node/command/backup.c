@@ -289,6 +289,13 @@ static err verify(struct work *w, struct diag *d) {
     return e;
 }
 
+static void tell_unseen(const struct work *w) {
+    char why[100] = "this kernel has no Landlock, in which its programs would run";
+    if (w->r.unseen_version) snprintf(why, sizeof why, "version %u is not installed", w->r.unseen_version);
+    if (w->r.unseen)
+        fprintf(w->c->to, "the PostgreSQL of %u app%s was not looked at: %s\n", w->r.unseen, w->r.unseen == 1 ? "" : "s", why);
+}
+
 static void tell(const struct work *w, const char *name) {
     arena *scratch = arena_new(0);
     if (w->shows) fputs("\r\x1b[K", stderr);
@@ -299,9 +306,7 @@ static void tell(const struct work *w, const char *name) {
         fprintf(w->c->to,
                 "the keys are not in it: keep " STR_FMT "/node.key and seal.key (or the --key-file) where the backup is not\n",
                 STR_ARG(w->state));
-    if (w->r.unseen)
-        fprintf(w->c->to, "the PostgreSQL of %u app%s was not looked at: version %u is not installed\n", w->r.unseen,
-                w->r.unseen == 1 ? "" : "s", w->r.unseen_version);
+    tell_unseen(w);
     arena_free(scratch);
 }
 
@@ -635,9 +640,7 @@ static err tell_restored(struct work *w, struct diag *d) {
     char backup[40], asked[40], last[40];
     time_text(w->b.at_ms, backup), time_text(w->until_ms, asked), time_text(w->r.reached_ms, last);
     const char *what = c->app ? c->app : (const char *)w->state.p, *data = c->app ? "the data of " : "";
-    if (w->r.unseen)
-        fprintf(c->to, "the PostgreSQL of %u app%s was not looked at: version %u is not installed\n", w->r.unseen,
-                w->r.unseen == 1 ? "" : "s", w->r.unseen_version);
+    tell_unseen(w);
     if (c->at && w->r.clusters && w->until_ms > w->b.at_ms)
         return diag_set(
             d, ERR_INVALID, DIAG_NOWHERE,

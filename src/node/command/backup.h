@@ -102,8 +102,8 @@ struct backup_restore {
     uint64_t reached_ms;       /* of the last commit that was found in a history; 0: none */
     uint32_t app;              /* whose a cluster will be; 0: as its folder says */
     uint32_t clusters, unseen; /* of PostgreSQL; that could not be looked at, as their version is not installed */
-    unsigned unseen_version;
-    uint32_t behind; /* databases that no history goes on from */
+    unsigned unseen_version;   /* 0: as there is no box to do it in */
+    uint32_t behind;           /* databases that no history goes on from */
     str first_behind;
 };
 /* Databases are opened there and looked at. */

@@ -6,7 +6,8 @@
  *   restored:    its folders, the app's user's ──its own program, by itself (postgres --single)──> what the log has is in the files ──pg_checksums──> each page is whole
  *
  * 1. Nothing of a cluster is believed: what is in its folder is its user's, so nothing but a regular file is read, and no link is followed.
- * 2. Its programs run as a user who is not root, in the box in which its server runs. */
+ * 2. Its programs run as a user who is not root, in the box in which its server runs (without Landlock there is none, and they do not run), and not for ever.
+ * 3. What they run is PostgreSQL's own, as its superuser: nothing that the app has made is found by a name. */
 #include "node/command/ask.h"
 #include "node/command/backup.h"
 #include "node/node_int.h"
@@ -15,14 +16,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEPTH = 4, SEGMENT_NAME = 24, SAID = 4000 };
+enum { DEPTH = 4, SEGMENT_NAME = 24, SAID = 4000, LOOK_MS = 20, SINGLE_S = 3600, CHECK_S = 86'400 };
 
 /* ---- asking ---- */
 
@@ -288,14 +292,15 @@ static err make_folders(int data, str path, struct diag *d) {
     return ERR_OK;
 }
 
-static _Noreturn void become(int data, int in, int out, struct node_user user, const char *const *argv) {
+static _Noreturn void become(int data, int in, int out, struct node_user user, const char *const *argv, pid_t parent) {
     static const int keep[] = {0, 1, 2, 3};
     static char *const environment[] = {"LC_ALL=C.UTF-8", "TZ=UTC", "PATH=/usr/bin:/bin", NULL};
     int fds[] = {in, out, out, data}, at[4], confined[] = {3};
     for (int i = 0; i < 4; i++) at[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
     for (int i = 0; i < 4; i++) dup2(at[i], i);
     node_close_fds_except(keep, ARRAY_COUNT(keep));
-    bool ok = chdir("/") == 0 && node_role_become(user) && node_sandbox_server(confined, 1, argv[0]);
+    bool ok = chdir("/") == 0 && node_role_become(user) && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+    ok = ok && node_sandbox_server(confined, 1, argv[0]);
     if (ok) execve(argv[0], (char **)(uintptr_t)argv, environment);
     dprintf(STDERR_FILENO, "FATAL: %s cannot be started: %s\n", argv[0], strerror(errno));
     _exit(127);
@@ -316,21 +321,34 @@ static err said(int out, const char *program, struct diag *d) {
     return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "%s: %s", program, line);
 }
 
-static err run(int data, struct node_user user, const char *program, const char *const *argv, struct diag *d) {
+/* False: it took too long, and was ended. */
+static bool await(pid_t pid, uint32_t most_s, int *status) {
+    uint64_t end = clock_mono_ns() + most_s * 1'000'000'000ull;
+    for (pid_t got; (got = waitpid(pid, status, WNOHANG)) != pid; poll(NULL, 0, LOOK_MS)) {
+        if (got < 0 && errno != EINTR) return true;
+        if (clock_mono_ns() < end) continue;
+        kill(pid, SIGKILL);
+        while (waitpid(pid, status, 0) < 0 && errno == EINTR) {}
+        return false;
+    }
+    return true;
+}
+
+static err run(int data, struct node_user user, const char *program, const char *const *argv, uint32_t most_s, struct diag *d) {
     /* Whoever followed its changes has had numbers that are not in it. */
     static const char select[] =
-        "do $$ begin if to_regclass('_orlo.feed') is not null then update _orlo.feed set last = greatest(last, (extract(epoch "
-        "from "
-        "clock_timestamp()) * 1000000)::bigint); insert into _orlo.fed (at, op) values ((extract(epoch from clock_timestamp()) * "
-        "1000)::bigint, '*'); end if; end $$\n";
+        "do $$ begin if pg_catalog.to_regclass('_orlo.feed') is not null then update _orlo.feed set last = greatest(last, "
+        "(extract(epoch from pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000000)::pg_catalog.int8); insert into "
+        "_orlo.fed (at, op) values ((extract(epoch from pg_catalog.clock_timestamp()) operator(pg_catalog.*) "
+        "1000)::pg_catalog.int8, '*'); end if; end $$\n";
     int in = memfd_create("orlo-in", MFD_CLOEXEC), out = memfd_create("orlo-out", MFD_CLOEXEC | MFD_ALLOW_SEALING), status = -1;
     bool ok = in >= 0 && out >= 0 && write(in, select, sizeof select - 1) == sizeof select - 1 && lseek(in, 0, SEEK_SET) == 0;
-    pid_t pid = ok ? fork() : -1;
-    if (pid == 0) become(data, in, out, user, argv);
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
-    err e = pid < 0                                     ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", program, strerror(errno))
-            : WIFEXITED(status) && !WEXITSTATUS(status) ? ERR_OK
-                                                        : said(out, program, d);
+    pid_t parent = getpid(), pid = ok ? fork() : -1;
+    if (pid == 0) become(data, in, out, user, argv, parent);
+    err e = pid < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", program, strerror(errno)) : ERR_OK;
+    if (pid > 0 && !await(pid, most_s, &status))
+        e = diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "%s: it was not done in %u s", program, most_s);
+    else if (pid > 0 && (!WIFEXITED(status) || WEXITSTATUS(status))) e = said(out, program, d);
     if (in >= 0) close(in);
     if (out >= 0) close(out);
     return e;
@@ -350,6 +368,8 @@ static err look_at(int data, struct node_user user, const char *bin, struct diag
                                   C("wal_level=replica"),
                                   C("max_wal_senders=0"),
                                   C("max_replication_slots=2"),
+                                  C("search_path=pg_catalog"),
+                                  C("statement_timeout=60s"),
                                   C("shared_preload_libraries="),
                                   C("session_preload_libraries="),
                                   C("local_preload_libraries="),
@@ -362,8 +382,8 @@ static err look_at(int data, struct node_user user, const char *bin, struct diag
                                   "postgres",
                                   NULL},
                       *const check[] = {checksums, "--check", "-D", "/proc/self/fd/3", NULL};
-    TRY(run(data, user, "postgres --single", single, d));
-    return access(checksums, X_OK) == 0 ? run(data, user, "pg_checksums", check, d) : ERR_OK;
+    TRY(run(data, user, "postgres --single", single, SINGLE_S, d));
+    return access(checksums, X_OK) == 0 ? run(data, user, "pg_checksums", check, CHECK_S, d) : ERR_OK;
 }
 
 static unsigned version_of(int data) {
@@ -387,13 +407,16 @@ static err settle_data(struct backup_restore *r, int data, const char *full, str
     char bin[256];
     unsigned version = version_of(data);
     TRY(make_folders(data, path, d));
-    if ((geteuid() == 0 && !p) || !node_postgres_programs(version, bin)) {
-        if (!r->unseen++) r->unseen_version = version;
+    bool boxed = node_sandbox_has_landlock();
+    if ((geteuid() == 0 && !p) || !node_postgres_programs(version, bin) || !boxed) {
+        if (!r->unseen++) r->unseen_version = boxed ? version : 0;
         return give(full, node_role_app_user(app), d);
     }
     TRY(give(full, maker, d));
     err e = look_at(data, maker, bin, d);
-    if (e != ERR_OK) diag_prefix(d, "the database " STR_FMT " is damaged", STR_ARG(path));
+    if (e != ERR_OK)
+        diag_prefix(d, "the database " STR_FMT " %s", STR_ARG(path),
+                    e == ERR_LIMIT ? "was not looked at to its end" : "is damaged");
     return e == ERR_OK ? give(full, node_role_app_user(app), d) : e;
 }
 

@@ -32,7 +32,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,8 +39,7 @@
 enum {
     OLDEST = 15,
     PASSWORD_BYTES = 32,
-    FDS = 5,                    /* of a program: a password or who is let in, its log twice, data, run */
-    MEMORY_BYTES_MAX = 1 << 30, /* of its own, a process of a server */
+    FDS = 5, /* of a program: a password or who is let in, its log twice, data, run */
     FIRST_PAUSE_MS = 500,
     MOST_PAUSE_MS = 30'000,
     INT_MS = 10'000, /* after SIGINT, then SIGQUIT */
@@ -214,12 +212,6 @@ struct program {
 
 static char *const environment[] = {"LC_ALL=C.UTF-8", "TZ=UTC", "PATH=/usr/bin:/bin", NULL};
 
-/* What is more than that is answered 53200 by it. */
-static bool bound(void) {
-    const struct rlimit data = {MEMORY_BYTES_MAX, MEMORY_BYTES_MAX}, core = {0, 0};
-    return setrlimit(RLIMIT_DATA, &data) == 0 && setrlimit(RLIMIT_CORE, &core) == 0;
-}
-
 /* Root's, where there is no such process. */
 static uid_t user_of(pid_t pid) {
     char path[64], text[1024];
@@ -272,7 +264,6 @@ static _Noreturn void become(const struct program *p) {
     umask(077);
     bool ok = chdir("/") == 0 && node_role_become(p->user);
     prctl(PR_SET_PDEATHSIG, p->dies);
-    if (ok && p->confined) ok = bound();
     if (ok && p->confined) ok = node_sandbox_server(p->confined, 2, p->argv[0]);
     if (ok) execve(p->argv[0], (char **)(uintptr_t)p->argv, environment);
     dprintf(STDERR_FILENO, "FATAL: %s cannot be started: %s\n", p->argv[0], strerror(errno));
