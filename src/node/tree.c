@@ -158,6 +158,7 @@ bool node_tree_run(const struct node_tree_running *what, struct buf *body, struc
     if (!node_tree_may_be(what->catalog, what->ask->role, error) || !node_tree_may_ask(what->ask, batch, error)) return false;
     struct query_said said;
     batch->before = what->ask->before;
+    query_conn_answer_max(what->conn, what->bytes_max);
     bool ok = query_run_batch(what->conn, &session, batch, results, &said);
     for (uint32_t i = 0; i < batch->count && !ok && !error->set; i++)
         if (results[i].error.set) *error = results[i].error, error->place = batch->many ? i + 1 : 0;

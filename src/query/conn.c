@@ -260,6 +260,8 @@ static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
     conn->guards_made = conn->remade = 0;
 }
 
+void query_conn_answer_max(struct query_conn *conn, uint64_t bytes) { conn->answer_max = bytes; }
+
 err query_conn_new(struct db *db, const struct catalog *c, const struct query_options *options, struct query_conn **out,
                    struct diag *d) {
     struct query_conn *conn = calloc(1, sizeof *conn);
@@ -267,6 +269,7 @@ err query_conn_new(struct db *db, const struct catalog *c, const struct query_op
     conn->db = db;
     conn->options = *options;
     if (!conn->options.bytes_max) conn->options.bytes_max = 64 * MiB;
+    conn->answer_max = conn->options.bytes_max;
     conn->session.error = &conn->raised;
     make_token(conn->token);
     conn->seen_mem = arena_new(0);

@@ -26,6 +26,14 @@ static bool put_value(struct print *p, const struct query_bound *b) {
     return buf_printf(&p->sql, "$%u", p->values.n);
 }
 
+/* What is embedded is printed for each place that names it, and what that embeds for each of its own: a small tree may be a statement without end. */
+static bool is_room(struct print *p) {
+    if (p->values.n > QUERY_PARAMS_MAX * 2)
+        return query_fail(p->error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX * 2);
+    if (p->aliases <= QUERY_ALIASES_MAX && p->sql.n <= QUERY_TEXT_MAX) return true;
+    return query_fail(p->error, "54001", "the query names what it embeds too often");
+}
+
 static bool put_text(struct print *p, str s) {
     struct query_bound b = {.text = s};
     return put_value(p, &b) && PUT(p, "::text");
@@ -204,6 +212,7 @@ static bool put_key(struct print *p, const struct catalog_relation *holder, cons
 }
 
 static bool put_related(struct print *p, const struct query_embed *e, uint32_t above, uint32_t alias) {
+    if (!is_room(p)) return false;
     const struct query_select *s = &e->select;
     PUT(p, " from ");
     if (e->computed) put_computed(p, e->computed, above);
@@ -832,6 +841,10 @@ void query_print_settings(arena *out, const struct pg_session *s, const struct q
     put_setting(&p, "request.cookies", s->cookies);
     put_setting(&p, "request.method", s->method);
     put_setting(&p, "request.path", s->path);
+    if (b->counted) { /* what a function said for all that the connection asks is no answer to this */
+        put_setting(&p, "response.headers", (str){0});
+        put_setting(&p, "response.status", (str){0});
+    }
     if (b->time_zone.n) put_setting(&p, "timezone", b->time_zone);
     if (b->search.n && b->count && b->queries[0].select.schema.n) {
         struct buf path = {0};

@@ -28,6 +28,8 @@ enum {
     QUERY_EMBEDS_MAX = 8,       /* embeds in each other */
     QUERY_ITEMS_MAX = 1600,     /* of a select list */
     QUERY_PARAMS_MAX = 30'000,  /* bound values of a statement */
+    QUERY_ALIASES_MAX = 8192,   /* times that relations stand in it */
+    QUERY_TEXT_MAX = 8 << 20,   /* bytes of it */
     QUERY_BATCH_MAX = 1000,
     QUERY_ACCEPTS_MAX = 64, /* media types */
     QUERY_EXPOSED_MAX = 64, /* schemas */
@@ -338,7 +340,8 @@ struct query_conn; /* a database, a catalogue, views by use. One thread at a tim
 [[nodiscard]] err query_conn_new(struct db *db, const struct catalog *c, const struct query_options *options,
                                  struct query_conn **out, struct diag *d);
 [[nodiscard]] err query_conn_catalog(struct query_conn *conn, const struct catalog *c,
-                                     struct diag *d); /* another one, from now on */
+                                     struct diag *d);                /* another one, from now on */
+void query_conn_answer_max(struct query_conn *conn, uint64_t bytes); /* of the batches that follow, each as a whole */
 /* Who asks from now on: of what is run without a tree (migrations). */
 /* What a function raised in the last statement; not set: nothing did. */
 const struct pg_error *query_conn_raised(const struct query_conn *conn);

@@ -209,7 +209,9 @@ struct query_conn {
     struct db *db;
     const struct catalog *catalog;
     struct query_options options;
-    arena *mem; /* of what lasts as long as the catalogue holds */
+    uint64_t answer_max,
+        answered; /* of the batch at hand: bytes that it may answer with, and those of the queries before this one */
+    arena *mem;   /* of what lasts as long as the catalogue holds */
     const struct pg_types *types;
     struct pg_session session; /* of the statement at hand */
     struct pg_error raised;    /* by functions, in it */

@@ -26,7 +26,7 @@ static struct query_printing printing(struct run *r, struct query_statement *to)
 
 static bool too_large(struct run *r) {
     return query_fail(&r->result->error, "54000", "the answer is larger than %llu bytes",
-                      (unsigned long long)r->conn->options.bytes_max);
+                      (unsigned long long)r->conn->answer_max);
 }
 
 /* ---- rows ---- */
@@ -126,7 +126,7 @@ static bool take_rows(struct run *r, struct db_rows *rows, const struct query_st
         seen++;
         if (range && (seen <= range->offset || (range->limit >= 0 && seen - range->offset > range->limit))) continue;
         ok = take_row(r, rows, s->shapes.n ? &s->shapes.p[0] : NULL, how, to, scratch);
-        if (ok && to->n > r->conn->options.bytes_max) ok = too_large(r);
+        if (ok && to->n + r->conn->answered > r->conn->answer_max) ok = too_large(r);
         if (count) ++*count;
         arena_reset(scratch);
     }
@@ -716,8 +716,14 @@ bool query_run_batch(struct query_conn *conn, const struct pg_session *asks, str
     session.time_zone = b->time_zone;
     session.zone = NULL;
     if (b->before.n && !run_before(conn, &session, b, &results[0].error)) return false;
-    for (uint32_t i = 0; i < b->count; i++)
-        if (!run_one(conn, &session, &b->queries[i], &results[i])) return false;
+    bool ok = true;
+    conn->answered = 0;
+    for (uint32_t i = 0; i < b->count && ok; i++) {
+        ok = run_one(conn, &session, &b->queries[i], &results[i]);
+        conn->answered += results[i].body.n;
+    }
+    conn->answered = 0;
+    if (!ok) return false;
     *said = (struct query_said){setting_of(&session, "response.headers"), setting_of(&session, "response.status")};
     return true;
 }

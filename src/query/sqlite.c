@@ -326,8 +326,17 @@ static bool put_key(struct query_printing *p, const struct catalog_relation *hol
     return true;
 }
 
+/* As in postgres.c. */
+static bool is_room(struct query_printing *p) {
+    if (p->to->values.n > QUERY_PARAMS_MAX)
+        return query_fail(p->error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX);
+    if (p->aliases <= QUERY_ALIASES_MAX && p->to->sql.n <= QUERY_TEXT_MAX) return true;
+    return query_fail(p->error, "54001", "the query names what it embeds too often");
+}
+
 /* from … where it belongs to the parent's row, and the embed's own filters hold */
 static bool put_related(struct query_printing *p, const struct query_embed *e, uint32_t above, uint32_t alias) {
+    if (!is_room(p)) return false;
     const struct query_select *s = &e->select;
     const struct catalog_relation *parent = e->parent;
     PUT(p, " from ");
@@ -428,7 +437,8 @@ static bool put_embed_one(struct query_printing *p, const struct query_embed *e,
     uint32_t alias = p->aliases++;
     PUT(p, "(select ");
     return put_row_call(p, &e->select, alias) && put_related(p, e, above, alias) && put_tail(p, &e->select, alias, true) &&
-           (e->select.limit >= 0 || PUT(p, " limit 1")) && PUT(p, ")");
+           (e->select.limit >= 0 || e->select.offset || PUT(p, " limit 1")) &&
+           PUT(p, ")"); /* of several SQLite takes the first */
 }
 
 static bool put_embed_many(struct query_printing *p, const struct query_embed *e, uint32_t above) {
@@ -533,7 +543,7 @@ static bool put_way(struct query_printing *p, const struct way *w, uint32_t i, u
     if (!ok) return false;
     if (!e->one) PUT(p, ") as x");
     if (!put_related(p, e, above, alias) || !put_tail(p, &e->select, alias, true)) return false;
-    return buf_puts(&p->to->sql, e->one ? e->select.limit < 0 ? STR(" limit 1)") : STR(")") : STR("))"));
+    return buf_puts(&p->to->sql, e->one ? e->select.limit < 0 && !e->select.offset ? STR(" limit 1)") : STR(")") : STR("))"));
 }
 
 static bool put_leaf(struct query_printing *p, const struct way *w, uint32_t above) {

@@ -336,6 +336,47 @@ static void keys_of_what_is_passed_over(void **state) {
         "in table \"shelf\".");
 }
 
+/* A small tree may be a statement without end: each embed is printed where it is named, and all that it names within. */
+static void embeds_named_again_and_again(void **state) {
+    static const char *const two[] = {"book", "shelf"};
+    static char tree[32768];
+    struct app *a = *state;
+    enum { TIMES = 10, DEEP = 7 };
+    char *embed = tree;
+    snprintf(embed, sizeof tree, "\"id\"");
+    for (int level = DEEP; level > 0; level--) { /* from the inside */
+        static char inner[sizeof tree];
+        snprintf(inner, sizeof inner, "%s", embed);
+        int n = snprintf(embed, sizeof tree, "\"id\",{\"embed\":\"%s\",\"select\":[%s]", two[level % 2], inner);
+        if (level < DEEP) {
+            n += snprintf(embed + n, sizeof tree - (size_t)n, ",\"where\":{\"and\":[");
+            for (int i = 0; i < TIMES; i++)
+                n += snprintf(embed + n, sizeof tree - (size_t)n, "%s{\"embed\":\"%s\",\"has\":true}", i ? "," : "",
+                              two[(level + 1) % 2]);
+            n += snprintf(embed + n, sizeof tree - (size_t)n, "]}");
+        }
+        snprintf(embed + n, sizeof tree - (size_t)n, "}");
+    }
+    static char whole[40000];
+    snprintf(whole, sizeof whole, "{\"from\":\"%s\",\"select\":[%s]}", two[0], embed);
+    ASK(a, -1, whole, "54001 the query names what it embeds too often");
+}
+
+/* Answers of a batch are bounded together. */
+static void batches_are_bounded(void **state) {
+    struct app *a = *state;
+    static const char batch[] = "{\"batch\":[{\"from\":\"shelf\"},{\"from\":\"shelf\"},{\"from\":\"shelf\"}]}";
+    query_conn_answer_max(a->conn, 60);
+    ASK(a, -1, "{\"from\":\"shelf\"}", "[{\"id\":1,\"n\":1},{\"id\":2,\"n\":2}]");
+    ASK(a, -1, batch, "54000 the answer is larger than 60 bytes");
+    query_conn_answer_max(a->conn, 1 << 20);
+}
+
+static void one_embedded_row_from_an_offset(void **state) {
+    ASK(*state, -1, "{\"from\":\"book\",\"select\":[\"id\",{\"embed\":\"shelf\",\"select\":[\"id\"],\"offset\":1}]}",
+        "[{\"id\":1,\"shelf\":null}]");
+}
+
 /* No policy lets it, and what it would have to read is looked at all the same. */
 static void nothing_to_delete(void **state) {
     ASK(*state, 1, "{\"kind\":\"delete\",\"from\":\"shown\",\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1}}",
@@ -349,6 +390,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(digits_are_kept, start, stop),
         cmocka_unit_test_setup_teardown(refused_rows_are_told, start, stop),
         cmocka_unit_test_setup_teardown(what_is_wrong_first, start, stop),
+        cmocka_unit_test_setup_teardown(embeds_named_again_and_again, start, stop),
+        cmocka_unit_test_setup_teardown(batches_are_bounded, start, stop),
+        cmocka_unit_test_setup_teardown(one_embedded_row_from_an_offset, start, stop),
         cmocka_unit_test_setup_teardown(or_beside_others, start, stop),
         cmocka_unit_test_setup_teardown(keys_of_what_is_passed_over, start, stop),
         cmocka_unit_test_setup_teardown(nothing_to_delete, start, stop),

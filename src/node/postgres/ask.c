@@ -70,6 +70,13 @@ static bool print_all(struct broker_ask *a, struct pg_session *session) {
         a->writes |= writes || a->of_tx;
         a->grows |= writes && is_growing(&b->queries[i]);
     }
+    for (uint32_t i = 0; i < b->count && a->writes; i++) {
+        const struct query *q = &b->queries[i];
+        if (q->kind != QUERY_CALL || !q->reads_only || q->function->volatility != CATALOG_IS_VOLATILE) continue;
+        node_tree_fail(&a->error, "25006", "a function that may write is asked for by what only reads, beside others that write");
+        a->error.place = b->many ? i + 1 : 0;
+        return false;
+    }
     return true;
 }
 

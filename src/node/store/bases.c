@@ -334,7 +334,7 @@ static void serve(struct store_base *base) {
     struct store_ask *asks[STORE_BATCH_MAX];
     if (base->undo && base->db) {
         begin(base);
-        db_rollback(base->db);
+        node_store_undo(base);
         db_account_end();
     }
     if (base->undo) base->holder = NULL;

@@ -79,6 +79,12 @@ static void empty_log(struct store_base *base) {
         log_event(LOG_ERROR, "data-log-not-merged", LF_CSTR("database", base->name), LF_CSTR("reason", d.text));
 }
 
+/* The feed's numbers go back with the rows. */
+void node_store_undo(struct store_base *base) {
+    db_rollback(base->db);
+    if (base->own) node_store_own_undone(base);
+}
+
 /* Whoever begins to hold waits for it, so the log that it empties is not one that is being copied. */
 void node_store_base_close(struct store_base *base) {
     node_store_writes(true);
@@ -145,7 +151,7 @@ static void do_alone(struct store_base *base, struct store_ask *ask) {
     base->alone = true;
     if (base->of == APP_OF_SQL) node_store_writes(true);
     if (closes(ask)) {
-        if (base->holder) db_rollback(base->db);
+        if (base->holder) node_store_undo(base);
     } else {
         do_one(base, ask);
     }

@@ -279,7 +279,7 @@ static err migrate(struct work *w) {
     err e = db_begin(db, d);
     if (e == ERR_OK) e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_commit(db, d);
-    if (e != ERR_OK) db_rollback(db), say_why(w, e, &done);
+    if (e != ERR_OK) node_store_undo(w->base), say_why(w, e, &done);
     node_store_statement_begins(w->base, w->ask);
     if (off && db_run(db, &unused, "pragma foreign_keys = on") != ERR_OK) w->base->close = true;
     if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
@@ -443,7 +443,7 @@ static err dump(struct work *w) {
     for (uint32_t i = 0; i < u.c->relations.n && e == ERR_OK; i++)
         if (u.c->relations.p[i].kind == CATALOG_TABLE) e = dump_after(&u, &u.c->relations.p[i], seen, 0);
     if (e == ERR_OK) e = dump_sequences(&u);
-    db_rollback(w->base->db);
+    node_store_undo(w->base);
     if (e == ERR_OK) e = say(w, buf_str(&u.out));
     buf_free(&u.out);
     arena_free(u.scratch);
@@ -493,7 +493,7 @@ static err query(struct work *w) {
     TRY(db_begin(w->base->db, d));
     err e = do_query(w, text);
     if (e == ERR_OK && node_store_ask_stays(w->ask)) e = node_store_commit(w->base->db, d);
-    if (e != ERR_OK || !node_store_ask_stays(w->ask)) db_rollback(w->base->db), node_store_own_undone(w->base);
+    if (e != ERR_OK || !node_store_ask_stays(w->ask)) node_store_undo(w->base);
     return end_query(w, e);
 }
 
@@ -514,7 +514,7 @@ static err select_sql(struct work *w) {
     err e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_own_reload(w->base, d);
     if (e == ERR_OK) e = do_query(w, asked);
-    db_rollback(w->base->db), node_store_own_undone(w->base);
+    node_store_undo(w->base);
     if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
     return end_query(w, e);
 }
@@ -562,7 +562,7 @@ static err set_frozen(struct work *w, const char *sql) {
     TRY(db_begin(w->base->db, d));
     err e = db_run(w->base->db, d, sql);
     if (e == ERR_OK) e = node_store_commit(w->base->db, d);
-    if (e != ERR_OK) db_rollback(w->base->db);
+    if (e != ERR_OK) node_store_undo(w->base);
     if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
     return e;
 }

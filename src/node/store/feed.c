@@ -182,7 +182,7 @@ err node_store_feed_anew(struct store_feed *f, struct diag *d) {
     return db_run(f->db, d, "delete from _orlo_changes where seq < ?", DB_I64(f->last));
 }
 
-void node_store_feed_undone(struct store_feed *f) { f->last = -1; }
+void node_store_feed_undone(struct store_feed *f) { f->last = -1; } /* what is there says it anew */
 
 /* ---- what goes ---- */
 
@@ -220,7 +220,8 @@ err node_store_feed_trim(struct store_feed *f, struct diag *d) {
     TRY(find_oldest(f, (int64_t)MAX(2 * f->untrimmed, (uint64_t)TRIM_ROWS), now - (int64_t)f->kept_s * 1000,
                     f->upto - bytes_kept(f), &at, d));
     int64_t until = MAX(MIN(read, at.old), MAX(at.large, f->last - (int64_t)f->rows_max));
-    TRY(db_run(f->db, d, "delete from _orlo_changes where seq <= ?", DB_I64(MIN(MIN(until, at.last), f->last - 1))));
+    TRY(db_run(f->db, d, "delete from _orlo_changes where seq <= min(?, (select max(seq) - 1 from _orlo_changes))",
+               DB_I64(MIN(until, at.last))));
     f->untrimmed = until > at.last ? TRIM_ROWS : 0; /* there is more to do */
     f->untrimmed_bytes = 0;
     f->trimmed_ms = now;

@@ -160,8 +160,9 @@ void node_store_sql_do(struct store_base *base, struct store_ask *ask);
 void node_store_own_close(struct store_base *base);
 void node_store_own_do(struct store_base *base, struct store_ask *ask);
 [[nodiscard]] err node_store_own_save(struct store_base *base, struct diag *d); /* before a commit */
-void node_store_own_undone(struct store_base *base);                            /* some of it, or all, was rolled back */
-void node_store_own_rest(struct store_base *base);                              /* between two batches */
+void node_store_undo(struct store_base *base);       /* the transaction that is open; who asks for its end asks for this */
+void node_store_own_undone(struct store_base *base); /* some of it, or all, was rolled back */
+void node_store_own_rest(struct store_base *base);   /* between two batches */
 
 /* ---- feed.c ----
  *

@@ -483,7 +483,7 @@ static bool start_waiting(struct node_part *p) {
     if (p->state != NODE_PART_READY) return false;
     for (; n < BATCH && p->first; n++) {
         struct node_request *r = p->first;
-        bool may = may_ask(r);
+        bool may = may_ask(r) && is_call(r);
         bool itself = p->files || p->door;
         if (may && !itself && !start_somehow(r)) break;
         wait_no_more(r);
