@@ -744,6 +744,7 @@ alter table parts attach partition parts_2 for values in (2);
 create table pairs (a int, b text, c text, d numeric(4,2), primary key (b, a));
 grant all on parts, pairs to service_role;
 create function wipe() returns void language sql volatile security definer set search_path = public as $$ truncate pairs $$;
+create function bar() returns void language sql volatile as $$ select pg_advisory_lock(20260102) $$;
 create function bulk(n int) returns void language sql volatile security definer set search_path = public as $$ insert into pairs select g + 1000, 'bulk', repeat('x', 40) from generate_series(1, n) g $$;
 create function make() returns void language plpgsql volatile security definer set search_path = public as $$ begin execute 'create table made (n int primary key)'; execute 'insert into made values (1)'; end $$;
 """
@@ -796,6 +797,7 @@ def test_postgres_changes():
         eq(ask({"kind": "call", "function": "bulk", "args": {"n": 8000}}).status, 200)  # which gives nothing, and is answered
         _, many = changes(n, key, got["last"], limit=1)
         eq((many["last"], many["first"]), (got["last"] + 8000, got["last"] + 3001))
+        eq(ask({"kind": "call", "function": "bar"}).status, 200)  # a lock that is anybody's, for as long as the connection is
         _, got = changes(n, key, -1)
         # Many at once.
         seed = random.randrange(1 << 32)

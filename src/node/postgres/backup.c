@@ -7,7 +7,8 @@
  * 1. The moment is one: what was answered before HOLD is in the log by then; what is committed later is answered after the store holds, so nothing that the store has
  *    can have come of it.
  * 2. One that was not up at the moment has in its log what it had when it was opened first since then.
- * 3. A slot stays as long as the backup, or BACKUP_MS; one that nobody knows of any more goes when its base is opened.
+ * 3. What the moment asks is asked on a connection of its own: nothing that an app keeps busy is in front of it.
+ * 4. A slot stays as long as the backup, or BACKUP_MS; one that nobody knows of any more goes when its base is opened.
  */
 #include "node/postgres/broker.h"
 #include <stdio.h>
@@ -110,7 +111,7 @@ static void drop_slot(struct broker_base *b) {
 void node_backup_tick(struct broker_base *b, uint64_t now) {
     static const struct postgres_statement s = {.text = STR_INIT("select 1")};
     bool late = b->backup_ns && now - b->backup_ns > BACKUP_MS * ms_ns;
-    if (b->backup && (b->backup_over || late)) node_backup_close(b);
+    if (b->backup && !hold.w && (b->backup_over || late)) node_backup_close(b);
     if (late) drop_slot(b);
     if (!b->backup || now - b->pinged_ns < PING_MS * ms_ns) return;
     b->pinged_ns = now; /* else nobody would have need of it */
@@ -165,11 +166,12 @@ void node_backup_hold(struct broker_errand *w) {
     for (struct broker_base *b = node_broker.bases; b; b = b->next) {
         if (b->state == BASE_OPENS && b->lsn_ns >= b->opens_ns) b->lsn_ns = hold.ns + 1;
         if (b->state != BASE_HERE || !b->admin || b->run < 0) continue;
+        if (!b->backup) b->backup = node_base_connect(b, "orlo", "postgres", 1), b->backup_over = true;
         struct reading *r = malloc(sizeof *r);
         ENSURE(r);
         *r = (struct reading){b, hold.times};
         hold.waits++;
-        ask(b->admin, &s, 1, false, HOLD_MS, on_lsn, r);
+        ask(b->backup, &s, 1, true, HOLD_MS, on_lsn, r);
     }
     if (!--hold.waits) answer_hold(ERR_OK);
 }

@@ -129,7 +129,8 @@ void node_feed_make(struct broker_base *b, postgres_told told) {
 
 /* ---- numbers, and what goes ---- */
 
-static const char lock[] = "select pg_advisory_xact_lock(20260102)";
+/* One at a time: a lock that only whose the table is can have. Not a stronger one: who may only see the schema may hold that up, by preparing an update. */
+static const char lock[] = "lock table _orlo.feed in share update exclusive mode";
 static const char give_numbers[] =
     "with gone as (delete from _orlo.fed f using (select id from _orlo.fed order by id limit 20000) x where f.id = x.id "
     "returning f.*), "
