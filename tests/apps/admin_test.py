@@ -153,7 +153,7 @@ def test_admin_hostile_clients():
 # ---- tokens -------------------------------------------------------------------------------------------------------------
 
 BODIES = {"NONE": None, "BYTES": b"x", "TokenWanted": {}, "RollbackWanted": {}, "PromoteWanted": {"version": 1}, "Digests": {"digests": []},
-          "DeploymentWanted": {"format": "orlo", "manifest": "", "files": []}, "SecretWanted": {"value": "x"}, "ApiKeyWanted": {"name": "x", "type": "secret"}, "ApiKeyRotated": {}, "SigningKeyWanted": {}, "SigningRotate": {}, "UserTokenWanted": {},
+          "DeploymentWanted": {"format": "orlo", "manifest": "", "files": []}, "SecretWanted": {"value": "x"}, "ApiKeyWanted": {"name": "x", "type": "secret"}, "ApiKeyRotated": {}, "SigningKeyWanted": {}, "SigningRotate": {}, "UserTokenWanted": {}, "MoveWanted": {"engine": "sqlite"}, "ClusterWanted": {"app": 1, "does": "at"},
           "MigrationsWanted": {"files": []}, "QueryWanted": {"role": "anon", "query": "{}"}, "ExplainWanted": {"role": "anon", "table": "t"}}
 PARAMS = {"{app}": "shop", "{secret}": "KEY", "{digest}": "0" * 64, "{deployment}": "999", "{token}": "999", "{key}": "999"}
 
