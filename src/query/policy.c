@@ -156,9 +156,9 @@ static bool put_sight(const struct query_expanding *x, enum query_sight sight, s
 
 /* ---- making ---- */
 
-enum { KEY = 40 };
-static str key_of(char to[static KEY], const struct catalog_relation *of, uint32_t role, uint32_t use) {
-    snprintf(to, KEY, "%u/%u/%u", of->id, role, use);
+enum { KEY = 48 };
+static str key_of(char to[static KEY], const struct catalog_relation *of, uint32_t role, uint32_t asks, uint32_t use) {
+    snprintf(to, KEY, "%u/%u/%u/%u", of->id, role, asks, use);
     return str_c(to);
 }
 
@@ -309,7 +309,7 @@ bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, u
     bool view = of->kind == CATALOG_VIEW;
     if (view && of->security_invoker && session) asks = session->id;
     char room[KEY];
-    str key = key_of(room, of, view ? asks : role, sight);
+    str key = key_of(room, of, role, asks, sight);
     if (sight == QUERY_SEES && !may_read(conn, of, role, error)) return false;
     const struct query_made *there = made_of(conn, &conn->views, key);
     if (there) return *name = there->name, true;
@@ -321,7 +321,7 @@ bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, u
     bool ok = view ? view_view(conn, of, &body, error) : table_view(conn, of, role, sight, &body, error);
     uint32_t at = place_of(conn, &conn->views, key); /* now: what it reads was made before it */
     *name = conn->made.p[at].name;
-    if (!view) conn->made.p[at].of = of, conn->made.p[at].role = role;
+    conn->made.p[at].of = of, conn->made.p[at].role = role;
     buf_printf(&b, "create temp view \"" STR_FMT "\" as select " STR_FMT, STR_ARG(*name), STR_ARG(buf_str(&body)));
     conn->depth--;
     ok = ok && make(conn, "view", at, &b, error);
@@ -403,7 +403,7 @@ bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, 
                     uint32_t *guard, struct pg_error *error) {
     uint64_t at;
     char room[KEY];
-    str key = key_of(room, of, role, check);
+    str key = key_of(room, of, role, 0, check);
     const struct query_made *there = made_of(conn, &conn->checks, key);
     if (there) return *guard = there->guard, true;
     if (!enter(conn, of, role, CHECKS + check, error)) return false;

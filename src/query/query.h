@@ -138,6 +138,7 @@ struct query_item {
     str alias; /* empty: as it is called */
     struct query_field field;
     bool whole; /* of an aggregate: count() */
+    bool bare;  /* of a count: it came as a column's name (resolved) */
     str aggregate, cast /* of the field, before an aggregate */, cast_after;
     struct query_embed *embed;
     /* resolved */

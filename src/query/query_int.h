@@ -76,7 +76,8 @@ void query_primary_key(arena *out, const struct catalog *c, const struct catalog
 /* Does it take a row of the relation, and nothing else? */
 bool query_is_of_row(const struct catalog_function *f, const struct catalog_relation *of);
 bool query_may_compute(struct query_resolving *r, const struct catalog_function *f);
-uint32_t query_likeness(str a, str b); /* of two words, from 0 to 100 */
+bool query_need_schema(struct query_resolving *r, uint32_t schema); /* USAGE; PostgreSQL asks itself */
+uint32_t query_likeness(str a, str b);                              /* of two words, from 0 to 100 */
 const struct catalog_relation *query_relation_find(struct query_resolving *r, str schema, str name);
 
 /* ---- a statement for SQLite (sqlite.c) ---- */
@@ -189,7 +190,7 @@ struct query_expanding {
 
 struct query_made { /* a view or a trigger */
     str name, drop;
-    const struct catalog_relation *of; /* of a view of a table's: which, and who sees it */
+    const struct catalog_relation *of; /* of a view: which relation it shows, and who sees it */
     uint32_t role;
     uint32_t guard; /* of a trigger */
     bool gone;      /* it went with the transaction in which it was made: its place and name wait for the next */

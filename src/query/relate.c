@@ -438,6 +438,7 @@ bool query_relate(struct query_resolving *r, const struct catalog_relation *from
     e->select.of = c->to;
     e->name = e->alias.n ? e->alias : e->target;
     if (c->computed) return query_may_compute(r, c->computed);
+    if (!query_need_schema(r, c->to->schema) || (c->junction && !query_need_schema(r, c->junction->schema))) return false;
     if (!query_may_see(r, c->to))
         return query_fail(r->error, "42501", "permission denied for table " STR_FMT, STR_ARG(c->to->name));
     if (c->junction && !query_may_see(r, c->junction))

@@ -43,7 +43,7 @@ static bool need_some(struct query_resolving *r, const struct catalog_relation *
            denied(r, of);
 }
 
-static bool need_schema(struct query_resolving *r, uint32_t schema) {
+bool query_need_schema(struct query_resolving *r, uint32_t schema) {
     const struct catalog_schema *s = catalog_schema_of(r->catalog, schema);
     if (!s || r->values.engine == CATALOG_POSTGRES || catalog_may_schema(r->catalog, r->role, schema, CATALOG_USAGE)) return true;
     return query_fail(r->error, "42501", "permission denied for schema " STR_FMT, STR_ARG(s->name));
@@ -71,6 +71,7 @@ static bool resolve_steps(struct query_resolving *r, struct query_field *f) {
 /* May it, and can it, call a function of a row? */
 bool query_may_compute(struct query_resolving *r, const struct catalog_function *f) {
     if (r->values.engine == CATALOG_POSTGRES) return true;
+    if (!query_need_schema(r, f->schema)) return false;
     if (!catalog_may_function(r->catalog, r->role, f))
         query_fail(&r->denial, "42501", "permission denied for function " STR_FMT, STR_ARG(f->name));
     bool can = !f->why_not.n && f->statements.n == 1 && !(f->statements.p[0].flags & CATALOG_WRITES);
@@ -100,10 +101,14 @@ static bool computed_field(struct query_resolving *r, const struct catalog_relat
     return false;
 }
 
-static bool need_computed(struct query_resolving *r, const struct catalog_relation *of, const struct query_field *f) {
-    for (uint32_t i = 0; i < of->columns.n; i++) /* it is given the whole row */
+static bool need_row(struct query_resolving *r, const struct catalog_relation *of) {
+    for (uint32_t i = 0; i < of->columns.n; i++)
         if (!need_column(r, of, &of->columns.p[i], CATALOG_SELECT)) return false;
-    return query_may_compute(r, f->computed);
+    return true;
+}
+
+static bool need_computed(struct query_resolving *r, const struct catalog_relation *of, const struct query_field *f) {
+    return need_row(r, of) && query_may_compute(r, f->computed);
 }
 
 static bool resolve_field(struct query_resolving *r, const struct catalog_relation *of, struct query_field *f) {
@@ -196,6 +201,30 @@ static bool resolve_test(struct query_resolving *r, const struct catalog_relatio
     return true;
 }
 
+static bool need_columns(struct query_resolving *r, const struct catalog_relation *of, const catalog_ids *columns) {
+    for (uint32_t i = 0; i < columns->n; i++) {
+        const struct catalog_column *c = catalog_column_of(of, columns->p[i]);
+        if (c && !need_column(r, of, c, CATALOG_SELECT)) return false;
+    }
+    return true;
+}
+
+/* What an embed reads to join: the key's columns at each end, and a junction's; of a computed one, the whole row. depth: of what it is embedded in. */
+static bool need_join(struct query_resolving *r, const struct query_embed *e, uint32_t depth) {
+    const struct catalog_relation *holder = e->junction ? e->junction : e->select.of;
+    uint32_t before = r->depth;
+    bool to_one = e->cardinality == QUERY_TO_ONE, ok;
+    r->depth = depth;
+    if (e->computed) ok = need_row(r, e->parent);
+    else ok = need_columns(r, e->parent, to_one ? &e->key->columns : &e->key->reference_columns);
+    r->depth = depth + 1;
+    if (!e->computed) ok = ok && need_columns(r, holder, to_one ? &e->key->reference_columns : &e->key->columns);
+    if (e->junction)
+        ok = ok && need_columns(r, holder, &e->second->columns) && need_columns(r, e->select.of, &e->second->reference_columns);
+    r->depth = before;
+    return ok;
+}
+
 static struct query_embed *embed_named(const struct query_select *s, str name) {
     for (uint32_t i = 0; i < s->items_count; i++) {
         struct query_embed *e = s->items[i].embed;
@@ -214,7 +243,7 @@ static bool resolve_where(struct query_resolving *r, struct query_select *s, str
     if (w->kind == QUERY_TEST) return resolve_test(r, s->of, &w->test);
     if (w->kind == QUERY_HAS) {
         w->to = embed_named(s, w->embed);
-        return w->to || not_embedded(r, w->embed);
+        return w->to ? need_join(r, w->to, r->depth) : not_embedded(r, w->embed);
     }
     for (uint32_t i = 0; i < w->parts_count; i++)
         if (!resolve_where(r, s, &w->parts[i])) return false;
@@ -239,6 +268,7 @@ static bool resolve_order(struct query_resolving *r, struct query_select *s, str
                           STR_ARG(s->of->name), STR_ARG(o->embed));
         return false;
     }
+    if (!need_join(r, o->to, r->depth)) return false;
     for (uint32_t i = 0; i < o->to->select.list_count && !o->field.steps_count; i++) { /* by what the embed calls it, too */
         const struct query_item *it = &o->to->select.list[i];
         if (it->kind != QUERY_FIELD || !it->alias.n || !str_eq(it->alias, o->field.column)) continue;
@@ -318,11 +348,13 @@ static str field_name(const struct query_field *f) {
 
 static bool resolve_select(struct query_resolving *r, struct query_select *s);
 
-static bool resolve_embed(struct query_resolving *r, struct query_select *s, struct query_item *it) {
-    (void)s;
-    it->name = it->embed->name;
-    if (!it->embed->select.has_items) it->embed->select.items_count = 0;
-    return resolve_select(r, &it->embed->select);
+static bool resolve_embed(struct query_resolving *r, struct query_item *it) {
+    struct query_embed *e = it->embed;
+    it->name = e->name;
+    if (!e->select.has_items) e->select.items_count = 0;
+    if (!resolve_select(r, &e->select)) return false;
+    bool joins = e->join == QUERY_INNER || !query_is_silent(it); /* else it is asked where a filter or an order names it */
+    return !joins || need_join(r, e, r->depth ? r->depth - 1 : 0);
 }
 
 /* All embeds, however deep, lead somewhere: that is known before any column is looked for. */
@@ -344,11 +376,11 @@ static bool relate_all(struct query_resolving *r, struct query_select *s) {
 }
 
 static bool resolve_item(struct query_resolving *r, struct query_select *s, struct query_item *it) {
-    if (it->kind == QUERY_EMBED) return resolve_embed(r, s, it);
+    if (it->kind == QUERY_EMBED) return resolve_embed(r, it);
     struct query_field *f = &it->field; /* PostgreSQL's t.count is count(t), where t has no such column */
     if (it->kind == QUERY_FIELD && !f->steps_count && str_eqc(f->column, "count") && !catalog_column_named(s->of, f->column) &&
         !computed_field(r, s->of, f)) {
-        it->kind = QUERY_AGGREGATE, it->whole = true;
+        it->kind = QUERY_AGGREGATE, it->whole = it->bare = true;
         it->aggregate = f->column;
         it->cast_after = it->cast, it->cast = (str){0};
     }
@@ -383,6 +415,27 @@ static bool expand_star(struct query_resolving *r, struct query_select *s, bool 
     return true;
 }
 
+static bool has_bare_count(const struct query_select *s) {
+    bool has = false;
+    for (uint32_t i = 0; i < s->list_count; i++) has |= s->list[i].bare;
+    return has;
+}
+
+/* t.count groups nothing: beside it there are aggregates alone. (What groups is count(), which [rest] aggregates lets through.) */
+static bool check_bare_count(struct query_resolving *r, const struct query_select *s) {
+    if (!has_bare_count(s)) return true;
+    for (uint32_t i = 0; i < s->list_count; i++) {
+        const struct query_item *it = &s->list[i];
+        if (it->kind == QUERY_AGGREGATE || query_is_silent(it)) continue;
+        str of = it->embed ? it->name : s->of->name, dot = it->embed ? (str){0} : STR("."), column = it->field.column;
+        return query_fail(r->error, "42803",
+                          "column \"" STR_FMT STR_FMT STR_FMT
+                          "\" must appear in the GROUP BY clause or be used in an aggregate function",
+                          STR_ARG(of), STR_ARG(dot), STR_ARG(column));
+    }
+    return true;
+}
+
 static bool resolve_list(struct query_resolving *r, struct query_select *s) {
     uint32_t most = s->items_count, n = 0;
     for (uint32_t i = 0; i < s->items_count; i++) most += is_several(&s->items[i]) ? s->of->columns.n : 0;
@@ -394,9 +447,16 @@ static bool resolve_list(struct query_resolving *r, struct query_select *s) {
         if (!is_several(it)) s->list[n++] = *it;
         s->grouped |= it->kind == QUERY_AGGREGATE;
     }
+    s->list_count = n;
+    if (!check_bare_count(r, s)) return false;
     for (uint32_t i = 0; i < n; i++) { /* of a spread of one row, rows are grouped here */
         struct query_embed *e = s->list[i].embed;
         if (!e || !e->spread || !e->select.grouped) continue;
+        if (has_bare_count(&e->select)) {
+            query_fail(r->error, "PGRST127", "Feature not implemented");
+            query_fail_detail(r->error, "In a spread, count is not implemented without its parentheses.");
+            return false;
+        }
         if (!e->one) {
             query_fail(r->error, "PGRST127", "Feature not implemented");
             query_fail_detail(r->error, "Aggregates are not implemented for one-to-many or many-to-many spreads.");
@@ -405,7 +465,6 @@ static bool resolve_list(struct query_resolving *r, struct query_select *s) {
         s->grouped = true;
         e->select.grouped = false;
     }
-    s->list_count = n;
     return true;
 }
 
@@ -658,7 +717,7 @@ static bool resolve_names(struct query_resolving *r) {
     if (q->kind == QUERY_CALL) return query_resolve_call(r);
     if (q->kind == QUERY_DESCRIBE) return resolve_describe(r);
     q->select.of = query_relation_find(r, q->select.schema, q->select.relation);
-    if (!q->select.of || !need_schema(r, q->select.of->schema)) return false;
+    if (!q->select.of || !query_need_schema(r, q->select.of->schema)) return false;
     if (q->kind != QUERY_SELECT) return resolve_write(r);
     static struct query_item star = {.kind = QUERY_STAR};
     if (!q->select.has_items) q->select.items = &star, q->select.items_count = 1, q->select.has_items = true;
@@ -936,7 +995,7 @@ static bool query_resolve_call(struct query_resolving *r) {
         found = f;
     }
     if (!found) return no_function(r);
-    if (!need_schema(r, found->schema)) return false;
+    if (!query_need_schema(r, found->schema)) return false;
     if (r->values.engine == CATALOG_SQLITE && !catalog_may_function(r->catalog, r->role, found))
         query_fail(&r->denial, "42501", "permission denied for function " STR_FMT, STR_ARG(found->name));
     if (found->why_not.n && r->values.engine == CATALOG_SQLITE) {

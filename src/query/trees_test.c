@@ -31,7 +31,29 @@ static const char schema[] =
     "g $$;"
     "create function keys_of(j jsonb) returns setof text language sql stable as $$ select k from jsonb_object_keys(j) k $$;"
     "create function halved(n even) returns integer language sql stable as $$ select n / 2 $$;"
-    "create function whose() returns uuid language sql stable as $$ select auth.uid() $$;";
+    "create function whose() returns uuid language sql stable as $$ select auth.uid() $$;"
+    "create table writer (id integer primary key, name text); create table post (id integer primary key, writer integer "
+    "references writer (id), title text); insert into writer values (1, 'w'); insert into post values (1, 1, 't');"
+    "create view post_v as select id, writer, title from post; create view writer_v as select id, name from writer;"
+    "revoke all on post_v, writer_v from anon; grant select (id, title) on post_v to anon; grant select (name) on writer_v to "
+    "anon;"
+    "create table tag (id integer primary key, name text); create table tagged (post integer references post (id), tag integer "
+    "references tag (id), primary key (post, tag)); insert into tag values (1, 'g'); insert into tagged values (1, 1);"
+    "create view tagged_v as select post, tag from tagged; revoke all on tagged_v from anon; grant select (post) on tagged_v to "
+    "anon;"
+    "create function writer_of(p post_v) returns setof writer rows 1 language sql stable as $$ select w from writer w where w.id "
+    "= "
+    "p.writer $$;"
+    "create function hidden_writers() returns setof integer language sql stable as $$ select writer from post_v $$;"
+    "create schema back; revoke all on schema back from public, anon, authenticated;"
+    "create table back.item (id integer primary key, post integer references post (id)); create table back.part (id integer "
+    "primary key, item integer references back.item (id)); grant select on back.item, back.part to anon;"
+    "insert into back.item values (1, 1); insert into back.part values (1, 1);"
+    "create function back.secret_of(p post) returns text language sql stable security definer as $$ select 'secret' $$;"
+    "create function items() returns setof back.item language sql stable security definer as $$ select i from back.item i $$;"
+    "create function items_of(p post) returns setof back.item language sql stable security definer as $$ select i from back.item "
+    "i "
+    "where i.post = p.id $$;";
 
 static int start(void **state) { return *state = app_open(schema), 0; }
 static int stop(void **state) { return app_close(*state), 0; }
@@ -383,6 +405,99 @@ static void nothing_to_delete(void **state) {
         "42501 permission denied for table closed");
 }
 
+/* A view's column that a role may not read is told by no embed along its key, no row that a function is given, and nobody's body. */
+static void hidden_keys(void **state) {
+    static const struct {
+        const char *tree, *want;
+    } rows[] = {
+        {"{\"from\":\"post_v\",\"select\":[\"id\",\"title\"]}", "[{\"id\":1,\"title\":\"t\"}]"},
+        {"{\"from\":\"post_v\",\"select\":[\"writer\"]}", "42501 permission denied for view post_v"},
+        {"{\"from\":\"writer\",\"select\":[\"id\",{\"embed\":\"post_v\",\"select\":[\"title\"]}]}",
+         "42501 permission denied for view post_v"},
+        {"{\"from\":\"writer\",\"select\":[\"id\",{\"embed\":\"post_v\",\"select\":[{\"aggregate\":\"count\"}]}]}",
+         "42501 permission denied for view post_v"},
+        {"{\"from\":\"post_v\",\"select\":[\"title\",{\"embed\":\"writer\",\"select\":[\"id\"]}]}",
+         "42501 permission denied for view post_v"},
+        {"{\"from\":\"post_v\",\"select\":[\"title\",{\"embed\":\"writer\",\"select\":[\"id\"],\"spread\":true}]}",
+         "42501 permission denied for view post_v"},
+        {"{\"from\":\"post_v\",\"select\":[\"title\",{\"embed\":\"writer\",\"select\":[],\"join\":\"inner\",\"where\":{"
+         "\"column\":\"id\",\"op\":\"eq\",\"value\":7}}]}",
+         "42501 permission denied for view post_v"},
+        {"{\"from\":\"post_v\",\"select\":[\"title\",{\"embed\":\"writer\",\"select\":[]}],\"where\":{\"not\":{\"embed\":"
+         "\"writer\",\"has\":true}}}",
+         "42501 permission denied for view post_v"},
+        {"{\"from\":\"post_v\",\"select\":[\"title\",{\"embed\":\"writer\",\"select\":[]}],\"order\":[{\"embed\":\"writer\","
+         "\"column\":\"id\"}]}",
+         "42501 permission denied for view post_v"},
+        {"{\"from\":\"post_v\",\"select\":[\"title\",{\"embed\":\"writer\",\"select\":[]}]}", "[{\"title\":\"t\"}]"},
+        {"{\"from\":\"post\",\"select\":[\"id\",{\"embed\":\"writer_v\",\"select\":[\"name\"]}]}",
+         "42501 permission denied for view writer_v"},
+        {"{\"from\":\"post\",\"select\":[\"id\",{\"embed\":\"tag\",\"hint\":\"tagged_v\",\"select\":[\"name\"]}]}",
+         "42501 permission denied for view tagged_v"},
+        {"{\"from\":\"post\",\"select\":[\"id\",{\"embed\":\"tag\",\"hint\":\"tagged\",\"select\":[\"name\"]}]}",
+         "[{\"id\":1,\"tag\":[{\"name\":\"g\"}]}]"},
+        {"{\"from\":\"post\",\"select\":[\"id\",{\"embed\":\"tagged_v\",\"select\":[\"post\"]}]}",
+         "[{\"id\":1,\"tagged_v\":[{\"post\":1}]}]"},
+        {"{\"from\":\"post_v\",\"select\":[\"title\",{\"embed\":\"writer_of\",\"select\":[\"id\"]}]}",
+         "42501 permission denied for view post_v"},
+        {"{\"kind\":\"call\",\"function\":\"hidden_writers\"}", "42501 permission denied for view post_v"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *said = ask(*state, 0, rows[i].tree);
+        if (strcmp(said, rows[i].want) != 0) fail_msg("%s\n  says %s\n  and not %s", rows[i].tree, said, rows[i].want);
+    }
+    ASK(*state, 1, "{\"from\":\"writer\",\"select\":[{\"embed\":\"post_v\",\"select\":[\"title\"]}]}",
+        "[{\"post_v\":[{\"title\":\"t\"}]}]");
+    ASK(*state, 1, "{\"from\":\"post_v\",\"select\":[{\"embed\":\"writer_of\",\"select\":[\"id\"]}]}",
+        "[{\"writer_of\":{\"id\":1}}]");
+    ASK(*state, 1, "{\"kind\":\"call\",\"function\":\"hidden_writers\"}", "[1]");
+}
+
+/* A schema without USAGE is closed, whichever way a tree leads into it; rows that a function of an open one gives are none of it. */
+static void hidden_schemas(void **state) {
+    static const struct {
+        const char *tree, *want;
+    } rows[] = {
+        {"{\"schema\":\"back\",\"from\":\"item\"}", "42501 permission denied for schema back"},
+        {"{\"from\":\"post\",\"path\":[\"back\"],\"select\":[\"id\",\"secret_of\"]}", "42501 permission denied for schema back"},
+        {"{\"from\":\"post\",\"path\":[\"back\"],\"select\":[\"id\"],\"where\":{\"column\":\"secret_of\",\"op\":\"eq\","
+         "\"value\":\"x\"}}",
+         "42501 permission denied for schema back"},
+        {"{\"from\":\"post\",\"path\":[\"back\"],\"select\":[\"id\"],\"order\":[\"secret_of\"]}",
+         "42501 permission denied for schema back"},
+        {"{\"kind\":\"call\",\"function\":\"items\",\"select\":[\"id\"]}", "[{\"id\":1}]"},
+        {"{\"from\":\"post\",\"select\":[{\"embed\":\"items_of\",\"select\":[\"id\"]}]}", "[{\"items_of\":[{\"id\":1}]}]"},
+        {"{\"from\":\"post\",\"select\":[{\"embed\":\"items_of\",\"select\":[{\"embed\":\"part\",\"select\":[\"id\"]}]}]}",
+         "42501 permission denied for schema back"},
+        {"{\"kind\":\"call\",\"function\":\"items\",\"select\":[{\"embed\":\"part\",\"select\":[\"id\"]}]}",
+         "42501 permission denied for schema back"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *said = ask(*state, 0, rows[i].tree);
+        if (strcmp(said, rows[i].want) != 0) fail_msg("%s\n  says %s\n  and not %s", rows[i].tree, said, rows[i].want);
+    }
+    ASK(*state, -1, "{\"from\":\"post\",\"path\":[\"back\"],\"select\":[\"id\"]}", "[{\"id\":1}]");
+}
+
+/* As a column's name it groups nothing: what does is an aggregate, which REST lets through or not. */
+static void a_count_without_parentheses(void **state) {
+    struct app *a = *state;
+    ASK(a, -1, "{\"from\":\"shelf\",\"select\":[\"count\",{\"column\":\"count\",\"as\":\"c\",\"cast\":\"text\"}]}",
+        "[{\"count\":2,\"c\":\"2\"}]");
+    ASK(a, -1, "{\"from\":\"shelf\",\"select\":[\"id\",\"count\"]}",
+        "42803 column \"shelf.id\" must appear in the GROUP BY clause or be used in an aggregate function");
+    ASK(a, -1, "{\"from\":\"shelf\",\"select\":[\"count\",\"*\"]}",
+        "42803 column \"shelf.id\" must appear in the GROUP BY clause or be used in an aggregate function");
+    ASK(a, -1, "{\"from\":\"book\",\"select\":[\"count\",{\"embed\":\"shelf\",\"select\":[\"n\"],\"spread\":true}]}",
+        "42803 column \"shelf\" must appear in the GROUP BY clause or be used in an aggregate function");
+    ASK(a, -1, "{\"from\":\"book\",\"select\":[\"id\",{\"embed\":\"shelf\",\"select\":[\"count\"],\"spread\":true}]}",
+        "PGRST127 Feature not implemented | In a spread, count is not implemented without its parentheses.");
+    ASK(a, -1, "{\"from\":\"shelf\",\"select\":[\"id\",{\"embed\":\"book\",\"select\":[\"count\"]}],\"order\":[\"id\"]}",
+        "[{\"id\":1,\"book\":[{\"count\":0}]},{\"id\":2,\"book\":[{\"count\":1}]}]");
+    ASK(a, -1, "{\"from\":\"shelf\",\"select\":[\"id\",{\"aggregate\":\"count\"}],\"order\":[\"id\"]}",
+        "[{\"id\":1,\"count\":1},{\"id\":2,\"count\":1}]");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(values_of_the_wrong_type, start, stop),
@@ -401,6 +516,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(enums_arrays_and_null, start, stop),
         cmocka_unit_test_setup_teardown(defaults_are_whose_who_asks, start, stop),
         cmocka_unit_test_setup_teardown(tables_that_are_functions, start, stop),
+        cmocka_unit_test_setup_teardown(hidden_keys, start, stop),
+        cmocka_unit_test_setup_teardown(hidden_schemas, start, stop),
+        cmocka_unit_test_setup_teardown(a_count_without_parentheses, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
  *    written that has the key or that the key refers to.
  * 4. SQLite takes our views apart where it can, and then asks once more for each table of which it needs no column, or none but the key that is its
  *    rowid (count(*), exists): column "", of nobody. That is let through if this statement reads the table by one of our views, for that is what was taken apart.
- * 5. Columns of a table's view are read with the role's rights to them, whoever names them: a policy, an invoker's view, a function's body, a key.
+ * 5. Columns of a relation are read with the role's rights to them, whoever names them: a policy, an invoker's view, a function's body, a key.
  * 6. No statement of ours changes the schema, attaches, or sets anything.
  * It holds while statements of this room are prepared (walled): what else runs on the connection is its owner's.
  */
@@ -106,7 +106,8 @@ static bool has_right(struct query_conn *conn, str view, str column) {
     for (uint32_t i = 0; i < of->columns.n; i++)
         if (str_eq(of->columns.p[i].storage, column) &&
             !catalog_may_column(conn->catalog, m->role, of, &of->columns.p[i], CATALOG_SELECT))
-            return query_fail(&conn->raised, "42501", "permission denied for table " STR_FMT, STR_ARG(of->name));
+            return query_fail(&conn->raised, "42501", "permission denied for %s " STR_FMT,
+                              of->kind == CATALOG_VIEW ? "view" : "table", STR_ARG(of->name));
     return true;
 }
 
