@@ -1,6 +1,7 @@
 /* addr: see addr.h. */
 #include "net/addr.h"
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <netinet/in.h>
 #include <stdio.h>
 
@@ -21,15 +22,18 @@ static const struct range {
 };
 enum { RANGES = ARRAY_COUNT(ranges) };
 
-/* The prefix of a row, not unmapped. */
-static const struct net_addr *range_prefix(size_t i) {
-    static struct net_addr parsed[RANGES];
-    static bool ready;
-    for (size_t k = 0; !ready && k < RANGES; k++) {
+static struct net_addr parsed[RANGES];
+static void parse_prefixes(void) {
+    for (size_t k = 0; k < RANGES; k++) {
         parsed[k].v6 = strchr(ranges[k].prefix, ':');
         ENSURE(inet_pton(parsed[k].v6 ? AF_INET6 : AF_INET, ranges[k].prefix, parsed[k].ip) == 1);
     }
-    ready = true;
+}
+
+/* The prefix of a row, not unmapped. Threads ask at once. */
+static const struct net_addr *range_prefix(size_t i) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    ENSURE(pthread_once(&once, parse_prefixes) == 0);
     return &parsed[i];
 }
 
