@@ -440,12 +440,16 @@ err node_sandbox_courier(struct diag *d) {
     return install(roles[NODE_ROLE_courier].calls, d);
 }
 
+/* Far above all that it counts for itself: what it does not count ends it, and not others of the machine. */
+static const uint64_t broker_bytes = 4ull << 30;
+
 /* Where all servers are the node's own it resolves no names, and makes no socket but local ones. */
 err node_sandbox_postgres(bool servers, struct diag *d) {
     struct node_sandbox_path paths[NODE_RESOLVER_PATHS_MAX];
     struct node_rights rights = {.network = servers ? NODE_RIGHTS_CONNECT : 0, .any_port_out = servers};
     size_t n = servers ? node_resolver_paths(paths) : 0;
-    if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    if (!cap(RLIMIT_CORE, 0) || !cap(RLIMIT_DATA, broker_bytes + shadow_bytes))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     err e = lock_in(NODE_ROLE_postgres, &(struct node_sandbox){.paths = paths, .paths_count = n, .rights = &rights}, d);
     for (size_t i = 0; i < n; i++) close(paths[i].fd);

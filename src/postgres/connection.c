@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 enum { LEAST_READ = 8 << 10, ROW_SLACK = 256 << 10, LOST_KEPT_MAX = 3, UNDO_MS = 5000 };
+enum { CROWDED_AGAIN_MS = 50, CROWDED_TRIES = 100 };
 
 static void on_ready(void *arg, unsigned events);
 static void on_late(void *arg);
@@ -131,6 +132,8 @@ static void lose_late(struct postgres_connection *c, const char *why, bool late)
     postgres_gone(db, c, came);
 }
 
+static const char unasked[] = "it says what nobody asked for";
+
 static void lose(struct postgres_connection *c, const char *why) { lose_late(c, why, false); }
 
 /* libpq's words name hosts and users, which are the operator's; its first line is enough. */
@@ -141,9 +144,15 @@ static void lose_by_server(struct postgres_connection *c) {
     lose(c, *why ? why : "the server closed the connection");
 }
 
+/* One that listens to a channel is told whatever others say there, for as long as it lives: it is not given out again. */
 static void become_free(struct postgres_connection *c) {
+    if (c->listens) {
+        lose(c, unasked);
+        return;
+    }
     c->state = POSTGRES_FREE;
     c->ops_count = c->op = 0;
+    c->heard = 0;
     net_timer_stop(c->timer);
     if (c->db->options.free_ms) net_timer_start(c->timer, c->db->options.free_ms, 0);
     listen_to(c, NET_READABLE);
@@ -159,6 +168,7 @@ static bool flush(struct postgres_connection *c) {
 static void begin_undo(struct postgres_connection *c) {
     c->state = POSTGRES_UNDOING;
     c->ops_count = c->op = 0;
+    c->heard = 0;
     if (!send_own(c, "rollback", OP_OWN) || !send_sync(c) || !flush(c)) lose_by_server(c);
 }
 
@@ -176,6 +186,7 @@ static void leave_held(struct postgres_connection *c) {
 static void become_held(struct postgres_connection *c) {
     c->state = POSTGRES_HELD;
     c->ops_count = c->op = 0;
+    c->heard = 0;
     net_timer_stop(c->timer);
     listen_to(c, NET_READABLE);
 }
@@ -276,7 +287,12 @@ static bool hear_one(struct postgres_connection *c) {
     return true;
 }
 
-/* libpq keeps what has come of a row until all of it is there: that is bounded, too. */
+/* libpq parses nothing before it is asked to, and keeps each notification. Nobody waits for those: a function of the app's may have said listen. */
+static void drain(struct postgres_connection *c) {
+    for (PGnotify *n; (n = PQnotifies(c->raw)); c->listens = true) PQfreemem(n);
+}
+
+/* libpq keeps what has come of a row until all of it is there: that is bounded, too; and what comes where nothing was asked. */
 static bool consume(struct postgres_connection *c) {
     int before = 0, after = 0;
     struct postgres_ask *ask = c->ask;
@@ -285,6 +301,8 @@ static bool consume(struct postgres_connection *c) {
     ioctl(c->fd, FIONREAD, &after);
     c->heard += (uint64_t)MAX(before - after, MIN(before, LEAST_READ));
     while (hear_one(c)) {}
+    drain(c);
+    if (!ask && (c->heard > ROW_SLACK || (c->listens && c->state == POSTGRES_FREE))) c->ended = true;
     if (!ask || c->ask != ask || c->op == c->ops_count || !ask->answer.bytes_max || c->heard <= ask->answer.bytes_max + ROW_SLACK)
         return true;
     postgres_answer_large(&ask->answer, c->ops[c->op].statement);
@@ -298,7 +316,7 @@ static void hear(struct postgres_connection *c) {
         return;
     }
     if (c->ended) {
-        lose(c, "");
+        lose(c, unasked);
         return;
     }
     if (c->op < c->ops_count || c->state == POSTGRES_FREE || c->state == POSTGRES_HELD) return;
@@ -311,6 +329,7 @@ static void let_go(void *arg, const char *notice) {}
 
 static bool begin_setup(struct postgres_connection *c) {
     c->state = POSTGRES_SETTING;
+    c->heard = 0;
     if (PQsetnonblocking(c->raw, 1) || PQenterPipelineMode(c->raw) != 1) return false;
     return !c->db->setup || (send_own(c, c->db->setup, OP_OWN) && send_sync(c) && flush(c));
 }
@@ -356,9 +375,20 @@ static void on_ready(void *arg, unsigned events) {
 
 void postgres_connection_lose(struct postgres_connection *c, const char *why) { lose(c, why); }
 
+/* Where too many are on the way to servers, it waits for one of them to be there. */
+static void begin_reach(struct postgres_connection *c) {
+    const struct postgres_options *o = &c->db->options;
+    c->reach = postgres_reach_new(c, o->place, o->whose, o->loop);
+    net_timer_start(c->timer, c->reach ? o->connect_ms : CROWDED_AGAIN_MS, 0);
+}
+
 static void on_late(void *arg) {
     struct postgres_connection *c = arg;
     bool crowded = c->state == POSTGRES_CONNECTING && !c->reach && !c->raw;
+    if (crowded && c->tries++ < CROWDED_TRIES) {
+        begin_reach(c);
+        return;
+    }
     lose_late(c,
               c->state == POSTGRES_FREE ? ""
               : crowded                 ? "too many connections to it have not come"
@@ -384,8 +414,7 @@ struct postgres_connection *postgres_connection_new(struct postgres *db) {
     c->state = POSTGRES_CONNECTING;
     c->timer = net_timer_new(db->options.loop, on_late, c);
     if (db->options.place) {
-        c->reach = postgres_reach_new(c, db->options.place, db->options.loop);
-        net_timer_start(c->timer, c->reach ? db->options.connect_ms : 1, 0);
+        begin_reach(c);
         return c;
     }
     c->raw = PQconnectStart(db->where);

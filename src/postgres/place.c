@@ -5,22 +5,35 @@
  *
  * 1. What a URL may say is a list: nothing that would have libpq read a file of the node's, or speak to a local socket.
  * 2. A name's addresses are looked at, and libpq is given those, so that none comes between.
- * 3. A thread that nobody waits for goes on until libpq lets go: a place has REACHES_MAX at a time, and all together REACHES_ALL.
+ * 3. A thread that nobody waits for goes on until libpq lets go: whoever has places has REACHES_MAX at a time, whatever their number, and all together
+ *    REACHES_ALL. All addresses of a place have one time together, and what a server says before it lets in has an end.
  * 4. What is said of a failure has no name in it that the URL has: hosts, users, databases are left out. */
 #include "net/addr.h"
 #include "postgres/postgres_int.h"
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REACHES_MAX = 4, REACHES_ALL = 16, NICE = 10, HOSTS_MAX = 8, ADDRESSES_MAX = 16, PAIRS_MAX = 32, OLDEST = 150000 };
+enum {
+    REACHES_MAX = 2,
+    REACHES_ALL = 16,
+    REACH_MS = 10'000,
+    ADDRESS_MS = 1000,
+    HEARD_MAX = 1 << 20,
+    LEAST_READ = 8 << 10,
+    TLS_MS = 200
+};
+static const uint64_t ms_ns = 1'000'000u;
+enum { NICE = 10, HOSTS_MAX = 8, ADDRESSES_MAX = 16, PAIRS_MAX = 32, OLDEST = 150000 };
 
 struct pair {
     const char *key;
@@ -34,7 +47,7 @@ struct postgres_place {
     struct pair pairs[PAIRS_MAX];
     uint32_t pairs_count;
 };
-static uint32_t all_reaches; /* on the loop's thread, as all counts here */
+static struct postgres_reach *reaches[REACHES_ALL]; /* on the loop's thread, as all counts here; NULL: one may begin */
 
 /* ---- what a URL says ---- */
 
@@ -133,9 +146,8 @@ static err take_pairs(struct postgres_place *p, const PQconninfoOption *o, struc
     if (!value_of(o, "user")) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it names no user");
     if (!value_of(o, "dbname")) put_pair(p, "dbname", value_of(o, "user"));
     if (!value_of(o, "application_name")) put_pair(p, "application_name", "orlo");
-    static const char *const ours[][2] = {{"connect_timeout", "10"}, {"keepalives_idle", "20"},     {"keepalives_interval", "5"},
-                                          {"keepalives_count", "3"}, {"tcp_user_timeout", "20000"}, {"client_encoding", "UTF8"},
-                                          {"gssencmode", "disable"}};
+    static const char *const ours[][2] = {{"keepalives_idle", "20"},     {"keepalives_interval", "5"}, {"keepalives_count", "3"},
+                                          {"tcp_user_timeout", "20000"}, {"client_encoding", "UTF8"},  {"gssencmode", "disable"}};
     for (size_t i = 0; i < ARRAY_COUNT(ours); i++) put_pair(p, ours[i][0], ours[i][1]);
     return ERR_OK;
 }
@@ -191,11 +203,17 @@ bool postgres_place_same(const struct postgres_place *a, const struct postgres_p
 struct postgres_reach {
     struct postgres_connection *c; /* NULL: nobody waits; on the loop's thread */
     struct postgres_place *place;
+    uint32_t whose;
     struct net_loop *loop;
     PGconn *raw;
     bool plain, refused; /* refused: as it is, it will not go otherwise */
     char why[256];
-    char hosts[2048], addresses[1024], ports[256]; /* lists of libpq's, one for each address */
+    uint64_t until_ns;
+    struct {
+        const char *host, *port;
+        char address[NET_ADDR_TEXT_MAX];
+    } ways[ADDRESSES_MAX];
+    uint32_t ways_count;
 };
 
 static void fail_reach(struct postgres_reach *r, bool refused, const char *why) {
@@ -214,43 +232,34 @@ static bool may_be(const struct postgres_place *p, const struct net_addr *a, boo
     }
 }
 
-static bool put_item(char *list, size_t n, const char *item) {
-    size_t at = strlen(list);
-    return (size_t)snprintf(list + at, n - at, "%s%s", at ? "," : "", item) < n - at;
-}
-
-/* How many of its addresses may be. */
-static uint32_t put_addresses(struct postgres_reach *r, const char *host, const char *port, uint32_t room) {
+static void put_addresses(struct postgres_reach *r, const char *host, const char *port) {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
     struct net_addr literal;
     arena *scratch = arena_new(0);
     str name = {0};
     bool is_name = !net_addr_parse(str_c(host), &literal);
     bool local = is_name && net_name_ascii(scratch, str_c(host), &name) && net_name_local(name);
-    uint32_t n = 0;
+    uint32_t before = r->ways_count;
     int how = is_name && !name.n ? EAI_NONAME
                                  : getaddrinfo(is_name ? (const char *)arena_cstr(scratch, name) : host, NULL, &hints, &found);
     if (how == EAI_AGAIN) fail_reach(r, false, "the name of its host cannot be resolved at the moment");
     else if (how) fail_reach(r, false, "the name of its host is not known");
     bool any = false;
-    for (struct addrinfo *a = found; a && n < room; a = a->ai_next) {
+    for (struct addrinfo *a = found; a && r->ways_count < ADDRESSES_MAX; a = a->ai_next) {
         struct net_addr at;
-        char text[NET_ADDR_TEXT_MAX];
         net_addr_of(a->ai_addr, &at);
         any = true;
         if (!may_be(r->place, &at, is_name, local)) continue;
-        bool ok = put_item(r->addresses, sizeof r->addresses, net_addr_text(&at, false, text)) &&
-                  put_item(r->hosts, sizeof r->hosts, host) && put_item(r->ports, sizeof r->ports, port);
-        n += ok;
-        if (!ok) break;
+        r->ways[r->ways_count].host = host, r->ways[r->ways_count].port = port;
+        (void)net_addr_text(&at, false, r->ways[r->ways_count].address);
+        r->ways_count++;
     }
-    if (any && !n)
+    if (any && r->ways_count == before)
         fail_reach(r, true,
                    "its host is at an address that is not public: where the operator wants that, postgres_private = 1 stands in "
                    "the node's configuration");
     if (found) freeaddrinfo(found);
     arena_free(scratch);
-    return n;
 }
 
 static bool is_loopback(const PGconn *raw) {
@@ -283,28 +292,82 @@ static void take_words(struct postgres_reach *r) {
     fail_reach(r, refused, *why ? why : "it does not answer");
 }
 
+/* What statements raise for whoever sits there: libpq would write it to the log, as if the node had said so. */
+static void let_go(void *arg, const char *notice) {}
+
+static uint64_t waiting_bytes(const struct postgres_reach *r) {
+    int n = 0;
+    return ioctl(PQsocket(r->raw), FIONREAD, &n) == 0 && n > 0 ? (uint64_t)n : 0;
+}
+
+/* libpq's own waiting has a time for each address, and keeps whatever is said. */
+static bool is_let_in(struct postgres_reach *r, uint64_t until_ns) {
+    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+    uint64_t heard = 0;
+    while (status == PGRES_POLLING_WRITING || status == PGRES_POLLING_READING) {
+        uint64_t now = clock_mono_ns();
+        struct pollfd p = {.fd = PQsocket(r->raw), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        bool tls = PQsslInUse(r->raw); /* OpenSSL may have what poll does not see */
+        if (now >= until_ns || heard > HEARD_MAX) {
+            fail_reach(r, false, heard > HEARD_MAX ? "it says what nobody asked for" : "it does not answer");
+            return false;
+        }
+        int ms = (int)((until_ns - now) / ms_ns) + 1;
+        if (poll(&p, 1, tls ? MIN(ms, (int)TLS_MS) : ms) <= 0 && !tls) continue;
+        uint64_t before = waiting_bytes(r);
+        status = PQconnectPoll(r->raw);
+        uint64_t after = waiting_bytes(r);
+        heard += before > after ? before - after : MIN(before, LEAST_READ);
+        for (PGnotify *n; (n = PQnotifies(r->raw));) PQfreemem(n);
+    }
+    if (status != PGRES_POLLING_OK) take_words(r);
+    return status == PGRES_POLLING_OK;
+}
+
+static bool go_way(struct postgres_reach *r, uint32_t way, uint64_t until_ns) {
+    const struct postgres_place *p = r->place;
+    const char *keys[PAIRS_MAX + 4] = {"host", "hostaddr", "port"};
+    const char *values[PAIRS_MAX + 4] = {r->ways[way].host, r->ways[way].address, r->ways[way].port};
+    for (uint32_t i = 0; i < p->pairs_count; i++) keys[3 + i] = p->pairs[i].key, values[3 + i] = p->pairs[i].value;
+    r->raw = PQconnectStartParams(keys, values, 0);
+    ENSURE(r->raw);
+    PQsetNoticeProcessor(r->raw, let_go, NULL);
+    if (PQstatus(r->raw) == CONNECTION_BAD) take_words(r);
+    else if (is_let_in(r, until_ns)) {
+        if (PQserverVersion(r->raw) >= OLDEST) return true;
+        fail_reach(r, true, "it is older than PostgreSQL 15");
+    }
+    PQfinish(r->raw);
+    r->raw = NULL;
+    return false;
+}
+
+/* One after the other; what is left of the time is shared by those that are left. Of why none went, the first one's holds. */
 static void come(struct postgres_reach *r) {
     const struct postgres_place *p = r->place;
-    const char *keys[PAIRS_MAX + 4], *values[PAIRS_MAX + 4];
-    uint32_t n = 0, addresses = 0;
-    for (uint32_t i = 0; i < p->hosts_count && addresses < ADDRESSES_MAX; i++)
-        addresses += put_addresses(r, p->hosts[i], p->ports[i], ADDRESSES_MAX - addresses);
-    if (!addresses) return;
+    r->until_ns = clock_mono_ns() + REACH_MS * ms_ns;
+    for (uint32_t i = 0; i < p->hosts_count && clock_mono_ns() < r->until_ns; i++) put_addresses(r, p->hosts[i], p->ports[i]);
+    if (!r->ways_count) {
+        fail_reach(r, false, "the name of its host cannot be resolved at the moment");
+        return;
+    }
     r->why[0] = 0, r->refused = false;
-    const struct pair lists[] = {{"host", r->hosts}, {"hostaddr", r->addresses}, {"port", r->ports}};
-    for (size_t i = 0; i < ARRAY_COUNT(lists); i++) keys[n] = lists[i].key, values[n++] = lists[i].value;
-    for (uint32_t i = 0; i < p->pairs_count; i++) keys[n] = p->pairs[i].key, values[n++] = p->pairs[i].value;
-    keys[n] = NULL, values[n] = NULL;
-    r->raw = PQconnectdbParams(keys, values, 0);
-    if (!r->raw || PQstatus(r->raw) != CONNECTION_OK) take_words(r);
-    else if (PQserverVersion(r->raw) < OLDEST) fail_reach(r, true, "it is older than PostgreSQL 15");
-    else r->plain = !PQsslInUse(r->raw) && !is_loopback(r->raw);
+    for (uint32_t i = 0; i < r->ways_count && !r->refused; i++) {
+        uint64_t now = clock_mono_ns(), left = now < r->until_ns ? r->until_ns - now : 0;
+        if (i && !left) return;
+        if (!go_way(r, i, now + MAX(left / (r->ways_count - i), ADDRESS_MS * ms_ns))) continue;
+        r->why[0] = 0;
+        r->plain = !PQsslInUse(r->raw) && !is_loopback(r->raw);
+        return;
+    }
 }
 
 static void on_come(void *arg) {
     struct postgres_reach *r = arg;
     struct postgres_connection *c = r->c;
-    r->place->reaches--, all_reaches--;
+    for (size_t i = 0; i < REACHES_ALL; i++)
+        if (reaches[i] == r) reaches[i] = NULL;
+    r->place->reaches--;
     r->place->plain |= r->plain;
     if (c) {
         PGconn *raw = r->why[0] ? NULL : r->raw;
@@ -339,16 +402,30 @@ static bool start_thread(struct postgres_reach *r) {
     return ok;
 }
 
-struct postgres_reach *postgres_reach_new(struct postgres_connection *c, struct postgres_place *place, struct net_loop *loop) {
-    if (place->reaches >= REACHES_MAX || all_reaches >= REACHES_ALL) return NULL;
+/* Where there is room for one; NULL: there is none, or not for whose. */
+static struct postgres_reach **room_of(uint32_t whose) {
+    struct postgres_reach **room = NULL;
+    uint32_t own = 0;
+    for (size_t i = 0; i < REACHES_ALL; i++) {
+        own += reaches[i] && reaches[i]->whose == whose;
+        if (!reaches[i]) room = &reaches[i];
+    }
+    return own < REACHES_MAX ? room : NULL;
+}
+
+struct postgres_reach *postgres_reach_new(struct postgres_connection *c, struct postgres_place *place, uint32_t whose,
+                                          struct net_loop *loop) {
+    struct postgres_reach **room = room_of(whose);
+    if (!room) return NULL;
     struct postgres_reach *r = calloc(1, sizeof *r);
     ENSURE(r);
-    *r = (struct postgres_reach){.c = c, .place = place, .loop = loop};
+    *r = (struct postgres_reach){.c = c, .place = place, .whose = whose, .loop = loop};
     if (!start_thread(r)) {
         free(r);
         return NULL;
     }
-    place->users++, place->reaches++, all_reaches++;
+    *room = r;
+    place->users++, place->reaches++;
     return r;
 }
 

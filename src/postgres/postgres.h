@@ -41,6 +41,7 @@ struct postgres_options {
     const char *
         where; /* libpq's words for a local socket: host, dbname, user … Copied; never in a message of this room's. NULL: place */
     struct postgres_place *place; /* held */
+    uint32_t whose;               /* who wants to be there: all pools of one have a part of the threads that go there */
     uint32_t connections_max, waiting_max;
     uint32_t connect_ms; /* a connection that takes longer is given up */
     uint32_t free_ms;    /* so long a connection without an ask stays; 0: for ever */

@@ -78,8 +78,10 @@ struct postgres_connection {
     int fd; /* of watch */
     struct net_timer *timer;
     enum postgres_connection_state state;
+    uint32_t tries; /* to be on the way there */
     bool ended;     /* nothing more can be heard */
-    uint64_t heard; /* bytes since the last row */
+    bool listens;   /* to a channel: something was said there */
+    uint64_t heard; /* bytes since the last row, or since it is in a state in which nothing was asked */
     struct postgres_ask *ask;
     struct postgres_held *held; /* whose transaction is open on it; NULL: nobody's */
     /* What the server is to say, in order: each op's results end with a NULL, the sync is one result. */
@@ -102,7 +104,8 @@ void postgres_connection_free(struct postgres_connection *c);                   
 void postgres_connection_reached(struct postgres_connection *c, PGconn *raw, const char *why, bool refused);
 
 /* On the way to a place; NULL: too many are. */
-struct postgres_reach *postgres_reach_new(struct postgres_connection *c, struct postgres_place *place, struct net_loop *loop);
+struct postgres_reach *postgres_reach_new(struct postgres_connection *c, struct postgres_place *place, uint32_t whose,
+                                          struct net_loop *loop);
 void postgres_place_hold(struct postgres_place *p);
 void postgres_reach_leave(struct postgres_reach *r); /* nobody waits for it any more */
 

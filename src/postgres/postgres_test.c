@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <glob.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -367,11 +370,175 @@ static void test_addresses(void **state) {
     }
 }
 
+/* ---- servers that say what nobody asked for ---- */
+
+static void test_listens(void **state) {
+    struct postgres *db = come(), *other = open_pool(1, 10);
+    struct said s;
+    char pid[64], text[200];
+    one(db, "listen x", NULL, &s);
+    one(db, "select pg_backend_pid()", NULL, &s);
+    snprintf(pid, sizeof pid, "%s", s.value);
+    one(other, "select pg_notify('x', repeat('x', 7000) || g) from generate_series(1, 10000) g", NULL, &s);
+    assert_int_equal(s.outcome, POSTGRES_DONE);
+    snprintf(text, sizeof text, "select count(*) from pg_stat_activity where pid = %s", pid);
+    for (int i = 0; i < 600; i++) { /* it has 70 MB to say, and nobody wants it */
+        one(other, text, NULL, &s);
+        if (!strcmp(s.value, "0")) break;
+        usleep(50'000);
+    }
+    assert_string_equal(s.value, "0");
+    one(db, "select 7", NULL, &s);
+    assert_string_equal(s.value, "7");
+    postgres_free(db), postgres_free(other);
+}
+
+enum floods { BEFORE_LET_IN, WHILE_FREE, ONE_LONG, NAMES };
+enum { FLOOD_MAX = 96 << 20 };
+
+static bool put_all(int fd, const void *bytes, size_t n) {
+    for (const char *at = bytes; n;) {
+        ssize_t k = send(fd, at, n, MSG_NOSIGNAL);
+        if (k <= 0) return false;
+        at += k, n -= (size_t)k;
+    }
+    return true;
+}
+
+/* What a server says on one connection; true: whoever is there let go before FLOOD_MAX bytes. */
+static bool flood(int fd, enum floods how) {
+    static const char ok[] = "R\0\0\0\10\0\0\0\0", version[] = "S\0\0\0\30server_version\00016.0", ready[] = "Z\0\0\0\5I";
+    static const char notice[] = "N\0\0\0\36S\1{\"event\":\"forged\"}\n\0C0\0\0";
+    static char many[2000 * (sizeof notice - 1)];
+    char head[1024];
+    for (int i = 0; i < 2; i++) { /* TLS is asked for first */
+        ssize_t n = recv(fd, head, sizeof head, 0);
+        if (n == 8 && !put_all(fd, "N", 1)) return true;
+        if (n != 8) break;
+    }
+    if (!put_all(fd, ok, sizeof ok - 1) || !put_all(fd, version, sizeof version)) return true;
+    if (how != BEFORE_LET_IN && !put_all(fd, ready, sizeof ready - 1)) return true;
+    for (size_t i = 0; i < 2000; i++) memcpy(many + i * (sizeof notice - 1), notice, sizeof notice - 1);
+    if (how == ONE_LONG && !put_all(fd, "A\x7f\xff\xff\xf0", 5)) return true;
+    for (size_t sent = 0, k = 0; sent < FLOOD_MAX; sent += sizeof many) {
+        if (how == NAMES)
+            for (size_t at = 0; at + 32 < sizeof many; at += 32, k++) {
+                memcpy(many + at, "S\0\0\0\37", 5);
+                snprintf(many + at + 5, 24, "n%022zu", k);
+                memcpy(many + at + 29, "vv", 3);
+            }
+        size_t n = how == NAMES ? sizeof many / 32 * 32 - 32 : sizeof many;
+        if (!put_all(fd, many, n)) return true;
+    }
+    return false;
+}
+
+static pid_t start_flood(enum floods how, char url[static 80]) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, n) || listen(fd, 10) || getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    snprintf(url, 80, "postgres://u:p@127.0.0.1:%d/x", ntohs(a.sin_port));
+    pid_t pid = fork();
+    if (pid == 0) _exit(flood(accept(fd, NULL, NULL), how) ? 0 : 1);
+    close(fd);
+    return pid;
+}
+
+struct waits {
+    pid_t pid;
+    int status;
+};
+static void look(void *arg) {
+    struct waits *w = arg;
+    if (waitpid(w->pid, &w->status, WNOHANG) == w->pid) net_loop_stop(loop);
+}
+
+/* A connection on which nothing was asked, or that is not let in yet, is given up; and nothing of what is said comes to the log. */
+static void test_floods(void **state) {
+    FILE *log = tmpfile();
+    int before = dup(2);
+    assert_true(log && dup2(fileno(log), 2) == 2);
+    for (enum floods how = BEFORE_LET_IN; how <= NAMES; how++) {
+        char url[80];
+        struct diag d = DIAG_INIT;
+        struct postgres_place *place;
+        struct said s = {0};
+        struct postgres_statement text = {.text = STR("select 1")};
+        struct waits waits = {.pid = start_flood(how, url), .status = -1};
+        assert_int_equal(postgres_place_new(str_c(url), true, &place, &d), ERR_OK);
+        struct postgres *db = postgres_new(&(struct postgres_options){
+            .loop = loop, .place = place, .whose = 1, .connections_max = 1, .waiting_max = 10, .connect_ms = 60'000});
+        postgres_cancel(postgres_ask(db, &(struct postgres_question){.statements = &text, .count = 1}, told, &s));
+        struct net_timer *timer = net_timer_new(loop, look, &waits);
+        net_timer_start(timer, 20, 20);
+        net_loop_run(loop);
+        net_timer_free(timer);
+        postgres_free(db), postgres_place_free(place);
+        assert_true(WIFEXITED(waits.status));
+        if (WEXITSTATUS(waits.status)) fail_msg("flood %d was heard to its end", (int)how);
+    }
+    fflush(stderr);
+    dup2(before, 2), close(before);
+    assert_int_equal(lseek(fileno(log), 0, SEEK_END), 0);
+    fclose(log);
+}
+
+/* Those that had no room were told. */
+static void let_threads_go(void *arg) {
+    int *fd = arg;
+    if (open_asks > 3 || *fd < 0) return;
+    close(*fd);
+    *fd = -1;
+}
+
+/* Whoever has a server that never answers has a part of the threads, and others come. */
+static void test_parts(void **state) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, n) || listen(fd, 100) || getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    char url[80];
+    struct postgres *pools[20];
+    struct postgres_place *places[20];
+    struct said s[20] = {0};
+    struct diag d = DIAG_INIT;
+    struct postgres_statement text = {.text = STR("select 1")};
+    snprintf(url, sizeof url, "postgres://u:p@127.0.0.1:%d/x", ntohs(a.sin_port));
+    for (size_t i = 0; i < ARRAY_COUNT(pools); i++) {
+        assert_int_equal(postgres_place_new(str_c(url), true, &places[i], &d), ERR_OK);
+        pools[i] = postgres_new(&(struct postgres_options){.loop = loop,
+                                                           .place = places[i],
+                                                           .whose = 7 + (i == 19),
+                                                           .connections_max = 1,
+                                                           .waiting_max = 1,
+                                                           .connect_ms = 60'000});
+        open_asks++;
+        postgres_ask(pools[i], &(struct postgres_question){.statements = &text, .count = 1}, told, &s[i]);
+    }
+    struct net_timer *timer = net_timer_new(loop, let_threads_go, &fd);
+    net_timer_start(timer, 20, 20);
+    net_loop_run(loop);
+    net_timer_free(timer);
+    uint32_t crowded = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(pools); i++) {
+        assert_int_equal(s[i].outcome, POSTGRES_AWAY);
+        crowded += strstr(s[i].error.message, "too many") != NULL;
+    }
+    assert_int_equal(crowded, 17);
+    assert_null(strstr(s[19].error.message, "too many"));
+    for (size_t i = 0; i < ARRAY_COUNT(pools); i++) postgres_free(pools[i]), postgres_place_free(places[i]);
+    assert_int_equal(fd, -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_places),
         cmocka_unit_test_setup_teardown(test_addresses, make, unmake),
+        cmocka_unit_test_setup_teardown(test_floods, make, unmake),
+        cmocka_unit_test_setup_teardown(test_parts, make, unmake),
         cmocka_unit_test_setup_teardown(test_answers, make, unmake),
+        cmocka_unit_test_setup_teardown(test_listens, make, unmake),
         cmocka_unit_test_setup_teardown(test_errors_undo, make, unmake),
         cmocka_unit_test_setup_teardown(test_many, make, unmake),
         cmocka_unit_test_setup_teardown(test_hung, make, unmake),

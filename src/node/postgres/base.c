@@ -109,6 +109,7 @@ struct postgres *node_base_connect(struct broker_base *b, const char *role, cons
     if (b->place)
         return postgres_new(&(struct postgres_options){.loop = node_broker.loop,
                                                        .place = b->place,
+                                                       .whose = b->app,
                                                        .connections_max = most,
                                                        .waiting_max = BROKER_WAITING_MAX,
                                                        .connect_ms = REACH_MS,
@@ -513,8 +514,9 @@ static err take_url(struct broker_base *b, int fd, struct diag *d) {
     if (e == ERR_OK) explicit_bzero((void *)(uintptr_t)url.p, url.n);
     arena_free(mem);
     if (e != ERR_OK) return e;
-    postgres_place_free(b->place);
-    b->place = place;
+    bool same = b->place && postgres_place_same(b->place, place); /* who is still on the way there is counted */
+    postgres_place_free(same ? place : b->place);
+    if (!same) b->place = place;
     return ERR_OK;
 }
 
