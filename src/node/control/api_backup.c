@@ -18,9 +18,12 @@ struct control_backup {
     struct api_call *call; /* NULL: it is gone */
     struct net_timer *timer;
     uint64_t at_ms;
-    str clusters; /* lines of PostgreSQL's; in the call's memory */
-    bool waits;   /* for the store */
-    bool lost;    /* the store did not hold all the time */
+    uint64_t number;     /* of PostgreSQL's hold; 0: none */
+    str clusters, lines; /* of PostgreSQL's, and of the store's; in the call's memory */
+    err e;               /* of the store's hold */
+    struct diag d;
+    bool waits; /* for the store */
+    bool lost;  /* the store did not hold all the time */
 };
 
 static uint64_t now_ms(void) {
@@ -29,21 +32,27 @@ static uint64_t now_ms(void) {
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1'000'000;
 }
 
-static void ask_of_all(struct control *c, enum node_data_does does, bool postgres,
+/* number: of PostgreSQL's hold; 0: none. */
+static void ask_of_all(struct control *c, enum node_data_does does, bool postgres, uint64_t number,
                        void (*done)(void *, err, const struct diag *, int), void *arg) {
     static const struct app_limits none;
+    char text[24] = "";
+    if (number) snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    int in = number ? node_bytes_fd("orlo-hold", str_c(text)) : -1;
     node_data_ask(c, &(struct control_data_want){.does = does,
                                                  .name = STR("backup"),
                                                  .postgres = postgres,
-                                                 .in = -1,
+                                                 .in = in,
+                                                 .bytes = in >= 0 ? strlen(text) : 0,
                                                  .limits = &none,
                                                  .ms_max = STORE_MS_MAX,
                                                  .done = done,
                                                  .arg = arg});
+    if (in >= 0) close(in);
 }
 static void ask_store(struct control *c, enum node_data_does does, void (*done)(void *, err, const struct diag *, int),
                       void *arg) {
-    ask_of_all(c, does, false, done, arg);
+    ask_of_all(c, does, false, 0, done, arg);
 }
 
 /* ---- its end ---- */
@@ -66,7 +75,7 @@ static void let_go(struct control *c) {
 /* They are told in any case: what is held, and nobody waits for, would fill the disk. */
 static void finish(struct control *c) {
     ask_store(c, NODE_DATA_RELEASE, on_let_go, NULL);
-    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, on_let_go, NULL);
+    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, 0, on_let_go, NULL);
     let_go(c);
 }
 
@@ -105,7 +114,7 @@ void node_api_backup_release(struct api_call *call) {
         return;
     }
     ask_store(c, NODE_DATA_RELEASE, on_released, call);
-    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, on_let_go, NULL);
+    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, 0, on_let_go, NULL);
     c->clusters = false;
     struct api_call *holder = b->call;
     let_go(c);
@@ -132,24 +141,32 @@ static void tell(struct api_call *call, str lines, uint64_t at_ms) {
     if (!ok) on_gone(call);
 }
 
-static void on_held(void *arg, err e, const struct diag *d, int out) {
+/* PostgreSQL answers again: whether it answered nobody until the store held, that says. */
+static void on_spoken(void *arg, err e, const struct diag *d, int out) {
     struct control *c = arg;
     struct control_backup *b = c->backup;
     struct api_call *call = b->call;
-    struct diag own = *d;
-    str lines = {0};
-    b->waits = false;
-    if (c->clusters) ask_of_all(c, NODE_DATA_RELEASE, true, on_let_go, NULL); /* it answers again */
-    if (e == ERR_OK && call) e = node_fd_bytes(call->mem, out, 16 * MiB, &lines, &own);
     if (out >= 0) close(out);
-    if (!call || e != ERR_OK) {
-        if (call) call->on_gone = NULL, node_api_fail(call, e, &own);
+    b->waits = false;
+    if (b->e == ERR_OK && e != ERR_OK) b->e = e, b->d = *d;
+    if (!call || b->e != ERR_OK) {
+        if (call) call->on_gone = NULL, node_api_fail(call, b->e, &b->d);
         finish(c);
         return;
     }
-    b->at_ms = now_ms();
-    tell(call, arena_fmt(call->mem, STR_FMT STR_FMT, STR_ARG(b->clusters), STR_ARG(lines)), b->at_ms);
+    tell(call, arena_fmt(call->mem, STR_FMT STR_FMT, STR_ARG(b->clusters), STR_ARG(b->lines)), b->at_ms);
     node_change_go_on(c); /* what comes from now on is behind the log's end */
+}
+
+static void on_held(void *arg, err e, const struct diag *d, int out) {
+    struct control *c = arg;
+    struct control_backup *b = c->backup;
+    b->e = e, b->d = *d;
+    b->at_ms = now_ms();
+    if (e == ERR_OK && b->call) b->e = node_fd_bytes(b->call->mem, out, 16 * MiB, &b->lines, &b->d);
+    if (out >= 0) close(out);
+    if (b->number) ask_of_all(c, NODE_DATA_RELEASE, true, b->number, on_spoken, c);
+    else on_spoken(c, ERR_OK, &(struct diag)DIAG_INIT, -1);
 }
 
 static void on_muted(void *arg, err e, const struct diag *d, int out) {
@@ -190,7 +207,8 @@ void node_api_backup(struct api_call *call) {
     *c->backup = (struct control_backup){.call = call, .waits = true, .timer = net_timer_new(c->loop, on_late, c)};
     net_timer_start(c->backup->timer, HOLD_MS_MAX, 0);
     call->on_gone = on_gone;
-    if (c->clusters) ask_of_all(c, NODE_DATA_HOLD, true, on_muted, c);
+    if (c->clusters) c->backup->number = clock_mono_ns();
+    if (c->clusters) ask_of_all(c, NODE_DATA_HOLD, true, c->backup->number, on_muted, c);
     else ask_store(c, NODE_DATA_HOLD, on_held, c);
 }
 

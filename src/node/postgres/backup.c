@@ -1,11 +1,12 @@
 /* backup: clusters in `orlo backup` (command/backup_cluster.c, which copies files; control/api_backup.c).
  *
  *   of each app:   CLUSTER_BEGIN: a slot keeps its log, pg_backup_start ──its files are copied──> CLUSTER_END: pg_backup_stop, and the label that says where to begin
- *   of all:        HOLD ──nothing is answered; how far the log of each is on the disk──> lines ──the store holds, too──> RELEASE: what was held back is answered
+ *   of all:        HOLD, by a number ──nothing is answered; how far the log of each is on the disk──> lines ──the store holds, too──> RELEASE, by that number: what
+ *                  was held back is answered
  *   of each app:   CLUSTER_AT: that number, of one that was not up then ──its log is copied as far as that──> RELEASE: slots go
  *
  * 1. The moment is one: what was answered before HOLD is in the log by then; what is committed later is answered after the store holds, so nothing that the store has
- *    can have come of it.
+ *    can have come of it. Whether it was so all the time, the RELEASE by HOLD's number says.
  * 2. One that was not up at the moment has in its log what it had when it was opened first since then.
  * 3. What the moment asks is asked on a connection of its own: nothing that an app keeps busy is in front of it.
  * 4. A slot stays as long as the backup, or BACKUP_MS; one that nobody knows of any more goes when its base is opened.
@@ -19,7 +20,8 @@ static const uint64_t ms_ns = 1'000'000u;
 static struct {
     struct broker_errand *w; /* HOLD's, until it is answered */
     uint32_t waits, times;
-    uint64_t ns; /* when it was */
+    uint64_t ns;     /* when it was */
+    uint64_t number; /* since when nothing is answered: of whom; 0: it is */
     struct buf lines;
     struct broker_errand *muted; /* that are done, and told later */
 } hold;
@@ -155,11 +157,19 @@ static void on_lsn(void *arg, const struct postgres_answer *a) {
     if (!--hold.waits) answer_hold(ERR_OK);
 }
 
+/* 0: it says none. */
+static uint64_t number_of(struct broker_errand *w) {
+    str text;
+    uint64_t number = 0;
+    return node_fd_bytes(w->mem, w->in, 32, &text, &w->d) == ERR_OK && str_to_u64(text, &number) ? number : 0;
+}
+
 /* One that is being opened has been looked at, or will be: nobody has asked it anything. */
 void node_backup_hold(struct broker_errand *w) {
     static const struct postgres_statement s = {.text = STR_INIT("select pg_current_wal_flush_lsn()")};
     if (hold.w) answer_hold(diag_set(&hold.w->d, ERR_CLOSED, DIAG_NOWHERE, "nobody waits for it any more"));
     node_broker.mutes = true;
+    hold.number = number_of(w);
     hold.w = w;
     hold.waits = 1;
     hold.ns = clock_mono_ns();
@@ -180,6 +190,7 @@ void node_backup_hold(struct broker_errand *w) {
 static void unmute(void) {
     if (!node_broker.mutes) return;
     node_broker.mutes = false;
+    hold.number = 0;
     for (struct broker_errand *w; (w = hold.muted);) {
         hold.muted = w->next;
         node_broker_did_now(w);
@@ -195,10 +206,12 @@ void node_backup_mute(struct broker_errand *w) {
 }
 
 void node_backup_release(struct broker_errand *w) {
-    if (node_broker.mutes) unmute();
-    else
-        for (struct broker_base *b = node_broker.bases; b; b = b->next)
-            if (b->backup_ns) drop_slot(b);
+    uint64_t number = number_of(w);
+    if (number && number != hold.number)
+        w->e = diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, "the PostgreSQL of apps did not hold still all the time: try again");
+    else unmute();
+    for (struct broker_base *b = number ? NULL : node_broker.bases; b; b = b->next)
+        if (b->backup_ns) drop_slot(b);
     node_broker_did_now(w);
 }
 

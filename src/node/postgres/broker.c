@@ -301,7 +301,7 @@ static void on_tick(void *arg) {
     uint64_t now = clock_mono_ns();
     node_base_tick(now);
     node_backup_late(now);
-    if (!node_bases_idle()) node_broker.quiet_ns = now;
+    if (!node_bases_idle() || node_broker.mutes) node_broker.quiet_ns = now;
     if (node_broker.leaves && !process.leaves_ns) process.leaves_ns = now + LEAVE_MS * 1'000'000ull;
     bool leaves = node_broker.leaves && (!node_bases_work() || now >= process.leaves_ns);
     if (process.rests || (!leaves && now - node_broker.quiet_ns < node_role_idle_s(NODE_ROLE_postgres) * 1'000'000'000ull))
