@@ -573,7 +573,15 @@ def test_postgres_move():
         put(folder, "orlo.toml", MANIFEST)
         has(cli(n, "deploy", folder, code=65), "orlo db move --engine postgres")
         put(folder, "orlo.toml", MANIFEST.replace("postgres", "sqlite"))
-        said = cli(n, "db", "move", folder, "--engine", "postgres")
+        # Nor goes its app meanwhile.
+        store = role_pid(n, "orlo-store")
+        os.kill(store, signal.SIGSTOP)
+        moves = subprocess.Popen([ORLO, "db", "move", folder, "--engine", "postgres", "--state", n.state], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        until(lambda: "moved already" in orlo("db", "move", folder, "--engine", "postgres", "--state", n.state, timeout=60)[2])
+        got, out, error = orlo("delete", "notes", "--state", n.state, timeout=60)
+        os.kill(store, signal.SIGCONT)
+        check(got and "being moved" in error, got, out, error)
+        said = moves.communicate(timeout=120)[0]
         has(said, "moved 3 rows of public.tree", "moved 1 row of auth.users", "notes is on postgres")
         has(open(os.path.join(folder, "orlo.toml")).read(), 'database = "postgres"')
         has(cli(n, "db", "status", folder), "notes: postgres", "002_tree.sql", "applied")
@@ -706,6 +714,16 @@ def test_postgres_backup():
         eq(data(n, "notes", key["notes"], insert("behind")).status, 200)
         keyfiles = keys_of(n.state)
         eq(n.events("role-died") + n.events("postgres-died"), [])
+        # Who answers again before the store holds has made two moments of it.
+        store = role_pid(n, "orlo-store")
+        os.kill(store, signal.SIGSTOP)
+        backup = subprocess.Popen([ORLO, "backup", kept, "--no-verify", "--state", n.state], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        until(lambda: data(n, "notes", key["notes"], {"query": {"from": "notes", "limit": 1}}, timeout=2).status != 200)
+        os.kill(role_pid(n, "orlo-postgres"), signal.SIGKILL)
+        n.wait_event("role-died", 30)
+        os.kill(store, signal.SIGCONT)
+        has(backup.communicate(timeout=100)[0], "did not hold still all the time")
+        check(backup.returncode)
         state = n.state
     # The first one, under load: what of a pair is there.
     backups = sorted(os.listdir(os.path.join(kept, "backups")))

@@ -138,6 +138,7 @@ static err stage_drop(struct control *c, struct control_change *ch, struct diag 
     if (c->db) TRY(node_store_now(c, ch->app, &a->now, NULL, d));
     else a->now.app = app->id;
     ch->id = a->now.app;
+    if (node_move_is(c, ch->id)) return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved: try again in a moment");
     ch->quiet = !app; /* nothing of it is served */
     return ERR_OK;
 }

@@ -81,6 +81,7 @@ typedef void (*control_moved_fn)(void *arg, const struct control_moved *result);
                                   control_moved_fn done, void *arg, struct diag *d);
 /* What a control that ended in the middle left. After a start. */
 [[nodiscard]] err node_moves_mend(struct control *c, struct diag *d);
+bool node_move_is(const struct control *c, uint32_t app); /* its database is being moved */
 /* Whether a version on that engine may become what is live. */
 [[nodiscard]] err node_move_check(const struct control *c, str name, enum app_database_engine engine, struct diag *d);
 
