@@ -78,7 +78,6 @@ static struct broker_ask *pop(struct broker_base *b) {
     b->first = a->next;
     if (!b->first) b->last = &b->first;
     b->waiting--;
-    b->waiting_bytes -= a->bytes;
     return a;
 }
 
@@ -563,7 +562,7 @@ void node_ask_free(struct broker_ask *a) {
         *a->at_of = a->next_of;
         if (a->next_of) a->next_of->at_of = a->at_of;
     }
-    node_broker.bytes -= a->bytes;
+    node_broker.bytes -= a->bytes, a->base->bytes -= a->bytes;
     node_made_unref(a->made);
     buf_free(&a->body);
     buf_free(&a->values);
@@ -602,7 +601,6 @@ void node_ask_cancel(struct broker_ask *a) {
         *at = a->next;
         if (!a->next) b->last = at;
         b->waiting--;
-        b->waiting_bytes -= a->bytes;
     }
     node_ask_free(a);
     node_broker_later();
@@ -616,7 +614,6 @@ static struct broker_ask *pop_next(struct broker_base *b) {
     *at = a->next;
     if (!*at) b->last = at;
     b->waiting--;
-    b->waiting_bytes -= a->bytes;
     return a;
 }
 
@@ -639,12 +636,20 @@ void node_base_turn(struct broker_base *b) {
     node_errand_begin(w);
 }
 
+bool node_base_count(struct broker_ask *a) {
+    struct broker_base *b = a->base;
+    uint32_t parts = 1; /* of those that have something, and of one that comes */
+    node_broker.bytes += a->bytes, b->bytes += a->bytes;
+    if (b->bytes > BROKER_APP_BYTES) return false;
+    if (node_broker.bytes <= BROKER_BYTES) return true;
+    for (const struct broker_base *one = node_broker.bases; one; one = one->next) parts += one->bytes > 0;
+    return b->bytes <= BROKER_BYTES / parts;
+}
+
 void node_base_ask(struct broker_ask *a) {
     struct broker_base *b = a->base;
-    node_broker.bytes += a->bytes;
     b->used_ns = a->came_ns;
-    bool many = b->waiting >= BROKER_WAITING_MAX || b->waiting_bytes + a->bytes > BROKER_WAITING_BYTES ||
-                node_broker.bytes > BROKER_BYTES;
+    bool many = !node_base_count(a) || b->waiting >= BROKER_WAITING_MAX;
     if (many && !a->errand) {
         node_tree_fail(&a->error, "53300", "too many queries of the app wait");
         node_broker_answer(a);
@@ -654,7 +659,6 @@ void node_base_ask(struct broker_ask *a) {
     *b->last = a;
     b->last = &a->next;
     b->waiting++;
-    b->waiting_bytes += a->bytes;
     node_base_turn(b);
 }
 

@@ -23,7 +23,8 @@
  *   errand.c   what its owner has done with it: migrations, dumps
  *
  * 1. Everything that is asked is answered once. What was written is on the server's disk when it is told; where nobody knows, it is told so (08007).
- * 2. An app has so many connections, so many asks that wait and bytes of them; all apps together so many bytes. More is 53300.
+ * 2. An app has so many connections, so many asks that wait and bytes of those that are not answered; all apps together so many bytes, of which no app can take
+ *    another's part. More is 53300.
  * 3. Policies and rights are PostgreSQL's: a connection is the role authenticator's, which becomes whoever asks in the transaction. Migrations run as the
  *    role postgres, which owns the database and is no superuser. What is the node's own (schema _orlo) is the superuser's, who is nobody's but the broker's.
  *    Of a server that somebody else runs, all of it is done by the role that its URL names, which is no superuser either.
@@ -41,9 +42,9 @@
 #include "query/query.h"
 
 enum {
-    BROKER_WAITING_MAX = 512, /* asks of an app */
-    BROKER_WAITING_BYTES = 64 << 20,
-    BROKER_BYTES = 256 << 20,      /* of all apps */
+    BROKER_WAITING_MAX = 512,      /* asks of an app */
+    BROKER_APP_BYTES = 96 << 20,   /* of what is not answered */
+    BROKER_BYTES = 256 << 20,      /* of all apps: beyond that, who has less than his part goes on */
     BROKER_LARGE_BYTES = 64 << 10, /* a tree that is read by a thread: the loop would stand still */
     BROKER_PATIENCE_MS = 20'000,   /* that an ask waits for a server that comes */
 };
@@ -146,7 +147,7 @@ struct broker_base {
     struct broker_made *made;              /* NULL: nothing was migrated yet */
     struct broker_ask *first, **last;      /* that wait */
     uint32_t waiting, running;
-    uint64_t waiting_bytes;
+    uint64_t bytes; /* of asks that are not answered */
     struct broker_errand *errands, **last_errand;
     uint64_t used_ns, again_ns; /* again_ns: when its opening is tried again; 0: it is under way */
     uint64_t sized_ns, written; /* when its size was asked for last, and bytes of asks since */
@@ -180,8 +181,9 @@ void node_broker_speak(void);                       /* that moment is over */
 struct broker_base *node_base_of(uint32_t app, str name, str secret);
 void node_base_server(const struct node_msg_server *m, int fd); /* takes fd */
 void node_base_anew(uint32_t app, str secret);
-bool node_bases_work(void);               /* something was begun, and has not ended */
-void node_base_ask(struct broker_ask *a); /* takes it */
+bool node_bases_work(void);                 /* something was begun, and has not ended */
+void node_base_ask(struct broker_ask *a);   /* takes it */
+bool node_base_count(struct broker_ask *a); /* its bytes, until it is freed. False: the app has too many */
 void node_base_errand(struct broker_errand *w);
 void node_base_cluster(const struct node_msg_cluster *m, int run);
 void node_base_forget(uint32_t app);

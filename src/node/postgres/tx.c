@@ -120,7 +120,7 @@ void node_tx_ask(struct broker_ask *a) {
         node_base_ask(a);
         return;
     }
-    node_broker.bytes += a->bytes;
+    bool much = !node_base_count(a);
     if (a->does == APP_TX_ROLLBACK) {
         if (tx && tx->now) tx->ends = true;
         else if (tx) end(tx);
@@ -129,6 +129,12 @@ void node_tx_ask(struct broker_ask *a) {
     }
     if (!tx || a->does == APP_TX_BEGIN) {
         answer(a, "25P01", "there is no transaction in progress");
+        return;
+    }
+    if (much && a->does != APP_TX_COMMIT) { /* one that has lost an ask is not gone on with */
+        if (tx->now) tx->ends = true;
+        else end(tx);
+        answer(a, "53300", "too many queries of the app wait");
         return;
     }
     a->next = NULL;
@@ -161,7 +167,10 @@ void node_tx_peer_gone(const struct broker_peer *p) {
     for (struct broker_base *b = node_broker.bases; b; b = b->next)
         for (struct broker_tx *tx = b->txs, *next; tx; tx = next) {
             next = tx->next;
-            if (tx->peer == p) end(tx);
+            if (tx->peer != p) continue;
+            tx->peer = NULL;
+            if (tx->now && tx->now->reads) tx->ends = true; /* a thread looks at its base */
+            else end(tx);
         }
 }
 
