@@ -424,7 +424,9 @@ struct catalog_answer {
     uint32_t (*rows)(void *arg, uint32_t statement);
     str (*value)(void *arg, uint32_t statement, uint32_t row, uint32_t column); /* empty: null, too */
 };
-/* A catalogue that nobody uses yet becomes what the answers say. */
+/* Whether that is no more than a database's may be: of rows, names in lists, bytes. Of views the text of their trees is not counted among those. */
+bool catalog_live_fits(const struct catalog_answer *a, uint64_t bytes_max);
+/* A catalogue that nobody uses yet becomes what the answers say, which fit. */
 void catalog_live(struct catalog *c, const struct catalog_answer *a);
 
 #endif

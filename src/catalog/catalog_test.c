@@ -195,6 +195,78 @@ static void test_damaged(void **state) {
     assert_int_equal(catalog_read(mem, STR("{"), &c, &d), ERR_MALFORMED);
 }
 
+/* ---- what PostgreSQL says, or who says that he is one ---- */
+
+enum { TYPES = 1, COLUMNS = 2, FUNCTIONS = 7 }; /* live.c */
+struct says {
+    uint32_t statement, rows;
+    bool apart; /* each row is of another relation, in another schema */
+    uint32_t column;
+    str list; /* of that column */
+};
+static uint32_t says_rows(void *arg, uint32_t statement) {
+    const struct says *s = arg;
+    return statement == s->statement ? s->rows : 0;
+}
+static str says_value(void *arg, uint32_t statement, uint32_t row, uint32_t column) {
+    const struct says *s = arg;
+    static char texts[8][16]; /* a few are held at once */
+    static uint32_t turn;
+    char *text = texts[turn++ % 8];
+    uint32_t n = s->apart ? row : 0;
+    if (s->list.n && column == s->column) return s->list;
+    if (statement == COLUMNS && column == 7) snprintf(text, sizeof texts[0], "c%u", row);
+    else if (statement == COLUMNS && column == 9) return STR("23");
+    else if (statement == COLUMNS && column < 2) snprintf(text, sizeof texts[0], "%c%u", column ? 't' : 's', n);
+    else if (statement == COLUMNS && (column == 6 || column == 8))
+        snprintf(text, sizeof texts[0], "%u", column == 6 ? 20000 + n : row + 1);
+    else if (statement == TYPES && column == 2) return STR("e");
+    else if (column < 2) snprintf(text, sizeof texts[0], "n%u", row);
+    else return (str){0};
+    return str_c(text);
+}
+
+static str repeated(const char *one, size_t times) {
+    struct buf b = {0};
+    for (size_t i = 0; i < times; i++) buf_puts(&b, str_c(one));
+    str s = arena_str(mem, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+static void test_live(void **state) {
+    const struct {
+        struct says says;
+        bool fits;
+    } cases[] = {
+        {{COLUMNS, 50'000, true, 0, {0}}, true},
+        {{COLUMNS, 50'001, true, 0, {0}}, false},
+        {{COLUMNS, 1664, false, 0, {0}}, true},
+        {{COLUMNS, 1665, false, 0, {0}}, false},
+        {{FUNCTIONS, 1, true, 3, repeated("i", 100)}, true},
+        {{FUNCTIONS, 1, true, 3, repeated("i", 100'000)}, false},
+        {{FUNCTIONS, 50'000, true, 3, repeated("i", 100)}, false}, /* not so many of those */
+        {{TYPES, 1, true, 6, repeated("a\x1f", 10'000)}, true},
+        {{TYPES, 1, true, 6, repeated("a\x1f", 20'000)}, false},
+        {{TYPES, 1000, true, 6, repeated("a\x1f", 10'000)}, false},
+        {{TYPES, 100, true, 9, repeated("comment ", 20'000)}, false}, /* 16 MB */
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct says says = cases[i].says;
+        const struct catalog_answer a = {&says, says_rows, says_value};
+        if (catalog_live_fits(&a, 8 << 20) != cases[i].fits) fail_msg("case %zu", i);
+        if (!cases[i].fits) continue;
+        struct catalog *c = catalog_new(arena_new(0), CATALOG_POSTGRES);
+        catalog_live(c, &a);
+        uint32_t n = says.statement == COLUMNS ? c->relations.n
+                     : says.statement == TYPES ? c->types.p[0].labels.n
+                                               : c->functions.p[0].arguments.n;
+        assert_int_equal(n, says.statement == TYPES ? 10'000 : says.statement == FUNCTIONS ? 100 : says.apart ? 50'000 : 1);
+        if (says.statement == COLUMNS && says.apart) assert_non_null(catalog_relation_named(c, STR("s49999"), STR("t49999")));
+        arena_free(c->mem);
+    }
+}
+
 static int setup(void **state) { return mem = arena_new(0), 0; }
 static int teardown(void **state) { return arena_free(mem), 0; }
 
@@ -213,6 +285,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_edges, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_live, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,10 @@
  * 1. What the text knows and PostgreSQL does not is gone, but for the platform's own; what both know keeps its id.
  * 2. A type that is neither PostgreSQL's own nor the catalogue's stands as a domain of text: its values go to PostgreSQL as they came, and come as JSON.
  * 3. Partitions are their table's, and none of their own.
+ * 4. What is said may be anything, as one answers as PostgreSQL who is none: what one row costs, and what two of them cost together, has an end.
  */
 #include "catalog/catalog_int.h"
+#include <stdio.h>
 
 enum { CUT = 0x1f, DOT = 0x1e };
 enum {
@@ -117,11 +119,59 @@ static const char *const texts[CATALOG_LIVE] = {
 
 str catalog_live_text(uint32_t statement) { return str_c(texts[statement]); }
 
+/* ---- how much is said ---- */
+
+enum { ROWS_MAX = 50'000, NAMES_MAX = 500'000, VIEWS_BYTES_MAX = 32 << 20 };
+enum { COLUMNS_MAX = 1664 /* PostgreSQL's */, ARGUMENTS_MAX = 100 + COLUMNS_MAX, LIST_MAX = 16'384, SAME_NAME_MAX = 1000 };
+
+static const uint8_t widths[CATALOG_LIVE] = {[ROLES] = 5,  [TYPES] = 10,        [COLUMNS] = 17,   [VIEWS] = 3, [KEYS] = 8,
+                                             [GRANTS] = 4, [COLUMN_GRANTS] = 5, [FUNCTIONS] = 17, [CASTS] = 4};
+
+static uint64_t names_in(str list) {
+    uint64_t n = 0;
+    for (const uint8_t *at = list.p, *end = list.p + list.n; at < end && (at = memchr(at, CUT, (size_t)(end - at))); at++) n++;
+    return n;
+}
+
+struct said {
+    uint64_t rows, names, bytes, views;
+};
+
+static bool row_fits(const struct catalog_answer *a, uint32_t s, uint32_t row, struct said *all) {
+    for (uint32_t k = 0; k < widths[s]; k++) {
+        str value = a->value(a->arg, s, row, k);
+        uint64_t names = s == VIEWS ? 0 : names_in(value);
+        *(s == VIEWS ? &all->views : &all->bytes) += value.n;
+        all->names += names;
+        if (names > LIST_MAX) return false;
+    }
+    size_t arguments = s == FUNCTIONS ? a->value(a->arg, s, row, 3).n : 0;
+    all->names += arguments;
+    return arguments <= ARGUMENTS_MAX;
+}
+
+bool catalog_live_fits(const struct catalog_answer *a, uint64_t bytes_max) {
+    struct said all = {0};
+    for (uint32_t s = 0; s < CATALOG_LIVE; s++) all.rows += a->rows(a->arg, s);
+    if (all.rows > ROWS_MAX) return false;
+    for (uint32_t s = 0; s < CATALOG_LIVE; s++)
+        for (uint32_t i = 0, same = 0; i < a->rows(a->arg, s); i++) {
+            bool fits =
+                row_fits(a, s, i, &all) && all.names <= NAMES_MAX && all.bytes <= bytes_max && all.views <= VIEWS_BYTES_MAX;
+            same = s == COLUMNS && i && str_eq(a->value(a->arg, s, i, 6), a->value(a->arg, s, i - 1, 6)) ? same + 1 : 0;
+            if (!fits || same >= COLUMNS_MAX) return false;
+        }
+    return true;
+}
+
+/* ---- what is read, by its names ---- */
+
 struct live {
     struct catalog *c;
     const struct catalog_answer *a;
-    struct map relations, columns; /* by oid, by oid.number: a relation's id, a column's number */
-    struct map ids;                /* of relations: their places */
+    struct map relations, columns;     /* by oid, by oid.number: a relation's id, a column's number */
+    struct map ids;                    /* of relations: their places */
+    struct map schemas, named_schemas; /* by id, by name: their places */
     struct map roles, named_types, named_relations, named_functions; /* by schema␞name, places in the catalogue's lists */
     catalog_ids next;                                                /* of each of its functions: the next of that name, and 1 */
 };
@@ -135,9 +185,20 @@ static uint32_t place_of(const struct map *m, str key) {
     return map_get(m, key, &at) ? (uint32_t)at : UINT32_MAX;
 }
 
-static str schema_name_of(const struct catalog *c, uint32_t id) {
-    const struct catalog_schema *s = catalog_schema_of(c, id);
+static const struct catalog_schema *schema_with(const struct live *v, uint32_t id) {
+    uint32_t at = place_of(&v->schemas, (str){(const uint8_t *)&id, sizeof id});
+    return at == UINT32_MAX ? NULL : &v->c->schemas.p[at];
+}
+
+static str schema_name_of(const struct live *v, uint32_t id) {
+    const struct catalog_schema *s = schema_with(v, id);
     return s ? s->name : (str){0};
+}
+
+static void name_schema(struct live *v, uint32_t at) {
+    const struct catalog_schema *s = &v->c->schemas.p[at];
+    map_put(v->c->mem, &v->schemas, arena_str(v->c->mem, (str){(const uint8_t *)&s->id, sizeof s->id}), at);
+    map_put(v->c->mem, &v->named_schemas, s->name, at);
 }
 
 static uint32_t rows(const struct live *v, uint32_t s) { return v->a->rows(v->a->arg, s); }
@@ -168,11 +229,12 @@ static str next_name(str *rest) {
 /* ---- schemas, roles, types ---- */
 
 static uint32_t schema_of(struct live *v, str name) {
-    const struct catalog_schema *s = catalog_schema_named(v->c, name);
-    if (s) return s->id;
+    uint32_t at = place_of(&v->named_schemas, name);
+    if (at != UINT32_MAX) return v->c->schemas.p[at].id;
     struct catalog_schema made = {.id = v->c->next_id++, .owner = v->c->owner, .name = arena_str(v->c->mem, name)};
     vec_push(v->c->mem, &made.grants, ((struct catalog_grant){CATALOG_PUBLIC, CATALOG_USAGE, 0})); /* PostgreSQL asks */
     vec_push(v->c->mem, &v->c->schemas, made);
+    name_schema(v, v->c->schemas.n - 1);
     return made.id;
 }
 
@@ -313,7 +375,7 @@ static void take_column(struct live *v, uint32_t row, struct catalog_relation *r
 static void name_relations(struct live *v) {
     v->named_relations = (struct map){0};
     for (uint32_t i = 0; i < v->c->relations.n; i++) {
-        const struct catalog_schema *s = catalog_schema_of(v->c, v->c->relations.p[i].schema);
+        const struct catalog_schema *s = schema_with(v, v->c->relations.p[i].schema);
         if (s) map_put(v->c->mem, &v->named_relations, key_of(v, s->name, v->c->relations.p[i].name), i);
     }
 }
@@ -371,8 +433,10 @@ static void view_columns(struct live *v, str tree, struct catalog_relation *r) {
         if (t) table = t;
         uint64_t of, column;
         if (!k || !table || !resno || resno > r->columns.n) continue;
-        if (!map_get(&v->relations, arena_fmt(v->c->mem, "%u", table), &of) ||
-            !map_get(&v->columns, arena_fmt(v->c->mem, "%u.%u", table, k), &column))
+        char key[32];
+        int whole = snprintf(key, sizeof key, "%u.%u", table, k);
+        if (!map_get(&v->relations, str_sub(str_c(key), 0, strcspn(key, ".")), &of) ||
+            !map_get(&v->columns, (str){(const uint8_t *)key, (size_t)whole}, &column))
             continue;
         r->columns.p[resno - 1].from = (uint32_t)of;
         r->columns.p[resno - 1].from_number = (uint16_t)column;
@@ -436,7 +500,7 @@ static void take_key(struct live *v, uint32_t row) {
     if (foreign && k.columns.n != k.reference_columns.n) return; /* a name may have what they are joined by */
     k.reference = foreign ? to->id : 0;
     if (known) *known = k;
-    else {
+    else if (r->constraints.n < COLUMNS_MAX) {
         k.id = v->c->next_id++;
         vec_push(v->c->mem, &r->constraints, k);
     }
@@ -585,8 +649,7 @@ static struct catalog_function function_at(struct live *v, uint32_t row) {
 static void name_functions(struct live *v) {
     for (uint32_t i = 0; i < v->c->functions.n; i++) vec_push(v->c->mem, &v->next, 0);
     for (uint32_t i = v->c->functions.n; i-- > 0;) {
-        const struct catalog_schema *s = catalog_schema_of(v->c, v->c->functions.p[i].schema);
-        str key = key_of(v, s ? s->name : (str){0}, v->c->functions.p[i].name);
+        str key = key_of(v, schema_name_of(v, v->c->functions.p[i].schema), v->c->functions.p[i].name);
         uint32_t behind = place_of(&v->named_functions, key);
         v->next.p[i] = behind == UINT32_MAX ? 0 : behind + 1;
         map_put(v->c->mem, &v->named_functions, key, i);
@@ -595,7 +658,8 @@ static void name_functions(struct live *v) {
 
 /* Its place in the text's; UINT32_MAX: the text knows none. */
 static uint32_t known_function(const struct live *v, str schema, const struct catalog_function *f) {
-    for (uint32_t at = place_of(&v->named_functions, key_of(v, schema, f->name)); at != UINT32_MAX; at = v->next.p[at] - 1)
+    uint32_t left = SAME_NAME_MAX, at = place_of(&v->named_functions, key_of(v, schema, f->name));
+    for (; at != UINT32_MAX && left; at = v->next.p[at] - 1, left--)
         if (is_same(&v->c->functions.p[at], f)) return at;
     return UINT32_MAX;
 }
@@ -686,16 +750,17 @@ static void tidy(struct live *v) {
     KEEP(c->types, t,
          t->kind == CATALOG_ROW
              ? relation_with(v, t->relation) != NULL
-             : t->platform || place_of(&types, key_of(v, schema_name_of(c, t->schema), t->name)) != UINT32_MAX);
+             : t->platform || place_of(&types, key_of(v, schema_name_of(v, t->schema), t->name)) != UINT32_MAX);
 }
 
 void catalog_live(struct catalog *c, const struct catalog_answer *a) {
     struct live v = {.c = c, .a = a};
     c->names = NULL; /* it changes */
     add_roles(&v);
+    for (uint32_t i = 0; i < c->schemas.n; i++) name_schema(&v, i);
     name_relations(&v);
     for (uint32_t i = 0; i < c->types.n; i++) {
-        const struct catalog_schema *s = catalog_schema_of(c, c->types.p[i].schema);
+        const struct catalog_schema *s = schema_with(&v, c->types.p[i].schema);
         if (s) map_put(c->mem, &v.named_types, key_of(&v, s->name, c->types.p[i].name), i);
     }
     for (uint32_t i = 0; i < rows(&v, COLUMNS); i++) /* first their row types, which columns and functions may be of */

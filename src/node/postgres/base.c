@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LIVE_ROWS_MAX = 50'000 };
+enum { LIVE_BYTES_MAX = 32 << 20, LIVE_BYTES_OF_OTHERS = 8 << 20 }; /* of others: whoever answers there may say anything */
 enum { REACH_MS = 12'000, REFUSED_MS = 2'000 };
 enum { ROOM_MS = 3'000, OPEN_AGAIN_MS = 100, OPEN_MS = 60'000, CONNECT_MS = 5'000, FREE_MS = 60'000, ADMIN_MS = 60'000 };
 enum { ADMIN_BYTES_MAX = CATALOG_BYTES_MAX + (32 << 20) };
@@ -45,20 +45,21 @@ void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t 
     catalog_live(c, &(struct catalog_answer){&live, live_rows, live_value});
 }
 
-static uint32_t live_count(const struct postgres_answer *a, uint32_t first) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < CATALOG_LIVE; i++) n += postgres_rows(a, first + i);
-    return n;
+static bool live_fits(const struct broker_base *b, const struct postgres_answer *a, uint32_t first) {
+    struct live live = {a, first};
+    return catalog_live_fits(&(struct catalog_answer){&live, live_rows, live_value},
+                             b->secret[0] ? LIVE_BYTES_OF_OTHERS : LIVE_BYTES_MAX);
 }
 
-static err new_made(const char *name, str catalog, const struct postgres_answer *live, struct broker_made **out, struct diag *d) {
+static err new_made(const struct broker_base *b, str catalog, const struct postgres_answer *live, struct broker_made **out,
+                    struct diag *d) {
     struct broker_made *made = calloc(1, sizeof *made);
     ENSURE(made);
     *made = (struct broker_made){.users = 1, .mem = arena_new(0)};
     err e = catalog_read(made->mem, catalog, &made->catalog, d);
-    if (live && live_count(live, 2) > LIVE_ROWS_MAX) { /* all others wait for it meanwhile */
+    if (live && !live_fits(b, live, 2)) { /* all others wait for it meanwhile */
         log_event(
-            LOG_ERROR, "postgres-not-opened", LF_CSTR("app", name),
+            LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name),
             LF_CSTR(
                 "reason",
                 "it has more columns, functions and keys than are read: what migrations' text says of it is all that is known"));
@@ -228,7 +229,7 @@ static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
     str text = postgres_value(a, 0, 0, 0, NULL);
     snprintf(b->seen, sizeof b->seen, STR_FMT, STR_ARG(postgres_value(a, 1, 0, 0, NULL)));
     b->checked_ns = clock_mono_ns(), b->checks = false;
-    err e = text.n ? new_made(b->name, text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
+    err e = text.n ? new_made(b, text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
     if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
     if (!b->asks)
         b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
@@ -253,7 +254,7 @@ static void on_made(void *arg, const struct postgres_answer *a) {
         return;
     }
     bool adopts = b->secret[0] && !b->leaves && !b->text_alone && postgres_outcome(a) == POSTGRES_DONE && !postgres_rows(a, 0);
-    if (adopts && live_count(a, 2) > LIVE_ROWS_MAX) {
+    if (adopts && !live_fits(b, a, 2)) {
         node_base_refuse(b, ERR_LIMIT,
                          "it has more columns, functions and keys than are read: its URL is to be of a database for this app");
         return;
