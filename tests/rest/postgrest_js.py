@@ -120,7 +120,7 @@ def run(engine, folder):
         gateway = http.server.ThreadingHTTPServer(("127.0.0.1", 54321), Gateway)
         gateway.to, gateway.key = n.port, keys_of(n, "suite")["anon"]
         threading.Thread(target=gateway.serve_forever, daemon=True).start()
-        subprocess.run(["npx", "jest", "--ci", "--runInBand", "--json", "--outputFile=said.json", *([O.only] if O.only else [])], cwd=folder, capture_output=True, text=True)
+        subprocess.run(["npm", "exec", "--", "jest", "--ci", "--runInBand", "--json", "--outputFile=said.json", *([O.only] if O.only else [])], cwd=folder, capture_output=True, text=True)
         gateway.shutdown()
         gateway.server_close()
     with open(os.path.join(folder, "said.json")) as f:
