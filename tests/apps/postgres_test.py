@@ -714,6 +714,26 @@ def test_postgres_backup():
         eq(data(n, "notes", key["notes"], insert("behind")).status, 200)
         keyfiles = keys_of(n.state)
         eq(n.events("role-died") + n.events("postgres-died"), [])
+        # Who does not answer is named, and left out.
+        until(lambda: data(n, "notes", key["notes"], insert("up")).status == 200)
+        stopped = list(servers(n))
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        got, out, error = orlo("backup", kept, "--no-verify", "--state", n.state, timeout=100)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+        check(got, out)
+        has(out, " files, ")
+        has(error, "is NOT in it", "app notes")
+        partial = new_state()
+        for name, text in keyfiles.items():
+            with open(os.path.join(partial, name), "wb") as f:
+                f.write(text)
+            os.chmod(f.name, 0o600)
+        got, out, error = orlo("restore", kept, "--state", partial, timeout=100)
+        check(got, out)
+        has(error, "is not in the backup")
+        os.remove(os.path.join(kept, "backups", sorted(os.listdir(os.path.join(kept, "backups")))[-1]))
         # Who answers again before the store holds has made two moments of it.
         store = role_pid(n, "orlo-store")
         os.kill(store, signal.SIGSTOP)

@@ -321,7 +321,10 @@ static err back_up(struct work *w, struct diag *d) {
     TRY(node_backup_write(w->folder, &w->b, name, d));
     if (!w->c->no_verify) TRY(verify(w, d));
     tell(w, name);
-    return ERR_OK;
+    if (!w->b.left_out) return ERR_OK;
+    return diag_set(d, ERR_BUSY, DIAG_NOWHERE,
+                    "the PostgreSQL of %llu app%s is NOT in it, which did not answer: %.400s (all else is): try again",
+                    (unsigned long long)w->b.left_out, w->b.left_out == 1 ? "" : "s", w->clusters.why.text);
 }
 
 err node_command_backup(const struct node_backup_config *c, struct diag *d) {
@@ -647,6 +650,12 @@ static err tell_restored(struct work *w, struct diag *d) {
             "%s%s was restored, and its PostgreSQL%s as in the backup, at %s: nothing goes on from there to %s (all else is as "
             "of that moment, as far as histories go)",
             data, what, w->r.clusters == 1 ? " is" : "s are", backup, asked);
+    if (!c->app && w->b.left_out)
+        return diag_set(
+            d, ERR_INVALID, DIAG_NOWHERE,
+            "%s was restored, and the PostgreSQL of %llu app%s is not in the backup of %s, as it did not answer then: "
+            "with --at an earlier one may have it",
+            what, (unsigned long long)w->b.left_out, w->b.left_out == 1 ? "" : "s", backup);
     if (!c->at || !w->r.until_ms) fprintf(c->to, "%s%s is as it was at %s; start the node\n", data, what, backup);
     else if (!w->r.behind)
         fprintf(c->to, "%s%s is as it was at %s: the backup of %s, and what was written until then%s%s; start the node\n", data,

@@ -41,7 +41,8 @@ struct backup {
     arena *mem;
     uint64_t at_ms; /* since 1970: the moment that it is of */
     str orlo, key_file;
-    bool keys; /* it has them */
+    bool keys;         /* it has them */
+    uint64_t left_out; /* PostgreSQLs of apps that did not answer */
     VEC(struct backup_file) files;
     uint64_t bytes, new_bytes;
 };
@@ -79,6 +80,8 @@ struct backup_clusters {
     void (*moved)(void *arg, uint64_t bytes); /* NULL: nobody looks */
     void *arg;
     VEC(struct backup_cluster) all;
+    bool answered;   /* the node did, whatever it said */
+    struct diag why; /* one did not answer, and is left out: the first */
 };
 /* Before the moment: all but the log, of a node that runs. Else all. */
 [[nodiscard]] err node_backup_clusters(struct backup_clusters *c, bool running, struct diag *d);

@@ -36,6 +36,7 @@ static err ask(struct backup_clusters *c, uint32_t app, const char *does, str *t
     struct answer answer = {0};
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
+    c->answered = false;
     TRY(node_ask_open(c->where, &a, d));
     json_put_object(&w, NULL);
     json_put_u64(&w, "app", app);
@@ -45,6 +46,7 @@ static err ask(struct backup_clusters *c, uint32_t app, const char *does, str *t
     buf_free(&b);
     node_ask_close(a);
     *there = answer.status != 404;
+    c->answered = answer.status;
     *text = answer.text;
     return *there ? e : ERR_OK;
 }
@@ -156,17 +158,33 @@ static bool take_start(struct backup_cluster *k, str label) {
     return strspn(k->start, "0123456789ABCDEF") == SEGMENT_NAME;
 }
 
+/* It alone is not in the backup: no app keeps all others out of it. */
+static err leave_out(struct backup_clusters *c, struct backup_cluster *k, err e, struct diag *d) {
+    if (!c->answered) return e; /* it is the node that did not */
+    struct backup *b = c->b;
+    str prefix = arena_fmt(c->mem, "clusters/%u/", k->app);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->files.n; i++)
+        if (!str_starts(b->files.p[i].path, prefix)) b->files.p[n++] = b->files.p[i];
+    b->files.n = n;
+    k->gone = true;
+    if (!b->left_out++) c->why = *d;
+    *d = (struct diag)DIAG_INIT;
+    return ERR_OK;
+}
+
 static err copy_running(struct backup_clusters *c, struct backup_cluster *k, struct diag *d) {
     bool there;
     str label;
-    TRY(ask(c, k->app, "begin", &label, &there, d));
+    err e = ask(c, k->app, "begin", &label, &there, d);
+    if (e != ERR_OK) return leave_out(c, k, e, d);
     k->gone = !there;
     int fd = there ? open_cluster(c, k->app) : -1;
     if (fd < 0) return ERR_OK;
     uint32_t before = c->b->files.n;
-    err e = copy_whole(c, k->app, fd, false, d);
+    e = copy_whole(c, k->app, fd, false, d);
     close(fd);
-    if (e == ERR_OK) e = ask(c, k->app, "end", &label, &there, d);
+    if (e == ERR_OK && (e = ask(c, k->app, "end", &label, &there, d)) != ERR_OK) return leave_out(c, k, e, d);
     k->gone = !there;
     if (!there) c->b->files.n = before;
     if (e != ERR_OK || !there) return e;
@@ -225,7 +243,7 @@ static err copy_log(struct backup_clusters *c, const struct backup_cluster *k, i
     unsigned timeline = 0, high = 0, low = 0;
     struct place end;
     if (!bytes || !take_place(k->lsn, bytes, &end) || sscanf(k->start, "%8X%8X%8X", &timeline, &high, &low) != 3)
-        return diag_set(d, ERR_IO, DIAG_NOWHERE, "clusters/%u: its log is gone or cannot be read: try again", k->app);
+        return diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "clusters/%u: its log is gone or cannot be read", k->app);
     for (uint64_t at = high * each + low; at <= end.segment; at++) {
         char name[SEGMENT_NAME + 1];
         uint32_t before = c->b->files.n;
@@ -233,7 +251,7 @@ static err copy_log(struct backup_clusters *c, const struct backup_cluster *k, i
         TRY(copy_file(c, wal, name, arena_fmt(c->mem, "clusters/%u/data/pg_wal/%s", k->app, name),
                       at == end.segment ? (int64_t)end.offset : -1, d));
         if (c->b->files.n == before || c->b->files.p[before].bytes != bytes)
-            return diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "clusters/%u: its log went on for too long: try again", k->app);
+            return diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "clusters/%u: its log went on for too long", k->app);
     }
     return ERR_OK;
 }
@@ -243,13 +261,18 @@ err node_backup_cluster_logs(struct backup_clusters *c, struct diag *d) {
         struct backup_cluster *k = &c->all.p[i];
         bool there = true;
         if (k->gone) continue;
-        if (!k->lsn.n) TRY(ask(c, k->app, "at", &k->lsn, &there, d));
+        err e = k->lsn.n ? ERR_OK : ask(c, k->app, "at", &k->lsn, &there, d);
+        if (e != ERR_OK) {
+            TRY(leave_out(c, k, e, d));
+            continue;
+        }
         int fd = open_cluster(c, k->app),
             wal = fd >= 0 ? openat(fd, "data/pg_wal", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-        err e = there && wal >= 0 ? copy_log(c, k, wal, d)
-                                  : diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "clusters/%u: the app is no more: try again", k->app);
+        e = there && wal >= 0 ? copy_log(c, k, wal, d)
+                              : diag_set(d, ERR_CLOSED, DIAG_NOWHERE, "clusters/%u: the app is no more", k->app);
         if (wal >= 0) close(wal);
         if (fd >= 0) close(fd);
+        if (e == ERR_CLOSED) e = leave_out(c, k, e, d);
         TRY(e);
     }
     return ERR_OK;

@@ -136,6 +136,7 @@ static void put_backup(struct json_writer *w, const struct backup *b) {
     json_put_u64(w, "bytes", b->bytes);
     json_put_str(w, "key_file", b->key_file);
     json_put_bool(w, "keys", b->keys);
+    if (b->left_out) json_put_u64(w, "left_out", b->left_out);
     json_put_array(w, "files");
     for (uint32_t i = 0; i < b->files.n; i++) put_file_row(w, &b->files.p[i]);
     json_put_end(w);
@@ -229,6 +230,7 @@ static err parse(struct backup *b, str whole, const char *name, struct diag *d) 
     b->bytes = (uint64_t)json_i64(json_get(&v, "bytes"));
     b->orlo = json_str(json_get(&v, "orlo")), b->key_file = json_str(json_get(&v, "key_file"));
     b->keys = json_bool(json_get(&v, "keys"));
+    b->left_out = (uint64_t)MAX(json_i64(json_get(&v, "left_out")), (int64_t)0);
     JSON_EACH(row, json_get(&v, "files"))
     if (!take_file(b, row)) return damaged(d, name);
     return b->files.n ? ERR_OK : damaged(d, name);

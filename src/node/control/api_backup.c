@@ -220,6 +220,8 @@ static void on_cluster(void *arg, err e, const struct diag *d, int out) {
     str text = {0};
     if (e == ERR_OK) e = node_fd_bytes(call->mem, out, MiB, &text, &own);
     if (out >= 0) close(out);
+    const struct control_app *app = node_control_app_numbered(call->control, (uint32_t)json_i64(node_api_member(call, "app")));
+    if (e != ERR_OK && app) diag_prefix(&own, "app " STR_FMT, STR_ARG(app->name));
     if (e == ERR_OK) node_api_text(call, "text/plain; charset=utf-8", text);
     else node_api_fail(call, e, &own);
 }

@@ -9,7 +9,8 @@
  *    can have come of it. Whether it was so all the time, the RELEASE by HOLD's number says.
  * 2. One that was not up at the moment has in its log what it had when it was opened first since then.
  * 3. What the moment asks is asked on a connection of its own: nothing that an app keeps busy is in front of it.
- * 4. A slot stays as long as the backup, or BACKUP_MS; one that nobody knows of any more goes when its base is opened.
+ * 4. One that does not answer is not in the backup (CLUSTER_AT refuses it), and keeps no other out of it; what waits behind its migrations does not wait for ever.
+ * 5. A slot stays as long as the backup, or BACKUP_MS; one that nobody knows of any more goes when its base is opened.
  */
 #include "node/postgres/broker.h"
 #include <stdio.h>
@@ -82,7 +83,7 @@ void node_backup_end(struct broker_errand *w) {
 
 void node_backup_at(struct broker_errand *w) {
     const struct broker_base *b = w->base;
-    bool known = hold.ns && b->backup_ns && b->lsn_ns > hold.ns;
+    bool known = hold.ns && b->backup_ns && b->lsn_ns > hold.ns && !b->missed;
     err e = known ? node_errand_say(w, str_c(b->lsn))
                   : diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the PostgreSQL of %s did not hold still: try again", b->name);
     node_errand_over(w, e);
@@ -145,15 +146,13 @@ static void on_lsn(void *arg, const struct postgres_answer *a) {
     bool of_this = hold.w && r->times == hold.times;
     free(r);
     if (!of_this) return;
-    if (postgres_outcome(a) != POSTGRES_DONE) {
-        struct broker_errand *w = hold.w;
-        answer_hold(diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, "the PostgreSQL of %s does not answer: try again", b->name));
-        return;
+    if (postgres_outcome(a) == POSTGRES_DONE) {
+        str lsn = postgres_value(a, 0, 0, 0, NULL);
+        snprintf(b->lsn, sizeof b->lsn, STR_FMT, STR_ARG(lsn));
+        b->lsn_ns = clock_mono_ns();
+        b->missed = false;
+        buf_printf(&hold.lines, "{\"cluster\":%u,\"lsn\":\"" STR_FMT "\"}\n", b->app, STR_ARG(lsn));
     }
-    str lsn = postgres_value(a, 0, 0, 0, NULL);
-    snprintf(b->lsn, sizeof b->lsn, STR_FMT, STR_ARG(lsn));
-    b->lsn_ns = clock_mono_ns();
-    buf_printf(&hold.lines, "{\"cluster\":%u,\"lsn\":\"" STR_FMT "\"}\n", b->app, STR_ARG(lsn));
     if (!--hold.waits) answer_hold(ERR_OK);
 }
 
@@ -174,12 +173,14 @@ void node_backup_hold(struct broker_errand *w) {
     hold.waits = 1;
     hold.ns = clock_mono_ns();
     for (struct broker_base *b = node_broker.bases; b; b = b->next) {
+        b->missed = false;
         if (b->state == BASE_OPENS && b->lsn_ns >= b->opens_ns) b->lsn_ns = hold.ns + 1;
         if (b->state != BASE_HERE || !b->admin || b->run < 0) continue;
         if (!b->backup) b->backup = node_base_connect(b, "orlo", "postgres", 1), b->backup_over = true;
         struct reading *r = malloc(sizeof *r);
         ENSURE(r);
         *r = (struct reading){b, hold.times};
+        b->missed = true;
         hold.waits++;
         ask(b->backup, &s, 1, true, HOLD_MS, on_lsn, r);
     }
@@ -216,7 +217,6 @@ void node_backup_release(struct broker_errand *w) {
 }
 
 void node_backup_late(uint64_t now) {
-    if (hold.w && now > hold.ns + HOLD_MS * ms_ns)
-        answer_hold(diag_set(&hold.w->d, ERR_BUSY, DIAG_NOWHERE, "a PostgreSQL of an app's does not answer: try again"));
+    if (hold.w && now > hold.ns + HOLD_MS * ms_ns) answer_hold(ERR_OK);
     if (now > hold.ns + MUTE_MS * ms_ns) unmute();
 }

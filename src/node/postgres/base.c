@@ -739,6 +739,21 @@ static void tell_late(struct broker_base *b, uint64_t now) {
         fail_errands(b, ERR_AGAIN, "the database system does not come up", now - OPEN_MS * ms_ns);
 }
 
+/* A backup does not wait for its migrations for ever. */
+static void end_copies(struct broker_base *b, uint64_t now) {
+    for (struct broker_errand **at = &b->errands, *w; (w = *at);) {
+        bool copies = w->does == NODE_DATA_CLUSTER_BEGIN || w->does == NODE_DATA_CLUSTER_END || w->does == NODE_DATA_CLUSTER_AT;
+        if (w->begun || !copies || now < w->came_ns + w->ms_max * ms_ns) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        if (!w->next) b->last_errand = at;
+        w->e = diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, "its database is busy with what its owner has done with it");
+        node_broker_did(w);
+    }
+}
+
 static void rest(struct broker_base *b, uint64_t now) {
     uint64_t idle = b->forgotten ? 0 : node_broker.limits.postgres_idle_ms * ms_ns;
     if (b->state != BASE_HERE || b->first || b->running || b->errands || b->backup || now - b->used_ns < idle) return;
@@ -751,6 +766,7 @@ void node_base_tick(uint64_t now) {
         struct broker_base *b = *at;
         if (b->again_ns && now >= b->again_ns && b->state == BASE_OPENS) open_base(b);
         tell_late(b, now);
+        end_copies(b, now);
         node_tx_tick(b, now);
         node_backup_tick(b, now);
         node_feed_tick(b, now);

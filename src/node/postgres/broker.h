@@ -134,6 +134,7 @@ struct broker_base {
     bool frozen;                           /* it is read alone: move.c */
     struct postgres *backup;               /* a session in which its files are copied: backup.c; NULL: none */
     bool backup_over;                      /* that one is to be closed */
+    bool missed;                           /* it was up at a backup's moment, and did not say how far its log was */
     uint64_t backup_ns, pinged_ns, lsn_ns; /* since when a backup has need of its log (0: none has); of lsn */
     bool feeds, fed;                       /* it keeps changes; some were written */
     uint32_t changes_max, changes_s;       /* of the last who wrote */
