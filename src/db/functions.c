@@ -13,7 +13,7 @@ static str value_of(sqlite3_value *v, bool text) {
     return (str){p, (size_t)sqlite3_value_bytes(v)};
 }
 
-static const uint8_t *find(str in, str what) { return what.n > in.n ? NULL : memmem(in.p, in.n, what.p, what.n); }
+static const uint8_t *find(str in, str what) { return !in.n || what.n > in.n ? NULL : memmem(in.p, in.n, what.p, what.n); }
 
 /* The first place of Y in X, from 1; 0: none. Of two blobs in bytes, else in characters. */
 static void instr(sqlite3_context *to, int n, sqlite3_value **args) {

@@ -408,7 +408,7 @@ static bool foreign_failed(struct failing *f) {
 /* ---- what was said ---- */
 
 static bool behind(str said, const char *mark, str *rest) {
-    const uint8_t *at = memmem(said.p, said.n, mark, strlen(mark));
+    const uint8_t *at = said.n ? memmem(said.p, said.n, mark, strlen(mark)) : NULL;
     if (at) *rest = str_sub(said, (size_t)(at - said.p) + strlen(mark), said.n);
     return at != NULL;
 }

@@ -51,7 +51,7 @@ static const struct catalog_relation *view_that_reads(struct sql_ddl *d, const s
     for (uint32_t i = 0; i < d->c->relations.n; i++) {
         const struct catalog_relation *v = &d->c->relations.p[i];
         if (v->kind == CATALOG_TABLE || !catalog_ids_have(&v->depends, r->id)) continue;
-        if (memmem(v->query.fragment.text.p, v->query.fragment.text.n, quoted.p, quoted.n)) return v;
+        if (v->query.fragment.text.n && memmem(v->query.fragment.text.p, v->query.fragment.text.n, quoted.p, quoted.n)) return v;
     }
     return NULL;
 }

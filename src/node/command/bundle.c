@@ -152,7 +152,7 @@ err node_bundle_of(arena *mem, const struct manifest *m, str folder, struct bund
         TRY(add_folder(out, path, path.n ? join(mem, folder, path) : folder.n ? folder : STR("."), 0, d));
     }
     TRY(add_migrations(out, m, folder, d));
-    qsort(out->files.p, out->files.n, sizeof *out->files.p, by_path);
+    if (out->files.n) qsort(out->files.p, out->files.n, sizeof *out->files.p, by_path);
     uint32_t n = 0;
     for (uint32_t i = 0; i < out->files.n; i++) /* a source may lie in a folder that is served */
         if (!n || !str_eq(out->files.p[n - 1].path, out->files.p[i].path)) out->files.p[n++] = out->files.p[i];

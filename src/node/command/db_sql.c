@@ -440,7 +440,7 @@ static void put_settings(struct writer *w, const struct catalog_function *f) {
 static const char *tag_for(str body) {
     static const char *const tags[] = {"$$", "$body$", "$function$", "$orlo_body$"};
     for (size_t i = 0; i < ARRAY_COUNT(tags); i++)
-        if (!memmem(body.p, body.n, tags[i], strlen(tags[i]))) return tags[i];
+        if (!body.n || !memmem(body.p, body.n, tags[i], strlen(tags[i]))) return tags[i];
     return NULL;
 }
 static void add_functions(struct writer *w) {

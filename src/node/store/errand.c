@@ -247,7 +247,7 @@ static const char *state_of(err e, str said) {
                 {"too big", "54000"},
                 {"too many terms in compound", "54001"}};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        if (memmem(said.p, said.n, rows[i].said, strlen(rows[i].said))) return rows[i].state;
+        if (said.n && memmem(said.p, said.n, rows[i].said, strlen(rows[i].said))) return rows[i].state;
     return e == ERR_LIMIT ? "53000" : "XX000";
 }
 
