@@ -577,7 +577,7 @@ def test_postgres_move():
         store = role_pid(n, "orlo-store")
         os.kill(store, signal.SIGSTOP)
         moves = subprocess.Popen([ORLO, "db", "move", folder, "--engine", "postgres", "--state", n.state], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        until(lambda: "moved already" in orlo("db", "move", folder, "--engine", "postgres", "--state", n.state, timeout=60)[2])
+        until(lambda: "being moved" in orlo("rollback", "notes", "1", "--state", n.state, timeout=60)[2])  # to what is live: nothing, before
         got, out, error = orlo("delete", "notes", "--state", n.state, timeout=60)
         os.kill(store, signal.SIGCONT)
         check(got and "being moved" in error, got, out, error)
