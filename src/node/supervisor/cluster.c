@@ -630,17 +630,21 @@ static struct cluster *cluster_of(struct supervisor *s, uint32_t app, str name) 
     return s->clusters = c;
 }
 
+static bool has_no_room(const struct supervisor *s) { return count_servers(s) >= s->setup->limits.postgres_servers_max; }
+
+static void refuse_room(struct supervisor *s, struct cluster *c) {
+    c->wanted = false;
+    tell(s, c, ERR_BUSY, "as many servers of apps are up as may be (postgres_servers)");
+}
+
 static void on_want(struct supervisor *s, const struct node_msg_cluster_want *m) {
     struct cluster *c = cluster_of(s, m->app, m->name);
     c->wanted = !c->dropped;
     if (c->dropped) tell(s, c, ERR_NOT_FOUND, "the app is no more");
     else if (c->state == CLUSTER_SERVES) tell(s, c, ERR_OK, "");
-    else if (c->state == CLUSTER_NONE && count_servers(s) >= s->setup->limits.postgres_servers_max) {
-        c->wanted = false;
-        tell(s, c, ERR_BUSY, "as many servers of apps are up as may be (postgres_servers)");
-    } else if (c->state == CLUSTER_NONE && c->start_at_ns > clock_mono_ns()) {
+    else if (c->state == CLUSTER_NONE && has_no_room(s)) refuse_room(s, c);
+    else if (c->state == CLUSTER_NONE && c->start_at_ns > clock_mono_ns())
         tell(s, c, ERR_AGAIN, "it died, and is started again soon");
-    }
 }
 
 static void on_rest(struct supervisor *s, const struct node_msg_cluster_rest *m) {
@@ -734,7 +738,8 @@ void node_clusters_act(struct supervisor *s, uint64_t now) {
         if (c->state == CLUSTER_STOPS && now >= c->late_ns) signal_next(c, now);
         if (c->state == CLUSTER_DROPS && !c->pid) ended(s, c, true);
         if (!is_due(c) || now < c->start_at_ns || s->draining) continue;
-        if (!c->dropped) start(s, c);
+        if (!c->dropped && has_no_room(s)) refuse_room(s, c); /* others came while it had ended */
+        else if (!c->dropped) start(s, c);
         else if (!removes_next(s, c)) remove_rest(s, c), c->gone = true;
     }
 }
