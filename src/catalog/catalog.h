@@ -42,6 +42,7 @@ enum catalog_fragment_flags {
     CATALOG_SET = 16,      /* gives any number of rows */
     CATALOG_CONSTANT = 32, /* a literal, which SQLite takes as the DEFAULT of a column */
     CATALOG_WRITES = 64,   /* a statement that changes rows */
+    CATALOG_RETURNS = 128, /* … and gives them back */
 };
 struct catalog_fragment {
     str text; /* empty: there is none */

@@ -78,6 +78,7 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .json = o->json,
                                .dry_run = o->dry_run,
                                .csv = o->csv,
+                               .writes = o->db_write,
                                .schema_only = o->schema_only,
                                .data_only = o->data_only};
     return v->fn(&c);

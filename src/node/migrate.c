@@ -76,7 +76,12 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
     if (ask->catalog.n) TRY(catalog_read(mem, ask->catalog, &from, d));
     for (uint32_t i = 0; i < ask->files.n; i++)
         if (!ask->files.p[i].mark)
-            vec_push(mem, &files, ((struct sql_file){ask->files.p[i].name, ask->files.p[i].text, ask->files.p[i].seed}));
+            vec_push(mem, &files,
+                     ((struct sql_file){.name = ask->files.p[i].name,
+                                        .text = ask->files.p[i].text,
+                                        .seed = ask->files.p[i].seed,
+                                        .asked = ask->files.p[i].asked,
+                                        .owner = ask->files.p[i].owner}));
     struct db *db;
     TRY(db_open(&(struct db_options){.name = ":memory:", .create = true}, &db, d));
     struct sql_reader reader = {.reads = can_read, .arg = db};

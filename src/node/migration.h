@@ -49,8 +49,9 @@ enum {
 struct migration_file {
     str name, text; /* "20240101120000_notes.sql" */
     uint8_t digest[APP_DIGEST_BYTES];
-    bool seed; /* it leaves no row behind: it fills, and is no part of what the database is */
-    bool mark; /* what it does is there already: only its row is missing */
+    bool seed;         /* it leaves no row behind: it fills, and is no part of what the database is */
+    bool mark;         /* what it does is there already: only its row is missing */
+    bool asked, owner; /* a statement that is asked, and by whom: sql_file's */
 };
 struct migration_ask {
     uint8_t engine; /* enum app_database_engine */

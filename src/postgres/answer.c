@@ -64,6 +64,39 @@ str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t
     return there ? (str){r->text.p + c->at, c->n} : (str){0};
 }
 
+uint32_t postgres_columns(const struct postgres_answer *a, uint32_t statement) {
+    const struct postgres_rows *r = rows_of(a, statement);
+    return r ? r->named : 0;
+}
+
+str postgres_tag(const struct postgres_answer *a, uint32_t statement) {
+    const struct postgres_rows *r = rows_of(a, statement);
+    return r ? str_c(r->tag) : (str){0};
+}
+
+str postgres_column(const struct postgres_answer *a, uint32_t statement, uint32_t column, uint32_t *type) {
+    const struct postgres_rows *r = rows_of(a, statement);
+    str name = {0};
+    *type = 0;
+    if (!r || column >= r->named) return name;
+    struct rd from = rd_of(buf_str(&r->names));
+    for (uint32_t i = 0; i <= column; i++) {
+        *type = rd_u32le(&from);
+        name = rd_bytes(&from, rd_u32le(&from));
+    }
+    return name;
+}
+
+static void put_names(struct postgres_rows *rows, const PGresult *r) {
+    for (int i = 0; i < PQnfields(r); i++) {
+        str name = str_c(PQfname(r, i));
+        uint32_t type = PQftype(r, i), n = (uint32_t)name.n;
+        buf_put(&rows->names, &type, sizeof type), buf_put(&rows->names, &n, sizeof n);
+        buf_puts(&rows->names, name);
+    }
+    rows->named = (uint32_t)MAX(PQnfields(r), 0);
+}
+
 /* ---- rows, as they come ---- */
 
 enum { CELL_BYTES = 16 /* that a value takes beside its text */ };
@@ -105,11 +138,14 @@ bool postgres_answer_row(struct postgres_answer *a, uint32_t statement, const PG
 void postgres_answer_end(struct postgres_answer *a, uint32_t statement, PGresult *r) {
     struct postgres_rows *rows = &a->results[statement];
     rows->affected = strtoull(PQcmdTuples(r), NULL, 10);
+    if (a->wants_names && !rows->named) put_names(rows, r);
+    if (a->wants_names) snprintf(rows->tag, sizeof rows->tag, "%s", PQcmdStatus(r));
 }
 
 void postgres_answer_free(struct postgres_answer *a) {
     for (uint32_t i = 0; i < a->count; i++) {
         buf_free(&a->results[i].text);
+        buf_free(&a->results[i].names);
         free(a->results[i].cells);
     }
 }

@@ -32,8 +32,10 @@ static struct postgres_ask *new_ask(struct postgres *db, const struct postgres_q
                                  .stays = q->stays};
     ask->statements = arena_array(mem, struct postgres_statement, q->count + 1);
     for (uint32_t i = 0; i < q->count; i++) copy_statement(mem, &q->statements[i], &ask->statements[i]);
-    ask->answer = (struct postgres_answer){
-        .count = q->count, .results = arena_array(mem, struct postgres_rows, q->count + 1), .bytes_max = q->bytes_max};
+    ask->answer = (struct postgres_answer){.count = q->count,
+                                           .results = arena_array(mem, struct postgres_rows, q->count + 1),
+                                           .bytes_max = q->bytes_max,
+                                           .wants_names = q->named};
     memset(ask->answer.results, 0, sizeof *ask->answer.results * (q->count + 1));
     return ask;
 }
@@ -81,7 +83,8 @@ void postgres_again(struct postgres *db, struct postgres_ask *ask) {
     postgres_answer_free(&ask->answer);
     ask->answer = (struct postgres_answer){.count = ask->count,
                                            .results = arena_array(ask->mem, struct postgres_rows, ask->count + 1),
-                                           .bytes_max = ask->answer.bytes_max};
+                                           .bytes_max = ask->answer.bytes_max,
+                                           .wants_names = ask->answer.wants_names};
     memset(ask->answer.results, 0, sizeof *ask->answer.results * (ask->count + 1));
     ask->again = true, ask->commits = false;
     ask->on = NULL;

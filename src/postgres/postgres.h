@@ -80,6 +80,7 @@ struct postgres_question {
     uint32_t count;
     uint32_t ms_max; /* from when it is sent; then its connection is given up. The server's statement_timeout is the kinder way */
     uint64_t bytes_max;       /* of all values that are answered; more is 54000. 0: any. Where there is a commit, it is judged */
+    bool named;               /* its columns' names and types are kept */
     bool undone;              /* rolled back at the end, whatever comes of it: nobody need ask whether it was done */
     bool bare;                /* no transaction around it: one statement that cannot be in one */
     struct postgres_held *on; /* NULL: it is a transaction by itself */
@@ -107,6 +108,10 @@ postgres_error(const struct postgres_answer *a); /* ERROR: all of it; else messa
 uint32_t postgres_rows(const struct postgres_answer *a, uint32_t statement);
 uint64_t postgres_affected(const struct postgres_answer *a, uint32_t statement); /* by an insert, update, delete */
 str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t row, uint32_t column, bool *null);
+/* Of a question that is `named`: its columns, which one that gives no rows has none of; what they are called, and their types' oids. */
+str postgres_tag(const struct postgres_answer *a, uint32_t statement); /* "INSERT 0 3" */
+uint32_t postgres_columns(const struct postgres_answer *a, uint32_t statement);
+str postgres_column(const struct postgres_answer *a, uint32_t statement, uint32_t column, uint32_t *type);
 
 struct postgres_ask;
 /* Never NULL: where too many wait it is told POSTGRES_BUSY, from the loop like all others. */

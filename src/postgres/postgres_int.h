@@ -23,8 +23,12 @@ struct postgres_answer {
             uint32_t at, n; /* n UINT32_MAX: null */
         } * cells;
         size_t count, cap;
+        struct buf names; /* of its columns: a type, a length, a name, each */
+        uint32_t named;
+        char tag[32];
     } * results;
     uint32_t count;
+    bool wants_names;
     uint64_t bytes, bytes_max; /* 0: any */
 };
 void postgres_answer_free(struct postgres_answer *a);

@@ -49,7 +49,8 @@ static bool expand_relation(const struct query_expanding *x, const struct catalo
     uint32_t role = r->kind == 'R' ? x->role : x->definer ? x->definer : of->owner;
     if (is_target(x, to)) {
         bool inserts = ends_with_word(to, "insert into"), deletes = ends_with_word(to, "delete from");
-        uint32_t needs = inserts ? CATALOG_INSERT : CATALOG_SELECT | (deletes ? CATALOG_DELETE : CATALOG_UPDATE);
+        uint32_t needs = inserts ? CATALOG_INSERT | (x->returns ? CATALOG_SELECT : 0)
+                                 : CATALOG_SELECT | (deletes ? CATALOG_DELETE : CATALOG_UPDATE);
         if (!catalog_may_relation(x->conn->catalog, role, of, needs))
             return query_fail(error, "42501", "permission denied for table " STR_FMT, STR_ARG(of->name));
         if (catalog_policies_hold(x->conn->catalog, role, of))

@@ -346,6 +346,7 @@ void query_conn_answer_max(struct query_conn *conn, uint64_t bytes); /* of the b
 /* Who asks from now on: of what is run without a tree (migrations). */
 /* What a function raised in the last statement; not set: nothing did. */
 const struct pg_error *query_conn_raised(const struct query_conn *conn);
+uint64_t query_conn_changed(const struct query_conn *conn); /* rows, by the last statement of the last function that was called */
 void query_conn_begin(struct query_conn *conn, const struct pg_session *session);
 /* So many of its views were undone and made again that what was left of them takes memory: query_conn_catalog with the same one, outside of a transaction,
  * gives that back. */

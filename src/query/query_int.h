@@ -179,7 +179,8 @@ struct query_expanding {
     uint32_t role, definer;              /* definer 0: of each relation its owner */
     const struct query_bound *arguments; /* bound: the function's, as ?N from arguments_from on */
     uint32_t arguments_from, arguments_count;
-    bool writes; /* a statement that changes rows: what follows INTO, UPDATE, FROM of DELETE is a table */
+    bool writes;  /* a statement that changes rows: what follows INTO, UPDATE, FROM of DELETE is a table */
+    bool returns; /* … and gives them back: an insert's may be read, too */
 };
 /* The policies of a command together, as an expression over the row; check: over a new one. */
 [[nodiscard]] bool query_put_policies(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
@@ -210,6 +211,7 @@ struct query_conn {
     struct db *db;
     const struct catalog *catalog;
     struct query_options options;
+    uint64_t changed; /* rows, by the last statement that a function ran */
     uint64_t answer_max,
         answered; /* of the batch at hand: bytes that it may answer with, and those of the queries before this one */
     arena *mem;   /* of what lasts as long as the catalogue holds */

@@ -499,7 +499,7 @@ static bool bind_arguments(struct run *r, struct query_statement *st) {
     return true;
 }
 
-static struct query_expanding body_of(struct run *r) {
+static struct query_expanding body_of(struct run *r, const struct catalog_fragment *of) {
     const struct catalog_function *f = r->q->function;
     uint32_t role = f->definer ? f->owner : r->role;
     return (struct query_expanding){.conn = r->conn,
@@ -507,7 +507,8 @@ static struct query_expanding body_of(struct run *r) {
                                     .role = role,
                                     .definer = f->definer ? f->owner : 0,
                                     .arguments_count = f->arguments.n,
-                                    .writes = true};
+                                    .writes = true,
+                                    .returns = of->flags & CATALOG_RETURNS};
 }
 
 /* A statement takes as many values as the highest place that it names: a body need not name all arguments. */
@@ -530,9 +531,10 @@ static bool trim_values(struct query_statement *st) {
 
 static bool run_body_statement(struct run *r, const struct catalog_fragment *f) {
     struct query_statement st = {0};
-    struct query_expanding x = body_of(r);
+    struct query_expanding x = body_of(r, f);
     bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error);
     ok = ok && trim_values(&st) && run_statement(r, &st, ANSWER_NOTHING, &r->result->body, NULL);
+    r->conn->changed = ok && f->flags & CATALOG_WRITES ? db_changed(r->conn->db) : 0;
     query_statement_free(&st);
     return ok;
 }
@@ -541,7 +543,7 @@ static bool run_body_statement(struct run *r, const struct catalog_fragment *f) 
 static bool run_returning(struct run *r, const struct catalog_fragment *f) {
     const struct catalog_function *fn = r->q->function;
     struct query_statement st = {0};
-    struct query_expanding x = body_of(r);
+    struct query_expanding x = body_of(r, f);
     struct query_shape shape = {arena_array(r->mem, struct query_member, fn->columns.n), fn->columns.n};
     for (uint32_t i = 0; i < fn->columns.n; i++)
         shape.members[i] = (struct query_member){r->q->select.of->columns.p[i].name, fn->columns.p[i].type};
@@ -550,6 +552,7 @@ static bool run_returning(struct run *r, const struct catalog_fragment *f) {
     r->ranged = true;
     bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error) && trim_values(&st) &&
               run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
+    r->conn->changed = ok ? db_changed(r->conn->db) : 0;
     query_statement_free(&st);
     return ok;
 }
@@ -568,7 +571,7 @@ static bool run_last(struct run *r, const struct catalog_fragment *f, bool count
     const struct query_select *s = &r->q->select;
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
-    struct query_expanding x = body_of(r);
+    struct query_expanding x = body_of(r, f);
     bool scalar = s->of->columns.n == 1 && !r->q->function->columns.p[0].name.n;
     bool ok = bind_arguments(r, &st);
     buf_puts(&st.sql, STR("with \"_orlo_f\" ("));
@@ -628,6 +631,7 @@ static bool run_describe(struct run *r) {
 /* ---- the whole ---- */
 
 const struct pg_error *query_conn_raised(const struct query_conn *conn) { return &conn->raised; }
+uint64_t query_conn_changed(const struct query_conn *conn) { return conn->changed; }
 
 void query_conn_begin(struct query_conn *conn, const struct pg_session *session) {
     struct pg_error *raised = &conn->raised;

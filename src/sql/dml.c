@@ -629,6 +629,7 @@ err sql_translate_dml(struct sql_context *cx, const PgQuery__Node *node, struct 
     TRY(e);
     *out = (struct catalog_fragment){.text = text, .typmod = -1, .flags = CATALOG_WRITES};
     sql_fragment_flags(cx, flags, out);
+    if (back.n) out->flags |= CATALOG_RETURNS;
     if (columns) *columns = back;
     return cx->problem.set ? ERR_LIMIT : ERR_OK;
 }

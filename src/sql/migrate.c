@@ -70,6 +70,70 @@ static void pass_through(struct sql_ddl *d, const struct sql_file *file, const s
     }
 }
 
+/* ---- a statement that is asked ---- */
+
+static err must_be_rows(struct sql_ddl *d, const PgQuery__Node *node) {
+    switch (node->node_case) {
+    case PG_QUERY__NODE__NODE_SELECT_STMT:
+        if (!node->select_stmt->into_clause) return ERR_OK;
+        break;
+    case PG_QUERY__NODE__NODE_INSERT_STMT:
+    case PG_QUERY__NODE__NODE_UPDATE_STMT:
+    case PG_QUERY__NODE__NODE_DELETE_STMT:
+    case PG_QUERY__NODE__NODE_MERGE_STMT: return ERR_OK;
+    case PG_QUERY__NODE__NODE_TRUNCATE_STMT:
+        return sql_refuse_at(d, -1, "0A000", "write delete from", "truncate is a migration's on SQLite");
+    default: break;
+    }
+    return sql_refuse_at(d, -1, "0A000", "write it into a migration, and orlo db migrate applies it",
+                         STR_FMT " is not run by a query, which reads and writes rows", STR_ARG(kind_of(d, node)));
+}
+
+static err make_asked(struct sql_ddl *d, const struct sql_statement *s, bool owner) {
+    struct sql_context cx = sql_context_of(d);
+    struct sql_columns columns = {0};
+    struct catalog_fragment fragment;
+    const struct catalog_schema *in = catalog_schema_named(d->c, STR("public"));
+    TRY(must_be_rows(d, s->node));
+    if (!in) return sql_refuse_at(d, -1, "3F000", NULL, "schema \"public\" does not exist");
+    cx.definer = owner;
+    err e = sql_translate_statement(&cx, s->node, &fragment, &columns);
+    if (e == ERR_USAGE && !cx.problem.set)
+        return sql_refuse_at(d, -1, "0A000", NULL, "the statement \"" STR_FMT "\" is not there on SQLite",
+                             STR_ARG(kind_of(d, s->node)));
+    if (e != ERR_OK) return sql_refuse_problem(d, &cx);
+    struct catalog_function f = {.id = d->c->next_id++,
+                                 .schema = in->id,
+                                 .owner = d->c->owner,
+                                 .name = STR(SQL_ASKED),
+                                 .language = STR("sql"),
+                                 .definer = owner,
+                                 .set = columns.n > 0,
+                                 .returns = columns.n ? PG_RECORD : PG_VOID};
+    for (uint32_t i = 0; i < columns.n; i++)
+        vec_push(d->mem, &f.columns, ((struct catalog_field){columns.p[i].name, columns.p[i].type, columns.p[i].typmod}));
+    vec_push(d->mem, &f.statements, fragment);
+    vec_push(d->mem, &f.grants, ((struct catalog_grant){CATALOG_PUBLIC, CATALOG_EXECUTE, 0}));
+    vec_push(d->mem, &d->c->functions, f);
+    return ERR_OK;
+}
+
+static void run_asked(struct sql_ddl *d, const struct sql_file *file) {
+    sql_statements statements = {0};
+    d->file = file, d->out = vec_add(d->mem, &d->plan->files);
+    *d->out = (struct sql_plan_file){.name = file->name, .seed = true};
+    sql_path_reset(d);
+    sql_parse(d->mem, file->text, &statements);
+    d->statement = statements.n ? &statements.p[statements.n > 1 && statements.p[0].node] : NULL;
+    if (!d->statement) sql_refuse_at(d, -1, "42601", NULL, "there is no statement");
+    else if (!d->statement->node)
+        sql_refuse_at(d, (int32_t)(d->statement->at - d->statement->base), d->statement->state, NULL, STR_FMT,
+                      STR_ARG(d->statement->message));
+    else if (statements.n > 1) sql_refuse_at(d, -1, "42601", "ask one after the other", "there is more than one statement");
+    else (void)make_asked(d, d->statement, file->owner); /* what it says is in the report */
+    d->statement = NULL;
+}
+
 static void run_file(struct sql_ddl *d, const struct sql_file *file) {
     sql_statements statements = {0};
     d->file = file, d->statement = NULL;
@@ -158,7 +222,9 @@ static err migrate(struct migrating *m) {
     note_storage(d);
     first_owner(d);
     run_platform(d);
-    for (uint32_t i = 0; i < m->n; i++) run_file(d, &m->files[i]);
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->files[i].asked) run_asked(d, &m->files[i]);
+        else run_file(d, &m->files[i]);
     sql_actions_take(d);
     d->c->version++;
     struct diag check = DIAG_INIT;

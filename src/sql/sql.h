@@ -29,7 +29,11 @@ enum {
 struct sql_file {
     str name, text;
     bool seed; /* rows for a development database: no part of the history */
+    bool
+        asked; /* no migration: one statement of a person's, which reads or writes rows. It becomes a function, SQL_ASKED, of the catalogue's, and nothing else does */
+    bool owner; /* … and runs with the owner's rights */
 };
+#define SQL_ASKED "_orlo_query" /* in public */
 
 enum sql_severity { SQL_REFUSAL, SQL_NEEDS_POSTGRES /* a refusal on SQLite, a remark elsewhere */, SQL_REMARK, SQL_LINT };
 struct sql_note {

@@ -114,6 +114,53 @@ def test_database_rows():
         has(cli(n, "db", "types", "--app", "notes"), "how_many", 'mood: "good" | "bad"', 'foreignKeyName: "tags_note_fkey"')
 
 
+LOGS = """create table logs (id int primary key, what text not null check (length(what) < 20), at timestamptz not null default now(), n numeric(6,2), ok boolean, l int[], d jsonb, day date);
+revoke all on logs from anon;
+grant insert on logs to anon;
+create function tell(w text) returns int language sql volatile security definer as $$ insert into logs (id, what) values (100, w) returning id $$;
+"""
+
+
+def writes(n, sqlite):
+    """SQL that writes: what it gives, says and leaves, as the owner and as roles; what is refused, and where it is wrong. The same on both engines."""
+    def write(sql, *flags, code=0):
+        got, out, error = orlo("db", "query", "--write", sql, "--app", "notes", "--state", n.state, *flags, timeout=120)
+        check(got == code, sql, got, out, error, n.log()[-1500:])
+        return (json.loads(out) if out.strip() else None, error.strip()) if code == 0 else error
+    rows = lambda: json.loads(cli(n, "db", "query", "select id, what from logs order by id", "--app", "notes"))
+    eq(write("insert into logs (id, what) values (1, 'one'), (2, 'two');"), (None, "(2 rows written)"))
+    eq(write("insert into logs (id, what, at, n, ok, l, d, day) values (3, 'it''s', '2024-01-02T03:04:05Z', 1.5, true, '{1,null}', '{\"a\": [1, \"x\"]}', '2024-02-29') returning *")[0],
+       [{"id": 3, "what": "it's", "at": "2024-01-02T03:04:05+00:00", "n": 1.50, "ok": True, "l": [1, None], "d": {"a": [1, "x"]}, "day": "2024-02-29"}])
+    eq(write("update logs set what = what || '!' where id < 3 returning id, upper(what) as said")[0], [{"id": 1, "said": "ONE!"}, {"id": 2, "said": "TWO!"}])
+    eq(write("update logs set what = 'none' where id = 77 returning id"), ([], "(0 rows written)"))
+    eq(write(" -- why\n/* or /* not */ */ delete from logs where id = 2", "--json"), ({"rows": None, "affected": 1}, ""))
+    eq(write("insert into logs (id, what) values (1, 'again') on conflict (id) do update set what = excluded.what returning what")[0], [{"what": "again"}])
+    eq(write("with a as (select max(id) + 1 as m from logs) insert into logs (id, what) select m, 'with' from a returning id")[0], [{"id": 4}])
+    eq(write("select count(*) as c from logs")[0], [{"c": 3}])
+    eq(rows(), [{"id": 1, "what": "again"}, {"id": 3, "what": "it's"}, {"id": 4, "what": "with"}])
+    # Whose it is: a role has its rights and policies, and no others.
+    eq(write("insert into logs (id, what) values (5, 'anon')", "--as", "anon")[1], "(1 row written)")
+    for sql in ("insert into logs (id, what) values (6, 'x') returning id", "update logs set what = 'x'", "delete from logs"):
+        has(write(sql, "--as", "anon", code=65), "42501", "logs")
+    eq(write("update logs set what = 'hers' where id = 5 returning what", "--as", ANN)[0], [{"what": "hers"}])
+    eq(write("delete from logs where id = 5", "--as", ANN)[1], "(1 row written)")
+    # What is wrong with it, and where; then nothing of it is there.
+    for sql, where in (("insert into logs (id, what) values\n  (8, 'eight'), (1, 'one')", "23505"), ("insert into logs (id, what) values (8, '123456789012345678901')", "23514"), ("insert into logs (id) values (8)", "23502"),
+                       ("update logs set nope = 1", "line 1, column 17: 42703"), ("update logs\n   set what = no(1)", "line 2, column 15: 42883"), ("insert into nope values (1)", "line 1, column 13: 42P01"),
+                       ("delete from logs where what = 7 +", "42601"), ("update logs set id = id / 0", "22012"), ("delete from logs; delete from notes", "42601")):
+        has(write(sql, code=65), where)
+    # What makes tables is a migration's.
+    for sql in ("create table t (id int)", "drop table logs", "alter table logs add x int", "grant all on logs to anon", "create index on logs (what)", "with a as (select 1 as x) select x into t from a", "refresh materialized view v", "comment on table logs is 'x'"):
+        has(write(sql, code=65), "0A000", "orlo db migrate")
+    has(write("\n  create table t (id int)", code=65), "line 1, column 1")
+    for sql in ("commit work", "begin work", "set role service_role", "attach database 'x' as y", "pragma x", "copy logs to stdout", "values (1); commit", "vacuum full", "listen x", "explain delete from logs"):
+        write(sql, code=65)
+    for sql in ("insert into logs (id, what) values (9, 'x')", "Delete from logs", "merge into logs using logs as b on true when matched then delete", "truncate logs", "call f()"):
+        has(cli(n, "db", "query", sql, "--app", "notes", code=65), "--write")
+    eq(rows(), [{"id": 1, "what": "again"}, {"id": 3, "what": "it's"}, {"id": 4, "what": "with"}])
+    return write
+
+
 def test_database_sql():
     """A select as text: whose it is, how it is shown, and that nothing else is one."""
     import pty
@@ -136,6 +183,10 @@ def test_database_sql():
         ask("select 1) as x; drop table tags; select * from (select 1")  # whoever asks owns them; and they stay
         ask("select 1 as a) as x; delete from notes; select * from (select 1")
         eq(cli(n, "db", "dump", "--app", "notes"), dump)
+        has(cli(n, "db", "diff", folder), "the database is what the migrations make")
+        put(folder, "migrations/003_logs.sql", LOGS)
+        cli(n, "db", "migrate", folder)
+        writes(n, True)
         has(cli(n, "db", "diff", folder), "the database is what the migrations make")
         # In a terminal it is a table.
         ours, theirs = pty.openpty()

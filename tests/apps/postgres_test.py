@@ -3,7 +3,7 @@ import glob, pwd, random, socket
 
 from nodes import *
 from admin_test import cli
-from database_test import ANN, BOB, keys_of, project, put, query, restored, titles
+from database_test import ANN, BOB, LOGS, keys_of, project, put, query, restored, titles, writes
 
 HERE = bool(glob.glob("/usr/lib/postgresql/1[5-9]/bin/postgres"))
 MANIFEST = 'name = "notes"\ndatabase = "postgres"\n'
@@ -111,6 +111,19 @@ def test_postgres_deploy():
         eq(query(n, {"kind": "insert", "from": "made", "rows": [{"n": 1}], "select": ["n"]}, "anon"), [{"n": 1}])
         eq(query(n, {"kind": "call", "function": "twice", "args": {"n": 4}}, "anon"), 8)
         eq(query(n, {"kind": "call", "function": "everybody"}, "service_role"), [{"who": "ONE"}, {"who": "TWO"}])
+        put(folder, "migrations/002_tell.sql", LOGS)
+        cli(n, "db", "migrate", folder)
+        write = writes(n, False)
+        eq(write("merge into logs using (values (1), (50)) as b (i) on id = i when matched then delete when not matched then insert (id, what) values (i, 'merged')")[1], "(2 rows written)")
+        eq(write("with gone as (delete from logs where id = 50 returning *) select what from gone")[0], [{"what": "merged"}])
+        eq(write("select tell('by a function') as id")[0], [{"id": 100}])
+        eq(write("truncate logs")[0], None)
+        eq(write("update notes set price = 7 returning title", "--as", BOB)[0], [{"title": "TWO"}])
+        has(write(f"insert into notes (title, owner) values ('x', '{ANN}')", "--as", BOB, code=65), "42501", "row-level security")
+        eq(write("insert into notes (title) values ('tmp') returning owner", "--as", BOB)[0], [{"owner": BOB}])
+        eq(write("delete from notes where title = 'TMP' or owner <> auth.uid()", "--as", BOB)[1], "(1 row written)")
+        has(write("select set_config('role', 'orlo', true)", code=65), "42501")
+        eq(titles(n, "service_role"), ["ONE", "TWO"])
         # Half of a deployment fails: none of it is there, and the app is as it was.
         put(folder, "migrations/003_more.sql", "create table more (id int primary key);\n")
         put(folder, "migrations/004_wrong.sql", "insert into more values (1);\ninsert into more values (1);\n")

@@ -624,6 +624,37 @@ static void print_rows(struct project *p, str text) {
     }
 }
 
+/* What it wrote, and what RETURNING gave. */
+static err print_written(struct project *p, str text, struct diag *d) {
+    const struct node_db_config *c = p->c;
+    struct query_json v;
+    struct pg_error error = {0};
+    bool whole = query_json_read(p->mem, text, &v, &error) && v.kind == JSON_KIND_OBJECT && v.n == 2 &&
+                 v.members[1].v.kind == JSON_KIND_F64;
+    if (!whole) return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "the node answered something else");
+    const struct query_json *rows = &v.members[0].v;
+    str n = v.members[1].v.raw;
+    if (c->json) {
+        print_rows(p, text);
+    } else {
+        if (rows->kind == JSON_KIND_ARRAY) print_rows(p, rows->raw);
+        fflush(c->to);
+        fprintf(stderr, "(" STR_FMT " row%s written)\n", STR_ARG(n), str_eqc(n, "1") ? "" : "s");
+    }
+    return ERR_OK;
+}
+
+/* That it would not be one that reads is said before anybody is asked, by its first word. */
+static err must_read(str sql, struct diag *d) {
+    static const char *const words[] = {"insert", "update", "delete", "merge", "truncate", "call"};
+    size_t n = 0;
+    while (n < sql.n && (sql.p[n] | 32) >= 'a' && (sql.p[n] | 32) <= 'z') n++;
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (str_eq_nocase(str_sub(sql, 0, n), str_c(words[i])))
+            return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "%s writes, and a query only reads: --write lets it", words[i]);
+    return ERR_OK;
+}
+
 /* SQL is the owner's unless it is said whose. */
 err node_db_query(const struct node_db_config *c, struct diag *d) {
     struct project p;
@@ -633,14 +664,17 @@ err node_db_query(const struct node_db_config *c, struct diag *d) {
     str text;
     TRY(read_query(c, &text, d));
     bool sql = text.p[0] != '{';
+    if (sql && !c->writes) TRY(must_read(text, d));
     TRY(open_project(&p, c, NULL, d));
     json_put_object(&w, NULL);
     put_who(c, &w);
     json_put_str(&w, sql ? "sql" : "query", text);
     if (sql && !c->as) json_put_bool(&w, "owner", true);
+    if (sql && c->writes) json_put_bool(&w, "write", true);
     json_put_end(&w);
     err e = ask_node(&p, "POST", "/query", &w, &answer, d);
-    if (e == ERR_OK) print_rows(&p, answer.text);
+    if (e == ERR_OK && sql && c->writes) e = print_written(&p, answer.text, d);
+    else if (e == ERR_OK) print_rows(&p, answer.text);
     buf_free(&b);
     node_ask_close(p.a);
     return e;

@@ -133,9 +133,9 @@ static void on_selected(void *arg, const struct control_migrated *r) {
     node_api_fail(call, r->err, r->d);
 }
 
-/* A select is a view for as long as it is asked, and nothing but a select is one. What it reads holds for who asks, or all of it is the owner's. */
+/* What may write is a function for as long as it is asked; a select is a view, and nothing but a select is one. What it reads holds for who asks, or all of it is the owner's. */
 static void ask_sql(struct api_call *call, str sql) {
-    bool owner = json_bool(node_api_member(call, "owner"));
+    bool owner = json_bool(node_api_member(call, "owner")), writes = json_bool(node_api_member(call, "write"));
     struct app_record r;
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
@@ -148,7 +148,10 @@ static void ask_sql(struct api_call *call, str sql) {
     json_put_object(&w, NULL);
     json_put_str(&w, "role", json_str(node_api_member(call, "role")));
     json_put_str(&w, "claims", json_str(node_api_member(call, "claims")));
-    json_put_cstr(&w, "query", "{\"query\":{\"from\":\"_orlo_query\",\"select\":[\"*\"]}}");
+    if (writes) json_put_bool(&w, "write", true);
+    json_put_cstr(&w, "query",
+                  writes ? "{\"query\":{\"kind\":\"call\",\"function\":\"_orlo_query\",\"args\":{}}}"
+                         : "{\"query\":{\"from\":\"_orlo_query\",\"select\":[\"*\"]}}");
     json_put_end(&w);
     str view = arena_fmt(call->mem,
                          "create view public._orlo_query with (security_invoker = %s) as select * from (\n" STR_FMT
@@ -159,7 +162,9 @@ static void ask_sql(struct api_call *call, str sql) {
                                                                 .engine = r.database.engine,
                                                                 .secret = r.database.secret,
                                                                 .limits = &r.limits,
-                                                                .sql = view,
+                                                                .sql = writes ? sql : view,
+                                                                .writes = writes,
+                                                                .owner = owner,
                                                                 .asked = buf_str(&b),
                                                                 .done = on_selected,
                                                                 .arg = call});

@@ -60,6 +60,7 @@ struct control_migrate {
     bool reset;     /* all that is there goes first, in the same transaction */
     str rows;       /* run behind them, as a seed of one more file's; a reset's alone */
     str sql, asked; /* in place of files: SQL, and what is asked of what it makes (who, and a tree: JSON); then that goes again */
+    bool writes, owner; /* that SQL is one statement, which is asked itself (sql_file's); what it writes stays */
     control_migrated_fn done;
     void *arg;
 };

@@ -169,8 +169,9 @@ static err first_error(struct migrating *g) {
         return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, "the migrations have %u mistakes", g->plan.errors);
     const struct migration_note *n = &g->plan.notes.p[i];
     char more[80] = "";
-    if (g->what.sql.n && n->line > 1) /* a line of ours is above it */
-        return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, "line %u, column %u: " STR_FMT ": " STR_FMT, n->line - 1, n->column,
+    uint32_t above = g->what.writes ? 0 : 1; /* a line of ours */
+    if (g->what.sql.n && n->line > above)
+        return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, "line %u, column %u: " STR_FMT ": " STR_FMT, n->line - above, n->column,
                         STR_ARG(n->code), STR_ARG(str_sub(n->text, 0, 500)));
     if (g->what.sql.n)
         return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT ": " STR_FMT, STR_ARG(n->code),
@@ -368,7 +369,10 @@ void node_migrate_begin(struct control *c, const struct control_migrate *what) {
     g->what.limits = &g->limits;
     c->migrating = g;
     if (what->sql.n) {
-        struct migration_file f = {.name = STR("query.sql"), .text = arena_str(mem, what->sql)};
+        struct migration_file f = {.name = STR("query.sql"),
+                                   .text = arena_str(mem, what->sql),
+                                   .asked = what->writes,
+                                   .owner = what->writes && what->owner};
         crypto_sha256(f.text, f.digest);
         g->what.sql = f.text, g->what.asked = arena_str(mem, what->asked);
         vec_push(mem, &g->files, f);

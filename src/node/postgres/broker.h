@@ -18,7 +18,7 @@
  *   ask.c      a query on its way: tree, text, answer
  *   backup.c   a backup's moment, and files that are copied
  *   feed.c     changes of rows, and who follows
- *   sql.c      a select of SQL's
+ *   sql.c      a statement of SQL's
  *   move.c     while its rows go elsewhere
  *   errand.c   what its owner has done with it: migrations, dumps
  *
@@ -112,7 +112,8 @@ struct broker_errand {
     struct diag d;
     uint32_t sums; /* tables, of move.c's */
     str sql;       /* of sql.c's */
-    void *work;    /* errand.c's */
+    bool sql_wrapped;
+    void *work; /* errand.c's */
 };
 
 struct broker_base {
@@ -283,7 +284,7 @@ void node_feed_tick(struct broker_base *b, uint64_t now);
 /* ---- sql.c ---- */
 
 struct json;
-void node_sql_ask(struct broker_errand *w, const struct json *asked); /* {"sql", "role", "claims", "owner"} */
+void node_sql_ask(struct broker_errand *w, const struct json *asked); /* {"sql", "role", "claims", "owner", "write"} */
 
 /* ---- move.c ---- */
 

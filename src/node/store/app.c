@@ -128,6 +128,13 @@ err node_store_own_reload(struct store_base *base, struct diag *d) {
     return query_conn_catalog(own->conn, catalog_of(own), d);
 }
 
+err node_store_own_lend(struct store_base *base, struct catalog *c, struct diag *d) {
+    struct store_own *own = base->own;
+    own->catalog = c;
+    own->session.types = query_types_new(own->mem, c);
+    return query_conn_catalog(own->conn, c, d);
+}
+
 void node_store_own_as_owner(struct store_base *base) {
     int64_t now = node_tree_now_us();
     arena_reset(base->own->scratch);

@@ -4,7 +4,8 @@
  *   RESET    the same, and before it all tables go, in the same transaction
  *   DUMP     all rows as INSERT statements, tables that others refer to first
  *   QUERY    a query tree, as a role and with claims
- *   SQL      a query tree of what a plan makes, in a transaction of which nothing stays: a select of SQL's is a view for so long
+ *   SQL      a query tree of what a plan makes, in a transaction of which nothing stays: a select of SQL's is a view for so long; or, where it may write, a call of the
+ *            function that a statement is for so long: what it writes stays
  *   EXPLAIN  which grants and policies hold for a role, as text
  *   STATE    the catalogue, and what was applied
  *   FREEZE   it is read alone from now on, and THAW: no more. SUMS: what its rows come to (sums.c)
@@ -479,8 +480,8 @@ static err do_query(struct work *w, str text) {
     return ERR_OK;
 }
 
-static err end_query(struct work *w, err e) {
-    if (e == ERR_OK) e = say_answer(w);
+static err end_query(struct work *w, err e, bool says) {
+    if (e == ERR_OK && says) e = say_answer(w);
     w->ask->outcome = APP_DATA_OK, w->ask->values = NULL, w->ask->count = 0;
     return e;
 }
@@ -494,29 +495,64 @@ static err query(struct work *w) {
     err e = do_query(w, text);
     if (e == ERR_OK && node_store_ask_stays(w->ask)) e = node_store_commit(w->base->db, d);
     if (e != ERR_OK || !node_store_ask_stays(w->ask)) node_store_undo(w->base);
-    return end_query(w, e);
+    return end_query(w, e, true);
+}
+
+/* {"rows": … or null, "affected": …} */
+static err say_written(struct work *w, uint64_t changed) {
+    struct rd r = rd_of(buf_str(&w->ask->answer));
+    uint32_t count;
+    if (w->ask->outcome != APP_DATA_OK) return say_answer(w);
+    const struct app_value *values = app_values_read(w->mem, &r, &count);
+    str rows = count && values[0].s.n ? values[0].s : STR("null");
+    return say(w, arena_fmt(w->mem, "{\"rows\":" STR_FMT ",\"affected\":%llu}", STR_ARG(rows), (unsigned long long)changed));
+}
+
+/* A plan makes nothing but the function that the statement is. Its catalogue is nobody else's, and nowhere kept. */
+static err write_sql(struct work *w, const struct migration_plan *plan, str asked) {
+    struct catalog *made = NULL;
+    struct diag unused = DIAG_INIT, *d = &w->errand->d;
+    bool alone = plan->parts.n == 1 && !plan->parts.p[0].steps.n && plan->parts.p[0].catalog.n;
+    if (!node_store_own_catalog(w->base)) return fail(w, ERR_INVALID, "42P01: nothing was migrated to this database yet");
+    if (!alone) return fail(w, ERR_INVALID, "the database is an older version's: orlo db migrate brings it to this one");
+    TRY(catalog_read(w->mem, plan->parts.p[0].catalog, &made, d));
+    TRY(db_begin(w->base->db, d));
+    err e = is_for_this(w, plan);
+    if (e == ERR_OK) e = node_store_own_lend(w->base, made, d);
+    if (e == ERR_OK) e = do_query(w, asked);
+    uint64_t changed = query_conn_changed(node_store_own_conn(w->base));
+    bool stays = e == ERR_OK && node_store_ask_stays(w->ask);
+    if (stays) e = node_store_commit(w->base->db, d);
+    if (!stays || e != ERR_OK) node_store_undo(w->base);
+    if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
+    if (e == ERR_OK) e = say_written(w, changed);
+    return end_query(w, e, false);
 }
 
 /* A plan, and what is asked of what it makes: in one transaction, of which nothing stays. */
-static err select_sql(struct work *w) {
+static err sql(struct work *w) {
+    static const struct json_limits limits = {.bytes_max = ASKED_BYTES_MAX, .depth_max = 8, .values_max = 64};
     struct migration_plan plan;
     struct migration_done done = {0};
     struct diag unused = DIAG_INIT, *d = &w->errand->d;
+    struct json v;
     str bytes;
     TRY(node_fd_bytes(w->mem, w->errand->in, MIGRATION_PLAN_BYTES_MAX, &bytes, d));
     struct rd from = rd_of(bytes);
     uint64_t n = rd_u64le(&from);
     if (n > rd_left(&from)) return fail(w, ERR_MALFORMED, "no query");
     str asked = rd_bytes(&from, (size_t)n);
+    TRY(json_read(w->mem, asked, &limits, &v, d));
     TRY(node_migration_plan_read(w->mem, rd_bytes(&from, rd_left(&from)), &plan, d));
     if (plan.errors) return fail(w, ERR_INVALID, "a plan that has mistakes");
+    if (json_bool(json_get(&v, "write"))) return write_sql(w, &plan, asked);
     TRY(db_begin(w->base->db, d));
     err e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_own_reload(w->base, d);
     if (e == ERR_OK) e = do_query(w, asked);
     node_store_undo(w->base);
     if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
-    return end_query(w, e);
+    return end_query(w, e, true);
 }
 
 /* What the policies come to for the rows that there are, by each command that was asked about. */
@@ -587,8 +623,8 @@ static err sums(struct work *w) {
 
 void node_store_errand_do(struct store_base *base, struct store_ask *ask) {
     static err (*const does[NODE_DATA_DOES])(struct work * w) = {
-        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate,  [NODE_DATA_DUMP] = dump,
-        [NODE_DATA_QUERY] = query,      [NODE_DATA_EXPLAIN] = explain, [NODE_DATA_SQL] = select_sql, [NODE_DATA_FREEZE] = freeze,
+        [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate, [NODE_DATA_DUMP] = dump,
+        [NODE_DATA_QUERY] = query,      [NODE_DATA_EXPLAIN] = explain, [NODE_DATA_SQL] = sql,       [NODE_DATA_FREEZE] = freeze,
         [NODE_DATA_THAW] = thaw,        [NODE_DATA_SUMS] = sums,
     };
     struct work w = {.base = base, .ask = ask, .errand = ask->errand, .mem = ask->mem};
