@@ -115,6 +115,13 @@ def test_server_deploy():
         has(cli(n, "db", "reset", folder, "--yes", code=65), "somebody else runs")
         has(cli(n, "db", "dump", "--app", "notes"), "'ONE'", "'TWO'")
         has(cli(n, "db", "status", folder), "001_notes.sql", "applied")
+        # By hand, and which policy lets what through.
+        sql = lambda text, *flags, code=0: cli(n, "db", "query", "--write", text, "--app", "notes", *flags, code=code)
+        eq(json.loads(sql("update notes set price = 2.5 where title = 'TWO' returning title, price", "--as", BOB)), [{"title": "TWO", "price": 2.5}])
+        eq(json.loads(sql("update notes set price = null returning title", "--as", ANN)), [{"title": "ONE"}])
+        eq(sorted(r["id"] for r in json.loads(sql("update notes set price = null returning id"))), [1, 2])
+        has(sql("create table x (id int)", code=65), "orlo db migrate")
+        has(cli(n, "db", "explain-policy", "notes", "--app", "notes", "--as", ANN), '  1 of 2 rows pass; "own notes": 1')
         # A function that forgets what was prepared on its connection fails nobody.
         put(folder, "migrations/003_forgets.sql", "create function forgets() returns void language plpgsql as $$ begin execute 'deallocate all'; end $$;\n")
         cli(n, "deploy", folder)

@@ -19,6 +19,7 @@
  *   backup.c   a backup's moment, and files that are copied
  *   feed.c     changes of rows, and who follows
  *   sql.c      a statement of SQL's
+ *   explain.c  what rights and policies come to
  *   move.c     while its rows go elsewhere
  *   errand.c   what its owner has done with it: migrations, dumps
  *
@@ -285,6 +286,10 @@ void node_feed_tick(struct broker_base *b, uint64_t now);
 
 struct json;
 void node_sql_ask(struct broker_errand *w, const struct json *asked); /* {"sql", "role", "claims", "owner", "write"} */
+
+/* ---- explain.c ---- */
+
+void node_explain_begin(struct broker_errand *w);
 
 /* ---- move.c ---- */
 

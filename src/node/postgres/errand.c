@@ -603,16 +603,6 @@ void node_errand_asked(struct broker_errand *w, struct broker_ask *a) {
     node_errand_over(w, how);
 }
 
-static void explain(struct broker_errand *w) {
-    str text;
-    struct buf b = {0};
-    err e = node_fd_bytes(w->mem, w->in, MiB, &text, &w->d);
-    if (e == ERR_OK) e = node_explain(w->mem, w->base->made ? w->base->made->catalog : NULL, text, &b, &w->d);
-    if (e == ERR_OK) e = node_errand_say(w, buf_str(&b));
-    buf_free(&b);
-    node_errand_over(w, e);
-}
-
 /* ---- which ---- */
 
 void node_errand_begin(struct broker_errand *w) {
@@ -621,7 +611,7 @@ void node_errand_begin(struct broker_errand *w) {
                                                                            [NODE_DATA_RESET] = reset,
                                                                            [NODE_DATA_DUMP] = dump,
                                                                            [NODE_DATA_QUERY] = query,
-                                                                           [NODE_DATA_EXPLAIN] = explain,
+                                                                           [NODE_DATA_EXPLAIN] = node_explain_begin,
                                                                            [NODE_DATA_CLUSTER_BEGIN] = node_backup_begin,
                                                                            [NODE_DATA_CLUSTER_END] = node_backup_end,
                                                                            [NODE_DATA_CLUSTER_AT] = node_backup_at,
