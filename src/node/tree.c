@@ -16,18 +16,19 @@ void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct nod
                                  .search = arena_str(out, from->search),
                                  .explains = arena_str(out, from->explains),
                                  .rows = arena_str(out, from->rows),
+                                 .parts = arena_str(out, from->parts),
                                  .body = arena_str(out, from->body)};
 }
 
 void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]) {
     const str texts[NODE_TREE_ASK_VALUES] = {ask->role,   ask->claims, ask->headers,  ask->cookies, ask->method, ask->path,
-                                             ask->before, ask->search, ask->explains, ask->rows,    ask->body};
+                                             ask->before, ask->search, ask->explains, ask->rows,    ask->parts,  ask->body};
     for (size_t i = 0; i < NODE_TREE_ASK_VALUES; i++) to[i] = APP_TEXT(texts[i]);
 }
 
 bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to) {
     str *const texts[NODE_TREE_ASK_VALUES] = {&to->role,   &to->claims, &to->headers,  &to->cookies, &to->method, &to->path,
-                                              &to->before, &to->search, &to->explains, &to->rows,    &to->body};
+                                              &to->before, &to->search, &to->explains, &to->rows,    &to->parts,  &to->body};
     for (uint32_t i = 0; i < NODE_TREE_ASK_VALUES && count == NODE_TREE_ASK_VALUES; i++) {
         if (values[i].kind != APP_VALUE_TEXT || !str_is_utf8(values[i].s)) return false;
         *texts[i] = values[i].s;
@@ -159,10 +160,13 @@ bool node_tree_run(const struct node_tree_running *what, struct buf *body, struc
     struct query_said said;
     batch->before = what->ask->before;
     query_conn_answer_max(what->conn, what->bytes_max);
-    bool ok = query_run_batch(what->conn, &session, batch, results, &said);
+    query_conn_stream(what->conn, what->stream);
+    bool ok = query_run_batch(what->conn, &session, batch, results, &said), rest = what->stream && what->stream->begun;
+    query_conn_stream(what->conn, NULL);
     for (uint32_t i = 0; i < batch->count && !ok && !error->set; i++)
         if (results[i].error.set) *error = results[i].error, error->place = batch->many ? i + 1 : 0;
-    if (ok) query_batch_body(batch, results, &said, body);
+    if (ok && rest) buf_puts(body, buf_str(&results[0].body));
+    else if (ok) query_batch_body(batch, results, &said, body);
     for (uint32_t i = 0; i < batch->count; i++) query_result_free(&results[i]);
     if (ok && body->n > what->bytes_max) node_tree_fail(error, "54000", "the answer is larger than %u bytes", what->bytes_max);
     return ok && !error->set;
@@ -257,7 +261,8 @@ void node_tree_read(const struct node_tree_reading *what, struct buf *body, stru
                                                         .ask = what->ask,
                                                         .batch = what->batch,
                                                         .mem = what->mem,
-                                                        .bytes_max = what->bytes_max},
+                                                        .bytes_max = what->bytes_max,
+                                                        .stream = what->stream},
                             body, error);
     /* Nothing of the database's was written: what stays are the connection's own views, for the next one. */
     if (db_in_transaction(what->db) && db_commit(what->db, &d) != ERR_OK) failed(error, ERR_IO, &d);

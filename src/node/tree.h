@@ -7,7 +7,7 @@
 #include "pg/pg.h"
 #include "query/query.h"
 
-enum { NODE_TREE_ASK_VALUES = 11 };
+enum { NODE_TREE_ASK_VALUES = 12 };
 
 /* Who asks what. */
 struct node_tree_ask {
@@ -15,8 +15,16 @@ struct node_tree_ask {
     str before, search;                               /* as struct query_batch has them: the app's, and none of the client's */
     str explains;                                     /* "1": it may ask how queries are run; else the service_role alone */
     str rows;                                         /* that each select answers at most, in digits; empty: any */
+    str parts;                                        /* NODE_TREE_PARTS…; empty: the answer is wanted whole */
     str body;                                         /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
 };
+/* It may come in parts, and the first one says how many rows there are; or that need not be known. */
+#define NODE_TREE_PARTS_COUNTED "1"
+#define NODE_TREE_PARTS "2"
+enum {
+    NODE_TREE_FIRST_BYTES = 256 << 10,
+    NODE_TREE_PART_BYTES = 64 << 10
+}; /* what is smaller than the first is one answer in any case */
 /* Its body's trees, bounded as it says. */
 [[nodiscard]] bool node_tree_read_batch(arena *out, const struct node_tree_ask *ask, struct query_batch *batch,
                                         struct pg_error *error);
@@ -47,7 +55,8 @@ struct node_tree_reading {
     const struct node_tree_ask *ask;
     const struct query_batch *batch;
     arena *mem;
-    uint32_t bytes_max; /* of the answer */
+    uint32_t bytes_max;          /* of the answer, or of what of it is made at a time */
+    struct query_stream *stream; /* NULL: it is wanted whole */
 };
 void node_tree_read(const struct node_tree_reading *what, struct buf *body, struct pg_error *error);
 /* The same where it may write: by a connection that is there, in a transaction that is open. False: error says why, and what it did is to be undone. */
@@ -58,6 +67,7 @@ struct node_tree_running {
     const struct query_batch *batch;
     arena *mem;
     uint32_t bytes_max;
+    struct query_stream *stream;
 };
 [[nodiscard]] bool node_tree_run(const struct node_tree_running *what, struct buf *body, struct pg_error *error);
 int64_t node_tree_now_us(void); /* since 2000, as PostgreSQL counts */

@@ -56,7 +56,7 @@ static void put_result(const struct query_result *r, struct buf *to) {
 }
 
 /* rows affected updated total flags */
-static void put_head(const struct query *q, const struct query_result *r, const struct query_said *said, struct buf *to) {
+void query_put_head(const struct query *q, const struct query_result *r, const struct query_said *said, struct buf *to) {
     const struct catalog_function *f = q->kind == QUERY_CALL ? q->function : NULL;
     uint32_t flags = r->has_body ? QUERY_HEAD_BODY : 0;
     if (f && !f->set) flags |= QUERY_HEAD_VALUE;
@@ -103,6 +103,11 @@ bool query_head_of(arena *out, str answer, struct query_head *head, str *body) {
     return !(head->flags & QUERY_HEAD_SAID) || (str_cut(*body, '\n', &line, body) && read_said(out, line, head));
 }
 
+/* One row or an error, a value, what an aggregate makes of them: none of that is known before the last row. */
+bool query_streams(const struct query *q) {
+    return q->kind == QUERY_SELECT && !q->single && !q->explain && (q->form == QUERY_FORM_ROWS || q->form == QUERY_FORM_CSV);
+}
+
 bool query_check_result(const struct query *q, struct query_result *result) {
     bool writes = q->kind == QUERY_INSERT || q->kind == QUERY_UPDATE || q->kind == QUERY_DELETE;
     uint64_t n = writes ? result->affected : result->rows, all = writes && result->has_body ? result->rows : n;
@@ -132,7 +137,7 @@ static void put_counted(const struct query_batch *b, const struct query_result *
                         struct buf *to) {
     for (uint32_t i = 0; i < b->count; i++) {
         struct buf head = {0};
-        put_head(&b->queries[i], &results[i], said, &head);
+        query_put_head(&b->queries[i], &results[i], said, &head);
         str body = results[i].has_body ? buf_str(&results[i].body) : (str){0};
         buf_printf(to, "%zu\n", head.n + body.n);
         buf_puts(to, buf_str(&head));
@@ -157,7 +162,7 @@ void query_batch_body(const struct query_batch *b, const struct query_result *re
         return;
     }
     if (!b->many) {
-        if (b->counted) put_head(&b->queries[0], &results[0], said, to);
+        if (b->counted) query_put_head(&b->queries[0], &results[0], said, to);
         if (results[0].has_body) buf_puts(to, buf_str(&results[0].body));
         return;
     }

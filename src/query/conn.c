@@ -261,6 +261,7 @@ static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
 }
 
 void query_conn_answer_max(struct query_conn *conn, uint64_t bytes) { conn->answer_max = bytes; }
+void query_conn_stream(struct query_conn *conn, struct query_stream *s) { conn->stream = s; }
 
 err query_conn_new(struct db *db, const struct catalog *c, const struct query_options *options, struct query_conn **out,
                    struct diag *d) {

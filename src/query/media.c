@@ -168,14 +168,15 @@ static void put_stripped(struct buf *b, const struct query_json *v, uint32_t dep
     buf_putc(b, v->kind == JSON_KIND_OBJECT ? '}' : ']');
 }
 
-bool query_strip_nulls(arena *scratch, struct query_result *r) {
+bool query_strip_nulls(arena *scratch, struct buf *b, size_t from, struct pg_error *error) {
     struct query_json v;
     struct pg_error ignored = {0};
-    if (!query_json_read(scratch, buf_str(&r->body), &v, &ignored))
-        return query_fail(&r->error, "54000", "the answer is too large, or too deep, to be told without its nulls");
-    struct buf b = {0};
-    put_stripped(&b, &v, 0);
-    buf_free(&r->body);
-    r->body = b;
+    struct buf stripped = {0};
+    if (!query_json_read(scratch, str_sub(buf_str(b), from, b->n - from), &v, &ignored))
+        return query_fail(error, "54000", "the answer is too large, or too deep, to be told without its nulls");
+    put_stripped(&stripped, &v, 0);
+    b->n = from;
+    buf_puts(b, buf_str(&stripped));
+    buf_free(&stripped);
     return true;
 }

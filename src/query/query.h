@@ -348,6 +348,18 @@ void query_conn_answer_max(struct query_conn *conn, uint64_t bytes); /* of the b
 const struct pg_error *query_conn_raised(const struct query_conn *conn);
 uint64_t query_conn_changed(const struct query_conn *conn); /* rows, by the last statement of the last function that was called */
 void query_conn_begin(struct query_conn *conn, const struct pg_session *session);
+/* Rows that are told before the last of them is there: bytes that one after the other are what query_batch_body would have put, so a head stands in the
+ * first part. What is small is no stream: `begun` says whether it was one, and what then is left in the result's body is the rest. */
+struct query_stream {
+    size_t first, part; /* bytes that are collected before the first part, and before each other */
+    bool counts;        /* the head says how many rows there will be: they are counted first */
+    bool (*give)(void *arg, struct buf *part,
+                 struct pg_error *error); /* it takes what is in it. False: nobody wants more, or *error */
+    void *arg;
+    bool begun;
+};
+/* Of the batch that follows, if that is one select whose rows can be told so. s lives until then; NULL: none. */
+void query_conn_stream(struct query_conn *conn, struct query_stream *s);
 /* So many of its views were undone and made again that what was left of them takes memory: query_conn_catalog with the same one, outside of a transaction,
  * gives that back. */
 bool query_conn_worn(const struct query_conn *conn);

@@ -113,7 +113,8 @@ void query_put_value(struct query_printing *p, struct db_value v); /* ?N */
 [[nodiscard]] bool query_put_select(struct query_printing *p, const struct query_select *s);
 /* A list and all that follows it, of a table that stands in the statement: what a function gives. count: how many rows there are without a range. */
 [[nodiscard]] bool query_put_from(struct query_printing *p, const struct query_select *s, str table, bool count);
-[[nodiscard]] bool query_put_count(struct query_printing *p, const struct query_select *s);
+/* How many rows there are; ranged: within its limit and offset. */
+[[nodiscard]] bool query_put_count(struct query_printing *p, const struct query_select *s, bool ranged);
 /* Is the text that follows WHERE; alias of the relation. Nothing is to be asked: 1. */
 [[nodiscard]] bool query_put_where(struct query_printing *p, const struct query_select *s, uint32_t alias);
 /* Makes shape 0 of the list; `alias.column` where alias is not NO_ALIAS. */
@@ -214,7 +215,9 @@ struct query_conn {
     uint64_t changed; /* rows, by the last statement that a function ran */
     uint64_t answer_max,
         answered; /* of the batch at hand: bytes that it may answer with, and those of the queries before this one */
-    arena *mem;   /* of what lasts as long as the catalogue holds */
+    struct query_stream *stream; /* of the batch at hand; NULL: it is collected */
+    bool counted;                /* that one has a head */
+    arena *mem;                  /* of what lasts as long as the catalogue holds */
     const struct pg_types *types;
     struct pg_session session; /* of the statement at hand */
     struct pg_error raised;    /* by functions, in it */
@@ -269,6 +272,12 @@ void query_row_seen(struct query_conn *conn, const struct db_value *values, uint
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
                                  struct buf *to, arena *scratch);
 
+/* answer.c: what stands before an answer's body */
+void query_put_head(const struct query *q, const struct query_result *r, const struct query_said *said, struct buf *to);
+/* What functions have set so far. (run.c) */
+struct query_said query_said_of(const struct pg_session *s);
+/* Whether its rows can be told one by one. (answer.c) */
+bool query_streams(const struct query *q);
 /* answer.c: what a tree says of the number of rows, which result has. False: result->error, and it is to be undone. */
 [[nodiscard]] bool query_check_result(const struct query *q, struct query_result *result);
 /* The same, and a value that came as a list of one row becomes what it is. */
@@ -290,7 +299,8 @@ uint32_t query_leaf_of_order(const struct query_select *s, const struct query_or
 bool query_media_is_bytes(const struct pg_types *types, const struct query *q);
 void query_put_names(const struct query_select *s, struct buf *to); /* a line of CSV */
 void query_put_cell(struct buf *to, str s);
-[[nodiscard]] bool query_strip_nulls(arena *scratch, struct query_result *r); /* of its body */
+/* What stands in it from there on is one value. */
+[[nodiscard]] bool query_strip_nulls(arena *scratch, struct buf *b, size_t from, struct pg_error *error);
 
 /* describe.c */
 void query_describe(const struct catalog *c, const struct pg_types *types, const struct query *q, struct buf *to);

@@ -15,8 +15,10 @@ struct run {
     struct query_result *result;
     arena *mem; /* of the run */
     uint32_t role;
-    uint32_t twice; /* of an upsert: its first row that is an earlier one again */
-    bool ranged;    /* limit and offset are of rows as they come, not of the statement's */
+    uint32_t twice;              /* of an upsert: its first row that is an earlier one again */
+    bool ranged;                 /* limit and offset are of rows as they come, not of the statement's */
+    struct query_stream *stream; /* its rows are told as they come; NULL: they are collected */
+    bool gave;                   /* … and some have been */
 };
 
 static struct query_printing printing(struct run *r, struct query_statement *to) {
@@ -52,7 +54,7 @@ static bool put_line(struct run *r, const struct query_shape *shape, const struc
                      arena *scratch) {
     struct buf cell = {0};
     bool ok = true;
-    if (!to->n) query_put_names(&r->q->select, to);
+    if (!to->n && !r->gave) query_put_names(&r->q->select, to);
     buf_putc(to, '\n');
     for (uint32_t i = 0; ok && i < shape->count; i++) {
         if (i) buf_putc(to, ',');
@@ -110,10 +112,79 @@ static bool take_row(struct run *r, struct db_rows *rows, const struct query_sha
     if (how == ANSWER_VALUES && r->q->form == QUERY_FORM_CSV) return put_line(r, shape, values, to, scratch);
     if (how == ANSWER_VALUES && r->q->form == QUERY_FORM_BARE && shape->count) return put_bare(r, shape, values, to, scratch);
     if (how == ANSWER_PLAN) return put_step(r, values, to);
-    if (to->n > 1) buf_putc(to, ',');
+    if (to->n > 1 || r->gave) buf_putc(to, ',');
     if (how == ANSWER_KEYS) return buf_printf(to, "%lld", (long long)values[0].i);
-    if (how == ANSWER_VALUES && shape->count) return query_put_json(r->conn, shape->members[0].type, values[0], to, scratch);
-    return query_put_row(r->conn, shape, values, to, scratch);
+    size_t from = to->n;
+    bool ok = how == ANSWER_VALUES && shape->count ? query_put_json(r->conn, shape->members[0].type, values[0], to, scratch)
+                                                   : query_put_row(r->conn, shape, values, to, scratch);
+    return ok && (!r->q->stripped || query_strip_nulls(scratch, to, from, &r->result->error));
+}
+
+/* ---- rows that are told as they come ---- */
+
+/* Within a statement that is run: another one, which gives one number. */
+static bool take_number(struct run *r, struct query_statement *s, int64_t *out) {
+    struct query_conn *conn = r->conn;
+    struct db_rows *rows;
+    struct diag d = DIAG_INIT;
+    const struct query_statement *above = conn->statement;
+    conn->statement = s;
+    if (conn->options.told) conn->options.told(conn->options.told_arg, buf_str(&s->sql));
+    query_wall_up(conn);
+    err e = db_query_values(conn->db, buf_str(&s->sql), s->values.p, s->values.n, &rows, &d);
+    if (e == ERR_OK) {
+        *out = db_next(rows) ? db_i64(rows, 0) : 0;
+        e = db_end(rows, &d);
+    }
+    conn->statement = above;
+    if (e != ERR_OK) query_failed(conn, r->q, e, &d, &r->result->error);
+    return e == ERR_OK;
+}
+
+/* How many there will be, as the transaction sees them; and how many there are without a range, if that was asked for. */
+static bool count_ahead(struct run *r, struct query_result *known) {
+    const struct query_select *s = &r->q->select;
+    struct query_statement st = {0};
+    struct query_printing p = printing(r, &st);
+    int64_t n = 0;
+    bool ok = query_put_count(&p, s, !r->q->count) && take_number(r, &st, &n);
+    query_statement_free(&st);
+    if (r->q->count) {
+        known->total = n;
+        n = MAX(n - s->offset, 0);
+        if (s->limit >= 0) n = MIN(n, s->limit);
+    }
+    known->rows = (uint64_t)n;
+    return ok;
+}
+
+static bool give(struct run *r, struct buf *rows) {
+    struct query_stream *s = r->stream;
+    if (!r->gave && r->conn->counted) {
+        struct query_result known = {.rows = r->result->rows, .total = -1, .has_body = true};
+        struct query_said said = query_said_of(&r->conn->session);
+        struct buf first = {0};
+        if ((s->counts || r->q->count) && !count_ahead(r, &known)) return false;
+        r->result->total = known.total;
+        query_put_head(r->q, &known, &said, &first);
+        buf_puts(&first, buf_str(rows));
+        buf_free(rows);
+        *rows = first;
+    }
+    s->begun = r->gave = true;
+    bool ok = s->give(s->arg, rows, &r->result->error);
+    rows->n = 0;
+    return ok || query_fail(&r->result->error, "57014", "nobody takes the rows any more");
+}
+
+/* Rows have come: what is to be told of them is. */
+static bool tell_rows(struct run *r, struct buf *rows) {
+    return rows->n < (r->gave ? r->stream->part : r->stream->first) || give(r, rows);
+}
+
+/* How many there are is all that is still of use: their bytes are not kept. */
+static bool is_counted_alone(const struct query *q, int64_t seen) {
+    return q->kind == QUERY_SELECT && (q->bodiless || (q->single && seen > 1));
 }
 
 static bool take_rows(struct run *r, struct db_rows *rows, const struct query_statement *s, enum answer how, struct buf *to,
@@ -126,8 +197,10 @@ static bool take_rows(struct run *r, struct db_rows *rows, const struct query_st
         seen++;
         if (range && (seen <= range->offset || (range->limit >= 0 && seen - range->offset > range->limit))) continue;
         ok = take_row(r, rows, s->shapes.n ? &s->shapes.p[0] : NULL, how, to, scratch);
+        if (how == ANSWER_ROWS && is_counted_alone(r->q, seen)) to->n = MIN(to->n, (size_t)1);
         if (ok && to->n + r->conn->answered > r->conn->answer_max) ok = too_large(r);
         if (count) ++*count;
+        if (ok && r->stream && how == ANSWER_ROWS) ok = tell_rows(r, to);
         arena_reset(scratch);
     }
     arena_free(scratch);
@@ -201,7 +274,7 @@ static bool count_rows(struct run *r, const struct query_select *s) {
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
     struct buf n = {0};
-    bool ok = query_put_count(&p, s) && run_statement(r, &st, ANSWER_KEYS, &n, NULL);
+    bool ok = query_put_count(&p, s, false) && run_statement(r, &st, ANSWER_KEYS, &n, NULL);
     if (ok && n.n) {
         buf_putc(&n, 0);
         uint64_t total = 0;
@@ -217,11 +290,13 @@ static bool run_select(struct run *r) {
     struct query_select *s = &r->q->select;
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
+    if (query_streams(r->q)) r->stream = r->conn->stream;
     bool ok = query_put_select(&p, s) && run_answer(r, &st, ANSWER_ROWS);
     bool whole = s->limit < 0 && !s->offset;
     if (r->q->explain) whole = true;
     if (ok && r->q->count && whole) r->result->total = (int64_t)r->result->rows;
-    if (ok && r->q->count && !whole) ok = count_rows(r, s);
+    if (ok && r->q->count && !whole && !r->gave) ok = count_rows(r, s);
+    r->stream = NULL, r->gave = false;
     query_statement_free(&st);
     return ok;
 }
@@ -671,7 +746,6 @@ bool query_run(struct query_conn *conn, const struct pg_session *session, struct
                                          : run_write(&r);
     if (ok) ok = query_check_result(q, result);
     if (ok && result->body.full) ok = too_large(&r);
-    if (ok && q->stripped && result->has_body) ok = query_strip_nulls(r.mem, result);
     if (ok && q->explain) end_plan(&r);
     memset(conn->guards, 0, sizeof conn->guards);
     conn->walled = false;
@@ -710,6 +784,10 @@ static str setting_of(const struct pg_session *s, const char *name) {
     return (str){0};
 }
 
+struct query_said query_said_of(const struct pg_session *s) {
+    return (struct query_said){setting_of(s, "response.headers"), setting_of(s, "response.status")};
+}
+
 bool query_run_batch(struct query_conn *conn, const struct pg_session *asks, struct query_batch *b, struct query_result *results,
                      struct query_said *said) {
     struct pg_session session = *asks;
@@ -722,12 +800,14 @@ bool query_run_batch(struct query_conn *conn, const struct pg_session *asks, str
     if (b->before.n && !run_before(conn, &session, b, &results[0].error)) return false;
     bool ok = true;
     conn->answered = 0;
+    conn->counted = b->counted;
+    if (b->many) conn->stream = NULL;
     for (uint32_t i = 0; i < b->count && ok; i++) {
         ok = run_one(conn, &session, &b->queries[i], &results[i]);
         conn->answered += results[i].body.n;
     }
     conn->answered = 0;
     if (!ok) return false;
-    *said = (struct query_said){setting_of(&session, "response.headers"), setting_of(&session, "response.status")};
+    *said = query_said_of(&session);
     return true;
 }

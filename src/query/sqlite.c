@@ -396,17 +396,21 @@ static bool put_members(struct query_printing *p, const struct query_select *s, 
 
 static bool put_groups(struct query_printing *p, const struct query_select *s, uint32_t alias);
 
+static void put_range(struct query_printing *p, const struct query_select *s) {
+    if (s->limit < 0 && !s->offset) return;
+    PUT(p, " limit ");
+    query_put_value(p, DB_I64(s->limit));
+    PUT(p, " offset ");
+    query_put_value(p, DB_I64(s->offset));
+}
+
 /* Every path through a select ends here: where, order, range. */
 static bool put_tail(struct query_printing *p, const struct query_select *s, uint32_t alias, bool ranged) {
     if (!put_inner(p, s, alias)) return false;
     if (s->grouped && !put_groups(p, s, alias)) return false;
     if (!ranged) return true;
     if (!put_order(p, s, alias)) return false;
-    if (s->limit < 0 && !s->offset) return true;
-    PUT(p, " limit ");
-    query_put_value(p, DB_I64(s->limit));
-    PUT(p, " offset ");
-    query_put_value(p, DB_I64(s->offset));
+    put_range(p, s);
     return true;
 }
 
@@ -664,12 +668,15 @@ bool query_put_select(struct query_printing *p, const struct query_select *s) {
     return query_put_where(p, s, alias) && put_tail(p, s, alias, true);
 }
 
-bool query_put_count(struct query_printing *p, const struct query_select *s) {
+bool query_put_count(struct query_printing *p, const struct query_select *s, bool ranged) {
     uint32_t alias = p->aliases++;
-    buf_puts(&p->to->sql, s->grouped ? STR("select count(*) from (select 1 from ") : STR("select count(*) from "));
+    bool inner = s->grouped || (ranged && (s->limit >= 0 || s->offset));
+    buf_puts(&p->to->sql, inner ? STR("select count(*) from (select 1 from ") : STR("select count(*) from "));
     if (!put_source(p, s, alias)) return false;
     PUT(p, " where ");
-    return query_put_where(p, s, alias) && put_tail(p, s, alias, false) && (!s->grouped || PUT(p, ")"));
+    bool ok = query_put_where(p, s, alias) && put_tail(p, s, alias, false);
+    if (ranged) put_range(p, s);
+    return ok && (!inner || PUT(p, ")"));
 }
 
 bool query_put_from(struct query_printing *p, const struct query_select *s, str table, bool count) {

@@ -498,8 +498,63 @@ static void a_count_without_parentheses(void **state) {
         "[{\"id\":1,\"count\":1},{\"id\":2,\"count\":1}]");
 }
 
+static bool take_part(void *arg, struct buf *part, struct pg_error *error) {
+    buf_puts(arg, buf_str(part));
+    return true;
+}
+
+/* Parts and what is left, one after the other; the head stands before the first. */
+static const char *in_parts(struct app *a, const char *tree, size_t first, size_t part, bool *begun) {
+    static char all[2048];
+    struct buf parts = {0};
+    struct query_stream s = {.first = first, .part = part, .counts = true, .give = take_part, .arg = &parts};
+    query_conn_stream(a->conn, &s);
+    const char *rest = ask(a, -1, tree), *head = strstr(tree, "counted") && s.begun ? strchr(rest, '\n') : NULL;
+    snprintf(all, sizeof all, STR_FMT "%s", STR_ARG(buf_str(&parts)), head ? head + 1 : rest);
+    query_conn_stream(a->conn, NULL);
+    buf_free(&parts);
+    *begun = s.begun;
+    return all;
+}
+
+static void told_as_they_come(void **state) {
+    struct app *a = *state;
+    static const struct {
+        const char *tree;
+        bool streams;
+    } rows[] = {
+        {"{\"query\":{\"from\":\"shelf\",\"order\":[\"id\"]}}", true},
+        {"{\"query\":{\"from\":\"shelf\",\"order\":[\"id\"]},\"counted\":true}", true},
+        {"{\"query\":{\"from\":\"shelf\",\"order\":[\"id\"],\"count\":\"exact\"},\"counted\":true}", true},
+        {"{\"query\":{\"from\":\"shelf\",\"order\":[\"id\"],\"count\":\"exact\",\"limit\":1},\"counted\":true}", true},
+        {"{\"query\":{\"from\":\"shelf\",\"order\":[\"id\"],\"limit\":7,\"offset\":1},\"counted\":true}", true},
+        {"{\"query\":{\"from\":\"shelf\",\"select\":[\"n\",{\"aggregate\":\"count\"}]},\"counted\":true}", true},
+        {"{\"query\":{\"from\":\"book\",\"select\":[\"id\",{\"embed\":\"shelf\",\"join\":\"inner\"}]},\"counted\":true}", true},
+        {"{\"query\":{\"from\":\"shelf\",\"order\":[\"id\"],\"limit\":0},\"counted\":true}", false},
+        {"{\"query\":{\"from\":\"shelf\",\"where\":{\"column\":\"id\",\"op\":\"eq\",\"value\":1},\"single\":true},\"counted\":"
+         "true}",
+         false},
+        {"{\"query\":{\"kind\":\"call\",\"function\":\"steps\",\"args\":{\"upto\":9}},\"counted\":true}", false},
+        {"{\"batch\":[{\"from\":\"shelf\"},{\"from\":\"shelf\"}]}", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char want[2048];
+        bool begun;
+        snprintf(want, sizeof want, "%s", ask(a, -1, rows[i].tree));
+        for (size_t bytes = 1; bytes < 64; bytes += 7) {
+            assert_string_equal(in_parts(a, rows[i].tree, bytes, 1, &begun), want);
+            assert_string_equal(in_parts(a, rows[i].tree, bytes, bytes, &begun), want);
+        }
+        assert_string_equal(in_parts(a, rows[i].tree, 1, 1, &begun), want);
+        assert_int_equal(begun, rows[i].streams);
+        assert_string_equal(in_parts(a, rows[i].tree, sizeof want, 1, &begun), want);
+        assert_false(begun);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(told_as_they_come, start, stop),
         cmocka_unit_test_setup_teardown(values_of_the_wrong_type, start, stop),
         cmocka_unit_test_setup_teardown(domains, start, stop),
         cmocka_unit_test_setup_teardown(digits_are_kept, start, stop),

@@ -7,12 +7,16 @@
  *
  * GET /data/v1/changes tells the service_role what changed (query.h, node_data_changes).
  *
+ * Rows of a large answer come in parts, and go out as they come (chunked): at its first one status and head are known, so an error behind that breaks the body
+ * off, and the connection; it is in the log. One part is here at a time: who reads slowly holds that, and his reader.
+ *
  * Answered is {"body", "count", "affected"…} as query_result_write has it, or {"code", "message", "details", "hint"} with the status that
  * PostgREST gives for such an SQLSTATE.
  */
 #include "base/json.h"
 #include "node/worker/handler_int.h"
 #include "net/loop.h"
+#include "node/meters.h"
 #include "node/worker/query.h"
 #include "rest/rest.h"
 #include <stdlib.h>
@@ -22,7 +26,8 @@ enum {
     BODIES_BYTES_MAX = 96 << 20, /* of a worker, at a time */
     OF_APP_BYTES_MAX = 32 << 20, /* … and of an app */
     LARGE_BYTES = 64 << 10,      /* what is larger is made on a thread, and counts */
-    HEADERS_BYTES_MAX = 32 << 10
+    HEADERS_BYTES_MAX = 32 << 10,
+    FIELDS_MAX = REST_FIELDS_MAX + 2
 };
 static const str rest_at = STR_INIT("/rest/v1");
 static uint64_t bodies; /* bytes of large ones, in the worker */
@@ -47,7 +52,13 @@ struct node_visit {
     uint64_t counted; /* of body, in bodies */
     struct making *making;
     bool works;               /* a thread does */
-    struct node_query *query; /* NULL: its body is still to come */
+    struct node_query *query; /* NULL: its body is still to come, or all that was asked for has been told */
+    /* an answer in parts: */
+    bool streams;                      /* its head is out */
+    str piece;                         /* that is being sent; NULL: none is */
+    size_t sent;                       /* of it */
+    struct buf rest;                   /* the last one */
+    uint64_t bytes, since_ns, slow_ns; /* of all of them; since when there has been no room; for how long in all there was none */
 };
 
 /* ---- answers ---- */
@@ -102,6 +113,7 @@ static void free_visit(struct node_visit *v) {
     v->app->requests--;
     free_making(v);
     buf_free(&v->body);
+    buf_free(&v->rest);
     arena_free(v->mem);
     free(v);
 }
@@ -109,6 +121,7 @@ static void free_visit(struct node_visit *v) {
 static void over(struct node_visit *v) {
     struct node_request *r = v->r;
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
+    net_sink_notify(net_exchange_sink(r->exchange), NULL, NULL);
     if (v->works) v->r = NULL; /* who works frees it */
     else free_visit(v);
     r->visit = NULL;
@@ -153,8 +166,7 @@ static str headers_of(const struct node_request *r, struct buf *b) {
 
 /* ---- REST ---- */
 
-static void respond(struct node_request *r, const struct rest_response *x) {
-    struct net_field fields[REST_FIELDS_MAX + 3];
+static uint32_t fields_of(struct node_request *r, const struct rest_response *x, struct net_field fields[static FIELDS_MAX]) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < x->fields_count; i++) {
         if (!net_field_value_ok(x->fields[i].value)) continue; /* it echoes what was asked, as a header cannot say it */
@@ -166,6 +178,12 @@ static void respond(struct node_request *r, const struct rest_response *x) {
         for (uint32_t k = 0; k < n; k++) said |= str_eq_nocase(fields[k].name, ours[i].name);
         if (!said) fields[n++] = ours[i];
     }
+    return n;
+}
+
+static void respond(struct node_request *r, const struct rest_response *x) {
+    struct net_field fields[FIELDS_MAX];
+    uint32_t n = fields_of(r, x, fields);
     err e = net_exchange_reply(r->exchange, x->status, fields, n, x->body);
     if (e != ERR_OK) log_event(LOG_DEBUG, "answer-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
 }
@@ -230,11 +248,96 @@ static void rest_told(struct node_visit *v, const struct node_query_answer *a) {
     respond(v->r, &x);
 }
 
+/* ---- an answer in parts ---- */
+
+/* What is out of it is no answer: the client sees that by the end that is missing, and the log says why. */
+static void broken(struct node_visit *v, const char *code, const char *why) {
+    struct node_request *r = v->r;
+    node_meter_inc(&node_part_meters(r->part)->counts.failures_response);
+    log_event(LOG_WARN, "answer-broken", LF_CSTR("request", r->id), LF_CSTR("app", r->app->name), LF_CSTR("code", code),
+              LF_CSTR("reason", why), LF_U64("bytes", v->bytes), LF_U64("client_ms", v->slow_ns / 1'000'000u));
+    net_sink_abort(net_exchange_sink(r->exchange), NET_INTERNAL_ERROR);
+    over(v);
+}
+
+static void count_slow(struct node_visit *v, bool room) {
+    uint64_t now = clock_mono_ns();
+    if (v->since_ns) v->slow_ns += now - v->since_ns;
+    v->since_ns = room ? 0 : now;
+}
+
+/* As much as there is room for; then the next part. */
+static void pump(void *arg) {
+    struct node_visit *v = arg;
+    struct net_sink *sink = net_exchange_sink(v->r->exchange);
+    while (v->sent < v->piece.n) {
+        size_t n = MIN(net_sink_room(sink), v->piece.n - v->sent);
+        count_slow(v, n);
+        if (!n || net_sink_write(sink, str_sub(v->piece, v->sent, n)) != ERR_OK) return; /* it is gone: that is said soon */
+        v->sent += n, v->bytes += n;
+    }
+    v->piece = (str){0};
+    v->sent = 0;
+    if (v->query) {
+        node_query_more(v->query);
+        return;
+    }
+    err e = net_sink_finish(sink, NULL, 0);
+    if (e != ERR_OK) log_event(LOG_DEBUG, "answer-not-sent", LF_CSTR("request", v->r->id), LF_CSTR("reason", err_text(e)));
+    over(v);
+}
+
+/* The head, as the first part has it. False: it was answered otherwise, or nobody is there. */
+static bool begin_parts(struct node_visit *v, str *bytes) {
+    struct node_request *r = v->r;
+    struct net_field fields[FIELDS_MAX] = {{STR("content-type"), STR("application/json; charset=utf-8")},
+                                           {STR("x-request-id"), str_c(r->id)},
+                                           {STR("cache-control"), STR("no-store")}};
+    struct rest_response x = {.status = 200, .body = *bytes};
+    uint32_t n = 3;
+    struct query_head head;
+    if (v->mem) {
+        if (query_head_of(v->mem, *bytes, &head, bytes)) rest_answer(v->mem, v->plan, &head, *bytes, &x);
+        n = fields_of(r, &x, fields);
+    }
+    v->streams = x.body.p == bytes->p && x.body.n == bytes->n;
+    if (v->streams && net_exchange_respond(r->exchange, x.status, fields, n) == ERR_OK) {
+        net_sink_notify(net_exchange_sink(r->exchange), pump, v);
+        return true;
+    }
+    node_data_query_cancel(v->query);
+    if (!v->streams) respond(r, &x); /* what a function said of its fields is none */
+    over(v);
+    return false;
+}
+
+static void on_part(void *arg, str bytes) {
+    struct node_visit *v = arg;
+    if (!v->streams && !begin_parts(v, &bytes)) return;
+    v->piece = bytes;
+    pump(v);
+}
+
+static void end_parts(struct node_visit *v, const struct node_query_answer *a) {
+    v->query = NULL;
+    if (!a->ok) {
+        broken(v, a->error->state, a->error->message);
+        return;
+    }
+    buf_puts(&v->rest, a->body);
+    v->piece = buf_str(&v->rest);
+    pump(v);
+}
+
 /* ---- asking ---- */
 
 static void on_told(void *arg, const struct node_query_answer *a) {
     struct node_visit *v = arg;
     struct node_request *r = v->r;
+    if (v->streams) {
+        end_parts(v, a);
+        return;
+    }
     if (v->mem) rest_told(v, a);
     else if (a->ok) reply(r, 200, a->body);
     else reply_error(r, rest_status_of(a->error, is_nobody(r)), a->error);
@@ -282,7 +385,7 @@ static void ask(struct node_visit *v) {
                                      .rows = v->making ? (str){0} : str_c(rows), /* what is made here is bounded already */
                                      .body = v->making ? buf_str(&v->making->tree) : buf_str(&v->body)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
-    v->query = node_data_query(r->app, &to, on_told, v);
+    v->query = node_data_stream(r->app, &to, v->mem, on_part, on_told, v);
     buf_free(&headers);
     buf_free(&search);
     buf_free(&v->body);
@@ -442,6 +545,16 @@ void node_door_no_call(struct node_request *r) {
 void node_door_event(struct node_request *r) {
     struct node_visit *v = r->visit;
     if (v->query) node_data_query_cancel(v->query);
+    if (v->streams && r->killed != BY_CLIENT) {
+        count_slow(v, false);
+        node_refusal_count(r, r->limit);
+        broken(v, "57014",
+               r->limit == NODE_REFUSE_LARGE_RESPONSE ? "it is larger than response_kb"
+               : v->slow_ns / 1'000'000u > r->part->of.limits->handler_ms_max / 2
+                   ? "timeout_ms is over: the client takes it too slowly"
+                   : "timeout_ms is over");
+        return;
+    }
     if (r->killed != BY_CLIENT) node_refuse(r, r->limit);
     over(v);
 }

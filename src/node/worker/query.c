@@ -17,8 +17,10 @@ static struct node_query *new_query(struct node_app *app, node_query_told told, 
 
 static void free_query(struct node_query *q) {
     engine_post_cancel(&q->post);
+    engine_post_cancel(&q->gives);
     q->app->requests--;
     buf_free(&q->body);
+    buf_free(&q->piece);
     arena_free(q->mem); /* it is in there */
 }
 
@@ -188,10 +190,28 @@ struct node_query *node_data_query(struct node_app *app, const struct node_tree_
     return q;
 }
 
+struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, bool counted, node_query_part part,
+                                    node_query_told told, void *arg) {
+    struct node_query *q = new_query(app, told, arg);
+    node_tree_ask_copy(q->mem, ask, &q->ask);
+    q->part = part;
+    q->ask.parts = counted ? STR(NODE_TREE_PARTS_COUNTED) : STR(NODE_TREE_PARTS);
+    begin(q);
+    return q;
+}
+
+void node_query_more(struct node_query *q) {
+    if (!q->waits) return;
+    q->waits = false;
+    if (q->fiber) engine_ready(q->fiber);
+}
+
 void node_data_query_cancel(struct node_query *q) {
     struct app_data *data = node_query_data_of(q->app);
     q->told = NULL;
     q->cancelled = true;
+    engine_post_cancel(&q->gives);
+    if (q->fiber) engine_ready(q->fiber);
     if (q->state == NODE_QUERY_ASKS) {
         if (q->asked) data->cancel(data, q->asked);
         free_query(q);

@@ -34,6 +34,14 @@ struct node_changes_ask {
     int64_t after, most;
 };
 struct node_query *node_data_changes(struct node_app *app, const struct node_changes_ask *ask, node_query_told told, void *arg);
+/* The same, and rows of a large answer are told as they come: part(arg, bytes), from the loop, and the next one once node_query_more says that those are
+ * used up; until then they stay. told has the rest, or says why there is none: an error behind a part. counted: the head, which stands in the first part, says
+ * how many rows there will be. While a part waits the query's time stands still; its transaction may be open for NODE_QUERY_OPEN_S all the same. */
+enum { NODE_QUERY_OPEN_S = 600 };
+typedef void (*node_query_part)(void *arg, str bytes);
+struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, bool counted, node_query_part part,
+                                    node_query_told told, void *arg);
+void node_query_more(struct node_query *q);
 void node_data_query_cancel(struct node_query *q); /* told is not called; what writes may be done all the same */
 
 struct app_data *node_query_data_of(const struct node_app *app); /* who has its tables; NULL: nobody is there */
@@ -69,6 +77,13 @@ struct node_query {
     struct node_reader *reader; /* that it reads on */
     struct buf body;
     struct pg_error error;
+    /* in parts: */
+    node_query_part part;       /* NULL: it is wanted whole */
+    bool waits;                 /* one was given, and is not used up */
+    uint64_t open_ns;           /* the first one came; 0: none has */
+    struct buf piece;           /* that one */
+    struct engine_fiber *fiber; /* that waits, here */
+    struct engine_post gives;   /* it is about to be given */
 };
 void node_query_read(struct node_query *q); /* it has been read, or has failed */
 

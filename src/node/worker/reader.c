@@ -8,9 +8,11 @@
  *                                                         long, its files are gone
  *
  * 1. No query holds the loop: it is computed in slices, charged to its app's share, and a thread waits for the disk.
- * 2. No transaction outlives its query, and none lasts longer than a statement may: what the writer has in its log can go into the file.
+ * 2. No transaction outlives its query, and none lasts longer than a statement may: what the writer has in its log can go into the file. One that gives its rows
+ *    in parts waits for who takes them, and that is no time of the statement's; it is over when its request is, and after NODE_QUERY_OPEN_S in any case.
  * 3. What a database is made of is looked at in each transaction, by a number; all connections of an app have one catalogue.
- * 4. An app has so many connections and so many that wait; all apps together so many connections, and memory for them.
+ * 4. An app has so many connections and so many that wait; all apps together so many connections, and memory for them. Those that give parts are counted
+ *    apart, so that no slow client keeps small queries waiting.
  */
 #include "app/data.h"
 #include "engine/engine.h"
@@ -26,7 +28,10 @@
 enum {
     READERS_MAX = 64,
     OF_APP_MAX = 4,
-    WAITING_MAX = 512, /* of an app */
+    STREAMS_MAX = 16, /* connections beside those that give rows as they come, at the pace of who takes them */
+    STREAMS_OF_APP_MAX = 4,
+    STREAM_BYTES = NODE_TREE_FIRST_BYTES + 2 * NODE_TREE_PART_BYTES, /* of rows: a part that is taken, and the next one */
+    WAITING_MAX = 512,                                               /* of an app */
     CACHE_KIB = 128,
     STATEMENTS = 24,
     STEPS = 1000,           /* of SQLite's machine, between two looks at the time */
@@ -43,6 +48,7 @@ struct node_reader {
     struct db *db;
     struct node_tree_conn *conn;
     struct node_query *now; /* NULL: it is idle */
+    bool streams;           /* it has given a part of that */
     uint64_t used_ns;
 };
 struct base { /* of an app */
@@ -54,7 +60,7 @@ struct base { /* of an app */
     int file;               /* of them, borrowed */
     bool asked;             /* for them */
     struct node_reader *of;
-    uint32_t count, waiting_count;
+    uint32_t count, streams, waiting_count;
     struct node_query *waiting, **last;
     struct db_account memory;
     struct net_party *party;     /* of who reads now: the same for all versions of an app */
@@ -66,7 +72,7 @@ struct node_readers {
     bool armed; /* it runs */
     struct base *bases;
     struct node_reader *newest, *oldest; /* that are idle */
-    uint32_t count;
+    uint32_t count, streams;
 };
 
 /* ---- idle ones ---- */
@@ -206,10 +212,78 @@ static bool open_reader(struct node_reader *c) {
     return false;
 }
 
+/* ---- in parts ---- */
+
+static void serve(struct base *b);
+
+/* It is one that waits for others from now on, and holds nobody up. */
+static bool begin_stream(struct node_reader *c, struct pg_error *error) {
+    struct node_readers *r = c->base->readers;
+    if (c->base->streams >= STREAMS_OF_APP_MAX || r->streams >= STREAMS_MAX) {
+        node_tree_fail(error, "53300", "too many large answers are on their way: ask again in a moment");
+        return false;
+    }
+    if (!engine_pay(c->now->app->share, STREAM_BYTES)) {
+        node_tree_fail(error, "53200", "the app may not hold more memory");
+        return false;
+    }
+    c->streams = true;
+    c->base->streams++, r->streams++;
+    c->now->open_ns = clock_mono_ns();
+    return true;
+}
+
+static void end_stream(struct node_reader *c, struct node_query *q) {
+    if (!c->streams) return;
+    c->streams = false;
+    c->base->streams--, c->base->readers->streams--;
+    engine_unpay(q->app->share, STREAM_BYTES);
+}
+
+static void tell_part(void *arg) {
+    struct node_query *q = arg;
+    serve(q->reader->base);
+    if (!q->cancelled) q->part(q->arg, buf_str(&q->piece));
+}
+
+/* On its fiber, which waits until the part is used up. */
+static bool give(void *arg, struct buf *rows, struct pg_error *error) {
+    struct node_reader *c = arg;
+    struct node_query *q = c->now;
+    struct engine *e = c->base->readers->guest->engine;
+    struct db_seat seat;
+    if (q->cancelled || (!c->streams && !begin_stream(c, error))) return false;
+    uint64_t since = clock_mono_ns();
+    if (since - q->open_ns > NODE_QUERY_OPEN_S * 1'000'000'000ull) {
+        node_tree_fail(error, "57014", "the rows were not taken in time");
+        return false;
+    }
+    struct buf used = q->piece;
+    q->piece = *rows, *rows = used;
+    q->waits = true;
+    q->gives = (struct engine_post){.fn = tell_part, .arg = q};
+    q->fiber = engine_fiber_current(e);
+    db_seat_leave(&seat);
+    engine_post(q->app->share, &q->gives);
+    bool lives = true;
+    while (lives && q->waits && !q->cancelled) lives = engine_park(e);
+    db_seat_take(&seat);
+    q->fiber = NULL;
+    engine_post_cancel(&q->gives);
+    q->until_ns += clock_mono_ns() - since;
+    return lives && !q->cancelled;
+}
+
 /* On its fiber. */
 static void read_on_fiber(void *arg) {
     struct node_reader *c = arg;
     struct node_query *q = c->now;
+    const uint64_t most = q->app->record.limits.data_answer_bytes_max;
+    struct query_stream stream = {.first = MIN((size_t)most, (size_t)NODE_TREE_FIRST_BYTES),
+                                  .part = NODE_TREE_PART_BYTES,
+                                  .counts = str_eqc(q->ask.parts, NODE_TREE_PARTS_COUNTED),
+                                  .give = give,
+                                  .arg = c};
     db_account_begin(&c->base->memory, STACK_BYTES);
     if (open_reader(c))
         node_tree_read(&(struct node_tree_reading){.db = c->db,
@@ -218,14 +292,13 @@ static void read_on_fiber(void *arg) {
                                                    .ask = &q->ask,
                                                    .batch = &q->batch,
                                                    .mem = q->mem,
-                                                   .bytes_max = (uint32_t)q->app->record.limits.data_answer_bytes_max},
+                                                   .bytes_max = (uint32_t)most,
+                                                   .stream = q->part ? &stream : NULL},
                        &q->body, &q->error);
     if (q->error.set && clock_mono_ns() >= q->until_ns) node_tree_late(&q->error);
     db_account_end();
     engine_post(q->app->share, &q->post);
 }
-
-static void serve(struct base *b);
 
 /* Those who have no reader at work that would serve them, and found no room for one. */
 static void serve_others(struct node_readers *r) {
@@ -244,10 +317,12 @@ static void has_read(void *arg) {
     struct base *b = c->base;
     c->now = NULL;
     q->reader = NULL;
-    join_idle_or_close(c);
+    end_stream(c, q);
+    if (b->count - b->streams > OF_APP_MAX) close_reader(c);
+    else join_idle_or_close(c);
     node_query_read(q);
     serve(b);
-    if (b->readers->count >= READERS_MAX - 1) serve_others(b->readers);
+    if (b->readers->count - b->readers->streams >= READERS_MAX - 1) serve_others(b->readers);
 }
 
 static void refuse(struct node_query *q, const char *state, const char *message) {
@@ -275,8 +350,9 @@ static struct node_reader *free_reader(struct base *b) {
         leave_idle(c);
         return c;
     }
-    if (b->count == OF_APP_MAX || (r->count >= READERS_MAX && !r->oldest)) return NULL;
-    if (r->count >= READERS_MAX) {
+    bool full = r->count - r->streams >= READERS_MAX;
+    if (b->count - b->streams >= OF_APP_MAX || (full && !r->oldest)) return NULL;
+    if (full) {
         struct node_reader *oldest = r->oldest;
         leave_idle(oldest);
         close_reader(oldest);
