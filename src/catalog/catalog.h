@@ -32,6 +32,7 @@ CATALOG_VEC(catalog_names, str);
  *   \x01R17\x02   relation 17 as whoever runs the statement may see it       \x01B17\x02   relation 17 itself, with its owner's rights
  *   \x01C3\x02    column number 3 of the row at hand                         \x01A2\x02    argument 2 of the function
  *   \x01N3\x02    column number 3 of NEW                                     \x01O3\x02    … of OLD
+ *   \x01T17\x02   rows of relation 17, which a view is written through to: what those are says whoever asks
  *
  * Names and literals stand in quotes, and what stands in quotes is never a reference, whatever its bytes are (fragment.c). */
 enum catalog_fragment_flags {
@@ -54,7 +55,7 @@ struct catalog_fragment {
 };
 CATALOG_VEC(catalog_fragments, struct catalog_fragment);
 struct catalog_mark {
-    char kind; /* 'R', 'B', 'C', 'A', 'N', 'O'; 0: it is damaged */
+    char kind; /* 'R', 'B', 'T', 'C', 'A', 'N', 'O'; 0: it is damaged */
     uint32_t id;
     size_t at, end; /* in the text */
 };
@@ -168,6 +169,7 @@ struct catalog_column {
     uint32_t sequence; /* of an identity or a serial: the sequence's id */
     uint32_t from;     /* of a view: the table whose column it is, and that column's number; 0: it is made of more */
     uint16_t from_number;
+    uint16_t base_number; /* of a view that is written through: the column of its base that it is; 0: it is made of more */
     struct catalog_expr default_value; /* put in by whoever inserts: SQLite's own default is not relied upon */
     catalog_grants grants;
 };
@@ -244,6 +246,7 @@ struct catalog_trigger {
     str source;
 };
 
+enum catalog_check_option { CATALOG_NO_CHECK, CATALOG_CHECK_LOCAL, CATALOG_CHECK_CASCADED };
 enum catalog_relation_kind { CATALOG_TABLE, CATALOG_VIEW, CATALOG_MATVIEW };
 struct catalog_relation {
     uint32_t id, schema, owner, row_type, row_array;
@@ -259,8 +262,13 @@ struct catalog_relation {
     bool security_invoker, security_barrier; /* of a view */
     struct catalog_expr query;               /* of a view: a select with the columns in order, named as the columns' storage */
     catalog_ids depends;                     /* relations that the view reads */
-    bool partitioned;                        /* on PostgreSQL */
-    bool unfilled;                           /* a materialized view WITH NO DATA */
+    /* Of a view: what it is written through to, and its query in parts: `base_list` over the rows of `base_from`, which is \x01T and an alias, where
+     * `base_where`. \x01T stands for the base's rows, whichever are meant. base 0: it is not written through, because … */
+    uint32_t base;
+    str base_list, base_from, base_where, not_writable;
+    uint8_t check_option; /* enum catalog_check_option */
+    bool partitioned;     /* on PostgreSQL */
+    bool unfilled;        /* a materialized view WITH NO DATA */
     uint8_t
         commands; /* on PostgreSQL, what it can be written to by: bits 4 update, 8 insert, 16 delete, as pg_relation_is_updatable has it */
     bool replica_full;

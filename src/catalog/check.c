@@ -118,6 +118,8 @@ static err check_relation(const struct check *k, const struct catalog_relation *
     for (uint32_t i = 0; i < r->triggers.n; i++)
         if (!is(k, r->triggers.p[i].function, FUNCTION))
             return bad(k, r->triggers.p[i].name, "calls a function that is not there");
+    if (r->base && !is(k, r->base, RELATION)) return bad(k, r->name, "is written through to what is not there");
+    if (r->check_option > CATALOG_CHECK_CASCADED) return bad(k, r->name, "has a check option that is none");
     if (!are(k, &r->depends, RELATION, false)) return bad(k, r->name, "reads a relation that is not there");
     return grants_ok(k, &r->grants) ? ERR_OK : bad(k, r->name, "is granted to a role that is not there");
 }

@@ -73,7 +73,7 @@ RECORD(type, F(U32, id), F(U32, array), F(U32, schema), F(U32, owner), F(STRING,
 #define T catalog_column
 RECORD(column, F(U16, number), F(STRING, name), F(STRING, comment), F(STRING, storage), F(U32, type), F(TYPMOD, typmod),
        F(BOOL, not_null), F(U8, identity), F(BOOL, generated), F(U32, sequence), F(U32, from), F(U16, from_number),
-       RK(ONE, "default", default_value, expr), R(MANY, grants, grant))
+       F(U16, base_number), RK(ONE, "default", default_value, expr), R(MANY, grants, grant))
 #undef T
 #define T catalog_constraint
 RECORD(constraint, F(U32, id), F(U8, kind), F(STRING, name), F(STRING, comment), F(STRING, storage), F(IDS, columns),
@@ -102,8 +102,9 @@ RECORD(trigger, F(U32, id), F(STRING, name), F(STRING, comment), F(U32, function
 RECORD(relation, F(U32, id), F(U32, schema), F(U32, owner), F(U32, row_type), F(U32, row_array), F(U8, kind), F(STRING, name),
        F(STRING, comment), F(STRING, storage), F(U16, last_number), R(MANY, columns, column), R(MANY, constraints, constraint),
        R(MANY, indexes, index), R(MANY, policies, policy), R(MANY, triggers, trigger), F(BOOL, rls), F(BOOL, force_rls),
-       F(BOOL, security_invoker), F(BOOL, security_barrier), R(ONE, query, expr), F(IDS, depends), F(BOOL, unfilled),
-       F(BOOL, partitioned), F(U8, commands), F(BOOL, replica_full), R(MANY, grants, grant), F(BOOL, platform))
+       F(BOOL, security_invoker), F(BOOL, security_barrier), R(ONE, query, expr), F(IDS, depends), F(U32, base),
+       F(STRING, base_list), F(STRING, base_from), F(STRING, base_where), F(STRING, not_writable), F(U8, check_option),
+       F(BOOL, unfilled), F(BOOL, partitioned), F(U8, commands), F(BOOL, replica_full), R(MANY, grants, grant), F(BOOL, platform))
 #undef T
 #define T catalog_sequence
 RECORD(sequence, F(U32, id), F(U32, schema), F(U32, owner), F(STRING, name), F(STRING, comment), F(U32, type), F(I64, start),

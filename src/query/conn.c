@@ -96,7 +96,14 @@ static void fn_refuse(struct db_call *call, void *arg, const struct db_value *ar
     if (args[0].i >= 0 && args[0].i < conn->refusals.n) {
         const struct query_refusal *r = &conn->refusals.p[args[0].i];
         str table = r->of->name;
-        if (r->check) {
+        if (r->view) {
+            if (r->existing)
+                query_fail(&conn->raised, "55000", "conflicting row is not visible through view \"" STR_FMT "\"",
+                           STR_ARG(r->view->name));
+            else
+                query_fail(&conn->raised, "44000", "new row violates check option for view \"" STR_FMT "\"",
+                           STR_ARG(r->view->name));
+        } else if (r->check) {
             query_fail(&conn->raised, "23514", "new row for relation \"" STR_FMT "\" violates check constraint \"" STR_FMT "\"",
                        STR_ARG(table), STR_ARG(r->check->name));
         } else if (r->policy) {

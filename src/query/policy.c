@@ -82,7 +82,8 @@ bool query_expand(const struct query_expanding *x, str text, struct buf *to, str
     for (; catalog_mark_next(text, from, &r); from = r.end) {
         bool ok = r.kind != 0;
         buf_puts(to, str_sub(text, from, r.at - from));
-        if (ok && (r.kind == 'R' || r.kind == 'B')) ok = expand_relation(x, &r, to, error);
+        if (ok && r.kind == 'T') ok = buf_puts(to, x->rows);
+        else if (ok && (r.kind == 'R' || r.kind == 'B')) ok = expand_relation(x, &r, to, error);
         else if (ok && r.kind == 'A') ok = expand_argument(x, &r, to, error);
         else if (ok) ok = expand_column(x, &r, to, error);
         if (!ok) return query_fail(error, "XX000", "an expression is not understood");
@@ -157,9 +158,12 @@ static bool put_sight(const struct query_expanding *x, enum query_sight sight, s
 
 /* ---- making ---- */
 
+/* Of each who asks another one: whatever a relation reads may be an invoker's view, however deep. */
 enum { KEY = 48 };
-static str key_of(char to[static KEY], const struct catalog_relation *of, uint32_t role, uint32_t asks, uint32_t use) {
-    snprintf(to, KEY, "%u/%u/%u/%u", of->id, role, asks, use);
+static str key_of(const struct query_conn *conn, char to[static KEY], const struct catalog_relation *of, uint32_t role,
+                  uint32_t use) {
+    const struct catalog_role *asks = catalog_role_named(conn->catalog, conn->session.role);
+    snprintf(to, KEY, "%u/%u/%u/%u", of->id, role, asks ? asks->id : 0, use);
     return str_c(to);
 }
 
@@ -266,10 +270,40 @@ static bool table_view(struct query_conn *conn, const struct catalog_relation *o
     return ok;
 }
 
-static bool view_view(struct query_conn *conn, const struct catalog_relation *of, struct buf *b, struct pg_error *error) {
+/* Who reads what a view reads. */
+static uint32_t reader_of(const struct query_conn *conn, const struct catalog_relation *of) {
     const struct catalog_role *asks = catalog_role_named(conn->catalog, conn->session.role);
-    struct query_expanding x = {.conn = conn, .role = asks ? asks->id : of->owner, .definer = of->owner};
-    if (!of->security_invoker) x.role = of->owner;
+    return of->security_invoker && asks ? asks->id : of->owner;
+}
+
+static struct query_expanding inside_of(struct query_conn *conn, const struct catalog_relation *of) {
+    return (struct query_expanding){.conn = conn, .role = reader_of(conn, of), .definer = of->owner};
+}
+
+/* Rows that are written through a view, with the keys that they have in its table. */
+static bool through_view(struct query_conn *conn, const struct catalog_relation *of, enum query_sight sight, struct buf *b,
+                         struct pg_error *error) {
+    struct query_expanding x = inside_of(conn, of);
+    struct buf name = {0};
+    const struct catalog_relation *base = catalog_relation_of(conn->catalog, of->base);
+    if (!base) return query_fail(error, "55000", "cannot write view \"" STR_FMT "\"", STR_ARG(of->name));
+    enum query_sight below = sight == QUERY_WRITTEN && base->kind == CATALOG_TABLE ? QUERY_SEES : sight;
+    str view;
+    if (!query_view_of(conn, base, x.role, below, &view, error)) return false;
+    query_put_name(&name, view);
+    x.rows = buf_str(&name);
+    put_columns(b, of);
+    buf_puts(b, STR("\"_orlo_k\", \"_orlo_p\" from (select "));
+    bool ok =
+        query_expand(&x, of->base_list, b, error) && buf_puts(b, STR(" from ")) && query_expand(&x, of->base_from, b, error);
+    if (ok && of->base_where.n && sight != QUERY_WRITTEN)
+        ok = buf_puts(b, STR(" where ")) && query_expand(&x, of->base_where, b, error);
+    buf_free(&name);
+    return ok && buf_puts(b, STR(") as _orlo_t"));
+}
+
+static bool view_view(struct query_conn *conn, const struct catalog_relation *of, struct buf *b, struct pg_error *error) {
+    struct query_expanding x = inside_of(conn, of);
     if (!of->query.fragment.text.n)
         return query_fail(error, "0A000", "view \"" STR_FMT "\" cannot run on SQLite", STR_ARG(of->name));
     put_columns(b, of);
@@ -305,21 +339,18 @@ static bool enter(struct query_conn *conn, const struct catalog_relation *of, ui
 
 bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_sight sight, str *name,
                    struct pg_error *error) {
-    uint32_t asks = 0; /* an invoker's view is another one for each who asks, though its owner reads through it */
-    const struct catalog_role *session = catalog_role_named(conn->catalog, conn->session.role);
     bool view = of->kind == CATALOG_VIEW;
-    if (view && of->security_invoker && session) asks = session->id;
     char room[KEY];
-    str key = key_of(room, of, role, asks, sight);
+    str key = key_of(conn, room, of, role, sight);
     if (sight == QUERY_SEES && !may_read(conn, of, role, error)) return false;
     const struct query_made *there = made_of(conn, &conn->views, key);
     if (there) return *name = there->name, true;
-    if (of->kind == CATALOG_VIEW && sight != QUERY_SEES)
-        return query_fail(error, "55000", "cannot write view \"" STR_FMT "\"", STR_ARG(of->name));
     if (!enter(conn, of, role, sight, error)) return false;
     struct buf b = {.max = 4 << 20};
     struct buf body = {.max = 4 << 20};
-    bool ok = view ? view_view(conn, of, &body, error) : table_view(conn, of, role, sight, &body, error);
+    bool ok;
+    if (!view) ok = table_view(conn, of, role, sight, &body, error);
+    else ok = sight == QUERY_SEES ? view_view(conn, of, &body, error) : through_view(conn, of, sight, &body, error);
     uint32_t at = place_of(conn, &conn->views, key); /* now: what it reads was made before it */
     *name = conn->made.p[at].name;
     conn->made.p[at].of = of, conn->made.p[at].role = role;
@@ -404,11 +435,122 @@ bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, 
                     uint32_t *guard, struct pg_error *error) {
     uint64_t at;
     char room[KEY];
-    str key = key_of(room, of, role, 0, check);
+    str key = key_of(conn, room, of, role, check);
     const struct query_made *there = made_of(conn, &conn->checks, key);
     if (there) return *guard = there->guard, true;
     if (!enter(conn, of, role, CHECKS + check, error)) return false;
     bool ok = make_check(conn, of, role, check, key, error);
+    conn->depth--;
+    *guard = map_get(&conn->checks, key, &at) ? conn->made.p[at].guard : 0;
+    return ok;
+}
+
+/* ---- what a view asks of what is written through it ---- */
+
+/* "new" or "old", as the relation has it: select … from (select … from (select new."a" as "a", …) as a1) as a2 */
+static bool put_row_of(struct query_conn *conn, const struct catalog_relation *of, const char *row, uint32_t depth, struct buf *b,
+                       struct pg_error *error) {
+    if (of->kind == CATALOG_TABLE) {
+        buf_puts(b, STR("(select "));
+        for (uint32_t i = 0; i < of->columns.n; i++) {
+            buf_printf(b, "%s.", row);
+            query_put_name(b, of->columns.p[i].storage);
+            buf_puts(b, STR(" as "));
+            query_put_name(b, of->columns.p[i].storage);
+            buf_puts(b, STR(", "));
+        }
+        return buf_printf(b, "%s.%s as \"_orlo_k\", 1 as \"_orlo_p\")", row, rowid_of(of));
+    }
+    const struct catalog_relation *base = catalog_relation_of(conn->catalog, of->base);
+    struct query_expanding x = inside_of(conn, of);
+    struct buf rows = {.max = 4 << 20};
+    bool ok = base && depth < QUERY_NESTING_MAX && put_row_of(conn, base, row, depth + 1, &rows, error);
+    x.rows = buf_str(&rows);
+    ok = ok && buf_puts(b, STR("(select ")) && query_expand(&x, of->base_list, b, error) && buf_puts(b, STR(" from ")) &&
+         query_expand(&x, of->base_from, b, error) && buf_puts(b, STR(")"));
+    ok = ok && !rows.full;
+    buf_free(&rows);
+    return ok || query_fail(error, "54001", "views nest deeper than %d", QUERY_NESTING_MAX);
+}
+
+static bool put_option(struct query_conn *conn, const struct catalog_relation *of, bool existing, struct buf *b,
+                       struct pg_error *error) {
+    const struct catalog_relation *base = catalog_relation_of(conn->catalog, of->base);
+    struct query_expanding x = inside_of(conn, of);
+    struct buf rows = {.max = 4 << 20};
+    bool ok = put_row_of(conn, base, existing ? "old" : "new", 0, &rows, error);
+    x.rows = buf_str(&rows);
+    vec_push(conn->mem, &conn->refusals, ((struct query_refusal){.of = base, .view = of, .existing = existing}));
+    buf_printf(b, "select query_refuse(%u) where not exists (select 1 from ", conn->refusals.n - 1);
+    ok = ok && query_expand(&x, of->base_from, b, error) && buf_puts(b, STR(" where ")) &&
+         query_expand(&x, of->base_where, b, error) && buf_puts(b, STR(");"));
+    buf_free(&rows);
+    return ok;
+}
+
+/* Those of views below come first; a cascaded one is theirs, too. An upsert's row that is there has to be seen through each of them. */
+static bool put_options(struct query_conn *conn, const struct catalog_relation *of, bool existing, bool cascaded, uint32_t depth,
+                        struct buf *b, struct pg_error *error) {
+    const struct catalog_relation *base = catalog_relation_of(conn->catalog, of->base);
+    cascaded |= existing || of->check_option == CATALOG_CHECK_CASCADED;
+    if (depth == QUERY_NESTING_MAX) return query_fail(error, "54001", "views nest deeper than %d", QUERY_NESTING_MAX);
+    if (base && base->kind == CATALOG_VIEW && !put_options(conn, base, existing, cascaded, depth + 1, b, error)) return false;
+    return !(cascaded || of->check_option) || !of->base_where.n || put_option(conn, of, existing, b, error);
+}
+
+/* What is written, and who writes it. */
+static const struct catalog_relation *table_of(const struct query_conn *conn, const struct catalog_relation *of, uint32_t *role) {
+    for (uint32_t depth = 0; of && of->kind == CATALOG_VIEW && depth < QUERY_NESTING_MAX; depth++) {
+        *role = reader_of(conn, of);
+        of = catalog_relation_of(conn->catalog, of->base);
+    }
+    return of && of->kind == CATALOG_TABLE ? of : NULL;
+}
+
+/* The row that an upsert finds is held against policies first, and this trigger may come before theirs. */
+static bool put_existing(struct query_conn *conn, const struct catalog_relation *table, uint32_t role, struct buf *b,
+                         struct pg_error *error) {
+    struct query_expanding x = {.conn = conn, .of = table, .at = QUERY_AT_OLD, .role = role};
+    return !catalog_policies_hold(conn->catalog, role, table) || (put_checks(&x, CATALOG_FOR_UPDATE, false, true, b, error) &&
+                                                                  put_checks(&x, CATALOG_FOR_SELECT, false, true, b, error));
+}
+
+static bool make_options(struct query_conn *conn, const struct catalog_relation *of, enum query_view_check check, str key,
+                         struct pg_error *error) {
+    static const char *const when[] = {
+        [QUERY_VIEW_INSERTED] = "after insert", [QUERY_VIEW_UPDATED] = "after update", [QUERY_VIEW_FOUND] = "before update"};
+    struct buf b = {.max = 4 << 20}, body = {.max = 4 << 20}, before = {.max = 4 << 20};
+    uint32_t role = 0;
+    bool existing = check == QUERY_VIEW_FOUND;
+    const struct catalog_relation *table = table_of(conn, of, &role);
+    bool ok = table ? put_options(conn, of, existing, false, 0, &body, error) : true;
+    uint32_t at = place_of(conn, &conn->checks, key);
+    struct query_made *m = &conn->made.p[at];
+    if (body.n && !m->guard) m->guard = ++conn->guards_made;
+    if (ok && m->guard && existing) ok = put_existing(conn, table, role, &before, error);
+    if (ok && m->guard) {
+        buf_printf(&b, "create temp trigger \"" STR_FMT "\" %s on main.", STR_ARG(m->name), when[check]);
+        query_put_name(&b, table->storage);
+        buf_printf(&b, " when query_guard(%u) begin " STR_FMT STR_FMT " end", m->guard, STR_ARG(buf_str(&before)),
+                   STR_ARG(buf_str(&body)));
+        ok = make(conn, "trigger", at, &b, error);
+    }
+    buf_free(&b), buf_free(&body), buf_free(&before);
+    return ok;
+}
+
+bool query_view_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_view_check check,
+                         uint32_t *guard, struct pg_error *error) {
+    enum { OPTIONS = 2 * CHECKS };
+    uint64_t at;
+    char room[KEY];
+    str key = key_of(conn, room, of, role, OPTIONS + check);
+    *guard = 0;
+    if (of->kind != CATALOG_VIEW) return true;
+    const struct query_made *there = made_of(conn, &conn->checks, key);
+    if (there) return *guard = there->guard, true;
+    if (!enter(conn, of, role, OPTIONS + check, error)) return false;
+    bool ok = make_options(conn, of, check, key, error);
     conn->depth--;
     *guard = map_get(&conn->checks, key, &at) ? conn->made.p[at].guard : 0;
     return ok;

@@ -241,7 +241,11 @@ struct query {
     /* resolved */
     uint32_t role;
     const struct query_where *put_where;   /* of put: what where said */
-    const struct catalog_column **targets; /* one for each column */
+    const struct catalog_column **targets; /* one for each column: of the table that is written */
+    const struct catalog_relation *target; /* what is written: the relation that is named, or the table that a view is of */
+    uint32_t target_role;                  /* with whose rights: a view's owner's, or the role's */
+    const struct catalog_column *
+        *through; /* of each column of such a view the target's; NULL: it is made of more. Of a table it is NULL itself */
     const struct catalog_column **arbiter;
     struct query_row *cells;
     uint32_t cells_count;

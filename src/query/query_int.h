@@ -118,6 +118,7 @@ void query_put_value(struct query_printing *p, struct db_value v); /* ?N */
 /* Is the text that follows WHERE; alias of the relation. Nothing is to be asked: 1. */
 [[nodiscard]] bool query_put_where(struct query_printing *p, const struct query_select *s, uint32_t alias);
 /* Makes shape 0 of the list; `alias.column` where alias is not NO_ALIAS. */
+bool query_where_is_bare(const struct query_where *w); /* it stands in front of policies (sqlite.c 2) */
 enum { QUERY_NO_ALIAS = UINT32_MAX };
 [[nodiscard]] bool query_put_list(struct query_printing *p, const struct query_select *s, uint32_t alias);
 /* An embed that joins, and is not in the answer: its list is empty, or holds such ones alone. */
@@ -136,7 +137,9 @@ const struct catalog_column *query_key_of(const struct query *q);
 [[nodiscard]] bool query_put_select_rows(struct query_printing *p,
                                          str keys);          /* keys: a JSON array; of a delete: those that it will delete */
 [[nodiscard]] bool query_put_rows(struct query_printing *p); /* (select … ) of the keys of rows that an update or delete finds */
-bool query_list_is_plain(const struct query_select *s);
+bool query_list_is_plain(const struct query *q); /* what is answered of what is written is columns of the table alone */
+/* Of a column of what is named the target's; NULL: there is none */
+const struct catalog_column *query_column_through(const struct query *q, const struct catalog_column *c);
 
 /* ---- what a role sees (policy.c) ---- */
 
@@ -146,6 +149,7 @@ enum query_sight {
     QUERY_UPDATES_READ, /* … and read */
     QUERY_DELETES,
     QUERY_DELETES_READ,
+    QUERY_WRITTEN, /* of a view: rows of it or not, with their keys, as they are answered when they were written */
 };
 /* The name of a TEMP view of the relation as the role sees it, made by its first use. false: an error is set. */
 [[nodiscard]] bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role,
@@ -162,6 +166,10 @@ enum query_check {
 };
 [[nodiscard]] bool query_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role,
                                   enum query_check check, uint32_t *guard, struct pg_error *error);
+/* What a view's own WITH CHECK OPTION and those below it ask of rows that are written through it, and its conditions of the row that an upsert finds. */
+enum query_view_check { QUERY_VIEW_INSERTED, QUERY_VIEW_UPDATED, QUERY_VIEW_FOUND };
+[[nodiscard]] bool query_view_check_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role,
+                                       enum query_view_check check, uint32_t *guard, struct pg_error *error);
 const char *query_rowid_of(const struct catalog_relation *of);
 /* A fragment's text with its references made SQL. row: what \x01C is of. */
 enum query_row_at {
@@ -180,6 +188,7 @@ struct query_expanding {
     uint32_t role, definer;              /* definer 0: of each relation its owner */
     const struct query_bound *arguments; /* bound: the function's, as ?N from arguments_from on */
     uint32_t arguments_from, arguments_count;
+    str rows;     /* what \x01T is */
     bool writes;  /* a statement that changes rows: what follows INTO, UPDATE, FROM of DELETE is a table */
     bool returns; /* … and gives them back: an insert's may be read, too */
 };
@@ -197,12 +206,13 @@ struct query_made { /* a view or a trigger */
     uint32_t guard; /* of a trigger */
     bool gone;      /* it went with the transaction in which it was made: its place and name wait for the next */
 };
-enum { QUERY_TOKEN = 33, QUERY_GUARDS = 2, QUERY_NESTING_MAX = 32 };
+enum { QUERY_TOKEN = 33, QUERY_GUARDS = 5 /* of the table: insert, upsert; of a view: each check */, QUERY_NESTING_MAX = 32 };
 struct query_refusal { /* what a trigger of ours refuses with */
     const struct catalog_relation *of;
     const struct catalog_policy *policy; /* NULL: no one in particular */
     const struct catalog_constraint *check;
-    bool existing; /* the row that was there: (USING expression) */
+    const struct catalog_relation *view; /* whose check option it is */
+    bool existing;                       /* the row that was there: (USING expression) */
 };
 struct query_touch { /* a table that a statement writes */
     const struct catalog_relation *of;

@@ -522,12 +522,18 @@ static bool find_columns(struct query_resolving *r) {
     return true;
 }
 
-static bool check_target(struct query_resolving *r, const struct catalog_column *c) {
-    bool update = r->query->kind == QUERY_UPDATE, always = c->identity == CATALOG_IDENTITY_ALWAYS;
+static bool need_target(struct query_resolving *r, const struct catalog_column *c) {
+    bool update = r->query->kind == QUERY_UPDATE;
     if (!need_column(r, r->query->select.of, c, update ? CATALOG_UPDATE : CATALOG_INSERT)) return false;
     if (r->query->conflict == QUERY_CONFLICT_MERGE &&
         !(need_column(r, r->query->select.of, c, CATALOG_UPDATE) && need_column(r, r->query->select.of, c, CATALOG_SELECT)))
         return false; /* excluded.c is read */
+    return true;
+}
+
+/* May it be given a value that is not its default? */
+static bool is_given(struct query_resolving *r, const struct catalog_column *c) {
+    bool update = r->query->kind == QUERY_UPDATE, always = c->identity == CATALOG_IDENTITY_ALWAYS;
     if (!c->generated && !always) return true;
     query_fail(r->error, "428C9",
                update ? "column \"" STR_FMT "\" can only be updated to DEFAULT"
@@ -550,7 +556,7 @@ static bool resolve_targets(struct query_resolving *r) {
         for (uint32_t k = 0; k < i; k++)
             if (q->targets[k] == q->targets[i])
                 return query_fail(r->error, "42701", "column \"" STR_FMT "\" specified more than once", STR_ARG(q->columns[i]));
-        if (!check_target(r, q->targets[i])) return false;
+        if (!need_target(r, q->targets[i])) return false;
     }
     return true;
 }
@@ -592,7 +598,9 @@ static bool same_columns(const struct query *q, const catalog_ids *ids) {
 /* Is there something unique of these columns? */
 static bool has_arbiter(struct query_resolving *r) {
     const struct query *q = r->query;
-    const struct catalog_relation *of = q->select.of;
+    const struct catalog_relation *of = q->target;
+    for (uint32_t i = 0; i < q->conflict_count; i++)
+        if (!q->arbiter[i]) return false; /* a view's column that is made of more */
     for (uint32_t i = 0; i < of->constraints.n; i++) {
         const struct catalog_constraint *k = &of->constraints.p[i];
         if ((k->kind == CATALOG_PRIMARY || k->kind == CATALOG_UNIQUE) && same_columns(q, &k->columns)) return true;
@@ -622,22 +630,115 @@ static bool resolve_conflict(struct query_resolving *r) {
             return query_fail(r->error, "42703", "column \"" STR_FMT "\" does not exist", STR_ARG(q->conflict_columns[i]));
         if (!need_column(r, of, q->arbiter[i], CATALOG_SELECT)) return false;
     }
-    if (q->has_conflict_columns && r->values.engine == CATALOG_SQLITE && !has_arbiter(r))
-        query_fail(&r->no_plan, "42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification");
     return true;
 }
 
-/* A view that PostgreSQL would write through is written through nowhere here. */
-static bool check_writable(struct query_resolving *r) {
-    const struct catalog_relation *of = r->query->select.of;
+/* ---- views that are written through ---- */
+
+static bool not_through(struct query_resolving *r, const struct catalog_relation *view, str why) {
     static const char *const verbs[] = {
         [QUERY_INSERT] = "insert into", [QUERY_UPDATE] = "update", [QUERY_DELETE] = "delete from"};
-    if (of->kind == CATALOG_TABLE || r->values.engine == CATALOG_POSTGRES) return true;
+    static const char *const doing[][2] = {[QUERY_INSERT] = {"inserting into", "INSERT"},
+                                           [QUERY_UPDATE] = {"updating", "UPDATE"},
+                                           [QUERY_DELETE] = {"deleting from", "DELETE"}};
+    enum query_kind k = r->query->kind;
+    query_fail(r->error, "55000", "cannot %s view \"" STR_FMT "\"", verbs[k], STR_ARG(view->name));
+    query_fail_detail(r->error, STR_FMT, STR_ARG(why.n ? why : STR("It was made before views were written through.")));
+    query_fail_hint(r->error,
+                    "To enable %s the view, provide an INSTEAD OF %s trigger or an unconditional ON %s DO INSTEAD rule.",
+                    doing[k][0], doing[k][1], doing[k][1]);
+    return false;
+}
+
+static bool is_written(const struct query_resolving *r, const struct catalog_column **columns, const struct catalog_column *c) {
+    for (uint32_t i = 0; i < r->query->columns_count; i++)
+        if (columns[i] == c) return true;
+    return false;
+}
+
+/* The columns that are written are the base's: the first that is not, in the view's order. */
+static bool columns_through(struct query_resolving *r, const struct catalog_relation *view,
+                            const struct catalog_column **columns) {
+    bool update = r->query->kind == QUERY_UPDATE;
+    for (uint32_t i = 0; i < view->columns.n; i++) {
+        const struct catalog_column *c = &view->columns.p[i];
+        if (c->base_number || !is_written(r, columns, c)) continue;
+        query_fail(r->error, "0A000",
+                   update ? "cannot update column \"" STR_FMT "\" of view \"" STR_FMT "\""
+                          : "cannot insert into column \"" STR_FMT "\" of view \"" STR_FMT "\"",
+                   STR_ARG(c->name), STR_ARG(view->name));
+        query_fail_detail(r->error, "View columns that are not columns of their base relation are not updatable.");
+        return false;
+    }
+    return true;
+}
+
+/* What the one who reads the view needs of what it is of. */
+static bool need_base(struct query_resolving *r, const struct catalog_relation *base, const struct catalog_column **columns) {
+    struct query *q = r->query;
+    static const uint32_t privileges[] = {
+        [QUERY_INSERT] = CATALOG_INSERT, [QUERY_UPDATE] = CATALOG_UPDATE, [QUERY_DELETE] = CATALOG_DELETE};
+    if (q->kind == QUERY_DELETE && !need_relation(r, base, CATALOG_DELETE)) return false;
+    for (uint32_t i = 0; i < q->columns_count; i++)
+        if (!need_column(r, base, columns[i], privileges[q->kind]) ||
+            (q->conflict == QUERY_CONFLICT_MERGE && !need_column(r, base, columns[i], CATALOG_UPDATE)))
+            return false;
+    return !q->reads || need_some(r, base, CATALOG_SELECT);
+}
+
+static const struct catalog_column *below(const struct catalog_relation *base, const struct catalog_column *c) {
+    return c && c->base_number ? catalog_column_of(base, c->base_number) : NULL;
+}
+
+/* One view down: what is written, and what is answered, are the base's columns. */
+static bool go_through(struct query_resolving *r, const struct catalog_relation *view, const struct catalog_column **targets) {
+    struct query *q = r->query;
+    const struct catalog_relation *base = catalog_relation_of(r->catalog, view->base);
+    if (!base || (view->not_writable.n && q->kind != QUERY_DELETE)) return not_through(r, view, view->not_writable);
+    if (!columns_through(r, view, targets)) return false;
+    for (uint32_t i = 0; i < q->columns_count; i++) targets[i] = below(base, targets[i]);
+    for (uint32_t i = 0; i < q->conflict_count; i++) q->arbiter[i] = below(base, q->arbiter[i]);
+    for (uint32_t i = 0; i < q->select.of->columns.n; i++) q->through[i] = below(base, q->through[i]);
+    if (!view->security_invoker) q->target_role = r->role = view->owner;
+    else q->target_role = r->role = q->role;
+    q->target = base;
+    return need_base(r, base, targets);
+}
+
+/* Down to the table. Names, values and rights of the view itself were seen to. */
+static bool resolve_through(struct query_resolving *r) {
+    struct query *q = r->query;
+    const struct catalog_relation *of = q->select.of;
+    q->target = of, q->target_role = r->role;
+    if (r->values.engine == CATALOG_POSTGRES || of->kind == CATALOG_TABLE) return true;
     if (of->kind == CATALOG_MATVIEW)
         return query_fail(r->error, "42809", "cannot change materialized view \"" STR_FMT "\"", STR_ARG(of->name));
-    query_fail(r->error, "55000", "cannot %s view \"" STR_FMT "\"", verbs[r->query->kind], STR_ARG(of->name));
-    query_fail_detail(r->error, "On SQLite rows are written to tables alone.");
-    return false;
+    q->through = arena_array(r->out, const struct catalog_column *, of->columns.n + 1);
+    for (uint32_t i = 0; i < of->columns.n; i++) q->through[i] = &of->columns.p[i];
+    uint32_t role = r->role;
+    bool ok = true;
+    for (uint32_t depth = 0; ok && q->target->kind == CATALOG_VIEW; depth++)
+        ok = depth < QUERY_NESTING_MAX
+                 ? go_through(r, q->target, q->targets)
+                 : query_fail(r->error, "42P17", "infinite recursion detected in rules for relation \"" STR_FMT "\"",
+                              STR_ARG(of->name));
+    r->role = role;
+    return ok;
+}
+
+/* Of each column that is written, and of the arbiter, something in the table says whether it may be. */
+static bool check_targets(struct query_resolving *r) {
+    struct query *q = r->query;
+    for (uint32_t i = 0; i < q->columns_count; i++) {
+        for (uint32_t k = 0; k < i; k++)
+            if (q->targets[k] == q->targets[i])
+                return query_fail(r->error, "42601", "multiple assignments to same column \"" STR_FMT "\"",
+                                  STR_ARG(q->targets[i]->name));
+        if (!is_given(r, q->targets[i])) return false;
+    }
+    if (q->conflict && q->has_conflict_columns && r->values.engine == CATALOG_SQLITE && !has_arbiter(r))
+        query_fail(&r->no_plan, "42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification");
+    return true;
 }
 
 static bool same_value(const struct db_value *a, const struct db_value *b) {
@@ -662,7 +763,7 @@ static bool check_put(struct query_resolving *r) {
         for (uint32_t k = 0; ok && k < i; k++) ok = !str_eq(w->parts[k].test.field.column, part->test.field.column);
         bool found = false;
         for (uint32_t k = 0; ok && same && k < q->columns_count; k++) {
-            if (q->targets[k] != c) continue;
+            if (q->targets[k] != query_column_through(q, c)) continue;
             struct query_bound asked;
             if (!query_value_of(&r->values, c->type, c->typmod, part->test.values[0], false, &asked)) return false;
             const struct query_bound *given = &q->cells[0].cells[k];
@@ -690,7 +791,6 @@ static bool resolve_write(struct query_resolving *r) {
     bool nothing = q->kind == QUERY_UPDATE && q->rows->kind == JSON_KIND_OBJECT && !q->rows->n;
     if (q->kind == QUERY_DELETE ? !need_relation(r, of, CATALOG_DELETE) : !nothing && !need_some(r, of, privileges[q->kind]))
         return false;
-    if (!check_writable(r)) return false;
     if (q->kind != QUERY_DELETE && (!find_columns(r) || !resolve_targets(r) || !resolve_rows(r))) return false;
     if (!resolve_conflict(r)) return false;
     if (q->put) q->put_where = q->select.where, q->select.where = NULL;
@@ -700,7 +800,7 @@ static bool resolve_write(struct query_resolving *r) {
     for (uint32_t i = 0; q->select.has_items && i < q->select.order_count; i++)
         if (!resolve_order(r, &q->select, &q->select.order[i])) return false;
     q->reads = q->select.has_items || q->conflict || (q->select.where && names_column(q->select.where));
-    return true;
+    return resolve_through(r) && check_targets(r);
 }
 
 /* ---- the whole ---- */
@@ -742,7 +842,8 @@ bool query_resolve(arena *out, const struct catalog *c, struct pg_session *sessi
     if (!resolve_names(&r) || !query_resolve_media(&r) || !take_values(&r) || (q->put && !check_put(&r))) return false;
     q->hex = query_media_is_bytes(session->types, q);
     if (q->explain) q->form = QUERY_FORM_PLAN, q->hex = q->single = q->stripped = false, q->max_affected = -1;
-    if (r.no_plan.set) *error = r.no_plan;
+    bool through = q->through && r.denial.set; /* a view's rights are asked for before its table is looked at */
+    if (r.no_plan.set && !through) *error = r.no_plan;
     else if (r.denial.set) *error = r.denial;
     return !error->set;
 }

@@ -98,12 +98,13 @@ static void put_detail(struct query_conn *conn, const struct query *q, const str
 
 void query_row_tell(struct query_conn *conn, const struct query *q, const struct query_statement *s, uint16_t null_key,
                     struct pg_error *error) {
-    const struct catalog_relation *of = q->select.of;
+    const struct catalog_relation *of = q->target;
     struct pg_error raised = conn->raised;
     if (of->columns.n > COLUMNS_MAX || catalog_policies_hold(conn->catalog, q->role, of)) return;
     conn->row_mem = arena_new(0);
     conn->row_values_mem = arena_new(0);
     conn->row = NULL;
+    conn->raised = (struct pg_error){0}; /* what was raised would stop what is called again */
     if (begin_watching(conn, of, q->kind == QUERY_UPDATE)) {
         again(conn, s);
         end_watching(conn);

@@ -303,18 +303,27 @@ static bool run_select(struct run *r) {
 
 /* ---- writes ---- */
 
+static bool raise_view_guard(struct run *r, enum query_view_check check) {
+    return query_view_check_of(r->conn, r->q->select.of, r->role, check, &r->conn->guards[2 + check], &r->result->error);
+}
+
 static bool raise_guards(struct run *r) {
     struct query_conn *conn = r->conn;
     const struct query *q = r->q;
-    const struct catalog_relation *of = q->select.of;
     struct pg_error *error = &r->result->error;
+    uint32_t role = q->target_role;
     if (q->kind == QUERY_DELETE) return true;
     if (q->kind == QUERY_UPDATE)
-        return query_check_of(conn, of, r->role, q->reads ? QUERY_CHECK_UPDATE_READ : QUERY_CHECK_UPDATE, &conn->guards[0],
-                              error);
-    if (!query_check_of(conn, of, r->role, q->reads ? QUERY_CHECK_INSERT_READ : QUERY_CHECK_INSERT, &conn->guards[0], error))
+        return query_check_of(conn, q->target, role, q->reads ? QUERY_CHECK_UPDATE_READ : QUERY_CHECK_UPDATE, &conn->guards[0],
+                              error) &&
+               raise_view_guard(r, QUERY_VIEW_UPDATED);
+    if (!query_check_of(conn, q->target, role, q->reads ? QUERY_CHECK_INSERT_READ : QUERY_CHECK_INSERT, &conn->guards[0],
+                        error) ||
+        !raise_view_guard(r, QUERY_VIEW_INSERTED))
         return false;
-    return q->conflict != QUERY_CONFLICT_MERGE || query_check_of(conn, of, r->role, QUERY_CHECK_UPSERT, &conn->guards[1], error);
+    return q->conflict != QUERY_CONFLICT_MERGE ||
+           (query_check_of(conn, q->target, role, QUERY_CHECK_UPSERT, &conn->guards[1], error) &&
+            raise_view_guard(r, QUERY_VIEW_UPDATED) && raise_view_guard(r, QUERY_VIEW_FOUND));
 }
 
 static bool print_write(struct query_printing *p, uint32_t from, uint32_t n) {
@@ -334,8 +343,8 @@ static uint32_t rows_at_once(const struct query *q) {
 /* ---- a key of one integer column, which SQLite gives a value where PostgreSQL refuses the null ---- */
 
 const struct catalog_column *query_key_of(const struct query *q) {
-    const struct catalog_constraint *k = catalog_primary_key(q->select.of);
-    const struct catalog_column *c = k && k->columns.n == 1 ? catalog_column_of(q->select.of, k->columns.p[0]) : NULL;
+    const struct catalog_constraint *k = catalog_primary_key(q->target);
+    const struct catalog_column *c = k && k->columns.n == 1 ? catalog_column_of(q->target, k->columns.p[0]) : NULL;
     return c && (c->type == PG_INT2 || c->type == PG_INT4 || c->type == PG_INT8) && !c->generated ? c : NULL;
 }
 
@@ -360,8 +369,8 @@ static uint32_t place_of(const struct catalog_relation *of, str column) {
 /* The statement of such a row was run, so that policies could refuse it first; what constraints said comes behind the null's. */
 static bool refuse_keyless(struct run *r, struct query_statement *st, const struct catalog_column *key) {
     struct pg_error *e = &r->result->error;
-    const struct catalog_relation *of = r->q->select.of;
-    if (e->set && strncmp(e->state, "23", 2) != 0) return false;
+    const struct catalog_relation *of = r->q->target;
+    if (e->set && strncmp(e->state, "23", 2) != 0 && strncmp(e->state, "44", 2) != 0) return false;
     if (e->set && str_eqc(str_c(e->state), "23502") && place_of(of, str_c(e->column)) < place_of(of, key->name)) return false;
     query_failed_null(of, key, e);
     query_row_tell(r->conn, r->q, st, key->number, e);
@@ -417,6 +426,7 @@ static bool refuse_twice(struct run *r) {
 }
 
 static bool wants_row(const struct pg_error *e) {
+    if (str_eqc(str_c(e->state), "44000")) return !e->detail[0];
     return !e->detail[0] && e->table[0] && (str_eqc(str_c(e->state), "23502") || str_eqc(str_c(e->state), "23514"));
 }
 
@@ -426,7 +436,7 @@ static bool write_some(struct run *r, uint32_t from, uint32_t n, enum answer how
     const struct catalog_column *key = query_key_of(r->q);
     bool ok = print_write(&p, from, n), ran = ok;
     bool twice = r->q->kind == QUERY_INSERT && from == r->twice;
-    if (twice) r->conn->guards[1] = 0; /* its update arm is not come to */
+    if (twice) r->conn->guards[1] = r->conn->guards[3] = r->conn->guards[4] = 0; /* its update arm is not come to */
     ok = ok && run_statement(r, &st, how, to, &r->result->rows);
     if (ok) r->result->affected += db_changed(r->conn->db);
     bool keyless = ran && key && next_keyless(r->q, key, from) == from && r->q->kind != QUERY_DELETE;
@@ -505,7 +515,7 @@ static bool count_there(struct run *r) {
 static bool run_guarded(struct run *r) {
     const struct query_select *s = &r->q->select;
     struct buf keys = {0}, *to = &r->result->body;
-    bool plain = query_list_is_plain(s), ok;
+    bool plain = query_list_is_plain(r->q), ok;
     if (!s->has_items) return write_all(r, ANSWER_NOTHING, &keys);
     r->result->has_body = plain;
     if (plain) return open_rows(r) && write_all(r, ANSWER_ROWS, to) && close_rows(r);
@@ -523,7 +533,7 @@ static bool run_write(struct run *r) {
     const struct query *q = r->q;
     if (!check_values(r) || !raise_guards(r)) return false;
     r->twice = find_twice(r);
-    query_wall_target(conn, q->select.of);
+    query_wall_target(conn, q->target);
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
     if (nothing && q->select.has_items) r->result->has_body = open_rows(r) && close_rows(r);

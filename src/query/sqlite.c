@@ -119,7 +119,9 @@ static bool put_field(struct query_printing *p, uint32_t alias, const struct que
     struct aside a = begin_aside(p);
     uint32_t type = query_type_base(p->conn->types, f->of->type);
     bool there = true;
-    if (!f->computed) query_put_column(p, alias, f->of->storage);
+    const struct catalog_column *c =
+        alias == QUERY_NO_ALIAS ? query_column_through(p->query, f->of) : f->of; /* of what is written */
+    if (!f->computed) query_put_column(p, alias, c->storage);
     else there = PUT(p, "(") && put_computed(p, f->computed, f->rows, alias) && PUT(p, ")");
     str text = end_aside(p, a);
     if (!there || (f->steps_count && !made_json(p, &text, &type))) return false;
@@ -158,7 +160,7 @@ static bool is_bare(const struct query_test *t) {
     return (query_ops[t->op].flags & QUERY_IS_BARE) && !t->field.steps_count && !t->field.computed;
 }
 
-static bool query_where_is_bare(const struct query_where *w) {
+bool query_where_is_bare(const struct query_where *w) {
     if (!w || w->kind == QUERY_HAS) return true;
     if (w->kind == QUERY_TEST) return is_bare(&w->test);
     for (uint32_t i = 0; i < w->parts_count; i++)

@@ -53,7 +53,18 @@ static const char schema[] =
     "create function items() returns setof back.item language sql stable security definer as $$ select i from back.item i $$;"
     "create function items_of(p post) returns setof back.item language sql stable security definer as $$ select i from back.item "
     "i "
-    "where i.post = p.id $$;";
+    "where i.post = p.id $$;"
+    "create table kept (id integer primary key, owner uuid, n integer check (n < 100)); insert into kept values (1, null, 1), "
+    "(2, '00000000-0000-0000-0000-000000000001', 2);"
+    "alter table kept enable row level security; create policy own on kept to authenticated using (owner = auth.uid());"
+    "create view kept_asked with (security_invoker = true) as select id, n from kept; create view kept_above as select id, n "
+    "from "
+    "kept_asked; create view kept_turned as select id from kept; alter view kept_turned set (security_invoker = true);"
+    "create view small as select id as key, n, n * 2 as twice from kept where n < 10 with check option;"
+    "create view smaller as select key, n from small where n < 5; create view smallest with (check_option = local) as select n, "
+    "key "
+    "from smaller where n <> 3; create view most as select max(n) as n from kept;"
+    "create view mine with (security_invoker = true) as select id, owner, n from kept where n > 0;";
 
 static int start(void **state) { return *state = app_open(schema), 0; }
 static int stop(void **state) { return app_close(*state), 0; }
@@ -453,6 +464,82 @@ static void hidden_keys(void **state) {
     ASK(*state, 1, "{\"kind\":\"call\",\"function\":\"hidden_writers\"}", "[1]");
 }
 
+/* An invoker's view is whoever's who asks, through whatever it is read, and also when it became one later. */
+static void views_of_who_asks(void **state) {
+    for (int round = 0; round < 2; round++) {
+        ASK(*state, -1, "{\"from\":\"kept_above\",\"select\":[\"id\"]}", "[{\"id\":1},{\"id\":2}]");
+        ASK(*state, 1, "{\"from\":\"kept_above\",\"select\":[\"id\"]}", "[{\"id\":2}]");
+        ASK(*state, 0, "{\"from\":\"kept_above\",\"select\":[\"id\"]}", "[]");
+        ASK(*state, 1, "{\"from\":\"kept_turned\",\"select\":[\"id\"]}", "[{\"id\":2}]");
+    }
+}
+
+#define INSERT(view, row) "{\"kind\":\"insert\",\"from\":\"" view "\",\"rows\":[" row "],\"select\":[\"*\"]}"
+/* Rows are written through views as PostgreSQL writes them: to the table, with its constraints, policies, and what views ask. */
+static void written_views(void **state) {
+    static const struct {
+        int user;
+        const char *tree, *want;
+    } rows[] = {
+        {-1, INSERT("small", "{\"key\":10,\"n\":4}"), "[{\"key\":10,\"n\":4,\"twice\":8}]"},
+        {-1, INSERT("small", "{\"key\":11,\"n\":50}"),
+         "44000 new row violates check option for view \"small\" | Failing row contains (11, null, 50)."},
+        {-1, INSERT("small", "{\"key\":11,\"n\":null}"),
+         "44000 new row violates check option for view \"small\" | Failing row contains (11, null, null)."},
+        {-1, INSERT("small", "{\"key\":11,\"n\":100}"),
+         "23514 new row for relation \"kept\" violates check constraint \"kept_n_check\" | Failing row contains (11, null, "
+         "100)."},
+        {-1, INSERT("small", "{\"key\":1,\"n\":50}"),
+         "23505 duplicate key value violates unique constraint \"kept_pkey\" | Key (id)=(1) already exists."},
+        {-1, INSERT("small", "{\"key\":11,\"twice\":4}"),
+         "0A000 cannot insert into column \"twice\" of view \"small\" | View columns that are not columns of their base relation "
+         "are "
+         "not updatable."},
+        {-1, INSERT("smaller", "{\"key\":12,\"n\":7}"), "[{\"key\":12,\"n\":7}]"}, /* it has no option of its own */
+        {-1, INSERT("smaller", "{\"key\":13,\"n\":17}"),
+         "44000 new row violates check option for view \"small\" | Failing row contains (13, null, 17)."},
+        {-1, INSERT("smallest", "{\"key\":13,\"n\":3}"),
+         "44000 new row violates check option for view \"smallest\" | Failing row contains (13, null, 3)."},
+        {-1, INSERT("smallest", "{\"key\":13,\"n\":6}"), "[{\"n\":6,\"key\":13}]"},
+        {-1, INSERT("most", "{\"n\":1}"),
+         "55000 cannot insert into view \"most\" | Views that return aggregate functions are not automatically updatable. | To "
+         "enable "
+         "inserting into the view, provide an INSTEAD OF INSERT trigger or an unconditional ON INSERT DO INSTEAD rule."},
+        {-1, "{\"kind\":\"update\",\"from\":\"smaller\",\"set\":{\"n\":20}}",
+         "44000 new row violates check option for view \"small\" | Failing row contains (1, null, 20)."},
+        {-1,
+         "{\"kind\":\"update\",\"from\":\"smaller\",\"set\":{\"n\":9},\"where\":{\"column\":\"key\",\"op\":\"in\",\"values\":[10,"
+         "12]}"
+         ",\"select\":[\"key\",\"n\"]}",
+         "[{\"key\":10,\"n\":9}]"}, /* 12 is in it no more */
+        {-1,
+         "{\"kind\":\"insert\",\"from\":\"small\",\"rows\":[{\"key\":10,\"n\":2},{\"key\":14,\"n\":2}],\"conflict\":{\"do\":"
+         "\"merge\","
+         "\"columns\":[\"key\"]},\"select\":[\"key\",\"twice\"]}",
+         "[{\"key\":10,\"twice\":4},{\"key\":14,\"twice\":4}]"},
+        {-1,
+         "{\"kind\":\"insert\",\"from\":\"small\",\"rows\":[{\"key\":10,\"n\":70}],\"conflict\":{\"do\":\"merge\",\"columns\":["
+         "\"key\"]}}",
+         "44000 new row violates check option for view \"small\" | Failing row contains (10, null, 70)."},
+        {-1,
+         "{\"kind\":\"delete\",\"from\":\"small\",\"where\":{\"column\":\"twice\",\"op\":\"eq\",\"value\":4},\"order\":[\"key\"],"
+         "\"select\":[\"key\"]}",
+         "[{\"key\":2},{\"key\":10},{\"key\":14}]"},
+        {1, "{\"kind\":\"update\",\"from\":\"mine\",\"set\":{\"n\":5},\"select\":[\"id\"]}", "[]"},
+        {1, INSERT("mine", "{\"id\":20,\"n\":1}"), "42501 new row violates row-level security policy for table \"kept\""},
+        {1, INSERT("mine", "{\"id\":20,\"n\":1,\"owner\":\"00000000-0000-0000-0000-000000000001\"}"),
+         "[{\"id\":20,\"owner\":\"00000000-0000-0000-0000-000000000001\",\"n\":1}]"},
+        {1, "{\"kind\":\"update\",\"from\":\"mine\",\"set\":{\"n\":-1},\"select\":[\"id\",\"n\"]}", "[{\"id\":20,\"n\":-1}]"},
+        {1, "{\"kind\":\"delete\",\"from\":\"mine\",\"select\":[\"id\"]}", "[]"},
+        {-1, "{\"kind\":\"delete\",\"from\":\"mine\",\"order\":[\"id\"],\"select\":[\"id\"]}",
+         "[{\"id\":1},{\"id\":12},{\"id\":13}]"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const char *said = ask(*state, rows[i].user, rows[i].tree);
+        if (strcmp(said, rows[i].want) != 0) fail_msg("%s\n  says %s\n  and not %s", rows[i].tree, said, rows[i].want);
+    }
+}
+
 /* A schema without USAGE is closed, whichever way a tree leads into it; rows that a function of an open one gives are none of it. */
 static void hidden_schemas(void **state) {
     static const struct {
@@ -572,6 +659,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(defaults_are_whose_who_asks, start, stop),
         cmocka_unit_test_setup_teardown(tables_that_are_functions, start, stop),
         cmocka_unit_test_setup_teardown(hidden_keys, start, stop),
+        cmocka_unit_test_setup_teardown(views_of_who_asks, start, stop),
+        cmocka_unit_test_setup_teardown(written_views, start, stop),
         cmocka_unit_test_setup_teardown(hidden_schemas, start, stop),
         cmocka_unit_test_setup_teardown(a_count_without_parentheses, start, stop),
     };

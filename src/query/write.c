@@ -19,18 +19,24 @@ static void put_table(struct query_printing *p, const struct catalog_relation *o
 
 /* ---- returning ---- */
 
-bool query_list_is_plain(const struct query_select *s) {
+const struct catalog_column *query_column_through(const struct query *q, const struct catalog_column *c) {
+    return q->through ? q->through[c - q->select.of->columns.p] : c;
+}
+
+bool query_list_is_plain(const struct query *q) {
+    const struct query_select *s = &q->select;
     if (s->order_count) return false;
     for (uint32_t i = 0; i < s->list_count; i++)
-        if (s->list[i].kind != QUERY_FIELD || s->list[i].field.computed) return false;
+        if (s->list[i].kind != QUERY_FIELD || s->list[i].field.computed || !query_column_through(q, s->list[i].field.of))
+            return false;
     return true;
 }
 
 static bool put_returning(struct query_printing *p, const struct query_select *s) {
     if (!s->has_items) return true;
     PUT(p, " returning ");
-    if (query_list_is_plain(s)) return query_put_list(p, s, QUERY_NO_ALIAS);
-    return buf_puts(&p->to->sql, str_c(query_rowid_of(s->of)));
+    if (query_list_is_plain(p->query)) return query_put_list(p, s, QUERY_NO_ALIAS);
+    return buf_puts(&p->to->sql, str_c(query_rowid_of(p->query->target)));
 }
 
 /* ---- insert ---- */
@@ -41,13 +47,36 @@ static bool is_target(const struct query *q, const struct catalog_column *c) {
     return false;
 }
 
+/* Is a view's column the table's column c? */
+static bool leads_to(const struct catalog *catalog, const struct catalog_relation *view, const struct catalog_column *k,
+                     const struct catalog_column *c) {
+    for (uint32_t depth = 0; view && k && view->kind == CATALOG_VIEW && depth < QUERY_NESTING_MAX; depth++) {
+        view = catalog_relation_of(catalog, view->base);
+        k = view && k->base_number ? catalog_column_of(view, k->base_number) : NULL;
+    }
+    return k == c;
+}
+
+/* What a column is where nothing is given: a view's own default comes before its table's. */
+static const struct catalog_expr *default_of(const struct query_printing *p, const struct catalog_column *c) {
+    const struct catalog *catalog = p->conn->catalog;
+    const struct catalog_relation *view = p->query->select.of;
+    for (uint32_t depth = 0; view && view->kind == CATALOG_VIEW && depth < QUERY_NESTING_MAX; depth++) {
+        for (uint32_t i = 0; i < view->columns.n; i++)
+            if (view->columns.p[i].default_value.source.n && leads_to(catalog, view, &view->columns.p[i], c))
+                return &view->columns.p[i].default_value;
+        view = catalog_relation_of(catalog, view->base);
+    }
+    return catalog_default_of(catalog, c);
+}
+
 static bool has_default(const struct query_printing *p, const struct catalog_column *c) {
-    return !c->generated && (catalog_default_of(p->conn->catalog, c)->fragment.text.n || c->sequence);
+    return !c->generated && (default_of(p, c)->fragment.text.n || c->sequence);
 }
 
 static bool put_default(struct query_printing *p, const struct catalog_column *c) {
-    struct query_expanding x = {.conn = p->conn, .of = p->query->select.of, .at = QUERY_AT_VALUES, .role = p->role};
-    const struct catalog_expr *d = catalog_default_of(p->conn->catalog, c);
+    struct query_expanding x = {.conn = p->conn, .of = p->query->target, .at = QUERY_AT_VALUES, .role = p->role};
+    const struct catalog_expr *d = default_of(p, c);
     if (d->fragment.text.n) {
         PUT(p, "(");
         return query_expand(&x, d->fragment.text, &p->to->sql, p->error) && PUT(p, ")");
@@ -67,8 +96,8 @@ static bool put_row(struct query_printing *p, const struct query_row *row, bool 
         if (row->there[i]) query_put_next_value(p, row->cells[i].null ? DB_NOTHING : row->cells[i].value);
         else if (!put_default(p, q->targets[i])) return false;
     }
-    for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
-        const struct catalog_column *c = &q->select.of->columns.p[i];
+    for (uint32_t i = 0; i < q->target->columns.n; i++) {
+        const struct catalog_column *c = &q->target->columns.p[i];
         if (is_target(q, c) || !has_default(p, c)) continue;
         if (!first) PUT(p, ",");
         first = false;
@@ -84,8 +113,8 @@ static uint32_t put_columns(struct query_printing *p) {
         buf_puts(&p->to->sql, n++ ? STR(",") : STR(" ("));
         query_put_name(&p->to->sql, q->targets[i]->storage);
     }
-    for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
-        const struct catalog_column *c = &q->select.of->columns.p[i];
+    for (uint32_t i = 0; i < q->target->columns.n; i++) {
+        const struct catalog_column *c = &q->target->columns.p[i];
         if (is_target(q, c) || !has_default(p, c)) continue;
         buf_puts(&p->to->sql, n++ ? STR(",") : STR(" ("));
         query_put_name(&p->to->sql, c->storage);
@@ -118,12 +147,12 @@ static bool put_conflict(struct query_printing *p) {
  * one would be checked and another one written. Of a select it is not so. */
 static bool changes_by_itself(const struct query_printing *p, const struct query_row *row) {
     const struct query *q = p->query;
-    for (uint32_t i = 0; i < q->select.of->columns.n; i++) {
-        const struct catalog_column *c = &q->select.of->columns.p[i];
+    for (uint32_t i = 0; i < q->target->columns.n; i++) {
+        const struct catalog_column *c = &q->target->columns.p[i];
         bool given = false;
         for (uint32_t k = 0; k < q->columns_count; k++) given |= q->targets[k] == c && row->there[k];
         if (given || !has_default(p, c)) continue;
-        if (c->sequence || catalog_default_of(p->conn->catalog, c)->fragment.flags & CATALOG_VOLATILE) return true;
+        if (c->sequence || default_of(p, c)->fragment.flags & CATALOG_VOLATILE) return true;
     }
     return false;
 }
@@ -131,7 +160,7 @@ static bool changes_by_itself(const struct query_printing *p, const struct query
 bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n) {
     const struct query *q = p->query;
     PUT(p, "insert into ");
-    put_table(p, q->select.of);
+    put_table(p, q->target);
     if (!put_columns(p)) PUT(p, " default values");
     else {
         bool alone = n == 1 && changes_by_itself(p, &q->cells[from]);
@@ -147,7 +176,7 @@ bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n) {
 bool query_put_there(struct query_printing *p, const uint32_t *at, uint32_t n, uint32_t from, uint32_t rows) {
     const struct query *q = p->query;
     PUT(p, "select count(*) from ");
-    put_table(p, q->select.of);
+    put_table(p, q->target);
     PUT(p, " where (");
     for (uint32_t k = 0; k < n; k++) {
         if (k) PUT(p, ",");
@@ -173,8 +202,11 @@ static bool put_rows(struct query_printing *p, enum query_sight sight) {
     uint32_t alias = p->aliases++;
     str name;
     if (!query_view_of(p->conn, s->of, p->role, sight, &name, p->error)) return false;
+    bool rows_first = s->of->kind == CATALOG_VIEW && !query_where_is_bare(s->where); /* as where it is read (sqlite.c) */
     buf_printf(&p->to->sql, "(select q%u.\"_orlo_k\" from ", alias);
+    if (rows_first) PUT(p, "(select * from ");
     query_put_name(&p->to->sql, name);
+    if (rows_first) PUT(p, " limit -1)");
     buf_printf(&p->to->sql, " as q%u where ", alias);
     return query_put_where(p, s, alias) && PUT(p, ")");
 }
@@ -186,14 +218,14 @@ bool query_put_rows(struct query_printing *p) {
 }
 
 static bool put_where(struct query_printing *p) {
-    buf_printf(&p->to->sql, " where %s in ", query_rowid_of(p->query->select.of));
+    buf_printf(&p->to->sql, " where %s in ", query_rowid_of(p->query->target));
     return query_put_rows(p);
 }
 
 bool query_put_update(struct query_printing *p) {
     const struct query *q = p->query;
     PUT(p, "update ");
-    put_table(p, q->select.of);
+    put_table(p, q->target);
     PUT(p, " set ");
     for (uint32_t i = 0; i < q->columns_count; i++) {
         if (i) PUT(p, ",");
@@ -211,8 +243,8 @@ bool query_put_update(struct query_printing *p) {
 
 bool query_put_delete(struct query_printing *p) {
     PUT(p, "delete from ");
-    put_table(p, p->query->select.of);
-    return put_where(p) && (!query_list_is_plain(&p->query->select) || put_returning(p, &p->query->select));
+    put_table(p, p->query->target);
+    return put_where(p) && (!query_list_is_plain(p->query) || put_returning(p, &p->query->select));
 }
 
 /* ---- answers with more than columns: a select of the rows that were written, or are about to be deleted ---- */
@@ -224,7 +256,8 @@ bool query_put_select_rows(struct query_printing *p, str keys) {
     plain.limit = -1;
     uint32_t alias = p->aliases++;
     str name;
-    if (!query_view_of(p->conn, s->of, p->role, QUERY_SEES, &name, p->error)) return false;
+    enum query_sight sight = s->of->kind == CATALOG_VIEW ? QUERY_WRITTEN : QUERY_SEES;
+    if (!query_view_of(p->conn, s->of, p->role, sight, &name, p->error)) return false;
     PUT(p, "select ");
     if (!query_put_list(p, &plain, alias)) return false;
     PUT(p, " from ");

@@ -316,7 +316,14 @@ static err alter_owner(struct sql_ddl *d, struct catalog_relation *r, const PgQu
 
 static err alter_options(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__AlterTableCmd *c) {
     const PgQuery__DefElem *o = sql_option(c->def->list->items, c->def->list->n_items, "security_invoker");
-    if (o) r->security_invoker = c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions && sql_option_true(o);
+    bool set = c->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions, was = r->security_invoker;
+    if (o) r->security_invoker = set && sql_option_true(o);
+    if (r->kind == CATALOG_VIEW && r->security_invoker != was) { /* whose rights hold is in its query's text */
+        const PgQuery__Node *tree = sql_statement_tree(d->mem, r->query.source);
+        if (tree && tree->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) TRY(sql_view_query(d, r, tree->select_stmt));
+    }
+    if ((o = sql_option(c->def->list->items, c->def->list->n_items, "check_option")))
+        TRY(sql_view_check_option(d, r, set ? sql_check_option_of(o) : CATALOG_NO_CHECK));
     if ((o = sql_option(c->def->list->items, c->def->list->n_items, "security_barrier")))
         r->security_barrier = sql_option_true(o);
     return ERR_OK;

@@ -258,12 +258,7 @@ static void refresh_relation(struct sql_ddl *d, struct catalog_relation *r) {
 static void refresh_view(struct sql_ddl *d, struct catalog_relation *r) {
     const PgQuery__Node *tree = calls_changed(d, &r->query.fragment) ? sql_statement_tree(d->mem, r->query.source) : NULL;
     if (!tree || tree->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return;
-    struct sql_context cx = sql_context_of(d);
-    str *names = arena_array(d->mem, str, r->columns.n);
-    for (uint32_t i = 0; i < r->columns.n; i++) names[i] = r->columns.p[i].storage;
-    cx.definer = !r->security_invoker;
-    if (sql_translate_query(&cx, tree->select_stmt, names, r->columns.n, &r->query.fragment, NULL) != ERR_OK)
-        sql_refuse_problem(d, &cx);
+    (void)sql_view_query(d, r, tree->select_stmt); /* said */
 }
 
 void sql_refresh(struct sql_ddl *d) {

@@ -142,6 +142,10 @@ struct catalog_sequence *sql_sequence_new(struct sql_ddl *d, const struct catalo
 err sql_sequence_options(struct sql_ddl *d, struct catalog_sequence *q, PgQuery__Node *const *options, size_t n);
 void sql_refresh(struct sql_ddl *d); /* what functions that changed are a part of */
 void sql_path_reset(struct sql_ddl *d);
+/* ddl_view.c: what a view, or materialized one, selects, anew */
+err sql_view_query(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__SelectStmt *query);
+err sql_view_check_option(struct sql_ddl *d, struct catalog_relation *r, uint8_t option);
+uint8_t sql_check_option_of(const PgQuery__DefElem *o); /* NULL: none */
 err sql_drop_referring(struct sql_ddl *d, const struct catalog_relation *r, bool cascade);
 err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node);
 

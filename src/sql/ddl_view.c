@@ -38,18 +38,32 @@ static err name_columns(struct sql_ddl *d, struct catalog_relation *r, const str
     return ERR_OK;
 }
 
-/* Again with the columns called by their storage names, as whoever reads the view calls them. */
-static err query_into(struct sql_ddl *d, uint32_t id, const PgQuery__Node *query, bool definer) {
-    struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
-    struct sql_context cx = sql_context_of(d);
-    str *names = arena_array(d->mem, str, r->columns.n);
-    cx.definer = definer;
-    for (uint32_t i = 0; i < r->columns.n; i++) names[i] = r->columns.p[i].storage;
-    if (sql_translate_query(&cx, query->select_stmt, names, r->columns.n, &r->query.fragment, NULL) != ERR_OK)
-        return sql_refuse_problem(d, &cx);
-    r->query.source = sql_statement_text(d->mem, query);
-    r->depends = r->query.fragment.reads;
+static err through(struct sql_context *cx, struct catalog_relation *r, const PgQuery__SelectStmt *query, const str *names) {
+    struct sql_through t;
+    TRY(sql_translate_through(cx, query, names, &t));
+    r->base = t.base, r->base_list = t.list, r->base_from = t.from, r->base_where = t.where;
+    r->not_writable = str_c(t.why_not);
+    for (uint32_t i = 0; i < r->columns.n; i++) r->columns.p[i].base_number = t.base ? t.numbers[i] : 0;
+    if (t.base && !t.columns) r->not_writable = STR("Views that have no updatable columns are not automatically updatable.");
     return ERR_OK;
+}
+
+/* Again with the columns called by their storage names, as whoever reads the view calls them. */
+err sql_view_query(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__SelectStmt *query) {
+    struct sql_context cx = sql_context_of(d);
+    str *names = arena_array(d->mem, str, r->columns.n + 1);
+    cx.definer = r->kind != CATALOG_VIEW || !r->security_invoker;
+    for (uint32_t i = 0; i < r->columns.n; i++) names[i] = r->columns.p[i].storage;
+    if (sql_translate_query(&cx, query, names, r->columns.n, &r->query.fragment, NULL) != ERR_OK)
+        return sql_refuse_problem(d, &cx);
+    r->depends = r->query.fragment.reads;
+    return r->kind != CATALOG_VIEW || through(&cx, r, query, names) == ERR_OK ? ERR_OK : sql_refuse_problem(d, &cx);
+}
+
+static err query_into(struct sql_ddl *d, uint32_t id, const PgQuery__Node *query) {
+    struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
+    r->query.source = sql_statement_text(d->mem, query);
+    return sql_view_query(d, r, query->select_stmt);
 }
 
 /* ---- views ---- */
@@ -67,11 +81,32 @@ static err replace_view(struct sql_ddl *d, struct catalog_relation *old, uint32_
     bool keeps = keeps_columns(old, now);
     old->columns = now->columns, old->query = now->query, old->depends = now->depends, old->last_number = now->last_number;
     old->security_invoker = now->security_invoker, old->security_barrier = now->security_barrier;
+    old->base = now->base, old->base_list = now->base_list, old->base_from = now->base_from, old->base_where = now->base_where;
+    old->not_writable = now->not_writable, old->check_option = now->check_option;
     d->c->relations.n--, d->c->types.n--; /* it and the type of its rows are the last ones */
     return keeps ? ERR_OK
                  : sql_refuse_at(d, -1, "42P16", "drop view first, then create it",
                                  "CREATE OR REPLACE VIEW cannot drop, rename or change the type of columns of \"" STR_FMT "\"",
                                  STR_ARG(old->name));
+}
+
+/* WITH CHECK OPTION, or the option of that name. */
+err sql_view_check_option(struct sql_ddl *d, struct catalog_relation *r, uint8_t option) {
+    r->check_option = option;
+    if (!option || !r->not_writable.n) return ERR_OK;
+    return sql_refuse_at(d, -1, "0A000", arena_cstr(d->mem, r->not_writable),
+                         "WITH CHECK OPTION is supported only on automatically updatable views");
+}
+
+uint8_t sql_check_option_of(const PgQuery__DefElem *o) {
+    str text = o ? sql_option_text(o) : (str){0};
+    return str_eqc(text, "local") ? CATALOG_CHECK_LOCAL : str_eqc(text, "cascaded") ? CATALOG_CHECK_CASCADED : CATALOG_NO_CHECK;
+}
+
+static uint8_t check_option_of(const PgQuery__ViewStmt *s) {
+    if (s->with_check_option == PG_QUERY__VIEW_CHECK_OPTION__LOCAL_CHECK_OPTION) return CATALOG_CHECK_LOCAL;
+    if (s->with_check_option == PG_QUERY__VIEW_CHECK_OPTION__CASCADED_CHECK_OPTION) return CATALOG_CHECK_CASCADED;
+    return sql_check_option_of(sql_option(s->options, s->n_options, "check_option"));
 }
 
 err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
@@ -92,7 +127,8 @@ err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
     r->security_invoker = invoker;
     r->security_barrier = sql_option_true(sql_option(s->options, s->n_options, "security_barrier"));
     TRY(name_columns(d, r, &columns, s->aliases, s->n_aliases));
-    TRY(query_into(d, id, s->query, !invoker));
+    TRY(query_into(d, id, s->query));
+    TRY(sql_view_check_option(d, (struct catalog_relation *)catalog_relation_of(d->c, id), check_option_of(s)));
     return old_id ? replace_view(d, (struct catalog_relation *)catalog_relation_of(d->c, old_id), id) : ERR_OK;
 }
 
@@ -141,7 +177,7 @@ err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
     uint32_t id = sql_relation_new(d, schema, name, matview ? CATALOG_MATVIEW : CATALOG_TABLE)->id;
     TRY(name_columns(d, (struct catalog_relation *)catalog_relation_of(d->c, id), &columns, s->into->col_names,
                      s->into->n_col_names));
-    TRY(query_into(d, id, s->query, true));
+    TRY(query_into(d, id, s->query));
     err e = s->into->skip_data ? ERR_OK : fill(d, id);
     struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
     r->unfilled = matview && s->into->skip_data;

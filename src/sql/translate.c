@@ -114,6 +114,71 @@ err sql_translate_query(struct sql_context *cx, const PgQuery__SelectStmt *selec
     return sql_fragment_done(cx, out->text);
 }
 
+/* ---- views that are written through ---- */
+
+static uint16_t number_of(struct sql_context *cx, const struct catalog_relation *base, str alias, str text) {
+    for (uint32_t i = 0; i < base->columns.n; i++) {
+        str column = sql_quoted(cx->mem, base->columns.p[i].storage);
+        if (str_eq(text, sql_fmt(cx, STR_FMT "." STR_FMT, STR_ARG(alias), STR_ARG(column)))) return base->columns.p[i].number;
+    }
+    return 0;
+}
+
+/* The only relation of FROM, and nothing else there. */
+static const struct catalog_relation *base_of(struct sql_context *cx, const PgQuery__SelectStmt *s, const struct sql_part *p,
+                                              str *alias) {
+    static const char as[] = " as ";
+    struct catalog_mark m;
+    if (s->n_from_clause != 1 || s->from_clause[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) return NULL;
+    if (!catalog_mark_next(p->from, 0, &m) || m.at || !str_starts(str_sub(p->from, m.end, p->from.n), str_c(as))) return NULL;
+    *alias = str_sub(p->from, m.end + sizeof as - 1, p->from.n);
+    const struct catalog_relation *r = catalog_relation_of(cx->catalog, m.id);
+    return r && r->kind != CATALOG_MATVIEW ? r : NULL;
+}
+
+/* In the order of PostgreSQL's view_query_is_auto_updatable. */
+static const char *why_not_through(const PgQuery__SelectStmt *s, const struct sql_part *p) {
+    if (s->n_distinct_clause) return "Views containing DISTINCT are not automatically updatable.";
+    if (s->n_group_clause) return "Views containing GROUP BY are not automatically updatable.";
+    if (s->having_clause) return "Views containing HAVING are not automatically updatable.";
+    if (p->kind == SQL_PART_SETS) return "Views containing UNION, INTERSECT, or EXCEPT are not automatically updatable.";
+    if (s->with_clause) return "Views containing WITH are not automatically updatable.";
+    if (s->limit_count || s->limit_offset) return "Views containing LIMIT or OFFSET are not automatically updatable.";
+    if (p->grouped) return "Views that return aggregate functions are not automatically updatable.";
+    if (p->flags & SQL_WINDOWED) return "Views that return window functions are not automatically updatable.";
+    if (p->sets) return "Views that return set-returning functions are not automatically updatable.";
+    return NULL;
+}
+
+err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names, struct sql_through *out) {
+    struct sql_part p;
+    VEC(str) list = {0};
+    str alias;
+    TRY(sql_part_read(cx, select, &p));
+    TRY(sql_part_settle(cx, &p));
+    *out = (struct sql_through){.why_not = why_not_through(select, &p)};
+    const struct catalog_relation *base = out->why_not ? NULL : base_of(cx, select, &p, &alias);
+    if (!base && !out->why_not)
+        out->why_not = "Views that do not select from a single table or view are not automatically updatable.";
+    if (out->why_not) return ERR_OK;
+    out->base = base->id;
+    out->numbers = arena_array(cx->mem, uint16_t, p.targets.n + 1);
+    for (uint32_t i = 0; i < p.targets.n; i++) {
+        str name = sql_quoted(cx->mem, names[i]);
+        out->numbers[i] = number_of(cx, base, alias, p.targets.p[i].text);
+        out->columns |= out->numbers[i] != 0;
+        vec_push(cx->mem, &list, sql_fmt(cx, STR_FMT " as " STR_FMT ", ", STR_ARG(p.targets.p[i].text), STR_ARG(name)));
+    }
+    out->list = sql_fmt(cx, STR_FMT STR_FMT ".\"_orlo_k\" as \"_orlo_k\", " STR_FMT ".\"_orlo_p\" as \"_orlo_p\"",
+                        STR_ARG(sql_joined(cx, list.p, list.n, "")), STR_ARG(alias), STR_ARG(alias));
+    out->from = sql_fmt(cx,
+                        "\x01"
+                        "T%u\x02 as " STR_FMT,
+                        base->id, STR_ARG(alias));
+    out->where = p.where;
+    return sql_fragment_done(cx, out->list);
+}
+
 err sql_translate_statement(struct sql_context *cx, const PgQuery__Node *statement, struct catalog_fragment *out,
                             struct sql_columns *columns) {
     if (statement->node_case == PG_QUERY__NODE__NODE_SELECT_STMT)

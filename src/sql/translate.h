@@ -112,6 +112,17 @@ struct sql_columns {
 /* names: what the columns are to be called in SQLite (a view's storage names); NULL: as PostgreSQL names them. columns may be NULL. */
 [[nodiscard]] err sql_translate_query(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names,
                                       uint32_t names_count, struct catalog_fragment *out, struct sql_columns *columns);
+/* Of a query that could be translated: how a view of it is written through (catalog_relation). numbers: of each column the one of the base that it is, or
+ * 0. base 0: it is not, because … (PostgreSQL's words). */
+struct sql_through {
+    uint32_t base;
+    str list, from, where;
+    const char *why_not;
+    uint16_t *numbers;
+    bool columns; /* one of them is the base's */
+};
+[[nodiscard]] err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names,
+                                        struct sql_through *out);
 /* INSERT, UPDATE, DELETE. columns: of RETURNING; may be NULL. */
 [[nodiscard]] err sql_translate_dml(struct sql_context *cx, const PgQuery__Node *statement, struct catalog_fragment *out,
                                     struct sql_columns *columns);

@@ -288,6 +288,8 @@ class Schema:
                 where_ = r.choice(["", " where owner is not null", f" where {c} is not null"])
                 parts.append(f"create view v_{t.name}{invoker} as select id, owner, {c} as last from {t.name}{where_};\n")
                 self.views.append(View(f"v_{t.name}", [t.key[0], ("owner", "uuid"), ("last", t.types[c])]))
+                if not private and r.random() < 0.7:
+                    self.writable(r, t, f"v_{t.name}", c, parts)
             if r.random() < 0.5:
                 definer = "" if private else r.choice(["", " security definer set search_path = public"])
                 parts.append(f"create function rows_of_{t.name}(o uuid) returns setof {t.name} language sql stable{definer} as $$ select * from {t.name} where owner = o $$;\n")
@@ -300,14 +302,35 @@ class Schema:
                 t.computed, t.near = [("key_of", "text")], (f"near_{t.name}", other)
         self.parts = parts
 
+    def writable(self, r, t, below, last, parts):
+        """A view of a table or of a view: with other names, with columns that are none of the table's, with conditions that hold for what is written."""
+        over = r.choice([below, t.name])
+        columns = [t.key[0], ("owner", "uuid")] + ([("last", t.types[last])] if over == below else r.sample(t.own, r.randrange(len(t.own) + 1)))
+        names = {c: r.choice([c, f"{c}_2"]) for c, _ in columns if c != "id"}
+        listed = [f"{c} as {names[c]}" if c in names else c for c, _ in columns]
+        if r.random() < 0.4:
+            listed.append("owner::text as who")
+        r.shuffle(listed)
+        where_ = r.choice(["", " where owner is not null", " where owner = auth.uid()", f" where exists (select 1 from members m where m.thing = {over}.owner)"])
+        option = r.choice(["", " with check option", " with local check option"])
+        invoker = r.choice(["", " with (security_invoker = true)"])
+        name = f"w_{t.name}"
+        parts.append(f"create view {name}{invoker} as select {', '.join(listed)} from {over}{where_}{option};\n")
+        if r.random() < 0.7:
+            parts.append(f"grant all on {name} to editor;\n")
+        if r.random() < 0.2:
+            parts.append(f"revoke {r.choice(['insert', 'update', 'delete', 'select'])} on {name} from {r.choice(ROLES)};\n")
+        types = {names.get(c, c): x for c, x in columns} | {"who": "text"}
+        self.views.append(View(name, [(c, types[c]) for c in (x.split(" as ")[-1] for x in listed)], t.key[0]))
+
     def sql(self, without=None, extra=""):
         return "".join(self.parts) + extra + "".join(p for i, p in enumerate(self.policies) if i != without)
 
 
 class View:
-    def __init__(self, name, columns):
-        self.name, self.columns, self.own, self.parents, self.key = name, columns, columns, [], columns[:1]
-        self.types, self.private = dict(columns), False
+    def __init__(self, name, columns, key=None):
+        self.name, self.columns, self.own, self.parents, self.key = name, columns, columns, [], [key or columns[0]]
+        self.types, self.private, self.unique = dict(columns), False, set()
 
 
 # ---- requests ---------------------------------------------------------------------------------------
@@ -483,6 +506,8 @@ def tree(r, s, role):
         return q
     if k < 0.64:
         return call(r, s, role)
+    if s.views and not s.private and r.random() < 0.25:
+        t = r.choice(s.views)
     if k < 0.8:
         q = {"kind": "insert", "from": t.name, "rows": [body(r, t)] if r.random() < 0.6 else same_keys(r, t)}
         if r.random() < 0.35:
