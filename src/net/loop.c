@@ -287,7 +287,9 @@ struct net_watch *net_watch_new(struct net_loop *l, int fd, unsigned events, voi
     return w;
 }
 
+/* What it watches for already costs nothing: libuv would tell the system twice. One that it gave up is begun again. */
 void net_watch_events(struct net_watch *w, unsigned events) {
+    if (events == w->events && (bool)uv_is_active((uv_handle_t *)&w->uv) == (events != 0)) return;
     w->events = events;
     int uv = (events & NET_READABLE ? UV_READABLE : 0) | (events & NET_WRITABLE ? UV_WRITABLE : 0);
     if (uv) uv_poll_start(&w->uv, uv, on_watch);
