@@ -47,7 +47,7 @@ static const struct postgres_rows *rows_of(const struct postgres_answer *a, uint
 
 uint32_t postgres_rows(const struct postgres_answer *a, uint32_t statement) {
     const struct postgres_rows *r = rows_of(a, statement);
-    return r ? r->rows : 0;
+    return r ? (uint32_t)PQntuples(r->raw) : 0;
 }
 
 uint64_t postgres_affected(const struct postgres_answer *a, uint32_t statement) {
@@ -57,47 +57,30 @@ uint64_t postgres_affected(const struct postgres_answer *a, uint32_t statement) 
 
 str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t row, uint32_t column, bool *null) {
     const struct postgres_rows *r = rows_of(a, statement);
-    const struct postgres_cell *c =
-        r && row < r->rows && column < r->columns ? &r->cells[(size_t)row * r->columns + column] : NULL;
-    bool there = c && c->n != UINT32_MAX;
+    int i = (int)row, k = (int)column;
+    bool there = r && row < (uint32_t)PQntuples(r->raw) && column < (uint32_t)PQnfields(r->raw) && !PQgetisnull(r->raw, i, k);
     if (null) *null = !there;
-    return there ? (str){r->text.p + c->at, c->n} : (str){0};
+    return there ? (str){(const uint8_t *)PQgetvalue(r->raw, i, k), (size_t)PQgetlength(r->raw, i, k)} : (str){0};
 }
 
 uint32_t postgres_columns(const struct postgres_answer *a, uint32_t statement) {
     const struct postgres_rows *r = rows_of(a, statement);
-    return r ? r->named : 0;
+    return r ? (uint32_t)PQnfields(r->raw) : 0;
 }
 
 str postgres_tag(const struct postgres_answer *a, uint32_t statement) {
     const struct postgres_rows *r = rows_of(a, statement);
-    return r ? str_c(r->tag) : (str){0};
+    return r && r->raw ? str_c(PQcmdStatus(r->raw)) : (str){0};
 }
 
 str postgres_column(const struct postgres_answer *a, uint32_t statement, uint32_t column, uint32_t *type) {
     const struct postgres_rows *r = rows_of(a, statement);
-    str name = {0};
-    *type = 0;
-    if (!r || column >= r->named) return name;
-    struct rd from = rd_of(buf_str(&r->names));
-    for (uint32_t i = 0; i <= column; i++) {
-        *type = rd_u32le(&from);
-        name = rd_bytes(&from, rd_u32le(&from));
-    }
-    return name;
+    bool there = r && column < (uint32_t)PQnfields(r->raw);
+    *type = there ? PQftype(r->raw, (int)column) : 0;
+    return there ? str_c(PQfname(r->raw, (int)column)) : (str){0};
 }
 
-static void put_names(struct postgres_rows *rows, const PGresult *r) {
-    for (int i = 0; i < PQnfields(r); i++) {
-        str name = str_c(PQfname(r, i));
-        uint32_t type = PQftype(r, i), n = (uint32_t)name.n;
-        buf_put(&rows->names, &type, sizeof type), buf_put(&rows->names, &n, sizeof n);
-        buf_puts(&rows->names, name);
-    }
-    rows->named = (uint32_t)MAX(PQnfields(r), 0);
-}
-
-/* ---- rows, as they come ---- */
+/* ---- as they come ---- */
 
 enum { CELL_BYTES = 16 /* that a value takes beside its text */ };
 
@@ -107,45 +90,25 @@ void postgres_answer_large(struct postgres_answer *a, uint32_t statement) {
     postgres_answer_refuse(a, statement, "54000", why);
 }
 
-static void put_cell(struct postgres_rows *rows, struct postgres_cell cell) {
-    if (rows->count == rows->cap) {
-        rows->cap = rows->cap ? 2 * rows->cap : 16;
-        rows->cells = realloc(rows->cells, rows->cap * sizeof *rows->cells);
-        ENSURE(rows->cells);
-    }
-    rows->cells[rows->count++] = cell;
+static uint64_t bytes_of(const PGresult *r) {
+    int rows = PQntuples(r), columns = PQnfields(r);
+    uint64_t bytes = (uint64_t)rows * (uint64_t)columns * CELL_BYTES;
+    for (int row = 0; row < rows; row++)
+        for (int i = 0; i < columns; i++) bytes += (uint64_t)PQgetlength(r, row, i);
+    return bytes;
 }
 
-bool postgres_answer_row(struct postgres_answer *a, uint32_t statement, const PGresult *r, int row) {
+bool postgres_answer_take(struct postgres_answer *a, uint32_t statement, PGresult *r) {
     struct postgres_rows *rows = &a->results[statement];
-    int columns = PQnfields(r);
-    for (int i = 0; i < columns; i++) a->bytes += (uint64_t)PQgetlength(r, row, i) + CELL_BYTES;
-    if ((a->bytes_max && a->bytes > a->bytes_max) || rows->text.n + a->bytes > INT32_MAX) {
-        postgres_answer_large(a, statement);
-        return false;
-    }
-    rows->columns = (uint32_t)columns;
-    for (int i = 0; i < columns; i++) {
-        str text = {(const uint8_t *)PQgetvalue(r, row, i), (size_t)PQgetlength(r, row, i)};
-        put_cell(rows, PQgetisnull(r, row, i) ? (struct postgres_cell){0, UINT32_MAX}
-                                              : (struct postgres_cell){(uint32_t)rows->text.n, (uint32_t)text.n});
-        buf_puts(&rows->text, text);
-    }
-    rows->rows++;
-    return true;
-}
-
-void postgres_answer_end(struct postgres_answer *a, uint32_t statement, PGresult *r) {
-    struct postgres_rows *rows = &a->results[statement];
+    PQclear(rows->raw);
+    rows->raw = r;
     rows->affected = strtoull(PQcmdTuples(r), NULL, 10);
-    if (a->wants_names && !rows->named) put_names(rows, r);
-    if (a->wants_names) snprintf(rows->tag, sizeof rows->tag, "%s", PQcmdStatus(r));
+    a->bytes += bytes_of(r);
+    if (!a->bytes_max || a->bytes <= a->bytes_max) return true;
+    postgres_answer_large(a, statement);
+    return false;
 }
 
 void postgres_answer_free(struct postgres_answer *a) {
-    for (uint32_t i = 0; i < a->count; i++) {
-        buf_free(&a->results[i].text);
-        buf_free(&a->results[i].names);
-        free(a->results[i].cells);
-    }
+    for (uint32_t i = 0; i < a->count; i++) PQclear(a->results[i].raw);
 }

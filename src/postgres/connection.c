@@ -21,11 +21,6 @@ static void add_op(struct postgres_connection *c, enum op_kind kind, uint32_t st
     c->ops[c->ops_count++] = (struct op){kind, statement, hash};
 }
 
-static bool send_own(struct postgres_connection *c, const char *text, enum op_kind kind) {
-    add_op(c, kind, 0, 0);
-    return PQsendQueryParams(c->raw, text, 0, NULL, NULL, NULL, NULL, 0) == 1;
-}
-
 /* It was prepared, or is about to be, by a statement before it of the same question. */
 static bool is_kept(const struct postgres_connection *c, uint64_t hash) {
     for (uint32_t i = 0; i < c->ops_count; i++)
@@ -33,6 +28,29 @@ static bool is_kept(const struct postgres_connection *c, uint64_t hash) {
     for (uint32_t i = 0; i < c->kept_count; i++)
         if (c->kept[i] == hash) return true;
     return false;
+}
+
+/* One whose first statement is not kept is not asked for often. */
+static bool prepares(const struct postgres_connection *c, const struct postgres_ask *ask) {
+    return ask->count && ask->statements[0].kept && !ask->again && c->db->lost_kept < LOST_KEPT_MAX;
+}
+
+static bool send_own(struct postgres_connection *c, const char *text, enum op_kind kind) {
+    add_op(c, kind, 0, 0);
+    return PQsendQueryParams(c->raw, text, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
+/* begin, commit, rollback: prepared with the first of its questions that prepares anything. Not what is sent once all was heard: nothing may go wrong then. */
+static bool send_word(struct postgres_connection *c, const struct postgres_ask *ask, const char *word, enum op_kind kind) {
+    uint64_t hash = str_hash(str_c(word));
+    bool known = is_kept(c, hash);
+    if (!prepares(c, ask) || (!known && c->kept_count == POSTGRES_KEPT_MAX)) return send_own(c, word, kind);
+    if (!known) {
+        add_op(c, OP_PREPARE, 0, hash);
+        if (PQsendPrepare(c->raw, word, word, 0, NULL) != 1) return false;
+    }
+    add_op(c, kind, 0, 0);
+    return PQsendQueryPrepared(c->raw, word, 0, NULL, NULL, NULL, 0) == 1;
 }
 
 struct parameters {
@@ -83,11 +101,14 @@ static bool send_sync(struct postgres_connection *c) {
 
 static bool send_ask(struct postgres_connection *c, struct postgres_ask *ask) {
     bool goes_on = ask->held && ask->held->begun;
+    bool forgets = c->forgets && !goes_on && !ask->bare;
     if (ask->held && !goes_on) ask->held->begun = true, ask->held->c = c, c->held = ask->held;
-    bool ok = ask->bare || goes_on || send_own(c, "begin", OP_OWN);
+    if (forgets) c->forgets = false, c->kept_count = 0;
+    if (forgets && !send_own(c, "deallocate all", OP_OWN)) return false;
+    bool ok = ask->bare || goes_on || send_word(c, ask, "begin", OP_OWN);
     for (uint32_t i = 0; ok && i < ask->count; i++) ok = send_statement(c, ask, i);
     ask->commits = !ask->judge && !ask->stays;
-    if (!ask->bare && !ask->judge && !ask->stays) ok = ok && send_own(c, ask->undone ? "rollback" : "commit", OP_COMMIT);
+    if (!ask->bare && !ask->judge && !ask->stays) ok = ok && send_word(c, ask, ask->undone ? "rollback" : "commit", OP_COMMIT);
     return ok && send_sync(c);
 }
 
@@ -132,6 +153,8 @@ static void lose_late(struct postgres_connection *c, const char *why, bool late)
     postgres_gone(db, c, came);
 }
 
+static void hear_anew(struct postgres_connection *c) { c->heard = 0, c->reads = 0; }
+
 static const char unasked[] = "it says what nobody asked for";
 
 static void lose(struct postgres_connection *c, const char *why) { lose_late(c, why, false); }
@@ -152,7 +175,7 @@ static void become_free(struct postgres_connection *c) {
     }
     c->state = POSTGRES_FREE;
     c->ops_count = c->op = 0;
-    c->heard = 0;
+    hear_anew(c);
     net_timer_stop(c->timer);
     if (c->db->options.free_ms) net_timer_start(c->timer, c->db->options.free_ms, 0);
     listen_to(c, NET_READABLE);
@@ -168,7 +191,7 @@ static bool flush(struct postgres_connection *c) {
 static void begin_undo(struct postgres_connection *c) {
     c->state = POSTGRES_UNDOING;
     c->ops_count = c->op = 0;
-    c->heard = 0;
+    hear_anew(c);
     if (!send_own(c, "rollback", OP_OWN) || !send_sync(c) || !flush(c)) lose_by_server(c);
 }
 
@@ -186,7 +209,7 @@ static void leave_held(struct postgres_connection *c) {
 static void become_held(struct postgres_connection *c) {
     c->state = POSTGRES_HELD;
     c->ops_count = c->op = 0;
-    c->heard = 0;
+    hear_anew(c);
     net_timer_stop(c->timer);
     listen_to(c, NET_READABLE);
 }
@@ -201,9 +224,9 @@ void postgres_connection_let_go(struct postgres_connection *c) {
 /* invalid_sql_statement_name, duplicate_prepared_statement: its transaction failed by that, and by nothing of its own. */
 static bool lost_kept(struct postgres_connection *c, const struct postgres_ask *ask) {
     const struct postgres_answer *a = &ask->answer;
-    bool lost = a->outcome == POSTGRES_ERROR && ask->told && !ask->again && !ask->bare && a->error.statement < ask->count &&
-                ask->statements[a->error.statement].kept &&
-                (!strcmp(a->error.state, "26000") || !strcmp(a->error.state, "42P05"));
+    uint32_t at = a->error.statement < ask->count ? a->error.statement : 0; /* of a commit: as the first is */
+    bool lost = a->outcome == POSTGRES_ERROR && ask->told && !ask->again && !ask->bare && ask->count &&
+                ask->statements[at].kept && (!strcmp(a->error.state, "26000") || !strcmp(a->error.state, "42P05"));
     if (lost) c->kept_count = 0, c->db->lost_kept++;
     return lost;
 }
@@ -238,13 +261,9 @@ static void end_ask(struct postgres_connection *c) {
 /* ---- what is heard ---- */
 
 static void hear_statement(struct postgres_connection *c, const struct op *op, PGresult *r) {
-    struct postgres_ask *ask = c->ask;
-    bool ours = ask && op->kind == OP_STATEMENT;
     c->heard = 0;
-    for (int row = 0; ours && row < PQntuples(r) && !c->ended; row++)
-        c->ended = !postgres_answer_row(&ask->answer, op->statement, r, row);
-    if (ours && PQresultStatus(r) != PGRES_SINGLE_TUPLE) postgres_answer_end(&ask->answer, op->statement, r);
-    PQclear(r);
+    if (!c->ask || op->kind != OP_STATEMENT) PQclear(r);
+    else if (!postgres_answer_take(&c->ask->answer, op->statement, r)) c->ended = true;
 }
 
 static void hear_result(struct postgres_connection *c, const struct op *op, PGresult *r) {
@@ -252,7 +271,6 @@ static void hear_result(struct postgres_connection *c, const struct op *op, PGre
     case PGRES_COMMAND_OK:
         if (op->kind == OP_PREPARE && c->kept_count < POSTGRES_KEPT_MAX) c->kept[c->kept_count++] = op->hash;
         [[fallthrough]];
-    case PGRES_SINGLE_TUPLE:
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY: hear_statement(c, op, r); return;
     case PGRES_PIPELINE_ABORTED: break;
@@ -277,7 +295,6 @@ static bool hear_one(struct postgres_connection *c) {
     PGresult *r = PQgetResult(c->raw);
     if (!r) {
         c->op++;
-        if (c->op < c->ops_count && c->ops[c->op].kind == OP_STATEMENT) (void)PQsetSingleRowMode(c->raw);
         return true;
     }
     if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
@@ -292,19 +309,27 @@ static void drain(struct postgres_connection *c) {
     for (PGnotify *n; (n = PQnotifies(c->raw)); c->listens = true) PQfreemem(n);
 }
 
-/* libpq keeps what has come of a row until all of it is there: that is bounded, too; and what comes where nothing was asked. */
-static bool consume(struct postgres_connection *c) {
+/* libpq reads no more at a time than its buffer has room for: what comes at first is no more than what came before. */
+static bool read_more(struct postgres_connection *c) {
     int before = 0, after = 0;
-    struct postgres_ask *ask = c->ask;
-    ioctl(c->fd, FIONREAD, &before);
+    bool counts = !c->ask || c->reads++;
+    if (counts) ioctl(c->fd, FIONREAD, &before);
     if (!PQconsumeInput(c->raw) || PQstatus(c->raw) == CONNECTION_BAD) return false;
-    ioctl(c->fd, FIONREAD, &after);
+    if (before > LEAST_READ) ioctl(c->fd, FIONREAD, &after);
     c->heard += (uint64_t)MAX(before - after, MIN(before, LEAST_READ));
+    return true;
+}
+
+/* libpq keeps what has come of a statement until all of it is there: that is bounded, too; and what comes where nothing was asked. */
+static bool consume(struct postgres_connection *c) {
+    struct postgres_ask *ask = c->ask;
+    if (!read_more(c)) return false;
     while (hear_one(c)) {}
     drain(c);
     if (!ask && (c->heard > ROW_SLACK || (c->listens && c->state == POSTGRES_FREE))) c->ended = true;
-    if (!ask || c->ask != ask || c->op == c->ops_count || !ask->answer.bytes_max || c->heard <= ask->answer.bytes_max + ROW_SLACK)
-        return true;
+    if (!ask || c->ask != ask || c->op == c->ops_count) return true;
+    uint64_t most = ask->answer.bytes_max ? ask->answer.bytes_max : INT32_MAX;
+    if (c->heard <= most + ROW_SLACK) return true;
     postgres_answer_large(&ask->answer, c->ops[c->op].statement);
     c->ended = true;
     return true;
@@ -329,7 +354,7 @@ static void let_go(void *arg, const char *notice) {}
 
 static bool begin_setup(struct postgres_connection *c) {
     c->state = POSTGRES_SETTING;
-    c->heard = 0;
+    hear_anew(c);
     if (PQsetnonblocking(c->raw, 1) || PQenterPipelineMode(c->raw) != 1) return false;
     return !c->db->setup || (send_own(c, c->db->setup, OP_OWN) && send_sync(c) && flush(c));
 }
@@ -400,7 +425,7 @@ void postgres_connection_take(struct postgres_connection *c, struct postgres_ask
     c->state = POSTGRES_WORKING;
     c->ask = ask;
     ask->on = c;
-    c->heard = 0;
+    hear_anew(c);
     net_timer_stop(c->timer);
     if (ask->ms_max) net_timer_start(c->timer, ask->ms_max, 0);
     if (!send_ask(c, ask) || !flush(c)) lose_by_server(c);

@@ -14,7 +14,7 @@ static void copy_statement(arena *mem, const struct postgres_statement *from, st
         values[i].text = arena_str(mem, from->values[i].text);
     }
     *to = *from;
-    to->text = arena_str(mem, from->text);
+    if (!from->lasts) to->text = arena_str(mem, from->text);
     to->values = values;
 }
 
@@ -32,10 +32,8 @@ static struct postgres_ask *new_ask(struct postgres *db, const struct postgres_q
                                  .stays = q->stays};
     ask->statements = arena_array(mem, struct postgres_statement, q->count + 1);
     for (uint32_t i = 0; i < q->count; i++) copy_statement(mem, &q->statements[i], &ask->statements[i]);
-    ask->answer = (struct postgres_answer){.count = q->count,
-                                           .results = arena_array(mem, struct postgres_rows, q->count + 1),
-                                           .bytes_max = q->bytes_max,
-                                           .wants_names = q->named};
+    ask->answer = (struct postgres_answer){
+        .count = q->count, .results = arena_array(mem, struct postgres_rows, q->count + 1), .bytes_max = q->bytes_max};
     memset(ask->answer.results, 0, sizeof *ask->answer.results * (q->count + 1));
     return ask;
 }
@@ -72,6 +70,10 @@ void postgres_cancel(struct postgres_ask *ask) {
     free_ask(ask);
     postgres_gone(db, c, true);
 }
+void postgres_forget(struct postgres *db) {
+    for (struct postgres_connection *c = db->connections; c; c = c->next) c->forgets = c->state >= POSTGRES_FREE;
+}
+
 uint32_t postgres_busy(const struct postgres *db) { return db->busy; }
 
 const char *postgres_why(const struct postgres *db, bool *refused) {
@@ -83,8 +85,7 @@ void postgres_again(struct postgres *db, struct postgres_ask *ask) {
     postgres_answer_free(&ask->answer);
     ask->answer = (struct postgres_answer){.count = ask->count,
                                            .results = arena_array(ask->mem, struct postgres_rows, ask->count + 1),
-                                           .bytes_max = ask->answer.bytes_max,
-                                           .wants_names = ask->answer.wants_names};
+                                           .bytes_max = ask->answer.bytes_max};
     memset(ask->answer.results, 0, sizeof *ask->answer.results * (ask->count + 1));
     ask->again = true, ask->commits = false;
     ask->on = NULL;

@@ -14,7 +14,7 @@
  * 2. It is told once, whatever becomes of the server. POSTGRES_AWAY: nothing of it is there. POSTGRES_LOST: its commit was sent, and nobody knows whether it was done.
  * 3. Values go beside the text, never in it. A statement that is `kept` is parsed by the server once for each connection.
  * 4. Nothing here blocks; a server that does not answer costs its asks their time, and its connections are given up.
- * 5. Rows are taken one by one, and no more of them than an ask may have: then its connection is closed, and the server gives up what it was doing.
+ * 5. An answer is kept as it came, and no more of it than an ask may have: then its connection is closed, and the server gives up what it was doing.
  * 6. A statement that the server has prepared and knows no more (DEALLOCATE, a pooler that gives each transaction another of its connections) fails its
  *    transaction: the ask is sent once more, unprepared. Where that goes on, nothing is prepared there any more.
  * 7. A transaction may go on over several asks (postgres_held): its connection is its own until it is committed, an ask of it fails, or it is given up.
@@ -61,7 +61,8 @@ struct postgres_statement {
     str text;
     const struct postgres_value *values;
     uint32_t count;
-    bool kept; /* the same text will come again */
+    bool kept;  /* the same text will come again */
+    bool lasts; /* its text is there until the ask is told or cancelled: it is not copied */
 };
 struct postgres_answer;
 /* All but the commit is done: is it to be? False: it is undone, and told as the error that was filled in. */
@@ -80,7 +81,6 @@ struct postgres_question {
     uint32_t count;
     uint32_t ms_max; /* from when it is sent; then its connection is given up. The server's statement_timeout is the kinder way */
     uint64_t bytes_max;       /* of all values that are answered; more is 54000. 0: any. Where there is a commit, it is judged */
-    bool named;               /* its columns' names and types are kept */
     bool undone;              /* rolled back at the end, whatever comes of it: nobody need ask whether it was done */
     bool bare;                /* no transaction around it: one statement that cannot be in one */
     struct postgres_held *on; /* NULL: it is a transaction by itself */
@@ -108,7 +108,7 @@ postgres_error(const struct postgres_answer *a); /* ERROR: all of it; else messa
 uint32_t postgres_rows(const struct postgres_answer *a, uint32_t statement);
 uint64_t postgres_affected(const struct postgres_answer *a, uint32_t statement); /* by an insert, update, delete */
 str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t row, uint32_t column, bool *null);
-/* Of a question that is `named`: its columns, which one that gives no rows has none of; what they are called, and their types' oids. */
+/* Its columns, which one that gives no rows has none of; what they are called, and their types' oids. */
 str postgres_tag(const struct postgres_answer *a, uint32_t statement); /* "INSERT 0 3" */
 uint32_t postgres_columns(const struct postgres_answer *a, uint32_t statement);
 str postgres_column(const struct postgres_answer *a, uint32_t statement, uint32_t column, uint32_t *type);
@@ -118,6 +118,8 @@ struct postgres_ask;
 struct postgres_ask *postgres_ask(struct postgres *db, const struct postgres_question *q, postgres_told told, void *arg);
 /* It is not told. What is under way is given up with its connection, but where its commit was sent: that may be done all the same. Not from a told. */
 void postgres_cancel(struct postgres_ask *ask);
+/* Names in what was asked mean other things by now: its types are found out anew. */
+void postgres_forget(struct postgres *db);
 /* How many ask or wait, and when something was last asked. */
 uint32_t postgres_busy(const struct postgres *db);
 /* Why the last connection did not come, fit to be shown; and whether the next one will not come for the same reason. Empty: it came. */

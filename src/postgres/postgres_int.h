@@ -16,25 +16,15 @@ struct postgres_answer {
     enum postgres_outcome outcome;
     struct postgres_error error;
     struct postgres_rows { /* one for each statement */
-        uint32_t rows, columns;
+        PGresult *raw;     /* NULL: it has not come */
         uint64_t affected;
-        struct buf text;
-        struct postgres_cell {
-            uint32_t at, n; /* n UINT32_MAX: null */
-        } * cells;
-        size_t count, cap;
-        struct buf names; /* of its columns: a type, a length, a name, each */
-        uint32_t named;
-        char tag[32];
     } * results;
     uint32_t count;
-    bool wants_names;
     uint64_t bytes, bytes_max; /* 0: any */
 };
 void postgres_answer_free(struct postgres_answer *a);
-/* A row; false: that is more than may be answered, and it says so. */
-bool postgres_answer_row(struct postgres_answer *a, uint32_t statement, const PGresult *r, int row);
-void postgres_answer_end(struct postgres_answer *a, uint32_t statement, PGresult *r); /* of a statement's rows */
+/* All that a statement gave, taken; false: that is more than may be answered, and it says so. */
+bool postgres_answer_take(struct postgres_answer *a, uint32_t statement, PGresult *r);
 void postgres_answer_large(struct postgres_answer *a, uint32_t statement);
 void postgres_answer_fail(struct postgres_answer *a, enum postgres_outcome outcome, const char *why);
 void postgres_answer_refuse(struct postgres_answer *a, uint32_t statement, const char *state, const char *why);
@@ -85,7 +75,8 @@ struct postgres_connection {
     uint32_t tries; /* to be on the way there */
     bool ended;     /* nothing more can be heard */
     bool listens;   /* to a channel: something was said there */
-    uint64_t heard; /* bytes since the last row, or since it is in a state in which nothing was asked */
+    uint64_t heard; /* bytes since a statement's end, or since it is in a state in which nothing was asked */
+    uint32_t reads; /* how often, since it was asked or is in such a state */
     struct postgres_ask *ask;
     struct postgres_held *held; /* whose transaction is open on it; NULL: nobody's */
     /* What the server is to say, in order: each op's results end with a NULL, the sync is one result. */
@@ -97,6 +88,7 @@ struct postgres_connection {
     uint32_t ops_count, ops_cap, op; /* op: that is being heard */
     uint64_t kept[POSTGRES_KEPT_MAX];
     uint32_t kept_count;
+    bool forgets; /* what is prepared there is to go */
 };
 /* NULL: there is no memory for it. */
 struct postgres_connection *postgres_connection_new(struct postgres *db);

@@ -155,6 +155,104 @@ static void nothing_that_came_is_text(void **state) {
         "[{\"id\":1,\"name\":\"x\",\"child\":[{\"note\":\"y\"}]}]");
 }
 
+/* ---- texts that are kept: with the values of another tree of the same outline they are that tree's ---- */
+
+struct kept {
+    struct query_outline outline;
+    struct query_text text;
+    struct query_slot *slots;
+    uint32_t slots_count;
+    bool printed, whole;
+};
+
+static void keep(struct app *a, arena *mem, str tree, struct kept *k) {
+    struct query q = {0};
+    struct pg_error e = {0};
+    struct catalog *c = arena_make(mem, struct catalog);
+    *c = *a->catalog;
+    c->engine = CATALOG_POSTGRES;
+    struct pg_session session = {.role = STR("service_role"), .mem = mem, .types = query_types_new(mem, c)};
+    *k = (struct kept){0};
+    k->printed = query_read(mem, tree, &q, &e) && query_resolve(mem, c, &session, &q, &e) &&
+                 query_print_postgres(mem, c, &session, &q, &k->text, &e);
+    k->whole =
+        query_outline(tree, &k->outline) && k->printed && query_slots(mem, &k->outline, &k->text, &k->slots, &k->slots_count);
+}
+
+static void same_values(const char *tree, const struct query_bound *a, uint32_t a_n, const struct query_bound *b, uint32_t b_n) {
+    if (a_n != b_n) fail_msg("%s\n has other values", tree);
+    for (uint32_t i = 0; i < a_n; i++)
+        if (a[i].null != b[i].null || !str_eq(a[i].text, b[i].text))
+            fail_msg("%s\n value %u: " STR_FMT " and not " STR_FMT, tree, i + 1, STR_ARG(a[i].text), STR_ARG(b[i].text));
+}
+
+/* a's text takes b's holes: is it b's? */
+static void compare_kept(arena *mem, const char *tree, const struct kept *a, const struct kept *b) {
+    struct query_bound *const of[] = {a->text.values, a->text.count.n ? a->text.count_values : a->text.planned_values,
+                                      a->text.planned_values};
+    for (uint32_t i = 0; i < a->slots_count; i++)
+        of[a->slots[i].statement][a->slots[i].value].text =
+            query_slot_text(mem, &a->slots[i].of, b->outline.holes[a->slots[i].hole]);
+    if (!b->printed) fail_msg("%s\n is none, and was kept", tree);
+    if (!str_eq(a->text.text, b->text.text) || !str_eq(a->text.count, b->text.count) || !str_eq(a->text.planned, b->text.planned))
+        fail_msg("%s\n has two texts", tree);
+    same_values(tree, a->text.values, a->text.values_count, b->text.values, b->text.values_count);
+    same_values(tree, a->text.count_values, a->text.count_values_count, b->text.count_values, b->text.count_values_count);
+    same_values(tree, a->text.planned_values, a->text.planned_values_count, b->text.planned_values, b->text.planned_values_count);
+}
+
+static void what_is_kept_takes_other_values(void **state) {
+    struct app *a = *state;
+    static const char *const plain[] = {"a*b", "null", "true", "{1,2}", "[\"x\"]", "", "not_null", "7", "2026-01-01"};
+    uint32_t compared = 0, refused = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(trees); i++)
+        for (size_t k = 0; k < ARRAY_COUNT(plain); k++)
+            for (size_t j = 0; j < ARRAY_COUNT(plain) + ARRAY_COUNT(payloads); j++) {
+                arena *mem = arena_new(0);
+                struct kept one, other;
+                keep(a, mem, tree_of(mem, trees[i], plain[k]), &one);
+                keep(a, mem, tree_of(mem, trees[i], j < ARRAY_COUNT(plain) ? plain[j] : payloads[j - ARRAY_COUNT(plain)]),
+                     &other);
+                bool same = str_eq(buf_str(&one.outline.text), buf_str(&other.outline.text)) &&
+                            one.outline.count == other.outline.count && one.outline.count;
+                if (one.whole && same) compare_kept(mem, trees[i], &one, &other), compared++;
+                else refused++;
+                buf_free(&one.outline.text), buf_free(&other.outline.text);
+                arena_free(mem);
+            }
+    assert_true(compared > 500 && refused > 500);
+}
+
+/* What is no hole: keys, strings elsewhere, what has escapes, lists in lists; and whatever JSON would not have. */
+static void holes(void **state) {
+    static const struct {
+        const char *json, *outline; /* ^ stands for a hole; NULL: it has none */
+    } rows[] = {
+        {"{\"value\":\"a\"}", "{\"value\":^}"},
+        {"{ \"value\" : \"a\" , \"x\" : \"value\" }", "{ \"value\" : ^ , \"x\" : \"value\" }"},
+        {"{\"values\":[\"a\",1,\"\",[\"b\"],{\"k\":\"c\"},\"d\"]}", "{\"values\":[^,1,^,[\"b\"],{\"k\":\"c\"},^]}"},
+        {"{\"value\":[\"a\"]}", "{\"value\":[\"a\"]}"},
+        {"{\"value\":1,\"x\":\"a\"}", "{\"value\":1,\"x\":\"a\"}"},
+        {"{\"value\":null,\"column\":\"value\",\"as\":\"b\"}", "{\"value\":null,\"column\":\"value\",\"as\":\"b\"}"},
+        {"{\"val\\u0075e\":\"a\"}", "{\"val\\u0075e\":\"a\"}"},
+        {"{\"value\":\"a\\u0000\"}", NULL},
+        {"{\"value\":\"a\\\"}", NULL},
+        {"{\"value\":\"a\nb\"}", NULL},
+        {"{\"value\":\x01}", NULL},
+        {"{\"value\":\"a", NULL},
+        {"]", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct query_outline o = {0};
+        bool is = query_outline(str_c(rows[i].json), &o);
+        if (is != (rows[i].outline != NULL)) fail_msg("%s", rows[i].json);
+        for (size_t k = 0; k < o.text.n; k++)
+            if (o.text.p[k] == 1) o.text.p[k] = '^';
+        if (is && !str_eqc(buf_str(&o.text), rows[i].outline)) fail_msg("%s: " STR_FMT, rows[i].json, STR_ARG(buf_str(&o.text)));
+        buf_free(&o.text);
+    }
+}
+
 /* A name of the catalogue's may be anything: it is quoted. */
 static void hostile_names_are_quoted(void **state) {
     struct app *a = *state;
@@ -186,6 +284,8 @@ static int stop(void **state) { return app_close(*state), 0; }
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_that_came_is_text, start, stop),
+        cmocka_unit_test_setup_teardown(what_is_kept_takes_other_values, start, stop),
+        cmocka_unit_test(holes),
         cmocka_unit_test_setup_teardown(hostile_names_are_quoted, start, stop),
         cmocka_unit_test_setup_teardown(the_look_sees, start, stop),
     };

@@ -841,7 +841,7 @@ void query_print_settings(arena *out, const struct pg_session *s, const struct q
     put_setting(&p, "request.cookies", s->cookies);
     put_setting(&p, "request.method", s->method);
     put_setting(&p, "request.path", s->path);
-    if (b->counted) { /* what a function said for all that the connection asks is no answer to this */
+    if (b->counted && !b->silent) { /* what a function said for all that the connection asks is no answer to this */
         put_setting(&p, "response.headers", (str){0});
         put_setting(&p, "response.status", (str){0});
     }

@@ -97,6 +97,8 @@ struct query_bound { /* one value, as it goes to either engine */
     str text;              /* PostgreSQL's text form: what PostgreSQL is sent */
     struct db_value value; /* storage form: what SQLite is sent */
     uint32_t type;
+    str said; /* it is the text of this string in the tree's JSON, quotes and all, and nothing else of the tree hangs on that; empty: of none */
+    bool stars; /* but that each * in it is a % */
 };
 struct query_test {
     struct query_field field;
@@ -266,6 +268,7 @@ struct query_batch {
     bool many;     /* {"batch": [ … ]}: the answer is an array of answers */
     bool rollback; /* all is done, answered, and undone */
     bool counted;  /* a head stands before the answer: query_head_of */
+    bool silent;   /* not in its JSON: nothing in the database sets response.headers or response.status */
     str time_zone; /* in which times are told; empty: UTC. Unknown: 22023 */
     /* Not in its JSON, but whoever runs it says so: */
     str before; /* a function without parameters that is called first, as who asks: "f", "schema.f"; empty: none */
@@ -284,6 +287,29 @@ void query_put_batch(struct buf *to, const struct query_batch *b);
 [[nodiscard]] bool query_of_json(arena *out, const struct query_json *v, struct query *q, struct pg_error *error);
 /* Does it change anything? Those go to whoever writes. Of a call it is known once it was resolved, and taken to be so before. */
 bool query_writes(const struct query *q);
+
+/* ---- trees that are asked again, with other values (outline.c) ---- */
+
+enum { QUERY_HOLES_MAX = 64 };
+struct query_outline {
+    struct buf text;
+    str holes[QUERY_HOLES_MAX]; /* in json: what stands between the quotes */
+    uint32_t count;
+};
+/* Of UTF-8. False: it has none, and nothing is said of whether it is JSON at all; one that is as a tree's was differs from it in its holes alone. */
+[[nodiscard]] bool query_outline(str json, struct query_outline *to);
+/* Which value of a tree's text is what stands in a hole. */
+struct query_slot {
+    uint32_t statement; /* of those that the text has: 0 text, then count, planned */
+    uint32_t value, hole;
+    struct query_bound of;
+};
+struct query_text;
+/* Of one that was resolved and printed. False: what stands in one of the holes is more than a value, or none. */
+[[nodiscard]] bool query_slots(arena *out, const struct query_outline *o, const struct query_text *text,
+                               struct query_slot **slots, uint32_t *count);
+/* A value's text where that stands in its hole. Borrows, or copies. */
+str query_slot_text(arena *out, const struct query_bound *of, str hole);
 
 /* ---- what it means ---- */
 
@@ -307,7 +333,9 @@ struct query_text {
     bool updates; /* each row has a second column: had it been there (t), and was updated? */
 };
 /* What comes first in the batch's transaction: who asks, and all that policies and functions may ask for; and a call of what is to be called before.
- * The first one's text has no "select ", so that others can stand beside. */
+ * The first one's text has no "select ", so that others can stand beside. Its first values are claims, headers, cookies, method, path; those behind hang on the
+ * batch and on the role alone. */
+enum { QUERY_SETTINGS_OWN = 5 };
 void query_print_settings(arena *out, const struct pg_session *session, const struct query_batch *b, struct query_text *text);
 [[nodiscard]] bool query_print_before(arena *out, const struct query_batch *b, struct query_text *text);
 extern const str query_ask_said; /* and last, of a counted batch: one row of two texts, struct query_said */
@@ -315,7 +343,7 @@ extern const str query_ask_said; /* and last, of a counted batch: one row of two
                                         const struct query *q, struct query_text *text, struct pg_error *error);
 
 /* What PostgreSQL gave, by statement (told.c); first: the one of the batch's first tree. A tree has one, then those of its count and of what is planned, where
- * it has such; behind all trees of a counted batch stands query_ask_said. */
+ * it has such; behind all trees of a counted batch stands query_ask_said, if it is not silent. */
 struct query_result;
 struct query_answers {
     void *arg;

@@ -140,10 +140,9 @@ static uint32_t value_type(struct query_resolving *r, const struct query_test *t
 
 /* * stands for %, which URLs say with three characters */
 static void stars(struct query_resolving *r, struct query_bound *b) {
-    if (b->null || !memchr(b->text.p, '*', b->text.n)) return;
-    uint8_t *to = arena_alloc(r->out, b->text.n + 1, 1);
-    for (size_t i = 0; i < b->text.n; i++) to[i] = b->text.p[i] == '*' ? '%' : b->text.p[i];
-    b->text = (str){to, b->text.n};
+    b->stars = true;
+    if (b->null) return;
+    b->text = query_slot_text(r->out, b, b->text);
     b->value = DB_TEXT(b->text);
 }
 
@@ -828,6 +827,7 @@ static bool take_values(struct query_resolving *r) {
     for (uint32_t i = 0; i < r->wants.n; i++) {
         const struct query_want *w = &r->wants.p[i];
         if (!query_value_of(&r->values, w->type, w->typmod, w->v, w->written, w->to)) return false;
+        if (w->v && w->v->kind == JSON_KIND_STR && !w->written) w->to->said = w->v->raw;
         if (w->stars) stars(r, w->to);
     }
     return true;

@@ -112,6 +112,6 @@ bool query_take_answers(const struct query_batch *b, const struct query_text *te
         if (!query_take_result(q, r) && !error->set) *error = r->error;
     }
     *said = (struct query_said){0};
-    if (b->counted) *said = (struct query_said){value_at(p, 0, 0), value_at(p, 0, 1)};
+    if (b->counted && !b->silent) *said = (struct query_said){value_at(p, 0, 0), value_at(p, 0, 1)};
     return !error->set;
 }

@@ -1,4 +1,4 @@
-/* ask: a query on its way: read, resolved and printed; sent; its answer as JSON. See broker.h. */
+/* ask: a query on its way: sent as plan.c has it; its answer as JSON. See broker.h. */
 #include "node/postgres/broker.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,112 +10,6 @@ enum {
     LATE_MS = 2000 /* after the server should have said so itself */
 };
 static const uint64_t ms_ns = 1'000'000u;
-
-/* ---- what is sent ---- */
-
-static const char size_behind[] = "select set_config('role', 'none', true), "
-                                  "pg_catalog.pg_database_size(pg_catalog.current_database()), set_config('role', $1, true)";
-
-static struct postgres_statement statement(arena *mem, str text, const struct query_bound *values, uint32_t n) {
-    struct postgres_value *v = arena_array(mem, struct postgres_value, n + 1);
-    for (uint32_t i = 0; i < n; i++) v[i] = (struct postgres_value){.null = values[i].null, .text = values[i].text};
-    return (struct postgres_statement){.text = text, .values = v, .count = n, .kept = true};
-}
-
-/* Everything that policies and functions may ask for, then who it is: for the transaction alone, and the same for the whole batch. */
-static struct postgres_statement settings_of(struct broker_ask *a, const struct pg_session *s) {
-    struct query_text t;
-    query_print_settings(a->mem, s, &a->batch, &t);
-    struct query_bound *v = arena_array(a->mem, struct query_bound, t.values_count + 2);
-    uint64_t now = clock_mono_ns(), left_ms = a->until_ns > now ? (a->until_ns - now) / ms_ns : 0;
-    uint32_t n = t.values_count;
-    memcpy(v, t.values, n * sizeof *v);
-    v[n] = (struct query_bound){.text = arena_fmt(a->mem, "%llu", (unsigned long long)MAX(left_ms, (uint64_t)1))};
-    v[n + 1] = (struct query_bound){.text = a->writes ? STR("off") : STR("on")};
-    str text = arena_fmt(
-        a->mem, "select %s%sset_config('statement_timeout', $%u, true), set_config('transaction_read_only', $%u, true), " STR_FMT,
-        a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "",
-        a->writes && !a->errand && a->changes_max <= 1 ? "set_config('orlo.changes', 'off', true), " : "", n + 1, n + 2,
-        STR_ARG(t.text));
-    return statement(a->mem, text, v, n + 2);
-}
-
-/* A value with a NUL would be cut off there. */
-static bool has_nul(const struct postgres_statement *s) {
-    for (uint32_t i = 0; i < s->count; i++)
-        if (s->values[i].text.n && memchr(s->values[i].text.p, 0, s->values[i].text.n)) return true;
-    return false;
-}
-
-static bool put(struct broker_ask *a, struct postgres_statement s) {
-    if (has_nul(&s)) {
-        node_tree_fail(&a->error, "22021", "invalid byte sequence for encoding \"UTF8\": 0x00");
-        return false;
-    }
-    a->statements[a->statements_count++] = s;
-    return true;
-}
-
-static bool is_growing(const struct query *q) { return query_writes(q) && q->kind != QUERY_DELETE; }
-
-static bool print_all(struct broker_ask *a, struct pg_session *session) {
-    struct query_batch *b = &a->batch;
-    for (uint32_t i = 0; i < b->count; i++) {
-        if (!query_resolve(a->mem, a->made->catalog, session, &b->queries[i], &a->error) ||
-            !query_print_postgres(a->mem, a->made->catalog, session, &b->queries[i], &a->texts[i], &a->error)) {
-            a->error.place = b->many ? i + 1 : 0;
-            return false;
-        }
-        bool writes = query_writes(&b->queries[i]);
-        a->writes |= writes || a->of_tx;
-        a->grows |= writes && is_growing(&b->queries[i]);
-    }
-    for (uint32_t i = 0; i < b->count && a->writes; i++) {
-        const struct query *q = &b->queries[i];
-        if (q->kind != QUERY_CALL || !q->reads_only || q->function->volatility != CATALOG_IS_VOLATILE) continue;
-        node_tree_fail(&a->error, "25006", "a function that may write is asked for by what only reads, beside others that write");
-        a->error.place = b->many ? i + 1 : 0;
-        return false;
-    }
-    return true;
-}
-
-/* Which of the base's needs is looked at on the loop, before. */
-static void prepare(void *arg) {
-    struct broker_ask *a = arg;
-    if (!node_tree_read_batch(a->mem, &a->who, &a->batch, &a->error)) return;
-    if (!a->made) {
-        node_tree_fail(&a->error, "42P01", "nothing was migrated to this database yet");
-        return;
-    }
-    if (!node_tree_may_be(a->made->catalog, a->who.role, &a->error) || !node_tree_may_ask(&a->who, &a->batch, &a->error)) return;
-    struct pg_session session = node_tree_session(&a->who, a->mem);
-    session.types = a->made->types;
-    a->texts = arena_array(a->mem, struct query_text, a->batch.count + 1);
-    a->statements = arena_array(a->mem, struct postgres_statement, 3 * a->batch.count + 4);
-    a->batch.before = a->who.before;
-    a->batch.search = a->who.search;
-    memset(a->texts, 0, sizeof *a->texts * (a->batch.count + 1));
-    if (!print_all(a, &session)) return;
-    if (a->writes && a->base->frozen) {
-        node_tree_fail(&a->error, "57P03", NODE_TREE_MOVES);
-        return;
-    }
-    a->sized &= a->grows;
-    struct query_text before;
-    bool ok = put(a, settings_of(a, &session));
-    if (ok && query_print_before(a->mem, &a->batch, &before)) ok = put(a, statement(a->mem, before.text, NULL, 0));
-    a->first = a->statements_count;
-    for (uint32_t i = 0; i < a->batch.count && ok; i++) {
-        const struct query_text *t = &a->texts[i];
-        ok = put(a, statement(a->mem, t->text, t->values, t->values_count)) &&
-             (!t->count.n || put(a, statement(a->mem, t->count, t->count_values, t->count_values_count))) &&
-             (!t->planned.n || put(a, statement(a->mem, t->planned, t->planned_values, t->planned_values_count)));
-    }
-    if (ok && a->batch.counted) ok = put(a, statement(a->mem, query_ask_said, NULL, 0));
-    struct query_bound role = {.text = a->who.role};
-    if (ok && a->sized) (void)put(a, statement(a->mem, str_c(size_behind), &role, 1));
-}
 
 /* ---- what comes of it ---- */
 
@@ -267,9 +161,9 @@ void node_ask_begin(struct broker_ask *a) {
                (clock_mono_ns() - b->sized_ns > SIZE_EVERY_MS * ms_ns || b->written > SIZE_EVERY_BYTES);
     if (a->who.body.n > BROKER_LARGE_BYTES) {
         a->reads = true;
-        net_work_new(node_broker.loop, NULL, prepare, on_prepared, a);
+        net_work_new(node_broker.loop, NULL, node_plan_make, on_prepared, a);
         return;
     }
-    prepare(a);
+    node_plan_find(a);
     send_it(a);
 }

@@ -23,6 +23,7 @@ static const uint64_t ms_ns = 1'000'000u;
 
 void node_made_unref(struct broker_made *made) {
     if (!made || --made->users) return;
+    node_plans_free(made);
     arena_free(made->mem);
     free(made);
 }
@@ -65,7 +66,10 @@ static err new_made(const struct broker_base *b, str catalog, const struct postg
                 "it has more columns, functions and keys than are read: what migrations' text says of it is all that is known"));
         live = NULL;
     }
-    if (e == ERR_OK && live) node_live_add(made->catalog, live, 2);
+    if (e == ERR_OK && live) {
+        node_live_add(made->catalog, live, 2);
+        made->silent = str_eqc(postgres_value(live, 2 + CATALOG_LIVE, 0, 0, NULL), "f");
+    }
     if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
     if (e == ERR_OK) *out = made;
     else node_made_unref(made);
@@ -231,8 +235,8 @@ static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
     b->checked_ns = clock_mono_ns(), b->checks = false;
     err e = text.n ? new_made(b, text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
     if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
-    if (!b->asks)
-        b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
+    if (b->asks) postgres_forget(b->asks);
+    else b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
     b->state = BASE_HERE;
     b->used_ns = clock_mono_ns();
     node_broker_later();
@@ -266,8 +270,9 @@ static void on_made(void *arg, const struct postgres_answer *a) {
 }
 
 static void read_made(struct broker_base *b) {
-    struct postgres_statement s[2 + CATALOG_LIVE] = {{.text = STR(BROKER_CATALOG)}, {.text = str_c(node_server_seen)}};
+    struct postgres_statement s[3 + CATALOG_LIVE] = {{.text = STR(BROKER_CATALOG)}, {.text = str_c(node_server_seen)}};
     for (uint32_t i = 0; i < CATALOG_LIVE; i++) s[2 + i] = (struct postgres_statement){.text = catalog_live_text(i)};
+    s[2 + CATALOG_LIVE].text = STR(BROKER_SAYS);
     ask_admin(b, s, b->text_alone ? 2 : ARRAY_COUNT(s), false, on_made);
 }
 
@@ -564,6 +569,7 @@ void node_ask_free(struct broker_ask *a) {
         if (a->next_of) a->next_of->at_of = a->at_of;
     }
     node_broker.bytes -= a->bytes, a->base->bytes -= a->bytes;
+    node_plan_unref(a->plan);
     node_made_unref(a->made);
     buf_free(&a->body);
     buf_free(&a->values);

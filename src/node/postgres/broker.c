@@ -9,7 +9,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PACKETS_TURN = 32, PEERS_MAX = 1024, INLINE_BYTES = 32 << 10, ASK_BYTES_MAX = 24 << 20, TICK_MS = 100, LEAVE_MS = 10'000 };
+enum {
+    PACKETS_TURN = 32,
+    LOOK_TURNS = 16,
+    PEERS_MAX = 1024,
+    INLINE_BYTES = 32 << 10,
+    ASK_BYTES_MAX = 24 << 20,
+    TICK_MS = 100,
+    LEAVE_MS = 10'000
+};
 
 struct broker_answer {
     struct broker_answer *next;
@@ -50,6 +58,10 @@ static void send_answers(struct broker_peer *p) {
 }
 
 static void put_answer(struct broker_peer *p, struct node_message *m) {
+    if (!node_broker.mutes && !p->first && node_wire_send(p->fd, m) != ERR_AGAIN) {
+        node_message_drop(m);
+        return;
+    }
     str values = m->postgres_told.values, text = m->postgres_told.text;
     struct broker_answer *answer = malloc(sizeof *answer + values.n + text.n);
     ENSURE(answer);
@@ -198,9 +210,9 @@ static void drop_peer(struct broker_peer *p) {
 }
 
 /* False: it is gone, or sends nonsense. */
-static bool hear_peer(struct broker_peer *p) {
+static bool hear_peer(struct broker_peer *p, uint32_t most) {
     struct node_message m;
-    for (int i = 0; i < PACKETS_TURN; i++) {
+    for (p->heard = 0; p->heard < most; p->heard++) {
         bool sense = false;
         switch (node_wire_receive(p->fd, NODE_ROLE_worker, NODE_ROLE_postgres, &m)) {
         case NODE_WIRE_AGAIN: return true;
@@ -218,11 +230,19 @@ static bool hear_peer(struct broker_peer *p) {
     return true;
 }
 
+/* One that mostly has one packet at a time is not asked for a second, which costs as much: the loop says when there is one. */
+static bool hear_turn(struct broker_peer *p) {
+    bool looks = p->chatty || ++p->turns % LOOK_TURNS == 0;
+    if (!hear_peer(p, looks ? PACKETS_TURN : 1)) return false;
+    if (looks) p->chatty = p->heard > 1;
+    return true;
+}
+
 static void on_peer(void *arg, unsigned events) {
     struct broker_peer *p = arg;
     node_broker.quiet_ns = clock_mono_ns();
     if (events & NET_WRITABLE) send_answers(p);
-    if (!hear_peer(p)) drop_peer(p);
+    if (!hear_turn(p)) drop_peer(p);
 }
 
 static void add_peer(int fd) {
@@ -262,7 +282,7 @@ static void on_do(struct node_message *m) {
 /* Whatever came on the channels by now is answered: nobody has begun it. */
 static void end(void) {
     if (process.rests)
-        for (struct broker_peer *p = process.peers; p; p = p->next) (void)hear_peer(p);
+        for (struct broker_peer *p = process.peers; p; p = p->next) (void)hear_peer(p, UINT32_MAX);
     node_bases_refuse();
     net_loop_stop(node_broker.loop);
 }

@@ -15,7 +15,8 @@
  *   base.c     an app's database: its server, connections, catalogue, queue
  *   upgrade.c  what the node keeps in one of its own, brought to this version
  *   server.c   a server that somebody else runs: what is there, what is made, what its role may not make
- *   ask.c      a query on its way: tree, text, answer
+ *   plan.c     a query as it is sent: tree, text, those that were asked before
+ *   ask.c      a query on its way: sent, answered
  *   backup.c   a backup's moment, and files that are copied
  *   feed.c     changes of rows, and who follows
  *   sql.c      a statement of SQL's
@@ -47,13 +48,16 @@ enum {
     BROKER_APP_BYTES = 96 << 20,   /* of what is not answered */
     BROKER_BYTES = 256 << 20,      /* of all apps: beyond that, who has less than his part goes on */
     BROKER_LARGE_BYTES = 64 << 10, /* a tree that is read by a thread: the loop would stand still */
-    BROKER_PATIENCE_MS = 20'000,   /* that an ask waits for a server that comes */
+    BROKER_PLANS_HASH = 64,
+    BROKER_PATIENCE_MS = 20'000, /* that an ask waits for a server that comes */
 };
 
 struct broker_peer { /* a worker */
     struct broker_peer *next;
     struct net_watch *watch;
     int fd;
+    uint32_t heard, turns;               /* packets of the last turn */
+    bool chatty;                         /* there were several */
     struct broker_ask *asks;             /* all of its own */
     struct broker_answer *first, **last; /* that its socket had no room for */
 };
@@ -63,6 +67,11 @@ struct broker_made { /* a catalogue; counted, as asks under way may be of an old
     arena *mem;
     struct catalog *catalog;
     const struct pg_types *types;
+    bool silent; /* nothing in it says response.headers or response.status */
+    /* Queries as they were asked before: plan.c; the newest was asked last. */
+    struct broker_plan *plans[BROKER_PLANS_HASH], *newest, *oldest;
+    uint32_t plans_count;
+    size_t plans_bytes;
 };
 
 struct broker_ask {
@@ -75,6 +84,7 @@ struct broker_ask {
     uint64_t bytes, bytes_max, came_ns, until_ns;
     bool under_way, reads; /* reads: by a thread */
     struct node_tree_ask who;
+    struct broker_plan *plan; /* that those are of; NULL: its own */
     struct query_batch batch;
     struct query_text *texts;
     struct postgres_statement *statements;
@@ -235,8 +245,25 @@ void node_ask_cancel(struct broker_ask *a);                                     
 #define BROKER_CATALOG                                                                                                           \
     "select value from _orlo.meta where key = 'catalog' and pg_catalog.octet_length(value) <= 67108864" /* CATALOG_BYTES_MAX */
 extern const char node_server_seen[]; /* what changes with its schemas: server.c */
+/* Whether anything in it may set response.headers or response.status: a function that names set_config or response., or makes statements as it runs; a view or a
+ * policy that calls set_config (2078). */
+#define BROKER_SAYS                                                                                                              \
+    "select exists (select from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang where p.oid >= 16384 "   \
+    "and p.pronamespace <> coalesce(pg_catalog.to_regnamespace('_orlo'), 0::pg_catalog.oid) and l.lanname not in ('c', "         \
+    "'internal') and "                                                                                                           \
+    "(l.lanname not in ('sql', 'plpgsql') or p.prosrc ~* 'set_config|response\\.|execute' or p.prosqlbody::text ~ ':funcid "     \
+    "2078 ')) "                                                                                                                  \
+    "or exists (select from pg_catalog.pg_rewrite where oid >= 16384 and ev_action::text ~ ':funcid 2078 ') or exists (select "  \
+    "from pg_catalog.pg_policy where polqual::text ~ ':funcid 2078 ' or polwithcheck::text ~ ':funcid 2078 ')"
 /* What catalog_live_text's statements said, the first of which is that one of the answer. */
 void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t first);
+
+/* ---- plan.c ---- */
+
+void node_plan_find(struct broker_ask *a); /* what is sent for it, and how its answer is read; or its error */
+void node_plan_make(void *ask);            /* likewise, and none is kept: on a thread */
+void node_plan_unref(struct broker_plan *p);
+void node_plans_free(struct broker_made *made);
 
 /* ---- tx.c ---- */
 

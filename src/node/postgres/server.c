@@ -29,6 +29,8 @@ const char node_server_seen[] =
     "union all select xmin::text::bigint, oid::bigint from pg_catalog.pg_type where oid >= 16384 "
     "union all select xmin::text::bigint, oid::bigint from pg_catalog.pg_namespace where oid >= 16384 "
     "union all select xmin::text::bigint, oid::bigint from pg_catalog.pg_enum where oid >= 16384 "
+    "union all select xmin::text::bigint, oid::bigint from pg_catalog.pg_rewrite where oid >= 16384 "
+    "union all select xmin::text::bigint, oid::bigint from pg_catalog.pg_policy "
     "union all select xmin::text::bigint, member::bigint from pg_catalog.pg_auth_members "
     "union all select pg_catalog.hashtext(rolname), oid::bigint from pg_catalog.pg_roles) as seen (x, id)";
 

@@ -239,7 +239,6 @@ static void ask(struct broker_errand *w, const struct who *who) {
                                                    .count = who->writes ? SIZES + 1 : ASKS + 1,
                                                    .ms_max = w->ms_max + LATE_MS,
                                                    .bytes_max = who->writes ? WRITTEN_BYTES_MAX : ANSWER_BYTES_MAX,
-                                                   .named = who->writes,
                                                    .judge = who->writes ? judge : NULL,
                                                    .undone = !who->writes},
                        who->writes ? on_written : on_rows, w);

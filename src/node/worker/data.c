@@ -34,10 +34,12 @@ struct node_data {
     void *arg;
     struct net_watch *watch;
     struct net_timer *timer;
-    uint32_t asked;       /* under way: the timer runs while there are any */
-    int fd;               /* -1: none */
-    bool full;            /* its socket has no room: more is sent when it has */
-    bool wanted, closing; /* closing: what is sent does not arrive, answers may come yet */
+    uint32_t asked;        /* under way: the timer runs while there are any */
+    uint32_t heard, turns; /* answers of the last turn */
+    bool chatty;           /* there were several */
+    int fd;                /* -1: none */
+    bool full;             /* its socket has no room: more is sent when it has */
+    bool wanted, closing;  /* closing: what is sent does not arrive, answers may come yet */
     struct app_ask *waiting, **last;
     struct app_ask *by_id[HASH];
     struct count {
@@ -197,11 +199,11 @@ static bool on_told(struct node_data *data, struct node_message *m) {
     return ok && !r.fail;
 }
 
-enum { AT_A_TIME = 32 /* others have their turn */ };
+enum { AT_A_TIME = 32 /* others have their turn */, LOOK_TURNS = 16 };
 
 /* False: the channel is gone. */
 static bool hear(struct node_data *data, uint32_t most) {
-    while (most--) {
+    for (data->heard = 0; data->heard < most; data->heard++) {
         struct node_message m;
         bool sense = false;
         switch (node_wire_receive(data->fd, data->to == NODE_DATA_TO_STORE ? NODE_ROLE_store : NODE_ROLE_postgres,
@@ -219,10 +221,13 @@ static bool hear(struct node_data *data, uint32_t most) {
     return true;
 }
 
+/* One answer at a time is the rule where few ask: whether there is a second is not asked for then, as that costs as much; the loop says so. */
 static void on_events(void *arg, unsigned events) {
     struct node_data *data = arg;
-    if (!hear(data, AT_A_TIME)) close_channel(data);
+    bool looks = data->chatty || ++data->turns % LOOK_TURNS == 0;
+    if (!hear(data, looks ? AT_A_TIME : 1)) close_channel(data);
     else send_waiting(data);
+    if (looks) data->chatty = data->heard > 1;
 }
 
 void node_data_channel(struct node_data *data, int fd) {
