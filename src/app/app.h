@@ -94,6 +94,7 @@ void app_request_lacks(struct app_request *rq, enum app_lack kind, str value);
 str app_request_loop(arena *out, const struct app_request *rq);
 /* How often it has been here before. */
 uint32_t app_request_hops(const struct net_exchange *x);
+uint32_t app_request_depth(const struct app_request *rq); /* the same, also after it is over */
 
 /* For whom the guest calls right now. */
 struct app_request *app_request_of(const struct host_call *call);
@@ -128,6 +129,7 @@ struct app {
     uint32_t id, version; /* the app's, which all its functions have in common, as they have name, share and party */
     str name, function;
     str server;                      /* the secret that is the URL of its PostgreSQL, where somebody else runs that; empty else */
+    bool follows;                    /* some function of it is told of changes */
     const struct app_grants *grants; /* the function's own; folders opened */
     const struct app_limits *limits; /* the function's own; filled in */
     struct engine_share *share;

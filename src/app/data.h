@@ -58,6 +58,7 @@ struct app_question {
     str place; /* of the store or database, in its app */
     const struct app_value *values;
     uint32_t count;
+    uint32_t hops; /* of the request because of which it is asked (app/hops.h): a change that it makes has them */
 };
 struct app_answer {
     enum app_data_outcome outcome;

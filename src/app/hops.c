@@ -83,19 +83,23 @@ uint32_t app_hops_count(str loop) {
     return most;
 }
 
-str app_hops_next(arena *out, str loop) {
-    uint32_t hops = app_hops_count(loop) + 1;
+str app_hops_made(arena *out, uint32_t hops) {
     char seal[2 * SEAL_BYTES + 1];
-    struct buf b = {0};
-    str entry;
     need_key();
     seal_of(hops, window_now(), seal);
+    return arena_fmt(out, "%s;hops=%u;seal=%s", id, hops, seal);
+}
+
+str app_hops_next(arena *out, str loop) {
+    str own = app_hops_made(out, app_hops_count(loop) + 1);
+    struct buf b = {0};
+    str entry;
     while (loop.n) {
         str_cut(loop, ',', &entry, &loop);
         entry = str_trim(entry);
         if (entry.n && !own_entry(entry)) buf_printf(&b, STR_FMT ", ", STR_ARG(entry));
     }
-    buf_printf(&b, "%s;hops=%u;seal=%s", id, hops, seal);
+    buf_puts(&b, own);
     str value = arena_str(out, buf_str(&b));
     buf_free(&b);
     return value;

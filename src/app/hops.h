@@ -18,6 +18,7 @@ void app_hops_key(const uint8_t key[APP_HOPS_KEY_BYTES]);
 uint32_t app_hops_count(str loop);
 /* The CDN-Loop of a request that is sent because of one that came with loop. */
 str app_hops_next(arena *out, str loop);
-bool app_hops_field(str name); /* "cdn-loop" */
+str app_hops_made(arena *out, uint32_t hops); /* of one that has no such before it, and is the so many-th of a circle */
+bool app_hops_field(str name);                /* "cdn-loop" */
 
 #endif

@@ -4,7 +4,8 @@
 
 /* ---- as bytes ---- */
 
-enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT_REST = 5, LAYOUT_REACHED = 6, LAYOUT = APP_RECORD_LAYOUT };
+enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT_REST = 5, LAYOUT_REACHED = 6, LAYOUT_CALLS = 7, LAYOUT = APP_RECORD_LAYOUT };
+enum { FOLLOWS = 1 << 8 /* beside a database */ };
 enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
 
 static const char *const databases[] = {
@@ -48,6 +49,25 @@ static void write_route(struct buf *to, const struct app_route *r) {
     write_u32(to, r->index);
 }
 
+static void write_list(struct buf *to, const str *list, uint32_t n) {
+    write_u32(to, n);
+    for (uint32_t i = 0; i < n; i++) write_str(to, list[i]);
+}
+
+static void write_trigger(struct buf *to, const struct app_trigger *t) {
+    write_str(to, t->schema);
+    write_str(to, t->table);
+    write_u32(to, t->on);
+    write_u32(to, t->attempts);
+    write_list(to, t->columns.p, t->columns.n);
+}
+
+static void write_computed(struct buf *to, const struct app_computed *c) {
+    const str *const texts[] = {&c->schema, &c->table, &c->name, &c->type};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) write_str(to, *texts[i]);
+    write_list(to, c->needs.p, c->needs.n);
+}
+
 static void write_function(struct buf *to, const struct app_function *f) {
     write_str(to, f->name);
     write_str(to, f->source);
@@ -56,7 +76,11 @@ static void write_function(struct buf *to, const struct app_function *f) {
     write_u32(to, f->kind);
     app_grants_write(to, &f->grants);
     app_limits_write(to, &f->limits);
-    write_u32(to, f->spin | f->supabase << 1 | f->verify_jwt << 2 | f->rpc << 3);
+    write_u32(to, f->spin | f->supabase << 1 | f->verify_jwt << 2 | f->rpc << 3 | f->rpc_reads << 4);
+    write_u32(to, f->triggers.n);
+    for (uint32_t i = 0; i < f->triggers.n; i++) write_trigger(to, &f->triggers.p[i]);
+    write_u32(to, f->computes.n);
+    for (uint32_t i = 0; i < f->computes.n; i++) write_computed(to, &f->computes.p[i]);
 }
 
 static void write_files(struct buf *to, const struct app_files *f) {
@@ -66,11 +90,6 @@ static void write_files(struct buf *to, const struct app_files *f) {
     write_str(to, f->index);
     write_str(to, f->not_found);
     write_u32(to, f->spa);
-}
-
-static void write_list(struct buf *to, const str *list, uint32_t n) {
-    write_u32(to, n);
-    for (uint32_t i = 0; i < n; i++) write_str(to, list[i]);
 }
 
 static void write_cors(struct buf *to, const struct app_cors *c) {
@@ -98,7 +117,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_str(to, r->name);
     write_u32(to, r->is_default);
     write_u32(to, r->eager);
-    write_u32(to, r->database.engine);
+    write_u32(to, r->database.engine | (r->follows ? FOLLOWS : 0u));
     write_u32(to, r->functions.n);
     write_u32(to, r->files.n);
     write_u32(to, r->redirects.n);
@@ -119,6 +138,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_u32(to, r->weight);
     write_str(to, r->database.secret);
     write_rest(to, &r->rest);
+    buf_put(to, &r->made_ms, 8);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -189,6 +209,8 @@ static uint32_t read_routing(arena *out, struct rd *from, struct app_record *r) 
     r->is_default = rd_u32le(from) != 0;
     r->eager = rd_u32le(from) != 0;
     uint32_t engine = layout < LAYOUT_DATABASE ? APP_DATABASE_NONE : rd_u32le(from);
+    r->follows = layout >= LAYOUT_CALLS && engine & FOLLOWS;
+    if (r->follows) engine &= ~(uint32_t)FOLLOWS;
     if (engine >= APP_DATABASES) rd_fail(from, "no database");
     r->database.engine = (enum app_database_engine)(engine < APP_DATABASES ? engine : APP_DATABASE_NONE);
     read_counts(from, r, layout);
@@ -219,6 +241,37 @@ static str read_plain(struct rd *from, size_t most) {
     return s;
 }
 
+/* A name in the database, as people write it. */
+static str read_identifier(struct rd *from) {
+    str s = read_plain(from, APP_IDENTIFIER_MAX);
+    if (!from->fail && (!s.n || !str_is_utf8(s))) rd_fail(from, "no name in a database");
+    return s;
+}
+
+static struct app_trigger read_trigger(arena *out, struct rd *from) {
+    struct app_trigger t = {.schema = read_identifier(from), .table = read_identifier(from)};
+    t.on = rd_u32le(from);
+    t.attempts = rd_u32le(from);
+    if (!t.on || t.on >> APP_CHANGES || !t.attempts || t.attempts > APP_ATTEMPTS_MAX) rd_fail(from, "no trigger");
+    for (uint32_t n = read_count(from, 5, APP_TRIGGERS_MAX); n && !from->fail; n--)
+        vec_push(out, &t.columns, read_identifier(from));
+    return t;
+}
+
+static struct app_computed read_computed(arena *out, struct rd *from) {
+    struct app_computed c = {read_identifier(from), read_identifier(from), read_identifier(from), read_identifier(from), {0}};
+    for (uint32_t n = read_count(from, 5, APP_COMPUTED_MAX); n && !from->fail; n--)
+        vec_push(out, &c.needs, read_identifier(from));
+    return c;
+}
+
+static void read_calls(arena *out, struct rd *from, struct app_function *f) {
+    for (uint32_t n = read_count(from, 20, APP_TRIGGERS_MAX); n && !from->fail; n--)
+        vec_push(out, &f->triggers, read_trigger(out, from));
+    for (uint32_t n = read_count(from, 20, APP_COMPUTED_MAX); n && !from->fail; n--)
+        vec_push(out, &f->computes, read_computed(out, from));
+}
+
 static struct app_function read_function(arena *out, struct rd *from, uint32_t layout) {
     struct app_function f = {.name = read_str(from, APP_FUNCTION_NAME_MAX), .source = read_plain(from, APP_PATH_MAX)};
     read_digest(from, f.module);
@@ -228,8 +281,9 @@ static struct app_function read_function(arena *out, struct rd *from, uint32_t l
     else app_grants_read(out, from, &f.grants);
     app_limits_read(from, &f.limits);
     uint32_t flags = rd_u32le(from);
-    if (flags > (layout < LAYOUT_REACHED ? 7u : 15u)) rd_fail(from, "no function");
-    f.spin = flags & 1, f.supabase = flags & 2, f.verify_jwt = flags & 4, f.rpc = flags & 8;
+    if (flags > (layout < LAYOUT_REACHED ? 7u : layout < LAYOUT_CALLS ? 15u : 31u)) rd_fail(from, "no function");
+    f.spin = flags & 1, f.supabase = flags & 2, f.verify_jwt = flags & 4, f.rpc = flags & 8, f.rpc_reads = flags & 16;
+    if (layout >= LAYOUT_CALLS) read_calls(out, from, &f);
     return f;
 }
 
@@ -297,6 +351,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     if (!from->fail && (r->database.engine == APP_DATABASE_SERVER) != (r->database.secret.n > 0))
         rd_fail(from, "a server without a secret, or a secret of none");
     if (layout >= LAYOUT_REST) read_api(out, from, &r->rest);
+    if (layout >= LAYOUT_CALLS) r->made_ms = rd_u64le(from);
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */

@@ -6,7 +6,7 @@
  * 1. Everything in it is plain values, all numbers little-endian: whoever has the bytes has the app, but for its images, packs and secrets.
  * 2. Reading is by a sticky reader, and refuses what could not have been said as text. No route leads to what there is not.
  * 3. The layouts before this one are read too (app_record_read): the first one's app's grants and limits are those of each of its functions; the
- *    second one knew of no database, those before the sixth of none that functions reach.
+ *    second one knew of no database, those before the sixth of none that functions reach, those before the seventh of none that calls functions.
  * 4. What stands in it is no secret: a server's URL is the value of a secret of the app's, which is named here.
  */
 #ifndef ORLO_APP_RECORD_H
@@ -30,7 +30,12 @@ enum {
     APP_PATH_MAX = 4096, /* of a file in a bundle */
     APP_URL_MAX = 4096,  /* where a redirect leads */
     APP_DIGEST_BYTES = 32,
-    APP_RECORD_LAYOUT = 6, /* as app_record_write writes it */
+    APP_TRIGGERS_MAX = 64,   /* of a function */
+    APP_FOLLOWERS_MAX = 32,  /* functions of an app that have triggers */
+    APP_ATTEMPTS_MAX = 100,  /* at telling a function of a change */
+    APP_COMPUTED_MAX = 64,   /* columns that a function computes */
+    APP_IDENTIFIER_MAX = 63, /* bytes of a name in the database */
+    APP_RECORD_LAYOUT = 7,   /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -43,6 +48,29 @@ struct app_route {
     uint8_t to;     /* enum app_route_to */
     uint32_t index; /* into those */
 };
+/* Changes of a table that a function is told of, once they are committed. */
+#define APP_CHANGES_LIST(X)                                                                                                      \
+    X(INSERT, "insert")                                                                                                          \
+    X(UPDATE, "update")                                                                                                          \
+    X(DELETE, "delete")                                                                                                          \
+    X(ALL, "all") /* more has changed than is told row by row: it is to be read anew */
+enum app_change {
+#define X(name, word) APP_CHANGE_##name,
+    APP_CHANGES_LIST(X)
+#undef X
+        APP_CHANGES
+};
+struct app_trigger {
+    str schema, table;
+    uint32_t on;       /* 1 << enum app_change */
+    uint32_t attempts; /* then it is given up */
+    VEC(str) columns;  /* an update is told where one of them is another; none: any */
+};
+/* A column of a table or view that a function computes from others, where /rest/v1 is asked for it. */
+struct app_computed {
+    str schema, table, name, type;
+    VEC(str) needs;
+};
 struct app_function {
     str name, source;                                           /* source: its file's path in the bundle */
     uint8_t module[APP_DIGEST_BYTES], digest[APP_DIGEST_BYTES]; /* SHA-256 of that file; of its image file */
@@ -51,7 +79,9 @@ struct app_function {
     struct app_limits limits;
     bool spin;                 /* it gets Spin's request headers */
     bool supabase, verify_jwt; /* it is at /functions/v1/NAME, too, for those who bring the app's token, or for everybody */
-    bool rpc;                  /* it is at /rest/v1/rpc/NAME */
+    bool rpc, rpc_reads;       /* it is at /rest/v1/rpc/NAME; by GET, too */
+    VEC(struct app_trigger) triggers;
+    VEC(struct app_computed) computes;
 };
 struct app_files { /* a static folder */
     str name, folder;
@@ -106,7 +136,9 @@ struct app_record {
     str name;
     bool is_default;              /* it answers hosts that nobody else does */
     bool eager;                   /* a worker loads it before it says that it applied the snapshot */
+    bool follows;                 /* some function of it has triggers */
     struct app_database database; /* for routing, its engine is there alone */
+    uint64_t made_ms;             /* since 1970: a function that had no triggers before is told of what changes from then on */
     VEC(str) hosts;               /* as app_host_normal has them, or "*." before one */
     VEC(struct app_route) routes;
     VEC(struct app_function) functions; /* an app has a function, or files, redirects or a database */

@@ -48,7 +48,11 @@ static struct app_record whole(void) {
     vec_push(mem, &g->sqlite, ((struct app_store){STR("default"), STR("main")}));
     vec_push(mem, &g->functions, STR("f0"));
     vec_push(mem, &g->roles, STR("service_role"));
-    f->rpc = true;
+    f->rpc = f->rpc_reads = true;
+    struct app_trigger trigger = {.schema = STR("public"), .table = STR("orders"), .on = 5, .attempts = 3};
+    vec_push(mem, &trigger.columns, STR("state"));
+    vec_push(mem, &f->triggers, trigger);
+    r.follows = true, r.made_ms = 1ull << 41;
     vec_push(mem, &g->variables, ((struct app_variable){STR("url"), STR("https://{{ host }}/"), true}));
     vec_push(mem, &r.files,
              ((struct app_files){.name = STR("public"), .folder = STR("public"), .index = STR("index.html"), .spa = true}));
@@ -85,7 +89,10 @@ static void test_again(void **state) {
     assert_true(b.secrets.p[0].required && b.files.p[0].spa && b.redirects.p[0].status == 308 && b.cors.max_age_s == 600);
     assert_true(f->grants.variables.p[0].secret && str_eqc(f->grants.stores.p[0].store, "cache") &&
                 b.secrets_revision == 1ull << 40);
-    assert_true(f->rpc && str_eqc(f->grants.roles.p[0], "service_role"));
+    assert_true(f->rpc && f->rpc_reads && str_eqc(f->grants.roles.p[0], "service_role"));
+    const struct app_trigger *trigger = &f->triggers.p[0];
+    assert_true(b.follows && b.made_ms == 1ull << 41 && str_eqc(trigger->table, "orders") && trigger->on == 5 &&
+                trigger->attempts == 3 && str_eqc(trigger->columns.p[0], "state"));
     assert_int_equal(f->limits.body_bytes_max, 1000);
     assert_int_equal(app_record_function(&b, STR("f1")), 1);
     assert_int_equal(app_record_function(&b, STR("f2")), UINT32_MAX);
@@ -104,7 +111,10 @@ static size_t find(str in, str what) {
 }
 
 /* The third one lacked what is said of the app's database: without it, it is this one's bytes without that. */
-enum { NO_REST = 16 /* two lists, a name, flags */ };
+enum {
+    NO_REST = 16 + 8 /* two lists, a name, flags; when it was made */,
+    NO_CALLS = 8 /* no triggers, nothing that is computed */
+};
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {
     size_t at = 4;
     buf_put(to, &(uint32_t){3}, 4);
@@ -121,7 +131,12 @@ static void put_third(struct buf *to, str bytes, const struct app_record *r) {
         uint32_t kept;
         memcpy(&kept, bytes.p + flags, 4);
         buf_put(to, &(uint32_t){kept & 7}, 4);
-        at = flags + 4;
+        at = flags + 4 + NO_CALLS;
+        for (uint32_t k = 0; k < f->triggers.n; k++) {
+            const struct app_trigger *t = &f->triggers.p[k];
+            at += 5 * 4 + t->schema.n + t->table.n;
+            for (uint32_t c = 0; c < t->columns.n; c++) at += 4 + t->columns.p[c].n;
+        }
         buf_free(&grants), buf_free(&third), buf_free(&limits);
     }
     buf_put(to, bytes.p + at, bytes.n - at - NO_REST);
@@ -132,11 +147,13 @@ static void test_third_layout(void **state) {
     struct buf bytes = {0}, third = {0}, again = {0};
     struct diag d = DIAG_INIT;
     a.rest = (struct app_rest){0};
+    a.follows = false;
     app_record_write(&bytes, &a);
     put_third(&third, buf_str(&bytes), &a);
     if (app_record_decode(mem, buf_str(&third), &b, &d) != ERR_OK) fail_msg("%s", d.text);
     struct app_function *f = &a.functions.p[1];
-    f->grants.roles.n = 0, f->rpc = false;
+    f->grants.roles.n = f->triggers.n = 0, f->rpc = f->rpc_reads = false;
+    a.made_ms = 0;
     bytes.n = 0;
     app_record_write(&bytes, &a), app_record_write(&again, &b);
     assert_true(str_eq(buf_str(&bytes), buf_str(&again)));
@@ -186,6 +203,7 @@ static void test_second_layout(void **state) {
     struct diag d = DIAG_INIT;
     a.database = (struct app_database){0};
     a.rest = (struct app_rest){0};
+    a.follows = false;
     app_record_write(&whole_bytes, &a);
     put_third(&b, buf_str(&whole_bytes), &a);
     size_t engine = 20 + 4 + a.name.n + 8; /* layout, id, version, revision; name; default, eager */

@@ -93,6 +93,10 @@ uint32_t app_request_hops(const struct net_exchange *x) {
     return most;
 }
 
+uint32_t app_request_depth(const struct app_request *rq) {
+    return rq->exchange ? app_request_hops(rq->exchange) : app_hops_count(rq->loop);
+}
+
 void app_request_over(struct app_request *rq) {
     if (rq->exchange && rq->refs > 1) {
         arena *scratch = arena_new(0);

@@ -238,7 +238,67 @@ static void one_role(struct reader *r, void *to, const struct toml *v) {
 static void function_database(struct reader *r, void *to, const struct toml *v) {
     manifest_each(r, v, APP_NAMES_MAX, one_role, to);
 }
-static void function_rpc(struct reader *r, void *to, const struct toml *v) { ((struct function *)to)->f.rpc = v->i; }
+static void function_rpc(struct reader *r, void *to, const struct toml *v) {
+    struct app_function *f = &((struct function *)to)->f;
+    f->rpc_reads = v->type == TOML_STRING && str_eqc(v->s, "read");
+    f->rpc = f->rpc_reads || (v->type == TOML_BOOL && v->i);
+    if (v->type == TOML_STRING && !f->rpc_reads) manifest_error(r, v, "it takes true, false or \"read\"");
+}
+
+/* As it stands in the database, whatever that is: not "ORDERS" for orders. */
+static bool is_identifier(struct reader *r, const struct toml *v, str name) {
+    bool ok = name.n && name.n <= APP_IDENTIFIER_MAX && str_is_utf8(name);
+    for (size_t i = 0; ok && i < name.n; i++) ok = name.p[i] >= ' ' && name.p[i] != 0x7f;
+    if (!ok) manifest_error(r, v, "a name in the database has 1 to %d bytes", APP_IDENTIFIER_MAX);
+    return ok;
+}
+/* "orders", "shop.orders" */
+static void read_table(struct reader *r, const struct toml *v, str *schema, str *table) {
+    size_t dot = str_find(v->s, '.');
+    *schema = dot < v->s.n ? str_sub(v->s, 0, dot) : STR("public");
+    *table = dot < v->s.n ? str_sub(v->s, dot + 1, v->s.n) : v->s;
+    if (is_identifier(r, v, *schema)) (void)is_identifier(r, v, *table);
+}
+static void trigger_table(struct reader *r, void *to, const struct toml *v) {
+    struct app_trigger *t = to;
+    read_table(r, v, &t->schema, &t->table);
+}
+static void one_change(struct reader *r, void *to, const struct toml *v) {
+    static const char *const words[APP_CHANGES] = {
+#define X(name, word) word,
+        APP_CHANGES_LIST(X)
+#undef X
+    };
+    struct app_trigger *t = to;
+    uint32_t i = 0;
+    while (i < APP_CHANGES && !str_eqc(v->s, words[i])) i++;
+    if (i < APP_CHANGES) t->on |= 1u << i;
+    else manifest_error(r, v, "it takes \"insert\", \"update\", \"delete\" and \"all\"");
+}
+static void trigger_on(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_CHANGES, one_change, to); }
+static void one_column(struct reader *r, void *to, const struct toml *v) {
+    struct app_trigger *t = to;
+    if (is_identifier(r, v, v->s)) vec_push(r->mem, &t->columns, v->s);
+}
+static void trigger_columns(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_TRIGGERS_MAX, one_column, to);
+}
+static void trigger_attempts(struct reader *r, void *to, const struct toml *v) {
+    if (v->i < 1 || v->i > APP_ATTEMPTS_MAX) manifest_error(r, v, "it takes a number from 1 to %d", APP_ATTEMPTS_MAX);
+    else ((struct app_trigger *)to)->attempts = (uint32_t)v->i;
+}
+static void one_trigger(struct reader *r, void *to, const struct toml *v) {
+    struct function *f = to;
+    struct app_trigger t = {.attempts = 8};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_trigger, &t);
+    if (!manifest_toml_get(v, "table")) manifest_error(r, v, "it lacks a table");
+    if (!t.on) t.on = 1u << APP_CHANGE_INSERT | 1u << APP_CHANGE_UPDATE | 1u << APP_CHANGE_DELETE;
+    vec_push(r->mem, &f->f.triggers, t);
+}
+static void function_triggers(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_TRIGGERS_MAX, one_trigger, to);
+}
 
 static void variable_secret(struct reader *r, void *to, const struct toml *v) {
     struct app_variable *a = to;
@@ -521,9 +581,12 @@ void manifest_add_supabase_route(struct reader *r, const struct app_function *f,
     if (f->supabase) add_route(r, &route, APP_TO_FUNCTION, index);
 }
 
+/* It is called by the database's clients, or because of it. */
+static bool is_database_s(const struct app_function *f) { return f->rpc || f->triggers.n || f->computes.n; }
+
 static void add_routes(struct reader *r, const struct function *f, uint32_t index, bool alone) {
     static const struct app_route root = {.path = STR_INIT("/")};
-    if (!f->says_routes && alone && !f->f.supabase && !f->f.rpc) add_route(r, &root, APP_TO_FUNCTION, index);
+    if (!f->says_routes && alone && !f->f.supabase && !is_database_s(&f->f)) add_route(r, &root, APP_TO_FUNCTION, index);
     for (uint32_t i = 0; i < f->routes.n; i++) add_route(r, &f->routes.p[i], APP_TO_FUNCTION, index);
     manifest_add_supabase_route(r, &f->f, index);
 }
@@ -554,8 +617,8 @@ static void check_callees(struct reader *r, const struct function *f) {
 
 /* What is about the app's database is for an app that has one. */
 static void check_reached(struct reader *r, const struct function *f) {
-    const char *key = f->f.grants.roles.n ? "database" : "rpc";
-    if ((f->f.grants.roles.n || f->f.rpc) && !r->to->record.database.engine)
+    const char *key = f->f.grants.roles.n ? "database" : f->f.rpc ? "rpc" : "triggers";
+    if ((f->f.grants.roles.n || f->f.rpc || f->f.triggers.n) && !r->to->record.database.engine)
         manifest_error(r, manifest_toml_get(f->at, key),
                        "functions." STR_FMT ".%s: it is for an app with a database: write database = \"sqlite\" too",
                        STR_ARG(f->f.name), key);
@@ -570,6 +633,21 @@ static bool is_called(const struct app *app, str name) {
     return false;
 }
 
+/* Each is somebody who follows. */
+static void check_triggers(struct reader *r, const struct app *app, const struct toml *root) {
+    uint32_t follow = 0;
+    const struct app_record *record = &r->to->record;
+    for (uint32_t i = 0; i < app->functions.n; i++) {
+        const struct function *f = &app->functions.p[i];
+        follow += f->f.triggers.n > 0;
+        if (f->f.triggers.n && record->database.engine == APP_DATABASE_SERVER)
+            manifest_error(r, manifest_toml_get(f->at, "triggers"),
+                           "functions." STR_FMT ".triggers: changes of a server of yours are not kept: write a trigger there",
+                           STR_ARG(f->f.name));
+    }
+    if (follow > APP_FOLLOWERS_MAX) manifest_error(r, root, "at most %d functions of an app have triggers", APP_FOLLOWERS_MAX);
+}
+
 static void join_all(struct reader *r, struct app *app, const struct toml *root) {
     struct app_record *record = &r->to->record;
     bool alone = app->functions.n == 1 && !record->files.n && !record->redirects.n;
@@ -578,16 +656,18 @@ static void join_all(struct reader *r, struct app *app, const struct toml *root)
         join_env(r, app, &f->f.grants);
         manifest_limits_below(&f->f.limits, &record->limits);
         add_routes(r, f, i, alone);
+        record->follows |= f->f.triggers.n > 0;
         vec_push(r->mem, &record->functions, f->f);
     }
     for (uint32_t i = 0; i < app->functions.n; i++) {
         const struct function *f = &app->functions.p[i];
         check_callees(r, f);
         check_reached(r, f);
-        if (!f->routes.n && !alone && !f->f.supabase && !f->f.rpc && !is_called(app, f->f.name))
+        if (!f->routes.n && !alone && !f->f.supabase && !is_database_s(&f->f) && !is_called(app, f->f.name))
             manifest_remark(r, f->at, "functions." STR_FMT " has no routes, and no function calls it: nothing reaches it",
                             STR_ARG(f->f.name));
     }
+    check_triggers(r, app, root);
     manifest_check_routes(r, root);
 }
 

@@ -261,6 +261,26 @@ static void test_database(void **state) {
     assert_true(m->record.rest.schemas.n == 2 && str_eqc(m->record.rest.schemas.p[0], "api") && m->record.rest.search.n == 1);
     assert_true(str_eqc(m->record.rest.before, "private.check") && m->record.rest.aggregates && m->record.rest.plans);
     assert_true(m->record.rest.no_openapi && !m->record.rest.off && m->record.limits.rest_rows_max == 50);
+    m = read_whole(
+        "name = \"a\"\ndatabase = \"sqlite\"\n[functions.f]\nsource = \"f.wasm\"\nrpc = \"read\"\n"
+        "[[functions.f.triggers]]\ntable = \"orders\"\n"
+        "[[functions.f.triggers]]\ntable = \"shop.a.b\"\non = [\"update\", \"all\"]\ncolumns = [\"a b\"]\nattempts = 3\n");
+    const struct app_function *f = &m->record.functions.p[0];
+    assert_true(f->rpc && f->rpc_reads && m->record.follows && f->triggers.n == 2 && !m->record.routes.n);
+    assert_true(str_eqc(f->triggers.p[0].schema, "public") && f->triggers.p[0].on == 7 && f->triggers.p[0].attempts == 8);
+    assert_true(str_eqc(f->triggers.p[1].schema, "shop") && str_eqc(f->triggers.p[1].table, "a.b") && f->triggers.p[1].on == 10 &&
+                str_eqc(f->triggers.p[1].columns.p[0], "a b"));
+    says("[functions.f]\nrpc = \"write\"", "functions.f.rpc: it takes true, false or \"read\"");
+    says("[functions.f]\ntriggers = [{ on = [\"insert\"] }]", "functions.f.triggers.0: it lacks a table");
+    says("[functions.f]\ntriggers = [{ table = \".a\" }]",
+         "functions.f.triggers.0.table: a name in the database has 1 to 63 bytes");
+    says("[functions.f]\ntriggers = [{ table = \"a\", on = [\"truncate\"] }]",
+         "on.0: it takes \"insert\", \"update\", \"delete\" and \"all\"");
+    says("[functions.f]\ntriggers = [{ table = \"a\", attempts = 0 }]", "attempts: it takes a number from 1 to 100");
+    says("[functions.f]\nsource = \"f\"\ntriggers = [{ table = \"a\" }]",
+         "functions.f.triggers: it is for an app with a database");
+    says("database = { secret = \"PG\" }\n[functions.f]\nsource = \"f\"\ntriggers = [{ table = \"a\" }]",
+         "changes of a server of yours are not kept");
     says("[rest]\nschemas = []", "rest.schemas: it names no schema");
     says("[rest]\npre_request = \"a.\"", "rest.pre_request: a function is");
     says("database = {}", "database: it lacks a secret");
@@ -286,6 +306,7 @@ static const struct {
     {"limits", "[limits]\n", "limits.", ""},
     {"database", "[database]\n", "database.", ""},
     {"rest", "[rest]\n", "rest.", ""},
+    {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},
 };
 
 static void wrong_types(size_t place, const char *key, enum manifest_type type) {

@@ -296,6 +296,7 @@ struct node_worker_config {
     bool logs_alone; /* lines of apps are in their own logs alone */
     uint32_t index, workers;
     uint32_t cordon; /* whose apps it serves (snapshot.h); 0: all that are in none */
+    bool follows;    /* it is the one of its cordon that tells functions of changes (worker/follow.h) */
 };
 /* Each the life of a process of its role, which began by exec; returns its exit status. */
 int node_worker_main(void);

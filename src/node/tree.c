@@ -17,7 +17,8 @@ void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct nod
                                  .explains = arena_str(out, from->explains),
                                  .rows = arena_str(out, from->rows),
                                  .parts = arena_str(out, from->parts),
-                                 .body = arena_str(out, from->body)};
+                                 .body = arena_str(out, from->body),
+                                 .hops = from->hops};
 }
 
 void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]) {

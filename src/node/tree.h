@@ -17,6 +17,7 @@ struct node_tree_ask {
     str rows;                                         /* that each select answers at most, in digits; empty: any */
     str parts;                                        /* NODE_TREE_PARTS…; empty: the answer is wanted whole */
     str body;                                         /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
+    uint32_t hops;                                    /* as struct app_question has it: no value of its */
 };
 /* It may come in parts, and the first one says how many rows there are; or that need not be known. */
 #define NODE_TREE_PARTS_COUNTED "1"

@@ -148,7 +148,11 @@ enum abi_trap orlo_database_client_connection_query(struct host_call *call, stru
     if (!result->is_err) {
         struct app_value values[TABLES_ASK_VALUES];
         tables_who_values(&self->who, buf_str(&body), values);
-        struct app_question q = {.op = APP_QUERY, .place = STR("app"), .values = values, .count = ARRAY_COUNT(values)};
+        struct app_question q = {.op = APP_QUERY,
+                                 .place = STR("app"),
+                                 .values = values,
+                                 .count = ARRAY_COUNT(values),
+                                 .hops = app_request_depth(app_request_of(call))};
         t = app_wait(call, tables, &q, fill_rows, self, result);
     }
     if (charged) host_uncharge(call->instance, bytes);

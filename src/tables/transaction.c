@@ -125,6 +125,7 @@ enum abi_trap orlo_database_client_transaction_query(struct host_call *call, tra
         struct app_question q = end_of(self, self->state == NEW ? APP_TX_BEGIN : APP_TX_QUERY, values);
         tables_who_values(&self->who, buf_str(&body), values + APP_TX_VALUES);
         q.count = ARRAY_COUNT(values);
+        q.hops = app_request_depth(app_request_of(call));
         if (self->state == NEW) self->until_ns = clock_mono_ns() + self->app->limits->transaction_ms_max * 1'000'000;
         self->state = OPEN;
         t = app_wait(call, self->app->tables, &q, fill_rows, self, result);

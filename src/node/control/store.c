@@ -281,6 +281,7 @@ static err stage(struct control *c, void *arg, struct diag *d) {
 
 err node_store_stage(struct control *c, struct app_record *r, str by, const struct control_held *held, uint32_t count,
                      struct diag *d) {
+    r->made_ms = clock_wall_ns() / 1'000'000u;
     if (!c->db) {
         const struct control_app *old = node_control_app_named(c, r->name);
         r->version = old ? old->state.live->version + 1 : 1;

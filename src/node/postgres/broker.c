@@ -27,7 +27,7 @@ struct broker_answer {
 struct broker node_broker;
 static struct process {
     struct net_watch *wire;
-    struct net_timer *timer, *turn;
+    struct net_timer *timer, *turn, *news;
     struct broker_peer *peers;
     uint32_t peers_count;
     bool rests;
@@ -39,6 +39,8 @@ void node_broker_say(const struct node_message *m) {
 }
 
 void node_broker_later(void) { net_timer_start(process.turn, 0, 0); }
+
+void node_broker_news_later(uint32_t ms) { net_timer_start(process.news, ms, 0); }
 
 /* ---- answers ---- */
 
@@ -117,6 +119,7 @@ void node_broker_speak(void) {
 }
 
 void node_broker_did_now(struct broker_errand *w) {
+    if (w->base) node_feed_news(w->base);
     node_broker_say(&NODE_MESSAGE(postgres_did, .id = w->id, .err = w->e, .offset = w->d.offset, .text = str_c(w->d.text)));
     if (w->in >= 0) close(w->in);
     if (w->out >= 0) close(w->out);
@@ -168,6 +171,8 @@ static bool on_ask(struct broker_peer *p, struct node_message *m) {
                              .feed = q->feed,
                              .changes_max = q->changes_max,
                              .changes_s = q->changes_s,
+                             .news = q->follows,
+                             .hops = q->hops,
                              .asks = values,
                              .asks_count = count,
                              .came_ns = clock_mono_ns()};
@@ -330,6 +335,8 @@ static void on_tick(void *arg) {
     node_broker_say(&NODE_MESSAGE(postgres_rests));
 }
 
+static void on_news(void *arg) { node_feed_tell_news(); }
+
 static err begin(struct diag *d) {
     struct node_message m;
     if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_postgres, &m) != NODE_WIRE_GOT ||
@@ -348,6 +355,7 @@ static err begin(struct diag *d) {
     process.wire = net_watch_new(node_broker.loop, NODE_WIRE_FD, NET_READABLE, on_wire, NULL);
     process.turn = net_timer_new(node_broker.loop, on_turn, NULL);
     process.timer = net_timer_new(node_broker.loop, on_tick, NULL);
+    process.news = net_timer_new(node_broker.loop, on_news, NULL);
     net_timer_start(process.timer, TICK_MS, TICK_MS);
     node_broker.quiet_ns = clock_mono_ns();
     return ERR_OK;

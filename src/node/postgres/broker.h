@@ -104,7 +104,8 @@ struct broker_ask {
     int64_t number;
     uint32_t tx_ms;
     bool feed; /* its changes are asked for: feed.c */
-    uint32_t changes_max, changes_s, asks_count, follows;
+    bool news; /* functions are told of what it changes */
+    uint32_t changes_max, changes_s, asks_count, follows, hops;
     const struct app_value *asks;
     struct buf values; /* answered */
 };
@@ -151,6 +152,8 @@ struct broker_base {
     bool feeds, fed;                       /* it keeps changes; some were written */
     uint32_t changes_max, changes_s;       /* of the last who wrote */
     uint64_t changes_bytes, trimmed_ns;
+    uint64_t news_ns; /* when it was last told that it has changed */
+    bool news_due;
     char lsn[32];                          /* how far its log was at a backup's moment, or when it was opened */
     bool leaves, gives_up;                 /* its connections are being closed; are to be */
     bool forgotten, held;                  /* held: no ask is begun, an errand is about to change everything */
@@ -183,6 +186,7 @@ struct broker {
 };
 extern struct broker node_broker;
 void node_broker_later(void);                       /* a turn of all bases, from the loop */
+void node_broker_news_later(uint32_t ms);           /* node_feed_tell_news, then */
 void node_broker_say(const struct node_message *m); /* to the supervisor */
 void node_broker_answer(struct broker_ask *a);      /* and frees it */
 void node_broker_did(struct broker_errand *w);      /* likewise */
@@ -303,10 +307,12 @@ void node_backup_late(uint64_t now);
 
 /* ---- feed.c ---- */
 
-#define BROKER_FEED "1"
+#define BROKER_FEED "2"
 void node_feed_make(struct broker_base *b, postgres_told told); /* in the database that is open */
 void node_feed_ask(struct broker_ask *a);
-void node_feed_note(struct broker_ask *a); /* it has written */
+void node_feed_note(struct broker_ask *a);  /* it has written */
+void node_feed_news(struct broker_base *b); /* who tells functions of changes is to look */
+void node_feed_tell_news(void);             /* that was put off */
 void node_feed_tick(struct broker_base *b, uint64_t now);
 
 /* ---- sql.c ---- */

@@ -71,6 +71,7 @@ static struct postgres_statement settings_of(struct broker_ask *a, arena *mem, c
         a->sized ? "pg_catalog.pg_database_size(pg_catalog.current_database()), " : "",
         a->writes && !a->errand && a->changes_max <= 1 ? "set_config('orlo.changes', 'off', true), " : "", n + 1, n + 2,
         STR_ARG(t.text));
+    if (a->writes && a->hops) text = arena_fmt(mem, STR_FMT ", set_config('orlo.hops', '%u', true)", STR_ARG(text), a->hops);
     return statement(mem, text, v, n + 2);
 }
 

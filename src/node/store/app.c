@@ -26,6 +26,7 @@ static const char *const steps[] = {
     "create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict;"
     "create table _orlo_consumers (name text primary key, seq integer not null, seen integer not null) strict, without rowid;",
     "alter table _orlo_changes add column upto integer not null default 0;",
+    "alter table _orlo_changes add column hops integer not null default 0;",
 };
 
 struct store_own {

@@ -3,16 +3,17 @@
  *   a member of a batch changes rows ──> held back, as SQLite tells of them ──it is done──> rows of _orlo_changes, in its savepoint
  *                                                    └──it failed──> forgotten
  *
- *   _orlo_changes    (seq, at, relation, op, key, old, new, upto)   op: I U D, or * where too much changed to keep: who follows reads anew
- *                                                                   upto: bytes of all there ever were, this one included
+ *   _orlo_changes    (seq, at, relation, op, key, old, new, upto, hops)   op: I U D, or * where too much changed to keep: who follows reads anew
+ *                                                                   upto: bytes of all there ever were, this one included; hops: of the request
+ *                                                                   because of which it was (app/hops.h)
  *   _orlo_consumers  (name, seq, seen)                              how far somebody has read who is waited for
  *
  * 1. Numbers grow with commits and are never given twice: the newest row stays, whatever goes. One may be left out.
  * 2. What goes: what is older than the app keeps, and has been read by all who follow; and, read or not, what is more than it keeps, in rows or bytes
  *    (an eighth of what its database may have). Where the database is full, what was kept goes first.
- * 3. Who has not come for a week does not follow any more.
+ * 3. Who has not come for a week does not follow any more; functions that are told of changes ("trigger:NAME") do, unless there are too many.
  * 4. Values are as PostgreSQL's to_jsonb has them, objects by the columns' names; key is the primary key's, or the whole row where there is none.
- * 5. What makes the tables other ones (a migration, a reset) is one * without a table.
+ * 5. What makes the tables other ones (a migration, a reset) is one * without a table; what was before it goes, but for what functions are still to be told.
  */
 #include "node/store/own.h"
 #include <stdlib.h>
@@ -44,6 +45,7 @@ struct store_feed {
     bool on, too_much;
     int64_t last, upto;        /* of the newest; last -1: not known */
     uint32_t rows_max, kept_s; /* of the app, as the last ask said it */
+    uint32_t hops;             /* of the member */
     uint64_t untrimmed;        /* rows written since the last trim */
     int64_t untrimmed_bytes;
     int64_t trimmed_ms; /* when that was */
@@ -116,6 +118,7 @@ void node_store_feed_begin(struct store_feed *f, const struct store_ask *ask) {
     f->too_much = false;
     f->rows_max = ask->changes_max;
     f->kept_s = ask->changes_s;
+    f->hops = ask->hops;
     if (on != f->on) db_watch(f->db, on ? see : NULL, f);
     if (f->on && !on) f->untrimmed = TRIM_ROWS;
     f->on = on;
@@ -148,10 +151,11 @@ static err write_one(struct store_feed *f, int64_t at, const struct held *h, str
     int64_t bytes = ROW_BYTES + (int64_t)(h->end - h->key);
     f->upto += bytes, f->untrimmed_bytes += bytes;
     f->untrimmed++;
-    return db_run(f->db, d,
-                  "insert into _orlo_changes (seq, at, relation, op, key, old, new, upto) values (?, ?, ?, ?, ?, ?, ?, ?)",
-                  DB_I64(f->last), DB_I64(at), DB_I64(h->relation), DB_TEXT(((str){(const uint8_t *)&h->op, 1})),
-                  part(f, h->key, h->before), part(f, h->before, h->after), part(f, h->after, h->end), DB_I64(f->upto));
+    return db_run(
+        f->db, d,
+        "insert into _orlo_changes (seq, at, relation, op, key, old, new, upto, hops) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        DB_I64(f->last), DB_I64(at), DB_I64(h->relation), DB_TEXT(((str){(const uint8_t *)&h->op, 1})),
+        part(f, h->key, h->before), part(f, h->before, h->after), part(f, h->after, h->end), DB_I64(f->upto), DB_I64(f->hops));
 }
 
 static bool is_room(struct store_feed *f) {
@@ -179,7 +183,10 @@ err node_store_feed_anew(struct store_feed *f, struct diag *d) {
     TRY(find_last(f, d));
     TRY(db_one_i64(f->db, &any, d, "select exists (select 1 from _orlo_consumers)"));
     if (f->last || any) TRY(write_one(f, now_ms(), &all_changed, d));
-    return db_run(f->db, d, "delete from _orlo_changes where seq < ?", DB_I64(f->last));
+    return db_run(f->db, d,
+                  "delete from _orlo_changes where seq < ?1 and seq <= coalesce((select min(seq) from _orlo_consumers where name "
+                  "glob 'trigger:*'), ?1)",
+                  DB_I64(f->last));
 }
 
 void node_store_feed_undone(struct store_feed *f) { f->last = -1; } /* what is there says it anew */
@@ -215,7 +222,11 @@ err node_store_feed_trim(struct store_feed *f, struct diag *d) {
     struct oldest at = {0};
     if (!is_due(f, now)) return ERR_OK;
     TRY(find_last(f, d));
-    TRY(db_run(f->db, d, "delete from _orlo_consumers where seen < ?", DB_I64(now - forgotten_after_ms)));
+    TRY(db_run(
+        f->db, d,
+        "delete from _orlo_consumers where seen < ?1 and (name not glob 'trigger:*' or (seen < ?2 and (select count(*) from "
+        "_orlo_consumers) > ?3))",
+        DB_I64(now - forgotten_after_ms), DB_I64(now - 4 * forgotten_after_ms), DB_I64(CONSUMERS_MAX / 2)));
     TRY(db_one_i64(f->db, &read, d, "select coalesce(min(seq), ?) from _orlo_consumers", DB_I64(f->last)));
     TRY(find_oldest(f, (int64_t)MAX(2 * f->untrimmed, (uint64_t)TRIM_ROWS), now - (int64_t)f->kept_s * 1000,
                     f->upto - bytes_kept(f), &at, d));
@@ -231,14 +242,16 @@ err node_store_feed_trim(struct store_feed *f, struct diag *d) {
 
 /* ---- who follows ---- */
 
-enum { CONSUMER, AFTER, MOST, VALUES };
+enum { CONSUMER, AFTER, MOST, SINCE, VALUES_MAX, VALUES = SINCE };
 
 static bool is_asked_well(const struct store_ask *ask) {
     const struct app_value *v = ask->values;
-    bool named = ask->count == VALUES && v[CONSUMER].kind == APP_VALUE_TEXT;
+    bool resumes = ask->count == VALUES_MAX && v[SINCE].kind == APP_VALUE_INTEGER;
+    bool named = (ask->count == VALUES || resumes) && v[CONSUMER].kind == APP_VALUE_TEXT;
+    if (resumes && !named) return false;
     if (named && (!v[CONSUMER].s.n || v[CONSUMER].s.n > NAME_BYTES_MAX || !str_is_utf8(v[CONSUMER].s))) return false;
-    return ask->count == VALUES && (named || v[CONSUMER].kind == APP_VALUE_NULL) && v[AFTER].kind == APP_VALUE_INTEGER &&
-           v[MOST].kind == APP_VALUE_INTEGER && (named || v[MOST].i >= 0);
+    return (ask->count == VALUES || resumes) && (named || v[CONSUMER].kind == APP_VALUE_NULL) &&
+           v[AFTER].kind == APP_VALUE_INTEGER && v[MOST].kind == APP_VALUE_INTEGER && (named || v[MOST].i >= 0);
 }
 
 /* He is waited for, as far as he has read; where he comes again and again for nothing, that is not written each time. */
@@ -285,6 +298,7 @@ static void answer_rows(struct store_feed *f, struct store_ask *ask, struct db_r
         bool large = bytes > ask->answer_bytes_max / 4;
         if (!large && ask->answer.n + bytes > ask->answer_bytes_max / 2) return;
         node_store_own_relation(f->base, (uint32_t)db_i64(rows, 2), &schema, &table);
+        if (db_i64(rows, 2) && !table.n) continue; /* it is no more */
         const struct app_value none = {APP_VALUE_NULL, {0}}, of[] = {APP_I64(db_i64(rows, 0)),
                                                                      APP_I64(db_i64(rows, 1)),
                                                                      APP_TEXT(schema),
@@ -292,9 +306,19 @@ static void answer_rows(struct store_feed *f, struct store_ask *ask, struct db_r
                                                                      large ? APP_TEXT(STR("*")) : text_of(rows, 3),
                                                                      large ? none : key_of(rows),
                                                                      large ? none : text_of(rows, 5),
-                                                                     large ? none : text_of(rows, 6)};
+                                                                     large ? none : text_of(rows, 6),
+                                                                     APP_I64(db_i64(rows, 7))};
         for (size_t i = 0; i < ARRAY_COUNT(of); i++) node_store_ask_answer(ask, of[i]);
     }
+}
+
+/* Where he goes on who has followed before, or begins who has not: with what changed since then. */
+static err find_place(struct store_feed *f, const struct app_value *v, int64_t *after, struct diag *d) {
+    return db_one_i64(
+        f->db, after, d,
+        "select coalesce((select seq from _orlo_consumers where name = ?1), (select min(seq) - 1 from _orlo_changes "
+        "where at >= ?2), ?3)",
+        DB_TEXT(v[CONSUMER].s), DB_I64(v[SINCE].i), DB_I64(f->last));
 }
 
 static err read_changes(struct store_feed *f, struct store_ask *ask, struct diag *d) {
@@ -303,12 +327,15 @@ static err read_changes(struct store_feed *f, struct store_ask *ask, struct diag
     int64_t first = 0;
     TRY(find_last(f, d));
     int64_t after = v[AFTER].i < 0 ? f->last : MIN(v[AFTER].i, f->last);
+    if (ask->count == VALUES_MAX && v[AFTER].i < 0) TRY(find_place(f, v, &after, d));
+    after = MIN(after, f->last);
     if (v[CONSUMER].kind == APP_VALUE_TEXT) TRY(follow(f, ask, after, d));
     TRY(db_one_i64(f->db, &first, d, "select coalesce(min(seq), 0) from _orlo_changes"));
     node_store_ask_answer(ask, APP_I64(first));
     node_store_ask_answer(ask, APP_I64(f->last));
+    if (ask->count == VALUES_MAX) node_store_ask_answer(ask, APP_I64(after));
     TRY(db_query(f->db, &rows, d,
-                 "select seq, at, relation, op, key, old, new from _orlo_changes where seq > ? order by seq limit ?",
+                 "select seq, at, relation, op, key, old, new, hops from _orlo_changes where seq > ? order by seq limit ?",
                  DB_I64(after), DB_I64(MIN(MAX(v[MOST].i, 0), 10000))));
     answer_rows(f, ask, rows);
     return db_end(rows, d);

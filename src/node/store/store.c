@@ -131,6 +131,45 @@ static void send_answers(struct store_peer *p) {
     }
 }
 
+/* ---- news: who tells functions of changes looks, soon; not at each commit of one after the other ---- */
+
+enum { NEWS = 1024, NEWS_MS = 20 };
+static const uint64_t news_ns = NEWS_MS * 1'000'000ull;
+static struct news {
+    uint32_t app; /* 0: nobody's */
+    bool due;
+    uint64_t told_ns;
+} news[NEWS];
+static uint32_t news_due;
+
+/* Where the supervisor has no room it is told a moment later. */
+static void tell_news(struct news *n, uint64_t now) {
+    bool told = node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(store_news, .app = n->app)) == ERR_OK;
+    news_due -= n->due, news_due += !told;
+    n->due = !told;
+    n->told_ns = now;
+}
+
+static void note_news(uint32_t app) {
+    struct news *n = &news[app % NEWS];
+    uint64_t now = clock_mono_ns();
+    if (n->app != app && n->due) tell_news(n, now);
+    if (n->app != app) news_due -= n->due, *n = (struct news){.app = app};
+    if (n->due) return;
+    if (now - n->told_ns >= news_ns) tell_news(n, now);
+    else n->due = true, news_due++;
+}
+
+static void tell_due_news(uint64_t now) {
+    for (size_t i = 0; news_due && i < NEWS; i++)
+        if (news[i].due && now - news[i].told_ns >= news_ns) tell_news(&news[i], now);
+}
+
+static bool may_be_news(const struct store_ask *ask) {
+    if (ask->errand) return true;
+    return ask->follows && node_store_ask_stays(ask) && (ask->op == APP_QUERY || ask->op == APP_TX);
+}
+
 /* What was refused before it was done, and what its end says of it. */
 static err send_did(uint32_t id, err e, const struct diag *d) {
     return node_wire_send(NODE_WIRE_FD,
@@ -151,6 +190,7 @@ static void answer_errand(struct store_ask *ask) {
 
 static void answer(struct store_ask *ask) {
     struct store_peer *p = ask->peer;
+    if (may_be_news(ask)) note_news(ask->app);
     if (ask->errand) {
         answer_errand(ask);
         return;
@@ -221,7 +261,10 @@ static bool on_ask(struct store_peer *p, struct node_message *m) {
                               .answer_bytes_max = a->answer_bytes_max,
                               .ms_max = MAX(a->ms_max, 1u),
                               .changes_max = a->changes_max,
-                              .changes_s = a->changes_s};
+                              .changes_s = a->changes_s,
+                              .app = a->app,
+                              .hops = a->hops,
+                              .follows = a->follows};
     if (!read_values(ask, m)) {
         node_store_ask_free(ask);
         return false;
@@ -320,7 +363,8 @@ static void on_errand(struct node_message *m) {
                               .answer_bytes_max = OWNER_BYTES_MAX,
                               .ms_max = MAX(a->ms_max, 1u),
                               .changes_max = UINT32_MAX, /* what an owner changes is told, too */
-                              .changes_s = UINT32_MAX};
+                              .changes_s = UINT32_MAX,
+                              .app = a->app};
     if (!node_store_bases_ask(a->app, a->name, ask)) answer(ask);
 }
 
@@ -369,7 +413,7 @@ static void hear_supervisor(void) {
 
 static void rest(uint64_t now) {
     uint64_t idle_ns = node_role_idle_s(NODE_ROLE_store) * 1'000'000'000ull;
-    if (store.state != SERVES || !store.keeps || now - store.quiet_ns < idle_ns || !node_store_bases_idle() ||
+    if (store.state != SERVES || !store.keeps || news_due || now - store.quiet_ns < idle_ns || !node_store_bases_idle() ||
         node_store_checkpoint_held())
         return;
     if (node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(store_rests)) == ERR_OK) store.state = RESTS;
@@ -410,6 +454,7 @@ static int until_due(uint64_t now) {
     if (store.tick_ns) due = MIN(due, store.tick_ns);
     if (store.state == ENDS) due = MIN(due, now + 20'000'000u);
     if (store.hold.waits) due = MIN(due, now + 1'000'000u);
+    if (news_due) due = MIN(due, now + news_ns);
     return due <= now ? 0 : (int)((due - now) / 1000000u + 1);
 }
 
@@ -418,6 +463,7 @@ static void serve(void) {
         uint64_t now = clock_mono_ns();
         if (now >= store.tick_ns) store.tick_ns = node_store_bases_tick(now);
         if (store.hold.waits) try_hold(now);
+        if (news_due) tell_due_news(now);
         rest(now);
         if (store.state == ENDS && all_over()) return;
         wait_turn(until_due(now));

@@ -51,7 +51,9 @@ struct store_ask {
     /* How much the app may have: */
     uint64_t bytes_max, keys_max;
     uint32_t value_bytes_max, answer_bytes_max, ms_max, changes_max, changes_s;
-    bool cancelled; /* atomic, relaxed: set by who reads messages, seen by who does it, soon */
+    uint32_t app, hops; /* hops: of what it changes */
+    bool follows;       /* somebody is told of that: store_news */
+    bool cancelled;     /* atomic, relaxed: set by who reads messages, seen by who does it, soon */
     /* The answer: */
     enum app_data_outcome outcome;
     bool undone; /* it is answered, and nothing of it stays: that was asked for */

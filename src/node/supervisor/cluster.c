@@ -677,6 +677,7 @@ bool node_clusters_hear(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_cluster_want: on_want(s, &m->cluster_want); return true;
     case NODE_MSG_cluster_rest: on_rest(s, &m->cluster_rest); return true;
     case NODE_MSG_postgres_rests: node_roles_rest(s, NODE_ROLE_postgres); return true;
+    case NODE_MSG_postgres_news: node_workers_news(s, m->postgres_news.app); return true;
     case NODE_MSG_postgres_did:
         node_data_did(s, NODE_ROLE_postgres, m->postgres_did.id, m->postgres_did.err, m->postgres_did.offset,
                       m->postgres_did.text);

@@ -131,12 +131,14 @@ bool node_data_hear(struct supervisor *s, struct node_message *m) {
     if (m->type == NODE_MSG_store_did)
         node_data_did(s, NODE_ROLE_store, m->store_did.id, m->store_did.err, m->store_did.offset, m->store_did.text);
     else if (m->type == NODE_MSG_store_rests) node_roles_rest(s, NODE_ROLE_store);
+    else if (m->type == NODE_MSG_store_news) node_workers_news(s, m->store_news.app);
     else return false;
     return true;
 }
 
 /* Workers see it by their channels. What was sent is answered; what was not waits for the next one. */
 void node_data_lost(struct supervisor *s, enum node_role role) {
+    node_workers_news(s, 0); /* what it had to say of them, perhaps */
     for (struct data_ask **at = &s->data_asks; *at;) {
         if (role_of(*at) != role || !(*at)->sent) {
             if (role_of(*at) == role) node_roles_want(s, role);

@@ -32,6 +32,7 @@ struct proc { /* a worker */
     struct proc *next;
     enum { STARTING, READY, RESTING } state; /* READY: it serves */
     uint32_t slot;
+    bool news_lost; /* it had no room for some: it is told that any may have changed */
     struct node_process process;
     int log_fd; /* -1: closed */
     struct node_pulse *pulse;
@@ -273,6 +274,7 @@ void node_cordons_end(struct supervisor *s);
 
 /* With the rights of what is published there, and the setup that goes with it. */
 struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct publication *what);
+void node_workers_news(struct supervisor *s, uint32_t app); /* an app's database has changed; 0: any may have */
 void node_workers_rest(struct supervisor *s, struct proc *p);
 void node_workers_hear(struct supervisor *s, struct proc *p);
 bool node_workers_reap(struct supervisor *s, pid_t pid, int status);

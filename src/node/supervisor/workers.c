@@ -67,12 +67,13 @@ static err send_start(struct supervisor *s, struct proc *p, const struct publica
     const struct setup *setup = node_setup_of(s, what);
     const struct slot *slot = &s->slots[p->slot];
     node_settings_write(&settings, &setup->limits);
-    struct node_message m = NODE_MESSAGE(
-        start, .index = p->slot, .workers = node_setup_workers(setup), .cordon = slot->cordon, .log_json = log.json,
-        .log_min = (uint8_t)log.min, .access_log = setup->access_log, .dev = s->config->dev, .traces = setup->otlp.endpoint.n,
-        .sample_ppm = setup->otlp.sample_ppm, .logs_alone = setup->logs_alone, .shown = str_sub(setup->shown, 0, 256),
-        .network = (uint8_t)reach->rights.network, .any_port_out = reach->rights.any_port_out,
-        .ports = node_rights_ports(&reach->rights), .ears = count_ears(slot, setup), .settings = buf_str(&settings));
+    struct node_message m =
+        NODE_MESSAGE(start, .index = p->slot, .workers = node_setup_workers(setup), .cordon = slot->cordon, .follows = !slot->nth,
+                     .log_json = log.json, .log_min = (uint8_t)log.min, .access_log = setup->access_log, .dev = s->config->dev,
+                     .traces = setup->otlp.endpoint.n, .sample_ppm = setup->otlp.sample_ppm, .logs_alone = setup->logs_alone,
+                     .shown = str_sub(setup->shown, 0, 256), .network = (uint8_t)reach->rights.network,
+                     .any_port_out = reach->rights.any_port_out, .ports = node_rights_ports(&reach->rights),
+                     .ears = count_ears(slot, setup), .settings = buf_str(&settings));
     for (uint32_t i = 0; i < reach->dirs.n; i++) m.start.dirs += reach->dirs.p[i] >= 0;
     m.fds[m.fds_count++] = pulse_fd;
     m.fds[m.fds_count++] = node_regions_take(s, p);
@@ -139,6 +140,17 @@ void node_workers_rest(struct supervisor *s, struct proc *p) {
     node_cordons_lead_back(s, p);
     p->kill_at_ns = clock_mono_ns() + (s->setup->limits.drain_ms_max + 1000) * 1000000u;
     if (node_wire_send(p->process.wire, &NODE_MESSAGE(rest)) != ERR_OK) node_process_signal(&p->process, SIGTERM);
+}
+
+/* The first of each cordon tells functions of changes: of one that has no room, which does nothing else at the moment, no word is lost for good. */
+static void tell_news(struct proc *p, uint32_t app) {
+    if (p->process.wire < 0 || p->state == RESTING) return;
+    p->news_lost = node_wire_send(p->process.wire, &NODE_MESSAGE(news, .app = p->news_lost ? 0 : app)) != ERR_OK;
+}
+
+void node_workers_news(struct supervisor *s, uint32_t app) {
+    for (struct proc *p = s->procs; p; p = p->next)
+        if (!s->slots[p->slot].nth) tell_news(p, app);
 }
 
 /* ---- what they say ---- */
@@ -271,6 +283,7 @@ void node_workers_watch(struct supervisor *s) {
     for (struct proc *p = s->procs, *next; p; p = next) {
         next = p->next;
         struct node_vitals v = {.beats = __atomic_load_n(&p->pulse->beats, __ATOMIC_RELAXED)};
+        if (p->news_lost) tell_news(p, 0);
         if (p->stuck_ms || !node_vitals_read(p->process.pid, &v)) continue;
         enum node_watch_verdict verdict = node_watch_sample(&p->watch, &v);
         if (verdict == NODE_WATCH_ASK && p->state != STARTING) node_process_signal(&p->process, SIGUSR1);

@@ -46,6 +46,7 @@ static struct app app_of(struct node_app *app, const struct app_function *f) {
                         .name = app->record.name,
                         .function = f ? f->name : STR(""),
                         .server = app->record.database.secret,
+                        .follows = app->record.follows,
                         .grants = f ? &f->grants : &nothing,
                         .limits = f ? &f->limits : &app->record.limits,
                         .share = app->share,

@@ -357,6 +357,16 @@ struct node_app *node_apps_app(struct node_apps *a, const struct node_entry *e, 
     return app;
 }
 
+const struct node_entry *node_apps_entries(const struct node_apps *a, uint32_t *count) {
+    *count = 0;
+    return a->served.snapshot ? node_snapshot_entries(a->served.snapshot, count) : NULL;
+}
+
+struct node_app *node_apps_live_app(struct node_apps *a, uint32_t id) {
+    const struct node_entry *e = a->served.snapshot ? node_snapshot_app(a->served.snapshot, id) : NULL;
+    return e && e->cordon == a->c.cordon ? node_apps_app(a, e, NODE_LIVE) : NULL;
+}
+
 void node_apps_free(struct node_apps *a) {
     drop(a, &a->prepared, &a->served);
     drop(a, &a->served, &a->prepared);

@@ -210,6 +210,10 @@ const struct node_entry *node_apps_at(const struct node_apps *a, str authority);
 const struct node_route *node_apps_route(const struct node_apps *a, const struct node_entry *e, enum node_version v, str path);
 /* That version of it, made if nobody has asked for it before. NULL: it cannot be made, which is logged. */
 struct node_app *node_apps_app(struct node_apps *a, const struct node_entry *e, enum node_version v);
+/* All of what is served. */
+const struct node_entry *node_apps_entries(const struct node_apps *a, uint32_t *count);
+struct node_app *node_apps_live_app(struct node_apps *a,
+                                    uint32_t id); /* of this cordon. NULL: there is none, or it cannot be made */
 /* It is ABSENT, or FAILED long enough ago: its image is asked for. */
 void node_apps_want(struct node_apps *a, struct node_part *part);
 /* Memory, or places, for an instance or an image of the app were refused: idle apps go, the longest not asked first; n of them. How many

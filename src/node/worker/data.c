@@ -295,13 +295,14 @@ static bool make_message(struct app_ask *ask, enum node_data_to to, const struct
                           .keys_max = l->store_keys_max, .value_bytes_max = u32_of(l->store_value_bytes_max),
                           .answer_bytes_max = u32_of(l->data_answer_bytes_max), .ms_max = u32_of(l->data_ms_max),
                           .changes_max = u32_of(l->changes_max), .changes_s = u32_of(l->changes_ms_max / 1000),
-                          .bytes = (uint32_t)b.n);
+                          .follows = app->follows, .hops = q->hops, .bytes = (uint32_t)b.n);
     if (to == NODE_DATA_TO_POSTGRES)
         ask->m = NODE_MESSAGE(postgres_ask, .id = ask->id, .app = app->id, .name = arena_str(ask->mem, app->name),
                               .secret = arena_str(ask->mem, app->server), .bytes_max = l->database_bytes_max,
                               .answer_bytes_max = u32_of(l->data_answer_bytes_max), .ms_max = u32_of(l->data_ms_max),
                               .feed = q->op == APP_FEED, .changes_max = u32_of(l->changes_max),
-                              .changes_s = u32_of(l->changes_ms_max / 1000), .bytes = (uint32_t)b.n);
+                              .changes_s = u32_of(l->changes_ms_max / 1000), .follows = app->follows, .hops = q->hops,
+                              .bytes = (uint32_t)b.n);
     bool ok = true;
     str *values = to == NODE_DATA_TO_POSTGRES ? &ask->m.postgres_ask.values : &ask->m.store_ask.values;
     if (b.n <= INLINE_BYTES) *values = arena_str(ask->mem, buf_str(&b));

@@ -383,7 +383,8 @@ static void ask(struct node_visit *v) {
                                      .search = search_of(rest, &search),
                                      .explains = rest->plans ? STR("1") : (str){0},
                                      .rows = v->making ? (str){0} : str_c(rows), /* what is made here is bounded already */
-                                     .body = v->making ? buf_str(&v->making->tree) : buf_str(&v->body)};
+                                     .body = v->making ? buf_str(&v->making->tree) : buf_str(&v->body),
+                                     .hops = app_request_hops(r->exchange)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     v->query = node_data_stream(r->app, &to, v->mem, on_part, on_told, v);
     buf_free(&headers);

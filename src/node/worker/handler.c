@@ -419,11 +419,13 @@ void node_handler_request(struct net_exchange *x, void *handler) {
     if (++h->batch >= BATCH) node_guest_turn(h->guest);
 }
 
-void node_handler_internal(struct node_handler *h, struct net_exchange *x, struct node_part *part, struct node_request *caller) {
+void node_handler_internal(struct node_handler *h, struct net_exchange *x, struct node_part *part, struct node_request *caller,
+                           bool told) {
     struct node_request *r = new_request(h, x);
     net_exchange_own_field(x, STR("x-request-id"), (str){(uint8_t *)r->id, NODE_ID_BYTES});
     r->app = part->app;
     r->internal = r->who_known = true;
+    r->rated = told;
     if (!node_handler_admit(r)) return;
     if (part->function->spin) node_spin_fields(r, NULL);
     give(r, part);

@@ -74,8 +74,10 @@ void node_handler_over(struct node_request *r); /* the same of one that is a par
 
 /* Another process answers it. */
 void node_handler_passed(struct node_request *r);
-/* One that another function of the app makes; caller: because of which, or NULL: it is not known. */
-void node_handler_internal(struct node_handler *h, struct net_exchange *x, struct node_part *part, struct node_request *caller);
+/* One that another function of the app makes; caller: because of which, or NULL: it is not known. told: the node makes it, and none of the app's limits of
+ * those from outside is meant (rate_max). */
+void node_handler_internal(struct node_handler *h, struct net_exchange *x, struct node_part *part, struct node_request *caller,
+                           bool told);
 /* Whether its app takes one more. False: it was answered. */
 bool node_handler_admit(struct node_request *r);
 

@@ -44,7 +44,7 @@ static void on_request(struct net_exchange *x, void *caller) {
     struct node_app *app = container_of(rq->app, struct node_part, of)->app;
     struct node_part *part = named(app, net_exchange_request(x)->authority);
     ENSURE(part);
-    node_handler_internal(app->guest->handler, x, part, request_of(rq));
+    node_handler_internal(app->guest->handler, x, part, request_of(rq), false);
 }
 
 enum app_local node_internal(struct app_request *rq, str authority, struct net_local *to) {

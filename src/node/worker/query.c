@@ -80,7 +80,7 @@ struct app_data *node_query_data_of(const struct node_app *app) {
 static void ask_about(struct node_query *q, enum app_data_op op, const struct app_value *values, uint32_t count, app_told told) {
     struct app_data *data = node_query_data_of(q->app);
     struct app *of = &q->app->parts[q->app->parts_count - 1].of;
-    struct app_question question = {.op = op, .place = STR("app"), .values = values, .count = count};
+    struct app_question question = {.op = op, .place = STR("app"), .values = values, .count = count, .hops = q->ask.hops};
     q->state = NODE_QUERY_ASKS;
     q->asked = data ? data->ask(data, of, &question, told, q) : NULL;
     if (q->asked) return;
@@ -96,7 +96,7 @@ static void ask_store(struct node_query *q) {
 
 /* ---- changes ---- */
 
-enum { HEAD = 2, SEQ = 0, AT, SCHEMA, TABLE, OP, KEY, OLD, NEW, OF_CHANGE };
+enum { HEAD = 2, SEQ = 0, AT, SCHEMA, TABLE, OP, KEY, OLD, NEW, HOPS, OF_CHANGE };
 
 static void put_raw(struct json_writer *w, const char *key, const struct app_value *v) {
     if (v->kind == APP_VALUE_TEXT) json_put_raw(w, key, v->s);

@@ -54,12 +54,16 @@ static void on_tx(void *arg, const struct app_answer *answer) {
 }
 
 /* As whoever has the tables takes it: who asks is more than a function says. False: nonsense. */
-static bool ask_of(const struct app_value *values, uint32_t count, struct node_tree_ask *to) {
+static bool ask_of(const struct app_value *values, uint32_t count, uint32_t hops, struct node_tree_ask *to) {
     bool ok = count == 3;
     for (uint32_t i = 0; ok && i < count; i++) ok = values[i].kind == APP_VALUE_TEXT;
     if (ok)
-        *to = (struct node_tree_ask){
-            .role = values[0].s, .claims = values[1].s, .headers = STR("{}"), .cookies = STR("{}"), .body = values[2].s};
+        *to = (struct node_tree_ask){.role = values[0].s,
+                                     .claims = values[1].s,
+                                     .headers = STR("{}"),
+                                     .cookies = STR("{}"),
+                                     .body = values[2].s,
+                                     .hops = hops};
     return ok;
 }
 
@@ -69,7 +73,7 @@ static bool tx_of(const struct app_question *q, struct app_value values[static T
     if (q->count < APP_TX_VALUES) return false;
     *to = *q;
     if (q->count == APP_TX_VALUES) return true;
-    if (!ask_of(q->values + APP_TX_VALUES, q->count - APP_TX_VALUES, &ask)) return false;
+    if (!ask_of(q->values + APP_TX_VALUES, q->count - APP_TX_VALUES, q->hops, &ask)) return false;
     memcpy(values, q->values, APP_TX_VALUES * sizeof *values);
     node_tree_ask_values(&ask, values + APP_TX_VALUES);
     to->values = values;
@@ -91,7 +95,7 @@ static struct app_ask *ask_tables(struct app_data *base, struct app *of, const s
     ENSURE(a);
     *a = (struct asked){.data = data, .told = told, .arg = arg};
     if (q->op == APP_TX) a->tx = data && tx_of(q, values, &tx) ? data->ask(data, of, &tx, on_tx, a) : NULL;
-    else if (q->op == APP_QUERY && ask_of(q->values, q->count, &to)) a->query = node_data_query(app, &to, on_query, a);
+    else if (q->op == APP_QUERY && ask_of(q->values, q->count, q->hops, &to)) a->query = node_data_query(app, &to, on_query, a);
     if (a->tx || a->query) return as_ask(a);
     free(a);
     return NULL;

@@ -15,6 +15,7 @@
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
 #include "node/worker/data.h"
+#include "node/worker/follow.h"
 #include "node/worker/query.h"
 #include "node/role.h"
 #include <fcntl.h>
@@ -33,6 +34,7 @@ struct worker {
     struct node_apps *apps;
     struct node_handler *handler;
     struct node_inbox *inbox;
+    struct node_follow *follow;                /* NULL: another does it */
     struct net_server *servers[NODE_EARS_MAX]; /* by config.ears */
     uint32_t servers_count, drained;
     struct net_watch *wire;
@@ -52,6 +54,7 @@ static void on_drained(void *arg) {
 static void drain(struct worker *w, bool keep_idle) {
     if (w->draining) return;
     w->draining = true;
+    if (w->follow) node_follow_rest(w->follow);
     uint32_t ms = (uint32_t)MIN(w->limits.drain_ms_max, UINT32_MAX - 1);
     if (!w->servers_count) net_loop_stop(w->guest.loop); /* it was never live */
     node_inbox_drain(w->inbox, keep_idle);
@@ -163,6 +166,7 @@ static void go_live(struct worker *w, uint64_t generation) {
     err e = w->servers_count ? ERR_OK : open_servers(w, &d);
     if (e != ERR_OK) log_event(LOG_ERROR, "worker-failed", LF_U64("worker", w->config.index), LF_CSTR("reason", d.text));
     if (!w->draining) node_inbox_live(w->inbox);
+    if (w->follow) node_follow_live(w->follow);
     say(w, &NODE_MESSAGE(serves, .generation = generation));
 }
 
@@ -254,6 +258,9 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_image: image_came(w, m); return true;
     case NODE_MSG_channel: return channel_came(w, m);
     case NODE_MSG_rest: go_to_rest(w); return true;
+    case NODE_MSG_news:
+        if (w->follow) node_follow_news(w->follow, m->news.app);
+        return true;
     case NODE_MSG_inbox:
         node_inbox_set(w->inbox, m->inbox.cordon, m->inbox.own, m->fds_count ? node_message_take(m, 0) : -1);
         return true;
@@ -306,6 +313,7 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
         memcpy(p->prefix.ip, t.p, 16);
     }
     w->config.cordon = m->start.cordon;
+    w->config.follows = m->start.follows;
     w->config.shown = str_c(arena_cstr(w->mem, m->start.shown));
     err e = node_pulse_map(m->fds[0], d);
     if (e == ERR_OK) e = node_meters_map(m->fds[1], d);
@@ -360,6 +368,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->guest.under_way.max *= MAX(c->ears.n, 1u); /* each has its own connections */
     w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
     node_handler_use_inbox(w->handler, w->inbox, c->cordon);
+    if (c->follows) w->follow = node_follow_new(&w->guest, w->apps, w->handler);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
     w->wire = net_watch_new(w->guest.loop, NODE_WIRE_FD, NET_READABLE, on_wire, w);
@@ -403,6 +412,7 @@ int node_worker_main(void) {
     if (node_handler_busy(w.handler) || w.opening) return 0; /* cut off: the system takes back what they hold */
     node_sample_take(w.guest.sample);
     node_sample_free(w.guest.sample);
+    node_follow_free(w.follow);
     node_inbox_free(w.inbox);
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);
