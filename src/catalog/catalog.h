@@ -223,6 +223,46 @@ struct catalog_policy {
 };
 CATALOG_VEC(catalog_policies, struct catalog_policy);
 
+/* PL/pgSQL, compiled: instructions of CATALOG_OP_WIDTH numbers each (routine.def), the expressions and statements that they name, and how many places
+ * variables take. \x01A3\x02 is the third place. The first one is FOUND, behind it are the arguments. */
+enum catalog_op {
+#define OP(id, a, b, c, d, what) CATALOG_OP_##id,
+#include "catalog/routine.def"
+#undef OP
+    CATALOG_OP_COUNT
+};
+enum {
+    CATALOG_OP_WIDTH = 6 /* the op, four operands, the line in the body */,
+    CATALOG_PLACES_MAX = 20'000,
+    CATALOG_CURSORS_MAX = 100
+};
+enum {
+    CATALOG_RUN_INTO = 1,
+    CATALOG_RUN_STRICT = 2,
+    CATALOG_RUN_ONE = 4 /* more than one row is an error */,
+    CATALOG_RUN_QUERY = 8
+};
+enum catalog_raise { /* places of RAISE, in their order */
+                     CATALOG_RAISE_MESSAGE,
+                     CATALOG_RAISE_STATE,
+                     CATALOG_RAISE_DETAIL,
+                     CATALOG_RAISE_HINT,
+                     CATALOG_RAISE_COLUMN,
+                     CATALOG_RAISE_CONSTRAINT,
+                     CATALOG_RAISE_DATATYPE,
+                     CATALOG_RAISE_TABLE,
+                     CATALOG_RAISE_SCHEMA,
+                     CATALOG_RAISE_CONTEXT,
+                     CATALOG_RAISE_COUNT = 9
+};
+struct catalog_routine {
+    catalog_ids code;
+    catalog_fragments statements;
+    uint32_t places;
+};
+/* Does each instruction name what is there? */
+bool catalog_routine_holds(const struct catalog_routine *r);
+
 enum {
     CATALOG_TRIGGER_BEFORE = 1,
     CATALOG_TRIGGER_AFTER = 2,
@@ -244,6 +284,7 @@ struct catalog_trigger {
     bool constraint, deferrable, deferred, disabled;
     str old_table, new_table; /* REFERENCING */
     str source;
+    struct catalog_routine routine; /* its function, compiled for this relation's rows */
 };
 
 enum catalog_check_option { CATALOG_NO_CHECK, CATALOG_CHECK_LOCAL, CATALOG_CHECK_CASCADED };
@@ -314,8 +355,9 @@ struct catalog_function {
     str source;             /* the body, PostgreSQL's text */
     /* On SQLite: the statements in order, the last gives the value. \x01A2\x02 is argument 2. */
     catalog_fragments statements;
-    catalog_fields columns; /* of the rows it gives, with their names; one without a name for a plain value */
-    str why_not;            /* a call is refused, because … */
+    catalog_fields columns;         /* of the rows it gives, with their names; one without a name for a plain value */
+    struct catalog_routine routine; /* PL/pgSQL's; a trigger's stands with the trigger */
+    str why_not;                    /* a call is refused, because … */
     catalog_grants grants;
     bool platform;
 };

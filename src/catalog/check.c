@@ -116,7 +116,7 @@ static err check_relation(const struct check *k, const struct catalog_relation *
             return bad(k, p->name, "is for no command, or a role that is not there");
     }
     for (uint32_t i = 0; i < r->triggers.n; i++)
-        if (!is(k, r->triggers.p[i].function, FUNCTION))
+        if (!is(k, r->triggers.p[i].function, FUNCTION) || !catalog_routine_holds(&r->triggers.p[i].routine))
             return bad(k, r->triggers.p[i].name, "calls a function that is not there");
     if (r->base && !is(k, r->base, RELATION)) return bad(k, r->name, "is written through to what is not there");
     if (r->check_option > CATALOG_CHECK_CASCADED) return bad(k, r->name, "has a check option that is none");
@@ -133,7 +133,7 @@ static err check_type(const struct check *k, const struct catalog_type *t) {
 
 static err check_function(const struct check *k, const struct catalog_function *f) {
     bool ok = is(k, f->schema, SCHEMA) && is(k, f->owner, ROLE) && type_ok(k, f->returns) && grants_ok(k, &f->grants) &&
-              f->volatility <= CATALOG_IS_IMMUTABLE;
+              f->volatility <= CATALOG_IS_IMMUTABLE && catalog_routine_holds(&f->routine);
     for (uint32_t i = 0; i < f->arguments.n; i++)
         ok = ok && type_ok(k, f->arguments.p[i].type) && f->arguments.p[i].mode <= CATALOG_TABLE_COLUMN;
     for (uint32_t i = 0; i < f->columns.n; i++) ok = ok && type_ok(k, f->columns.p[i].type);

@@ -93,10 +93,13 @@ RECORD(index, F(U32, id), F(STRING, name), F(STRING, comment), F(STRING, storage
 RECORD(policy, F(U32, id), F(STRING, name), F(STRING, comment), F(U8, command), F(BOOL, permissive), F(IDS, roles),
        RK(ONE, "using", using_expr, expr), RK(ONE, "check", check_expr, expr))
 #undef T
+#define T catalog_routine
+RECORD(routine, F(IDS, code), R(MANY, statements, fragment), F(U32, places))
+#undef T
 #define T catalog_trigger
 RECORD(trigger, F(U32, id), F(STRING, name), F(STRING, comment), F(U32, function), F(U32, when), F(IDS, columns),
        R(ONE, condition, expr), F(NAMES, arguments), F(BOOL, constraint), F(BOOL, deferrable), F(BOOL, deferred),
-       F(BOOL, disabled), F(STRING, old_table), F(STRING, new_table), F(STRING, source))
+       F(BOOL, disabled), F(STRING, old_table), F(STRING, new_table), F(STRING, source), R(ONE, routine, routine))
 #undef T
 #define T catalog_relation
 RECORD(relation, F(U32, id), F(U32, schema), F(U32, owner), F(U32, row_type), F(U32, row_array), F(U8, kind), F(STRING, name),
@@ -118,8 +121,8 @@ RECORD(argument, F(STRING, name), F(U32, type), F(TYPMOD, typmod), F(U8, mode), 
 RECORD(function, F(U32, id), F(U32, schema), F(U32, owner), F(STRING, name), F(STRING, comment), R(MANY, arguments, argument),
        F(U32, returns), F(BOOL, set), F(BOOL, one_row), F(BOOL, procedure), F(BOOL, window), F(BOOL, aggregate),
        F(STRING, language), F(U8, volatility), F(BOOL, strict), F(BOOL, definer), F(BOOL, leakproof), F(NAMES, settings),
-       F(STRING, source), R(MANY, statements, fragment), R(MANY, columns, field), F(STRING, why_not), R(MANY, grants, grant),
-       F(BOOL, platform))
+       F(STRING, source), R(MANY, statements, fragment), R(MANY, columns, field), R(ONE, routine, routine), F(STRING, why_not),
+       R(MANY, grants, grant), F(BOOL, platform))
 #undef T
 #define T catalog_extension
 RECORD(extension, F(STRING, name), F(STRING, version), F(STRING, comment), F(U32, schema), F(U8, how))

@@ -309,6 +309,9 @@ err db_script(struct db *db, const char *sql, struct diag *d) {
     return db_failed(db, sqlite3_exec(db->raw, sql, NULL, NULL, NULL), d);
 }
 
+bool db_goes_on(struct db *db) { return db_guest_goes_on(db); }
+bool db_goes_deeper(void) { return !db_memory_too_deep(); }
+
 /* ---- rows ---- */
 
 uint32_t db_columns(const struct db_rows *rows) { return (uint32_t)sqlite3_column_count(rows->statement); }

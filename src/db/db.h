@@ -163,6 +163,10 @@ struct db_value {
 /* Would its parser take it, whatever it names? false: it nests too deep, or has too many parts, for any connection. */
 bool db_can_read(struct db *db, str sql);
 
+/* For who runs one statement after the other in the name of one that is waited for. false: it was to end by now, or took too much memory. */
+[[nodiscard]] bool db_goes_on(struct db *db);
+[[nodiscard]] bool db_goes_deeper(void); /* is there stack left for another statement within this one? */
+
 bool db_next(struct db_rows *rows);                             /* false: there are no more, or it failed: db_end says which */
 [[nodiscard]] err db_end(struct db_rows *rows, struct diag *d); /* at any time, once */
 uint32_t db_columns(const struct db_rows *rows);
@@ -255,7 +259,7 @@ struct db_collation {
 
 /* select … from name(arguments): rows that are computed. The columns are named, and so many arguments may be given: those that are left out
  * are NULL from the end on. */
-enum { DB_TABLE_COLUMNS_MAX = 8, DB_TABLE_ARGUMENTS_MAX = 8 };
+enum { DB_TABLE_COLUMNS_MAX = 100, DB_TABLE_ARGUMENTS_MAX = 32 };
 struct db_table_function {
     const char *name;
     const char *columns[DB_TABLE_COLUMNS_MAX + 1]; /* the first NULL ends them */

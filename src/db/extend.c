@@ -247,7 +247,7 @@ struct cursor {
 
 static int connect_table(sqlite3 *raw, void *arg, int n, const char *const *words, sqlite3_vtab **out, char **error) {
     const struct added *a = arg;
-    char text[512];
+    char text[2048];
     struct buf b = BUF_FIXED((uint8_t *)text);
     b.cap = b.max = sizeof text;
     uint32_t columns = 0;
@@ -330,7 +330,7 @@ static int next_row(sqlite3_vtab_cursor *base) {
     const struct added *a = container_of(base->pVtab, struct table, base)->of;
     struct db_call call = {.db = a->db, .table = base->pVtab};
     c->at++;
-    memset(c->row, 0, sizeof c->row);
+    memset(c->row, 0, container_of(base->pVtab, struct table, base)->columns * sizeof c->row[0]);
     c->ended = !a->table->next(&call, a->table->arg, c->state, c->row);
     return code_of(&call);
 }

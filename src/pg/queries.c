@@ -47,10 +47,7 @@ PG_FN(pg_percentile_disc) {
     *out = a.items[at < 1 ? 0 : (uint32_t)at - 1];
 }
 
-static const char *cstr(struct pg_call *call, str s) {
-    struct db_value copy = pg_call_text(call, s); /* a NUL follows */
-    return copy.kind == DB_TEXTUAL ? (const char *)copy.s.p : "";
-}
+static const char *cstr(struct pg_call *call, str s) { return arena_cstr(call->mem, s); }
 
 PG_FN(pg_refuse) {
     (void)n, (void)out;

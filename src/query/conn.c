@@ -223,11 +223,16 @@ static err query_functions_add(struct query_conn *conn, struct diag *d) {
         {"pg_lastval", 0, 0, fn_lastval, conn},
         {"pg_setval", 2, 0, fn_setval, conn},
         {"pg_setval", 3, 0, fn_setval, conn},
+        {"query_call", -1, 0, query_routine_call, conn},
+        {"query_call_same", -1, DB_FN_DETERMINISTIC, query_routine_call, conn},
     };
     static_assert(sizeof functions == sizeof conn->functions);
     memcpy(conn->functions, functions, sizeof functions);
     conn->aggregates[0] =
         (struct db_aggregate){"query_rows", 1, 0, sizeof(struct rows), rows_step, NULL, rows_value, rows_end, NULL};
+    conn->tables[0] = query_routine_table;
+    conn->tables[0].arg = conn;
+    TRY(db_add_table_functions(conn->db, conn->tables, ARRAY_COUNT(conn->tables), d));
     TRY(db_add_functions(conn->db, conn->functions, ARRAY_COUNT(conn->functions), d));
     return db_add_aggregates(conn->db, conn->aggregates, ARRAY_COUNT(conn->aggregates), d);
 }
@@ -260,7 +265,7 @@ static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
     conn->mem = arena_new(0);
     conn->catalog = c;
     conn->types = query_types_new(conn->mem, c);
-    conn->views = conn->checks = (struct map){0};
+    conn->views = conn->checks = conn->routines = conn->functions_by_id = (struct map){0};
     conn->made.p = NULL, conn->made.n = conn->made.cap = 0;
     conn->refusals.p = NULL, conn->refusals.n = conn->refusals.cap = 0;
     conn->touched.p = NULL, conn->touched.n = conn->touched.cap = 0;

@@ -72,7 +72,10 @@ static bool expand_argument(const struct query_expanding *x, const struct catalo
                             struct pg_error *error) {
     if (!r->id || r->id > x->arguments_count)
         return query_fail(error, "XX000", "an expression names an argument that is not there");
-    buf_printf(to, "?%u", x->arguments_from + r->id);
+    uint32_t at = 0;
+    for (; x->places && at < x->places->list.n && x->places->list.p[at] != r->id - 1; at++) {}
+    if (x->places && at == x->places->list.n) vec_push(x->places->mem, &x->places->list, r->id - 1);
+    buf_printf(to, "?%u", x->places ? at + 1 : x->arguments_from + r->id);
     return true;
 }
 
@@ -203,7 +206,9 @@ static void mark_what_is_left(struct query_conn *conn) {
     }
     for (uint32_t i = 0; i < conn->made.n; i++) {
         uint64_t one;
-        conn->made.p[i].gone = !map_get(&there, conn->made.p[i].name, &one);
+        bool gone = !map_get(&there, conn->made.p[i].name, &one);
+        conn->made_generation += gone && !conn->made.p[i].gone;
+        conn->made.p[i].gone = gone;
     }
     arena_free(scratch);
 }

@@ -188,9 +188,10 @@ struct query_expanding {
     uint32_t role, definer;              /* definer 0: of each relation its owner */
     const struct query_bound *arguments; /* bound: the function's, as ?N from arguments_from on */
     uint32_t arguments_from, arguments_count;
-    str rows;     /* what \x01T is */
-    bool writes;  /* a statement that changes rows: what follows INTO, UPDATE, FROM of DELETE is a table */
-    bool returns; /* … and gives them back: an insert's may be read, too */
+    str rows;                    /* what \x01T is */
+    bool writes;                 /* a statement that changes rows: what follows INTO, UPDATE, FROM of DELETE is a table */
+    bool returns;                /* … and gives them back: an insert's may be read, too */
+    struct query_places *places; /* arguments are these, and are numbered as they come */
 };
 /* The policies of a command together, as an expression over the row; check: over a new one. */
 [[nodiscard]] bool query_put_policies(const struct query_expanding *x, enum catalog_command command, bool check, struct buf *to,
@@ -245,7 +246,14 @@ struct query_conn {
     } nesting[QUERY_NESTING_MAX]; /* whose views are being made */
     uint32_t depth;
     bool walled;
-    struct db_function functions[10]; /* the connection's own, as long as that is there */
+    uint32_t current;                     /* role: who runs what runs now */
+    bool reads_only;                      /* what is called may not write */
+    struct map routines, functions_by_id; /* PL/pgSQL that was called (routine.c) */
+    uint32_t made_generation;             /* counts up where a view or check has gone: text that names it is made anew */
+    uint32_t routine_depth;
+    uint64_t routine_bytes; /* that variables and rows of those that run now take */
+    struct db_table_function tables[1];
+    struct db_function functions[12]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
     const struct catalog_relation *target; /* of a statement that writes */
     VEC(struct query_touch) touched;       /* it, and what changes with it because of keys */
@@ -265,6 +273,14 @@ bool query_wall(void *arg, enum db_act act, str a, str b, str inner);
 void query_wall_up(struct query_conn *conn); /* before a statement is prepared */
 void query_wall_touch(struct query_conn *conn, const struct catalog_relation *of);
 void query_wall_target(struct query_conn *conn, const struct catalog_relation *of);
+/* routine.c */
+struct query_places { /* places that a text names, in the order in which they were met: ?1, ?2 … */
+    arena *mem;
+    VEC(uint32_t) list;
+};
+void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
+                        uint32_t n);                       /* query_call(function, as whom, …) */
+extern const struct db_table_function query_routine_table; /* query_table(function, as whom, …) */
 /* domain.c: of a domain, and of no other type, the value is held against its checks */
 [[nodiscard]] bool query_domain_check(struct query_conn *conn, uint32_t type, uint32_t role, const struct query_bound *b,
                                       struct pg_error *error);

@@ -576,6 +576,8 @@ static bool bind_arguments(struct run *r, struct query_statement *st) {
     const struct catalog_function *f = r->q->function;
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         struct query_bound *b = &r->q->arguments[i];
+        if (f->arguments.p[i].mode == CATALOG_OUT || f->arguments.p[i].mode == CATALOG_TABLE_COLUMN)
+            continue; /* takes no place */
         if (!r->q->arguments_there[i] && !argument_of(r, i, b)) return false;
         r->q->arguments_there[i] = true;
         struct db_value v = b->null ? DB_NOTHING : b->value;
@@ -726,6 +728,11 @@ void query_conn_begin(struct query_conn *conn, const struct pg_session *session)
     *raised = (struct pg_error){0};
     memset(conn->guards, 0, sizeof conn->guards);
     conn->depth = 0;
+    conn->routine_depth = 0;
+    conn->routine_bytes = 0;
+    const struct catalog_role *role = catalog_role_named(conn->catalog, session->role);
+    conn->current = role ? role->id : 0;
+    conn->reads_only = !conn->options.writer;
     query_made_look(conn);
 }
 
@@ -743,6 +750,7 @@ bool query_run(struct query_conn *conn, const struct pg_session *session, struct
     query_conn_begin(conn, session);
     bool ok = query_resolve(r.mem, conn->catalog, &conn->session, q, &result->error);
     r.role = q->role;
+    if (ok) conn->current = q->role, conn->reads_only |= q->reads_only;
     if (ok && (!conn->options.writer || q->reads_only) && will_write(q))
         ok = query_fail(&result->error, "25006", "cannot execute %s in a read-only transaction",
                         q->kind == QUERY_INSERT   ? "INSERT"

@@ -1,8 +1,7 @@
-/* ddl_function: functions and triggers. Those of language sql are translated; PL/pgSQL's are kept, and say why a call is refused. */
+/* ddl_function: functions and triggers. Those of language sql are translated, those in PL/pgSQL compiled (routine.c). */
+#include "plpgsql/plpgsql.h"
 #include "sql/ddl_int.h"
 #include "sql/translate_int.h"
-
-#define no_plpgsql "PL/pgSQL is not there yet on SQLite; database = \"postgres\" runs it"
 
 /* ---- the head ---- */
 
@@ -137,16 +136,80 @@ static void own_path(struct sql_ddl *d, const struct catalog_function *f, struct
     }
 }
 
+/* ---- PL/pgSQL ---- */
+
+/* Where the body begins, as a location in the statement's tree. */
+static int32_t body_at(struct sql_ddl *d, const struct catalog_function *f) {
+    const struct sql_statement *s = d->statement;
+    str text = s ? str_sub(d->file->text, s->offset, s->bytes) : (str){0};
+    const uint8_t *at = text.n && f->source.n ? memmem(text.p, text.n, f->source.p, f->source.n) : NULL;
+    return at ? (int32_t)((size_t)(at - text.p) + s->offset - s->base) : -1;
+}
+
+static void body_note(struct sql_ddl *d, const struct catalog_function *f) {
+    struct sql_body b = {f->id, d->file, d->statement, body_at(d, f)};
+    for (uint32_t i = 0; i < d->bodies.n; i++)
+        if (d->bodies.p[i].function == f->id) return (void)(d->bodies.p[i] = b);
+    vec_push(d->mem, &d->bodies, b);
+}
+
+/* Its text is looked at now, and made into what is run once everything is there. */
+static err routine_body(struct sql_ddl *d, struct catalog_function *f) {
+    struct plpgsql_tree tree;
+    struct plpgsql_problem problem;
+    struct sql_context cx = sql_context_of(d);
+    if (!plpgsql_parse(d->mem, f->source, &tree, &problem)) {
+        int32_t at = body_at(d, f);
+        return sql_refuse_at(d, at < 0 ? at : at + (int32_t)problem.at, problem.state, NULL, "%s", problem.message);
+    }
+    body_note(d, f);
+    if (f->returns == PG_TRIGGER || f->returns == PG_EVENT_TRIGGER) return ERR_OK;
+    if (sql_translate_function(&cx, f) != ERR_OK) return sql_refuse_problem(d, &cx);
+    return ERR_OK;
+}
+
+static const struct sql_body *body_of(const struct sql_ddl *d, uint32_t function) {
+    for (uint32_t i = 0; i < d->bodies.n; i++)
+        if (d->bodies.p[i].function == function) return &d->bodies.p[i];
+    return NULL;
+}
+
+/* What the compiler says, where the body stands; of a function that stays as it was nothing is said again. */
+static void tell(struct sql_ddl *d, const struct catalog_function *f, struct sql_context *cx, err e, str *why_not) {
+    const struct sql_body *b = body_of(d, f->id);
+    struct sql_problem *p = &cx->problem;
+    bool runs = e == ERR_OK, lacks = !strcmp(p->state, "0A000") || !strcmp(p->state, "54001");
+    if (!p->set) return;
+    if (!runs) *why_not = arena_str(d->mem, str_c(p->message));
+    if (!b) return;
+    d->file = b->file, d->statement = b->statement;
+    p->location = b->at < 0 || p->location < 0 ? -1 : b->at + p->location;
+    if (!runs && !lacks) (void)sql_refuse_problem(d, cx);
+    else
+        sql_remark(d, p->location, p->hint[0] ? p->hint : NULL, "function " STR_FMT " raises %s when it %s: %s", STR_ARG(f->name),
+                   p->state, runs ? "comes here" : "is called", p->message);
+    d->file = NULL, d->statement = NULL;
+}
+
+void sql_compile_routines(struct sql_ddl *d) {
+    if (d->engine != CATALOG_SQLITE) return;
+    sql_path_reset(d);
+    for (uint32_t i = 0; i < d->c->functions.n; i++) {
+        struct catalog_function *f = &d->c->functions.p[i];
+        struct sql_context cx = sql_context_of(d);
+        if (!sql_is_routine(f) || f->returns == PG_TRIGGER || f->returns == PG_EVENT_TRIGGER) continue;
+        cx.migrates = false;
+        f->why_not = (str){0};
+        err e = sql_compile_routine(&cx, f, NULL, NULL, &f->routine);
+        if (e != ERR_OK) f->routine = (struct catalog_routine){0};
+        tell(d, f, &cx, e, &f->why_not);
+    }
+}
+
 static err translate_body(struct sql_ddl *d, struct catalog_function *f) {
     struct sql_context cx = sql_context_of(d);
     f->why_not = (str){0};
-    if (str_eq_nocase(f->language, STR("plpgsql"))) {
-        f->why_not = STR(no_plpgsql);
-        if (f->returns != PG_TRIGGER && f->returns != PG_EVENT_TRIGGER)
-            sql_remark(d, -1, NULL, "function " STR_FMT " is kept, and a call of it is refused: %s", STR_ARG(f->name),
-                       no_plpgsql);
-        return ERR_OK;
-    }
+    if (sql_is_routine(f)) return routine_body(d, f);
     if (!str_eq_nocase(f->language, STR("sql"))) {
         f->why_not = arena_fmt(d->mem, "language " STR_FMT " is not there on SQLite", STR_ARG(f->language));
         if (d->platform) return ERR_OK;

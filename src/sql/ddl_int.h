@@ -30,6 +30,13 @@ struct sql_action {
     uint32_t step;
     struct sql_plan_step does;
 };
+/* Where a function's body stands. */
+struct sql_body {
+    uint32_t function;
+    const struct sql_file *file;
+    const struct sql_statement *statement;
+    int32_t at; /* as a location in the statement's tree */
+};
 struct sql_ddl {
     arena *mem;
     struct catalog *c;
@@ -46,8 +53,9 @@ struct sql_ddl {
     VEC(struct sql_shape) shapes;
     VEC(struct sql_fill) fills;
     VEC(struct sql_action) actions;
-    struct map storage;  /* names that SQLite has, in lower case → 1 */
-    struct map poisoned; /* relations and functions whose making was refused: what names them is not refused again */
+    struct map storage;          /* names that SQLite has, in lower case → 1 */
+    struct map poisoned;         /* relations and functions whose making was refused: what names them is not refused again */
+    VEC(struct sql_body) bodies; /* of functions in PL/pgSQL that these files make */
     catalog_ids changed_functions, changed_keys; /* changed_keys: relations, of whose keys some may have come or gone */
     uint64_t statements;
     uint32_t rows_kept; /* tables of ddl_with.c's */
@@ -140,7 +148,8 @@ void sql_grants_follow(struct sql_ddl *d, catalog_grants *g, uint32_t from, uint
 void sql_grants_new(struct sql_ddl *d, uint32_t owner, uint32_t schema, enum catalog_object object, catalog_grants *grants);
 struct catalog_sequence *sql_sequence_new(struct sql_ddl *d, const struct catalog_schema *s, str name);
 err sql_sequence_options(struct sql_ddl *d, struct catalog_sequence *q, PgQuery__Node *const *options, size_t n);
-void sql_refresh(struct sql_ddl *d); /* what functions that changed are a part of */
+void sql_compile_routines(struct sql_ddl *d); /* PL/pgSQL, once all is there that it may name */
+void sql_refresh(struct sql_ddl *d);          /* what functions that changed are a part of */
 void sql_path_reset(struct sql_ddl *d);
 /* ddl_view.c: what a view, or materialized one, selects, anew */
 err sql_view_query(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__SelectStmt *query);

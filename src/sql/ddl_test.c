@@ -344,8 +344,23 @@ static void test_functions(void **state) {
     assert_true(f && !f->why_not.n && f->statements.n == 1 && f->volatility == CATALOG_IS_IMMUTABLE);
     assert_true(catalog_may_function(c, catalog_role_named(c, STR("anon"))->id, f));
     assert_false(catalog_may_function(c, catalog_role_named(c, STR("authenticated"))->id, f));
-    assert_true(catalog_function_next(c, STR("public"), STR("three"), NULL)->why_not.n);
-    assert_true(report.notes.n == 1 && report.notes.p[0].severity == SQL_REMARK);
+    f = catalog_function_next(c, STR("public"), STR("three"), NULL);
+    assert_true(!f->why_not.n && f->routine.code.n && f->statements.n == 1 && !report.notes.n);
+    refused(NULL, "create function f() returns int language plpgsql as $$\nbegin\n  return 1 +;\nend $$", "42601", 3, 13,
+            "syntax error");
+    refused(NULL, "create function f() returns int language plpgsql as $$\nbegin\n  if true then\nend $$", "42601", 4, 5,
+            "end of input");
+    refused(NULL, "create function f() returns int language plpgsql as 'begin x := 1; return 1; end'", "42601", 1, 60,
+            "known variable");
+    refused(NULL, "create function f() returns int language plpgsql as 'declare v no_type; begin return 1; end'", "42704", 0, 0,
+            "no_type");
+    good(NULL, "create function f() returns int language plpgsql as $$\nbegin\n  return (select 1 from later);\nend $$; create "
+               "table later (id int)");
+    assert_int_equal(report.notes.n, 0);
+    good(
+        NULL,
+        "create function f() returns int language plpgsql as $$\nbegin\n  return (select 1 from never);\nend $$"); /* it raises when it comes there */
+    assert_true(report.notes.n == 1 && report.notes.p[0].severity == SQL_REMARK && report.notes.p[0].line == 3);
     refused(c, "create function one(b int) returns int language sql as 'select 1'", "42723", 0, 0, "already exists");
     refused(c, "create or replace function one(b int) returns text language sql as $$ select 'a' $$", "42P13", 0, 0,
             "return type");

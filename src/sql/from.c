@@ -287,6 +287,8 @@ static err callee_item(struct sql_context *cx, const struct sql_callee *callee, 
         if (ordinality) return sql_unsupported(cx, location, "WITH ORDINALITY of a function of your own", "Use row_number().");
         return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
     }
+    if (callee->own && sql_is_routine(callee->own) && sql_gives_row(cx, callee->own))
+        return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
     if (callee->own) {
         TRY(sql_inline_scalar(cx, callee->own, args->p, args->n, false, location, &v));
     } else if (callee->builtin->how.kind == PG_HOW_SET) {

@@ -23,7 +23,7 @@ struct sql_inline {
 static void tree_free(void *tree) { pg_query__parse_result__free_unpacked(tree, NULL); }
 
 /* Text to trees, which live as long as cx->mem. */
-static err parse_body(struct sql_context *cx, str source, const PgQuery__ParseResult **out) {
+err sql_parse_text(struct sql_context *cx, str source, const PgQuery__ParseResult **out) {
     enum { TREE_BYTES = 32 /* for one of a text's */, TREE_LEAST = 4096 };
     cx->work += TREE_LEAST + TREE_BYTES * source.n;
     TRY(sql_check_work(cx, -1));
@@ -50,13 +50,14 @@ struct outside {
     const struct catalog_function *function;
     const struct sql_argument_values *arguments;
     const struct sql_inline *inlining;
+    const struct sql_variables *variables;
     const str *path;
     uint32_t path_count, level_base;
     bool definer, definer_function, condition, truth;
 };
 
 /* SET search_path = …: its schemas. */
-static void path_of(struct sql_context *cx, const struct catalog_function *f) {
+void sql_path_of(struct sql_context *cx, const struct catalog_function *f) {
     for (uint32_t i = 0; i < f->settings.n; i++) {
         str name, value, one;
         if (!str_cut(f->settings.p[i], '=', &name, &value) || !str_eqc(name, "search_path")) continue;
@@ -83,20 +84,21 @@ static err go_in(struct sql_context *cx, const struct catalog_function *f, const
     *here = (struct sql_inline){cx->inlining, f->id, cx->inlining ? cx->inlining->depth + 1 : 1};
     if (here->depth > SQL_INLINE_MAX)
         return sql_refuse(cx, location, "54001", "functions call functions more than %d deep", SQL_INLINE_MAX);
-    *saved = (struct outside){cx->scope, cx->row,        cx->row_kind,   cx->function, cx->arguments,        cx->inlining,
-                              cx->path,  cx->path_count, cx->level_base, cx->definer,  cx->definer_function, cx->condition,
-                              cx->truth};
+    *saved = (struct outside){cx->scope,     cx->row,  cx->row_kind,   cx->function,   cx->arguments, cx->inlining,
+                              cx->variables, cx->path, cx->path_count, cx->level_base, cx->definer,   cx->definer_function,
+                              cx->condition, cx->truth};
     cx->level_base = cx->scope ? cx->scope->level + 1 : cx->level_base;
     cx->scope = NULL;
     cx->row = NULL;
     cx->row_kind = SQL_ROW_NONE;
     cx->function = f;
     cx->arguments = arguments;
+    cx->variables = NULL;
     cx->inlining = here;
     cx->definer_function |= f->definer;
     cx->definer = cx->definer_function || cx->migrates;
     cx->condition = cx->truth = false;
-    path_of(cx, f);
+    sql_path_of(cx, f);
     if (!catalog_ids_have(&cx->calls, f->id)) vec_push(cx->mem, &cx->calls, f->id);
     return ERR_OK;
 }
@@ -107,6 +109,7 @@ static void go_out(struct sql_context *cx, const struct outside *saved, const st
     cx->row_kind = saved->row_kind;
     cx->function = saved->function;
     cx->arguments = saved->arguments;
+    cx->variables = saved->variables;
     cx->inlining = saved->inlining;
     cx->path = saved->path;
     cx->path_count = saved->path_count;
@@ -139,7 +142,7 @@ static err only_select(struct sql_context *cx, const struct catalog_function *f,
                        const PgQuery__SelectStmt **out) {
     const PgQuery__ParseResult *tree;
     TRY(check_callable(cx, f, location));
-    TRY(parse_body(cx, f->source, &tree));
+    TRY(sql_parse_text(cx, f->source, &tree));
     if (tree->n_stmts != 1 || tree->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) {
         err e = sql_refuse(cx, location, "0A000",
                            "function " STR_FMT " does more than one SELECT, and cannot be a part of a query on SQLite",
@@ -176,9 +179,112 @@ static struct sql_argument_values arguments_of(struct sql_context *cx, const str
     return a;
 }
 
+/* ---- PL/pgSQL: called when the statement runs ---- */
+
+bool sql_is_routine(const struct catalog_function *f) { return str_eq_nocase(f->language, STR("plpgsql")); }
+
+bool sql_gives_row(struct sql_context *cx, const struct catalog_function *f) {
+    return f->returns == PG_RECORD || (sql_is_row_type(cx, f->returns) && f->returns != PG_VOID);
+}
+
+/* Whose rights it has: 0: those of who runs the statement. Within a function that was taken in and is its definer's, the definer's. */
+static uint32_t runs_as(struct sql_context *cx) {
+    for (const struct sql_inline *i = cx->inlining; i; i = i->outer)
+        for (uint32_t k = 0; k < cx->catalog->functions.n; k++)
+            if (cx->catalog->functions.p[k].id == i->function && cx->catalog->functions.p[k].definer)
+                return cx->catalog->functions.p[k].owner;
+    return 0;
+}
+
+/* name(function, as whom, arguments …) */
+static err routine_text(struct sql_context *cx, const struct catalog_function *f, const char *name, const struct sql_value *args,
+                        uint32_t n, int32_t location, str *out) {
+    VEC(str) parts = {0};
+    if (cx->migrates) {
+        err e = sql_refuse(cx, location, "0A000",
+                           "function " STR_FMT " is in PL/pgSQL, and is not called by a migration on SQLite", STR_ARG(f->name));
+        sql_hint(cx, "Write what it does as statements.");
+        return e;
+    }
+    vec_push(cx->mem, &parts, sql_fmt(cx, "%u", f->id));
+    vec_push(cx->mem, &parts, sql_fmt(cx, "%u", runs_as(cx)));
+    for (uint32_t i = 0; i < n; i++) {
+        if (args[i].row) return sql_unsupported(cx, location, "a row as an argument of a PL/pgSQL function", "Give its columns.");
+        vec_push(cx->mem, &parts, args[i].text);
+    }
+    *out = sql_fmt(cx, "%s(" STR_FMT ")", name, STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
+    if (!catalog_ids_have(&cx->calls, f->id)) vec_push(cx->mem, &cx->calls, f->id);
+    return ERR_OK;
+}
+
+static uint32_t routine_flags(const struct catalog_function *f) {
+    return SQL_RAISES | SQL_SUBQUERY |
+           (f->volatility == CATALOG_IS_VOLATILE ? SQL_VOLATILE
+            : f->volatility == CATALOG_IS_STABLE ? SQL_SESSION
+                                                 : 0u);
+}
+
+static err routine_scalar(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                          int32_t location, struct sql_value *out) {
+    bool same = f->volatility != CATALOG_IS_VOLATILE;
+    *out = (struct sql_value){.type = f->returns == PG_VOID ? PG_TEXT : f->returns, .typmod = -1, .location = location};
+    TRY(routine_text(cx, f, same ? "query_call_same" : "query_call", args, n, location, &out->text));
+    for (uint32_t i = 0; i < n; i++) sql_inherit(out, &args[i]);
+    out->flags |= routine_flags(f);
+    return ERR_OK;
+}
+
+enum { ROUTINE_COLUMNS_MAX = 100, ROUTINE_ARGUMENTS_MAX = 30 }; /* of query_table (query/routine.c) */
+
+/* select c1, c2 … from query_table(…) */
+static err routine_rows(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                        uint32_t columns, int32_t location, str *out) {
+    VEC(str) names = {0};
+    str call;
+    if (n > ROUTINE_ARGUMENTS_MAX || columns > ROUTINE_COLUMNS_MAX)
+        return sql_unsupported(cx, location, "a PL/pgSQL function of more than 30 arguments or 100 columns", NULL);
+    TRY(routine_text(cx, f, "query_table", args, n, location, &call));
+    for (uint32_t i = 0; i < columns; i++) vec_push(cx->mem, &names, sql_fmt(cx, "c%u", i + 1));
+    str list = columns ? sql_joined(cx, names.p, names.n, ", ") : STR("1");
+    *out = sql_fmt(cx, "select " STR_FMT " from " STR_FMT, STR_ARG(list), STR_ARG(call));
+    return ERR_OK;
+}
+
+/* How it is called by itself: its one statement, of its arguments. */
+static err routine_by_itself(struct sql_context *cx, struct catalog_function *f) {
+    sql_values args = {0};
+    struct catalog_fragment own = {.typmod = -1, .flags = CATALOG_SUBQUERY | CATALOG_SET};
+    f->columns = (catalog_fields){0};
+    TRY(sql_declared(cx, f, &f->columns));
+    for (uint32_t i = 0; i < f->arguments.n; i++) {
+        const struct catalog_argument *a = &f->arguments.p[i];
+        if (a->mode == CATALOG_OUT || a->mode == CATALOG_TABLE_COLUMN) continue;
+        struct sql_value v = {.type = a->type, .typmod = -1, .location = -1};
+        v.text = sql_fmt(cx,
+                         "\x01"
+                         "A%u\x02",
+                         args.n + 1);
+        vec_push(cx->mem, &args, v);
+    }
+    cx->calls = cx->reads = (catalog_ids){0};
+    if (f->set || sql_gives_row(cx, f)) {
+        TRY(routine_rows(cx, f, args.p, args.n, f->columns.n, -1, &own.text));
+    } else {
+        struct sql_value v;
+        TRY(routine_scalar(cx, f, args.p, args.n, -1, &v));
+        own.text = sql_fmt(cx, "select " STR_FMT " as c1", STR_ARG(v.text));
+        own.type = v.type;
+        sql_fragment_flags(cx, v.flags, &own);
+    }
+    own.calls = cx->calls;
+    f->statements = (catalog_fragments){0};
+    vec_push(cx->mem, &f->statements, own);
+    return ERR_OK;
+}
+
 /* ---- a value ---- */
 
-static bool is_bare_value(const PgQuery__SelectStmt *s) {
+bool sql_is_bare_value(const PgQuery__SelectStmt *s) {
     return s->n_target_list == 1 && !s->n_from_clause && !s->where_clause && !s->n_group_clause && !s->having_clause &&
            !s->n_distinct_clause && !s->n_sort_clause && !s->limit_count && !s->limit_offset && !s->with_clause &&
            !s->n_values_lists && s->op <= PG_QUERY__SET_OPERATION__SETOP_NONE && !sql_is_star(s->target_list[0]->res_target->val);
@@ -257,6 +363,7 @@ err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, 
     struct outside saved;
     str with;
     if (sql_is_row_type(cx, f->returns)) return row_function(cx, f, location);
+    if (sql_is_routine(f)) return routine_scalar(cx, f, args, n, location, out);
     for (uint32_t i = 0; f->strict && i < n; i++)
         if (args[i].flags & SQL_NULL) {
             *out = sql_null_of(f->returns);
@@ -267,7 +374,7 @@ err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, 
     err e = only_select(cx, f, location, &s);
     if (e == ERR_OK) e = sql_enter(cx, location);
     if (e == ERR_OK) {
-        e = is_bare_value(s) ? bare_value(cx, f, s, condition && !f->strict, out) : query_value(cx, f, s, out);
+        e = sql_is_bare_value(s) ? bare_value(cx, f, s, condition && !f->strict, out) : query_value(cx, f, s, out);
         sql_leave(cx);
     }
     go_out(cx, &saved, f);
@@ -287,7 +394,7 @@ err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, 
 /* ---- rows ---- */
 
 /* The columns that it says it gives. */
-static err declared(struct sql_context *cx, const struct catalog_function *f, catalog_fields *out) {
+err sql_declared(struct sql_context *cx, const struct catalog_function *f, catalog_fields *out) {
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
         if (a->mode == CATALOG_OUT || a->mode == CATALOG_INOUT || a->mode == CATALOG_TABLE_COLUMN)
@@ -309,7 +416,7 @@ static err declared(struct sql_context *cx, const struct catalog_function *f, ca
 }
 
 /* `select t from t`: the row's columns are the columns. */
-static void spread_row(struct sql_context *cx, struct sql_part *p) {
+void sql_spread_row(struct sql_context *cx, struct sql_part *p) {
     if (p->kind != SQL_PART_SELECT || p->targets.n != 1 || !p->targets.p[0].row || p->distinct || p->sorts.n) return;
     const struct sql_row *row = p->targets.p[0].row;
     p->targets.n = p->names.n = 0;
@@ -320,7 +427,7 @@ static void spread_row(struct sql_context *cx, struct sql_part *p) {
 }
 
 static err give_rows(struct sql_context *cx, const struct catalog_function *f, struct sql_part *p, const catalog_fields *fields) {
-    spread_row(cx, p);
+    sql_spread_row(cx, p);
     if (p->targets.n != fields->n) {
         err e = sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
                            STR_ARG(sql_type_name(cx, f->returns)));
@@ -354,6 +461,23 @@ static void item_columns(struct sql_context *cx, struct sql_item *item, const ca
     }
 }
 
+static err routine_set(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                       int32_t location, struct sql_item *item, str *text) {
+    catalog_fields fields = {0};
+    struct sql_part p = {.kind = SQL_PART_SELECT, .flags = routine_flags(f)};
+    str body;
+    uint64_t levels = 0;
+    TRY(sql_declared(cx, f, &fields));
+    TRY(routine_rows(cx, f, args, n, fields.n, location, &body));
+    item_columns(cx, item, &fields);
+    for (uint32_t i = 0; i < n; i++) levels |= args[i].levels;
+    if (f->volatility == CATALOG_IS_VOLATILE)
+        body = sql_fmt(cx, "with v as materialized (" STR_FMT ") select * from v", STR_ARG(body));
+    if (cx->scope && levels & (1ull << cx->scope->level)) return sql_lateral_text(cx, &p, body, item, text);
+    *text = sql_fmt(cx, "(" STR_FMT ") as " STR_FMT, STR_ARG(body), STR_ARG(item->alias));
+    return ERR_OK;
+}
+
 err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
                    int32_t location, struct sql_item *item, str *text) {
     const PgQuery__SelectStmt *s;
@@ -364,9 +488,10 @@ err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, con
     str with, body = {0};
     struct sql_argument_values arguments = arguments_of(cx, args, n, &with);
     if (!item->name.n) item->name = f->name;
+    if (sql_is_routine(f)) return routine_set(cx, f, args, n, location, item, text);
     TRY(go_in(cx, f, &arguments, &here, location, &saved));
     err e = only_select(cx, f, location, &s);
-    if (e == ERR_OK) e = declared(cx, f, &fields);
+    if (e == ERR_OK) e = sql_declared(cx, f, &fields);
     if (e == ERR_OK) e = sql_part_read(cx, s, &p);
     if (e == ERR_OK) e = give_rows(cx, f, &p, &fields);
     if (e == ERR_OK) body = sql_part_print(cx, &p, NULL);
@@ -385,7 +510,7 @@ err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, con
 /* ---- by itself ---- */
 
 /* SET LOCAL a.b = 'text' is what set_config does: such settings are all that a session on SQLite has. Else the node itself. */
-static err set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQuery__Node **out) {
+err sql_set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQuery__Node **out) {
     const PgQuery__VariableSetStmt *s =
         node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ? node->variable_set_stmt : NULL;
     const PgQuery__AConst *c =
@@ -402,7 +527,7 @@ static err set_local(struct sql_context *cx, const PgQuery__Node *node, const Pg
             if (*p == '\'' && i % 2) buf_putc(&b, '\''); /* within a literal: twice */
             buf_putc(&b, (uint8_t)*p);
         }
-    err e = parse_body(cx, arena_str(cx->mem, buf_str(&b)), &tree);
+    err e = sql_parse_text(cx, arena_str(cx->mem, buf_str(&b)), &tree);
     buf_free(&b);
     if (e == ERR_OK) *out = tree->stmts[0]->stmt;
     return e;
@@ -411,7 +536,7 @@ static err set_local(struct sql_context *cx, const PgQuery__Node *node, const Pg
 static err push_statement(struct sql_context *cx, struct catalog_function *f, const PgQuery__Node *node,
                           const catalog_fields *fields, bool is_last) {
     struct catalog_fragment fragment;
-    TRY(set_local(cx, node, &node));
+    TRY(sql_set_local(cx, node, &node));
     if (is_last && fields->n && node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) {
         struct sql_part p;
         TRY(sql_part_read(cx, node->select_stmt, &p));
@@ -438,9 +563,9 @@ static err push_statement(struct sql_context *cx, struct catalog_function *f, co
 
 static err statements_of(struct sql_context *cx, struct catalog_function *f) {
     const PgQuery__ParseResult *tree;
-    TRY(parse_body(cx, f->source, &tree));
+    TRY(sql_parse_text(cx, f->source, &tree));
     catalog_fields fields = {0};
-    TRY(declared(cx, f, &fields));
+    TRY(sql_declared(cx, f, &fields));
     for (size_t i = 0; i < tree->n_stmts; i++) {
         cx->reads = cx->calls = (catalog_ids){0};
         TRY(push_statement(cx, f, tree->stmts[i]->stmt, &fields, i + 1 == tree->n_stmts));
@@ -481,6 +606,7 @@ err sql_translate_function(struct sql_context *cx, struct catalog_function *f) {
     f->statements = (catalog_fragments){0};
     f->columns = (catalog_fields){0};
     f->why_not = (str){0};
+    if (sql_is_routine(f)) return routine_by_itself(cx, f);
     if (!str_eqc(f->language, "sql")) {
         f->why_not = arena_fmt(cx->mem, "language " STR_FMT " is not there on SQLite yet", STR_ARG(f->language));
         return ERR_OK;

@@ -226,6 +226,7 @@ static err migrate(struct migrating *m) {
         if (m->files[i].asked) run_asked(d, &m->files[i]);
         else run_file(d, &m->files[i]);
     sql_actions_take(d);
+    sql_compile_routines(d);
     d->c->version++;
     struct diag check = DIAG_INIT;
     struct catalog *whole;

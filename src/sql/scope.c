@@ -5,6 +5,7 @@
  * 1. Within one scope an unqualified name that two items have is ambiguous; an inner scope hides an outer one.
  * 2. An item has an alias of its own in SQLite, given once per statement: no name of a user's is ever resolved there.
  */
+#include "plpgsql/plpgsql.h"
 #include "sql/translate_int.h"
 
 enum { LEVEL_ROW = 63, LEVELS_MAX = 62 };
@@ -187,6 +188,8 @@ static bool find_argument(struct sql_context *cx, str name, struct sql_value *ou
 
 err sql_find_argument(struct sql_context *cx, uint32_t number, int32_t location, struct sql_value *out) {
     uint32_t inputs = 0;
+    err e;
+    if (cx->variables && sql_find_variable(cx, (str){0}, (str){0}, sql_fmt(cx, "$%u", number), location, out, &e)) return e;
     for (uint32_t i = 0; cx->function && i < cx->function->arguments.n; i++) {
         uint8_t mode = cx->function->arguments.p[i].mode;
         inputs += mode != CATALOG_OUT && mode != CATALOG_TABLE_COLUMN;
@@ -296,7 +299,9 @@ static err column_function(struct sql_context *cx, const struct sql_value *row, 
 static err find_qualified(struct sql_context *cx, str schema, str table, str name, int32_t location, struct sql_value *out) {
     struct sql_scope *scope;
     bool hidden, twice = false;
+    err of_variable;
     const struct sql_item *item = find_item(cx, schema, table, &scope, &hidden);
+    if (!item && sql_find_variable(cx, schema, table, name, location, out, &of_variable)) return of_variable;
     if (item) {
         const struct sql_column *c = column_of(item, name, &twice);
         if (twice) return ambiguous(cx, name, location);
@@ -331,6 +336,12 @@ static err find_plain(struct sql_context *cx, str name, int32_t location, struct
         const struct sql_item *item;
         TRY(find_in_scope(cx, s, name, location, &c, &item));
         if (!c) continue;
+        if (cx->variables && cx->variables->conflict != PLPGSQL_CONFLICT_COLUMN && sql_variable_named(cx, (str){0}, name)) {
+            if (cx->variables->conflict == PLPGSQL_CONFLICT_VARIABLE) break;
+            err e = ambiguous(cx, name, location);
+            sql_detail(cx, "It could refer to either a PL/pgSQL variable or a table column.");
+            return e;
+        }
         take(cx, s, item, c, location, out);
         return ERR_OK;
     }
@@ -339,6 +350,7 @@ static err find_plain(struct sql_context *cx, str name, int32_t location, struct
         return ERR_OK;
     }
     err e;
+    if (sql_find_variable(cx, (str){0}, (str){0}, name, location, out, &e)) return e;
     if (find_argument(cx, name, out, &e)) {
         out->location = location;
         return e;
@@ -417,6 +429,10 @@ err sql_expand_star(struct sql_context *cx, const PgQuery__ColumnRef *ref, sql_c
     }
     struct sql_value argument;
     err e;
+    if (sql_find_variable(cx, (str){0}, schema, name, ref->location, &argument, &e)) {
+        TRY(e);
+        return star_of_row(cx, &argument, out);
+    }
     if (!schema.n && find_argument(cx, name, &argument, &e)) {
         TRY(e);
         return star_of_row(cx, &argument, out);

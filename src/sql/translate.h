@@ -42,6 +42,7 @@ struct sql_inline; /* internal: functions that are being taken in */
 struct sql_scope;
 struct sql_cte;
 struct sql_argument_values;
+struct sql_variables;
 
 /* What SQLite's parser says of a text: it has limits of its own, which are not to be found out by the first who asks for a row. */
 struct sql_reader {
@@ -68,7 +69,8 @@ struct sql_context {
     struct sql_scope *scope;
     const struct sql_inline *inlining;
     const struct sql_argument_values *arguments;
-    const struct sql_cte *const *given; /* names in front of all others: rows that an earlier statement left */
+    const struct sql_variables *variables; /* PL/pgSQL's */
+    const struct sql_cte *const *given;    /* names in front of all others: rows that an earlier statement left */
     uint32_t given_n;
     uint32_t depth, aliases, flags, level_base;
     uint64_t work;
@@ -132,6 +134,11 @@ struct sql_through {
 /* Of a function of language sql: reads f->source, f->arguments, f->returns …, and sets f->statements and f->columns, or f->why_not where it
  * is not runnable here; then it is ERR_OK too, unless PostgreSQL would have refused it at CREATE FUNCTION. cx: catalog, path, mem. */
 [[nodiscard]] err sql_translate_function(struct sql_context *cx, struct catalog_function *f);
+
+/* Of one in PL/pgSQL, or of a trigger, whose rows are r's (else NULL): out is what is run. What PostgreSQL says when a statement is run (all but syntax) is said
+ * then, and is here in cx->problem with ERR_OK, the first of it: a remark for whoever deploys. location is in the body. */
+[[nodiscard]] err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f, const struct catalog_relation *r,
+                                      const struct catalog_trigger *t, struct catalog_routine *out);
 
 /* A type's name as it was written. ERR_INVALID: 42704, and the rest of PostgreSQL's words. serial and its kin are none. */
 [[nodiscard]] err sql_type_named(struct sql_context *cx, const PgQuery__TypeName *name, uint32_t *type, int32_t *typmod);

@@ -65,6 +65,29 @@ struct sql_argument_values {
     struct sql_value *values;
 };
 
+/* ---- PL/pgSQL's variables (routine_expr.c) ---- */
+
+struct sql_variable {
+    str name;
+    uint32_t place; /* the first of its places, from 0 */
+    uint32_t type;
+    int32_t typmod;
+    const catalog_fields *fields; /* of a row: a place each; NULL: it is a value */
+    bool record;                  /* a row of whatever is put into it */
+    bool constant;
+    str not_null; /* the message; empty: it may be null */
+};
+struct sql_variables { /* a block's */
+    const struct sql_variables *outer;
+    str label;
+    VEC(struct sql_variable *) list;
+    uint8_t conflict; /* enum plpgsql_conflict */
+};
+/* label empty: by its name alone. NULL: there is none. */
+struct sql_variable *sql_variable_named(const struct sql_context *cx, str label, str name);
+/* name, or row.name, label.name, label.row.name: false: no variable is called so. */
+bool sql_find_variable(struct sql_context *cx, str schema, str table, str name, int32_t location, struct sql_value *out, err *e);
+
 /* ---- scopes ---- */
 
 struct sql_column {
@@ -335,6 +358,17 @@ err sql_window_call(struct sql_context *cx, const PgQuery__FuncCall *call, struc
 bool sql_is_aggregate_call(struct sql_context *cx, const PgQuery__FuncCall *call);
 
 /* ---- inline.c ---- */
+
+/* Text to trees, which live as long as cx->mem. */
+err sql_parse_text(struct sql_context *cx, str source, const PgQuery__ParseResult **out);
+bool sql_is_bare_value(const PgQuery__SelectStmt *s);
+void sql_spread_row(struct sql_context *cx, struct sql_part *p); /* `select t from t`: the row's columns are the columns */
+err sql_set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQuery__Node **out);
+/* The columns of what it gives: one without a name for a plain value. */
+err sql_declared(struct sql_context *cx, const struct catalog_function *f, catalog_fields *out);
+bool sql_is_routine(const struct catalog_function *f); /* in PL/pgSQL */
+bool sql_gives_row(struct sql_context *cx, const struct catalog_function *f);
+void sql_path_of(struct sql_context *cx, const struct catalog_function *f);
 
 /* A call of a function of the catalogue, its arguments of the right types. */
 err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,

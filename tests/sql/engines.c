@@ -270,7 +270,7 @@ static int64_t now_us(void) { return (int64_t)(clock_wall_ns() / 1000) - 946'684
 
 static const struct catalog *here; /* SQLite's */
 
-/* What is called before each request of that specification is PL/pgSQL, which does not run on SQLite: there it is left out. */
+/* What is called before each request and cannot run on SQLite is left out there. */
 static bool runs_here(str name) {
     str schema, function;
     if (!str_cut(name, '.', &schema, &function)) return false;

@@ -1,0 +1,605 @@
+/* parse: statements. Where an expression ends say the words that its statement waits for, outside of all brackets (pl_gram.y's read_sql_construct).
+ *
+ * The first thing that is wrong stays in `problem`; from then on every token is the end, so that nothing goes on for long.
+ */
+#include "plpgsql/plpgsql_int.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef struct plpgsql_parser parser;
+typedef struct plpgsql_statement statement;
+
+/* ---- tokens ---- */
+
+static bool fail(parser *p, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static bool fail(parser *p, const char *state, const char *fmt, ...) {
+    if (p->failed) return false;
+    p->failed = true;
+    p->problem->state = state;
+    p->problem->at = p->token.at;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(p->problem->message, sizeof p->problem->message, fmt, args);
+    va_end(args);
+    p->token = (struct plpgsql_token){.kind = PLPGSQL_END, .at = p->token.at, .end = p->token.at};
+    return false;
+}
+
+static bool unexpected(parser *p) {
+    if (p->token.kind == PLPGSQL_END) return fail(p, "42601", "syntax error at end of input");
+    return fail(p, "42601", "syntax error at or near \"%.*s\"", (int)MIN(p->token.end - p->token.at, 60u),
+                (const char *)p->source.p + p->token.at);
+}
+
+static void next(parser *p) {
+    if (!p->failed) p->token = plpgsql_lex(p, p->token.end);
+}
+static struct plpgsql_token peek(parser *p) { return p->failed ? p->token : plpgsql_lex(p, p->token.end); }
+
+static bool token_is(const struct plpgsql_token *t, const char *word) {
+    return (t->kind == PLPGSQL_WORD || t->kind == PLPGSQL_SIGN) && str_eqc(t->text, word);
+}
+static bool is(const parser *p, const char *word) { return token_is(&p->token, word); }
+static bool take(parser *p, const char *word) {
+    if (!is(p, word)) return false;
+    next(p);
+    return true;
+}
+static bool expect(parser *p, const char *word) { return take(p, word) || unexpected(p); }
+static bool is_name(const parser *p) { return p->token.kind == PLPGSQL_WORD || p->token.kind == PLPGSQL_NAME; }
+
+static bool take_name(parser *p, str *out) {
+    if (!is_name(p)) return unexpected(p);
+    *out = p->token.text;
+    next(p);
+    return true;
+}
+
+/* ---- expressions, as text ---- */
+
+/* Up to one of the words, outside of brackets; the word is at hand then. It may be empty only where that is said. */
+static bool read_text(parser *p, const char *const *ends, bool may_be_empty, struct plpgsql_expr *out) {
+    uint32_t level = 0, from = p->token.at, to = from;
+    for (; p->token.kind != PLPGSQL_END; next(p)) {
+        bool end = false;
+        for (size_t i = 0; !level && ends[i]; i++) end |= is(p, ends[i]);
+        if (end) break;
+        if (is(p, ";")) return level ? fail(p, "42601", "mismatched parentheses") : unexpected(p);
+        if (is(p, "(") || is(p, "[")) level++;
+        else if (is(p, ")") || is(p, "]")) {
+            if (!level) return fail(p, "42601", "mismatched parentheses");
+            level--;
+        }
+        to = p->token.end;
+    }
+    if (p->failed) return false;
+    if (p->token.kind == PLPGSQL_END) return unexpected(p);
+    *out = (struct plpgsql_expr){str_sub(p->source, from, to - from), from};
+    if (to == from && !may_be_empty) return is(p, ";") ? fail(p, "42601", "missing expression") : unexpected(p);
+    return true;
+}
+#define ENDS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define READ(p, out, ...) read_text((p), ENDS(__VA_ARGS__), false, (out))
+
+static bool read_list(parser *p, const char *const *ends, plpgsql_exprs *out) {
+    const char *all[8];
+    size_t n = 0;
+    while (ends[n]) all[n] = ends[n], n++;
+    all[n] = ",", all[n + 1] = NULL;
+    for (;;) {
+        struct plpgsql_expr e;
+        if (!read_text(p, all, false, &e)) return false;
+        vec_push(p->mem, out, e);
+        if (!take(p, ",")) return true;
+    }
+}
+
+/* ---- targets ---- */
+
+static bool read_target(parser *p, struct plpgsql_target *t) {
+    *t = (struct plpgsql_target){.at = p->token.at};
+    do {
+        if (t->n == ARRAY_COUNT(t->names)) return unexpected(p);
+        if (!take_name(p, &t->names[t->n])) return false;
+        t->n++;
+    } while (take(p, "."));
+    while (take(p, "[")) {
+        struct plpgsql_expr e;
+        if (!READ(p, &e, "]")) return false;
+        vec_push(p->mem, &t->subscripts, e);
+        next(p);
+    }
+    return true;
+}
+
+static bool read_targets(parser *p, statement *s) {
+    do {
+        struct plpgsql_target t;
+        if (!read_target(p, &t)) return false;
+        vec_push(p->mem, &s->targets, t);
+    } while (take(p, ","));
+    return true;
+}
+
+static bool read_into(parser *p, statement *s) {
+    if (s->into) return fail(p, "42601", "INTO specified more than once");
+    s->into = true;
+    s->strict = take(p, "strict");
+    return read_targets(p, s);
+}
+
+/* ---- statements ---- */
+
+static bool read_body(parser *p, plpgsql_body *out);
+static statement *read_block(parser *p, str label);
+
+static statement *statement_new(parser *p, enum plpgsql_kind kind) {
+    statement *s = arena_make(p->mem, statement);
+    *s = (statement){.kind = kind, .at = p->token.at};
+    if (++p->statements > PLPGSQL_STATEMENTS_MAX) fail(p, "54001", "a body has more than %d statements", PLPGSQL_STATEMENTS_MAX);
+    return s;
+}
+
+static bool read_end(parser *p, const char *what, str label) {
+    str again;
+    if (!expect(p, "end") || (what && !expect(p, what))) return false;
+    if (is_name(p)) {
+        if (!take_name(p, &again)) return false;
+        if (!label.n) return fail(p, "42601", "end label \"" STR_FMT "\" specified for unlabeled block", STR_ARG(again));
+        if (!str_eq(again, label))
+            return fail(p, "42601", "end label \"" STR_FMT "\" differs from block's label \"" STR_FMT "\"", STR_ARG(again),
+                        STR_ARG(label));
+    }
+    return true;
+}
+
+static bool read_arm(parser *p, statement *s) {
+    struct plpgsql_arm *a = vec_add(p->mem, &s->arms);
+    *a = (struct plpgsql_arm){0};
+    plpgsql_body body = {0};
+    if (!READ(p, &a->when, "then")) return false;
+    next(p);
+    bool ok = read_body(p, &body);
+    s->arms.p[s->arms.n - 1].body = body;
+    return ok;
+}
+
+static bool read_if(parser *p, statement *s) {
+    next(p);
+    if (!read_arm(p, s)) return false;
+    while (is(p, "elsif") || is(p, "elseif")) {
+        next(p);
+        if (!read_arm(p, s)) return false;
+    }
+    if (take(p, "else")) {
+        s->has_else = true;
+        if (!read_body(p, &s->body)) return false;
+    }
+    return expect(p, "end") && expect(p, "if") && expect(p, ";");
+}
+
+static bool read_case(parser *p, statement *s) {
+    next(p);
+    if (!read_text(p, ENDS("when"), true, &s->expr)) return false;
+    while (take(p, "when"))
+        if (!read_arm(p, s)) return false;
+    if (take(p, "else")) {
+        s->has_else = true;
+        if (!read_body(p, &s->body)) return false;
+    }
+    return expect(p, "end") && expect(p, "case") && expect(p, ";");
+}
+
+static bool read_loop_body(parser *p, statement *s) {
+    return expect(p, "loop") && read_body(p, &s->body) && read_end(p, "loop", s->label) && expect(p, ";");
+}
+
+static bool read_while(parser *p, statement *s) {
+    next(p);
+    return READ(p, &s->expr, "loop") && read_loop_body(p, s);
+}
+
+static bool begins_query(const parser *p) {
+    static const char *const words[] = {"select", "with", "insert", "update", "delete", "values", "table"};
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (is(p, words[i])) return true;
+    return false;
+}
+
+static bool read_for_execute(parser *p, statement *s) {
+    next(p);
+    s->kind = PLPGSQL_FOR_QUERY, s->dynamic = true;
+    if (!READ(p, &s->expr, "using", "loop")) return false;
+    return !take(p, "using") || read_list(p, ENDS("loop"), &s->exprs);
+}
+
+/* for i in [reverse] a .. b [by c], for r in query */
+static bool read_for(parser *p, statement *s) {
+    next(p);
+    if (!read_targets(p, s) || !expect(p, "in")) return false;
+    if (is(p, "execute")) return read_for_execute(p, s) && read_loop_body(p, s);
+    struct plpgsql_token first = p->token;
+    bool query = begins_query(p);
+    s->reverse = take(p, "reverse");
+    if (!READ(p, &s->expr, "..", "loop")) return false;
+    if (!take(p, "..")) {
+        if (s->reverse) return fail(p, "42601", "cannot specify REVERSE in query FOR loop");
+        s->kind = query || str_starts(s->expr.text, STR("(")) ? PLPGSQL_FOR_QUERY : PLPGSQL_CURSOR;
+        s->at = s->kind == PLPGSQL_CURSOR ? first.at : s->at;
+        return read_loop_body(p, s);
+    }
+    if (!READ(p, &s->to, "by", "loop")) return false;
+    if (take(p, "by") && !READ(p, &s->by, "loop")) return false;
+    return read_loop_body(p, s);
+}
+
+static bool read_foreach(parser *p, statement *s) {
+    next(p);
+    if (!read_targets(p, s)) return false;
+    if (take(p, "slice")) {
+        uint64_t n;
+        if (p->token.kind != PLPGSQL_NUMBER || !str_to_u64(p->token.text, &n)) return unexpected(p);
+        s->slice = (uint32_t)MIN(n, 1000);
+        next(p);
+    }
+    return expect(p, "in") && expect(p, "array") && READ(p, &s->expr, "loop") && read_loop_body(p, s);
+}
+
+static bool read_exit(parser *p, statement *s) {
+    next(p);
+    if (is_name(p) && !is(p, "when") && !take_name(p, &s->label)) return false;
+    if (take(p, "when") && !READ(p, &s->expr, ";")) return false;
+    return expect(p, ";");
+}
+
+static bool read_options(parser *p, statement *s) {
+    do {
+        struct plpgsql_option o = {0};
+        if (!take_name(p, &o.name)) return false;
+        if (!take(p, "=") && !expect(p, ":=")) return false;
+        if (!READ(p, &o.value, ",", ";")) return false;
+        vec_push(p->mem, &s->options, o);
+    } while (take(p, ","));
+    return expect(p, ";");
+}
+
+static bool read_level(parser *p, statement *s) {
+    static const char *const levels[] = {"debug", "log", "info", "notice", "warning", "exception"};
+    s->level = PLPGSQL_EXCEPTION;
+    for (size_t i = 0; i < ARRAY_COUNT(levels); i++)
+        if (take(p, levels[i])) return s->level = (enum plpgsql_level)i, true;
+    return true;
+}
+
+/* How many % want a value: %% is one of the text's. */
+static uint32_t holes(str format) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < format.n; i++) {
+        if (format.p[i] != '%') continue;
+        if (i + 1 < format.n && format.p[i + 1] == '%') i++;
+        else n++;
+    }
+    return n;
+}
+
+static bool read_raise_what(parser *p, statement *s) {
+    if (p->token.kind == PLPGSQL_STRING) {
+        s->format = p->token.text;
+        next(p);
+        if (take(p, ",") && !read_list(p, ENDS("using", ";"), &s->exprs)) return false;
+        if (s->exprs.n > holes(s->format)) return fail(p, "42601", "too many parameters specified for RAISE");
+        if (s->exprs.n < holes(s->format)) return fail(p, "42601", "too few parameters specified for RAISE");
+        return true;
+    }
+    if (take(p, "sqlstate")) {
+        if (p->token.kind != PLPGSQL_STRING) return unexpected(p);
+        s->condition = p->token.text, s->is_state = true;
+        if (s->condition.n != 5) return fail(p, "42601", "invalid SQLSTATE code");
+        next(p);
+        return true;
+    }
+    size_t at = 0;
+    if (!take_name(p, &s->condition)) return false;
+    if (!plpgsql_condition(s->condition, &at))
+        return fail(p, "42704", "unrecognized exception condition \"" STR_FMT "\"", STR_ARG(s->condition));
+    return true;
+}
+
+static bool read_raise(parser *p, statement *s) {
+    next(p);
+    if (take(p, ";")) return s->level = PLPGSQL_EXCEPTION, true;
+    if (!read_level(p, s)) return false;
+    if (!is(p, "using") && !is(p, ";") && !read_raise_what(p, s)) return false;
+    if (take(p, "using")) return read_options(p, s);
+    return expect(p, ";");
+}
+
+static bool read_get(parser *p, statement *s) {
+    next(p);
+    s->stacked = take(p, "stacked");
+    if (!s->stacked) take(p, "current");
+    if (!expect(p, "diagnostics")) return false;
+    do {
+        struct plpgsql_option o = {0};
+        if (!read_target(p, &o.target)) return false;
+        if (!take(p, "=") && !expect(p, ":=")) return false;
+        if (!take_name(p, &o.name)) return false;
+        vec_push(p->mem, &s->options, o);
+    } while (take(p, ","));
+    return expect(p, ";");
+}
+
+static bool read_execute(parser *p, statement *s) {
+    next(p);
+    if (!READ(p, &s->expr, "into", "using", ";")) return false;
+    for (;;) {
+        if (take(p, "into")) {
+            if (!read_into(p, s)) return false;
+        } else if (take(p, "using")) {
+            if (s->exprs.n) return unexpected(p);
+            if (!read_list(p, ENDS("into", ";"), &s->exprs)) return false;
+        } else return expect(p, ";");
+    }
+}
+
+static bool read_return(parser *p, statement *s) {
+    next(p);
+    if (take(p, "next")) {
+        s->kind = PLPGSQL_RETURN_NEXT;
+        return read_text(p, ENDS(";"), true, &s->expr) && expect(p, ";");
+    }
+    if (!take(p, "query")) return read_text(p, ENDS(";"), true, &s->expr) && expect(p, ";");
+    s->kind = PLPGSQL_RETURN_QUERY;
+    if (!take(p, "execute")) return READ(p, &s->expr, ";") && expect(p, ";");
+    s->dynamic = true;
+    if (!READ(p, &s->expr, "using", ";")) return false;
+    if (take(p, "using") && !read_list(p, ENDS(";"), &s->exprs)) return false;
+    return expect(p, ";");
+}
+
+/* A statement of SQL's, to its semicolon: INTO is taken out, unless it is INSERT's or MERGE's own. */
+static bool read_sql(parser *p, statement *s) {
+    uint32_t from = p->token.at, level = 0;
+    struct buf b = {0};
+    size_t kept = from;
+    str before = {0};
+    bool ok = true;
+    while (ok && p->token.kind != PLPGSQL_END && !(is(p, ";") && !level)) {
+        bool into = is(p, "into") && !str_eqc(before, "insert") && !str_eqc(before, "merge");
+        before = p->token.kind == PLPGSQL_WORD ? p->token.text : (str){0};
+        if (is(p, "(") || is(p, "[")) level++;
+        if ((is(p, ")") || is(p, "]")) && level) level--;
+        if (!into) {
+            next(p);
+            continue;
+        }
+        buf_puts(&b, str_sub(p->source, kept, p->token.at - kept));
+        next(p);
+        size_t cut = kept + 0;
+        (void)cut;
+        uint32_t gone = p->token.at;
+        ok = read_into(p, s);
+        gone = MIN(gone, p->token.at);
+        kept = p->token.at;
+        buf_putc(&b, ' ');
+    }
+    if (ok && p->token.kind == PLPGSQL_END) ok = unexpected(p);
+    if (ok) {
+        buf_puts(&b, str_sub(p->source, kept, p->token.at - kept));
+        s->expr = (struct plpgsql_expr){arena_str(p->mem, buf_str(&b)), from};
+    }
+    buf_free(&b);
+    return ok && expect(p, ";");
+}
+
+/* v := …, v.f[1] = … ? */
+static bool is_assignment(parser *p) {
+    struct plpgsql_parser look = *p;
+    struct plpgsql_problem ignored;
+    struct plpgsql_target t;
+    look.problem = &ignored;
+    if (!is_name(p)) return false;
+    struct plpgsql_token after = peek(p);
+    if (!token_is(&after, ".") && !token_is(&after, "[") && !token_is(&after, ":=") && !token_is(&after, "=")) return false;
+    return read_target(&look, &t) && (is(&look, ":=") || is(&look, "="));
+}
+
+static bool read_assignment(parser *p, statement *s) {
+    struct plpgsql_target t;
+    if (!read_target(p, &t)) return false;
+    vec_push(p->mem, &s->targets, t);
+    next(p);
+    return READ(p, &s->expr, ";") && expect(p, ";");
+}
+
+static bool read_perform(parser *p, statement *s) {
+    next(p);
+    return READ(p, &s->expr, ";") && expect(p, ";");
+}
+
+static bool read_null(parser *p, statement *s) {
+    (void)s;
+    next(p);
+    return expect(p, ";");
+}
+
+static bool read_assert(parser *p, statement *s) {
+    next(p);
+    if (!READ(p, &s->expr, ",", ";")) return false;
+    if (take(p, ",") && !READ(p, &s->to, ";")) return false;
+    return expect(p, ";");
+}
+
+static bool read_plain_loop(parser *p, statement *s) { return read_loop_body(p, s); }
+
+static const struct {
+    const char *word;
+    enum plpgsql_kind kind;
+    bool (*read)(parser *p, statement *s);
+} words[] = {
+    {"if", PLPGSQL_IF, read_if},
+    {"case", PLPGSQL_CASE, read_case},
+    {"loop", PLPGSQL_LOOP, read_plain_loop},
+    {"while", PLPGSQL_WHILE, read_while},
+    {"for", PLPGSQL_FOR_INTEGER, read_for},
+    {"foreach", PLPGSQL_FOREACH, read_foreach},
+    {"exit", PLPGSQL_EXIT, read_exit},
+    {"continue", PLPGSQL_CONTINUE, read_exit},
+    {"raise", PLPGSQL_RAISE, read_raise},
+    {"assert", PLPGSQL_ASSERT, read_assert},
+    {"get", PLPGSQL_GET, read_get},
+    {"execute", PLPGSQL_EXECUTE, read_execute},
+    {"perform", PLPGSQL_PERFORM, read_perform},
+    {"return", PLPGSQL_RETURN, read_return},
+    {"null", PLPGSQL_NULL, read_null},
+    {"open", PLPGSQL_CURSOR, read_sql},
+    {"fetch", PLPGSQL_CURSOR, read_sql},
+    {"move", PLPGSQL_CURSOR, read_sql},
+    {"close", PLPGSQL_CURSOR, read_sql},
+    {"commit", PLPGSQL_TRANSACTION, read_sql},
+    {"rollback", PLPGSQL_TRANSACTION, read_sql},
+};
+
+static bool read_label(parser *p, str *label) {
+    *label = (str){0};
+    return !take(p, "<<") || (take_name(p, label) && expect(p, ">>"));
+}
+
+static statement *read_statement(parser *p) {
+    str label;
+    if (!read_label(p, &label)) return NULL;
+    if (is(p, "declare") || is(p, "begin")) {
+        statement *b = read_block(p, label);
+        return b && expect(p, ";") ? b : NULL;
+    }
+    bool assigns = is_assignment(p);
+    for (size_t i = 0; !assigns && i < ARRAY_COUNT(words); i++) {
+        if (!is(p, words[i].word)) continue;
+        statement *s = statement_new(p, words[i].kind);
+        s->label = label;
+        return words[i].read(p, s) ? s : NULL;
+    }
+    statement *s = statement_new(p, assigns ? PLPGSQL_ASSIGN : PLPGSQL_SQL);
+    return (assigns ? read_assignment(p, s) : read_sql(p, s)) ? s : NULL;
+}
+
+static bool ends_body(const parser *p) {
+    static const char *const ends[] = {"end", "else", "elsif", "elseif", "exception", "when"};
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++)
+        if (is(p, ends[i])) return true;
+    return p->token.kind == PLPGSQL_END;
+}
+
+static bool read_body(parser *p, plpgsql_body *out) {
+    if (++p->depth > PLPGSQL_DEPTH_MAX) return fail(p, "54001", "blocks nest deeper than %d", PLPGSQL_DEPTH_MAX);
+    while (!ends_body(p)) {
+        statement *s = read_statement(p);
+        if (!s || p->failed) return false;
+        vec_push(p->mem, out, s);
+    }
+    p->depth--;
+    return !p->failed;
+}
+
+/* ---- blocks ---- */
+
+static bool read_declaration(parser *p, statement *block) {
+    struct plpgsql_declaration d = {.at = p->token.at};
+    if (!take_name(p, &d.name)) return false;
+    for (uint32_t i = 0; i < block->declarations.n; i++)
+        if (str_eq(block->declarations.p[i].name, d.name))
+            return fail(p, "42601", "duplicate declaration at or near \"" STR_FMT "\"", STR_ARG(d.name));
+    if (take(p, "alias")) {
+        if (!expect(p, "for")) return false;
+        d.alias = p->token.text;
+        next(p);
+        vec_push(p->mem, &block->declarations, d);
+        return expect(p, ";");
+    }
+    d.constant = take(p, "constant");
+    d.cursor = is(p, "cursor") || is(p, "no") || is(p, "scroll");
+    if (!read_text(p, ENDS("not", "default", ":=", "=", "collate", ";"), false, &d.type)) return false;
+    if (take(p, "collate")) next(p);
+    if (take(p, "not")) {
+        if (!expect(p, "null")) return false;
+        d.not_null = true;
+    }
+    if (is(p, "default") || is(p, ":=") || is(p, "=")) {
+        next(p);
+        if (!READ(p, &d.value, ";")) return false;
+    }
+    if (d.not_null && !d.value.text.n)
+        return fail(p, "22004", "variable \"" STR_FMT "\" must have a default value, since it's declared NOT NULL",
+                    STR_ARG(d.name));
+    vec_push(p->mem, &block->declarations, d);
+    return expect(p, ";");
+}
+
+static bool read_conditions(parser *p, plpgsql_names *out) {
+    do {
+        str name;
+        size_t at = 0;
+        if (take(p, "sqlstate")) {
+            if (p->token.kind != PLPGSQL_STRING || p->token.text.n != 5) return fail(p, "42601", "invalid SQLSTATE code");
+            vec_push(p->mem, out, p->token.text);
+            next(p);
+            continue;
+        }
+        if (!take_name(p, &name)) return false;
+        if (!plpgsql_condition(name, &at))
+            return fail(p, "42704", "unrecognized exception condition \"" STR_FMT "\"", STR_ARG(name));
+        at = 0;
+        for (const char *state; (state = plpgsql_condition(name, &at));) vec_push(p->mem, out, str_c(state));
+    } while (take(p, "or"));
+    return true;
+}
+
+static bool read_handlers(parser *p, statement *block) {
+    block->has_handlers = true;
+    if (!is(p, "when")) return unexpected(p);
+    while (take(p, "when")) {
+        struct plpgsql_handler h = {0};
+        if (!read_conditions(p, &h.conditions) || !expect(p, "then") || !read_body(p, &h.body)) return false;
+        vec_push(p->mem, &block->handlers, h);
+    }
+    return true;
+}
+
+static statement *read_block(parser *p, str label) {
+    statement *b = statement_new(p, PLPGSQL_BLOCK);
+    b->label = label;
+    while (take(p, "declare"))
+        while (!is(p, "begin") && !is(p, "declare") && p->token.kind != PLPGSQL_END)
+            if (!read_declaration(p, b)) return NULL;
+    if (!expect(p, "begin") || !read_body(p, &b->body)) return NULL;
+    if (take(p, "exception") && !read_handlers(p, b)) return NULL;
+    return read_end(p, NULL, label) ? b : NULL;
+}
+
+/* #variable_conflict use_column, and others that change nothing */
+static bool read_directives(parser *p, struct plpgsql_tree *out) {
+    while (take(p, "#")) {
+        str name, value;
+        if (!take_name(p, &name) || !take_name(p, &value)) return false;
+        if (!str_eqc(name, "variable_conflict")) continue;
+        out->conflict = str_eqc(value, "use_column")     ? PLPGSQL_CONFLICT_COLUMN
+                        : str_eqc(value, "use_variable") ? PLPGSQL_CONFLICT_VARIABLE
+                                                         : PLPGSQL_CONFLICT_ERROR;
+    }
+    return true;
+}
+
+bool plpgsql_parse(arena *mem, str source, struct plpgsql_tree *out, struct plpgsql_problem *problem) {
+    struct plpgsql_parser p = {.mem = mem, .source = source, .problem = problem};
+    str label;
+    *problem = (struct plpgsql_problem){0};
+    *out = (struct plpgsql_tree){0};
+    if (source.n > PLPGSQL_BYTES_MAX) return fail(&p, "54001", "a body has more than %d bytes", PLPGSQL_BYTES_MAX);
+    next(&p);
+    if (!read_directives(&p, out) || !read_label(&p, &label)) return false;
+    if (!is(&p, "declare") && !is(&p, "begin")) return unexpected(&p);
+    out->block = read_block(&p, label);
+    if (!out->block) return unexpected(&p);
+    take(&p, ";");
+    return p.token.kind == PLPGSQL_END && !p.failed ? true : unexpected(&p);
+}

@@ -1,0 +1,736 @@
+/* routine: compiled PL/pgSQL (catalog/routine.def) as it runs: a loop over instructions, each expression a statement of its own on the same connection.
+ *
+ *   a statement that calls ──> query_call(function, as whom, arguments …) ──> frame ──> its statements ──> query_call … (deeper)
+ *
+ * 1. A body's statements see what whoever runs it may see; those of a SECURITY DEFINER function what its owner may. current_user is that one meanwhile.
+ * 2. What a statement above was about (its wall, guards, target) is put aside, and is as it was when the body is done.
+ * 3. Rows are taken whole before a loop over them begins: what the loop writes does not change them.
+ * 4. What is caught is undone to where its block began, if the block writes. 57014 is never caught, nor what ran out of stack.
+ * 5. Depth, bytes of variables and rows, and time are bounded: 54001, 53200, 57014.
+ */
+#include "query/query_int.h"
+#include "plpgsql/plpgsql.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DEPTH_MAX = 100, TRIES_MAX = 64, STEPS = 256 };
+#define BYTES_MAX ((uint64_t)64 << 20)
+
+/* ---- what is kept of a routine, for a role ---- */
+
+struct made { /* a statement's text */
+    str sql;
+    struct query_places places;
+    bool there;
+};
+struct loaded {
+    const struct catalog_routine *code;
+    struct made *made;
+    uint32_t generation;
+};
+
+struct place {
+    struct db_value v;
+    uint8_t *own;
+    size_t cap;
+};
+struct cursor {
+    arena *mem;
+    struct db_value *values;
+    uint32_t columns, n, at, cap;
+    uint64_t bytes;
+};
+struct try {
+    uint32_t handler;
+    bool writes, handling;
+    struct pg_error *error;
+};
+struct frame {
+    struct query_conn *conn;
+    const struct catalog_function *f;
+    struct loaded *loaded;
+    uint32_t role, definer;
+    arena *mem; /* of errors that are being handled */
+    struct place *places;
+    struct cursor *cursors; /* CATALOG_CURSORS_MAX of them, once there is one */
+    struct try tries[TRIES_MAX];
+    uint32_t tries_n;
+    uint64_t rows; /* of the statement before */
+    uint64_t bytes;
+    struct query_routine_rows *result;
+    uint32_t steps;
+};
+
+/* What it gave. */
+struct query_routine_rows {
+    arena *mem;
+    struct db_value *values; /* n rows of so many columns */
+    uint32_t columns, n, cap;
+    bool null; /* not even a row */
+};
+
+static bool raised(struct frame *f, const char *state, const char *message) {
+    return query_fail(&f->conn->raised, state, "%s", message);
+}
+
+/* ---- memory ---- */
+
+static bool charge(struct frame *f, uint64_t bytes) {
+    f->bytes += bytes;
+    f->conn->routine_bytes += bytes;
+    return f->conn->routine_bytes <= BYTES_MAX || raised(f, "53200", "out of memory");
+}
+
+static void credit(struct frame *f, uint64_t bytes) {
+    f->bytes -= bytes;
+    f->conn->routine_bytes -= MIN(bytes, f->conn->routine_bytes);
+}
+
+static bool put(struct frame *f, uint32_t at, struct db_value v) {
+    struct place *p = &f->places[at];
+    if (v.kind < DB_TEXTUAL) return p->v = v, true;
+    if (v.s.n > p->cap) {
+        size_t cap = v.s.n + v.s.n / 4 + 16;
+        if (!charge(f, cap - p->cap)) return false;
+        uint8_t *own = malloc(cap); /* v may be this place's own */
+        ENSURE(own);
+        memcpy(own, v.s.p, v.s.n);
+        free(p->own);
+        p->own = own, p->cap = cap;
+    } else if (v.s.n) memmove(p->own, v.s.p, v.s.n);
+    p->v = (struct db_value){.kind = v.kind, .s = {p->own, v.s.n}};
+    return true;
+}
+
+static void cursor_close(struct frame *f, struct cursor *c) {
+    if (c->mem) arena_free(c->mem);
+    credit(f, c->bytes);
+    *c = (struct cursor){0};
+}
+
+static bool keep_row(struct frame *f, arena *mem, struct db_rows *rows, uint32_t columns, struct db_value **values, uint32_t *n,
+                     uint32_t *cap, uint64_t *bytes) {
+    uint64_t more = columns * sizeof(struct db_value) * 2;
+    if (*n == *cap) {
+        struct db_value *grown = arena_array(mem, struct db_value, (size_t)MAX(*cap * 2, 16u) * MAX(columns, 1u));
+        if (*n) memcpy(grown, *values, (size_t)*n * columns * sizeof *grown);
+        *values = grown, *cap = MAX(*cap * 2, 16u);
+    }
+    for (uint32_t i = 0; i < columns; i++) {
+        struct db_value v = i < db_columns(rows) ? db_value(rows, i) : DB_NOTHING;
+        if (v.kind >= DB_TEXTUAL) more += v.s.n, v.s = arena_str(mem, v.s);
+        (*values)[(size_t)*n * columns + i] = v;
+    }
+    ++*n;
+    *bytes += more;
+    return charge(f, more);
+}
+
+/* ---- statements ---- */
+
+static bool made(struct frame *f, uint32_t e, bool query, struct made **out) {
+    struct loaded *l = f->loaded;
+    struct made *m = *out = &l->made[e];
+    if (l->generation != f->conn->made_generation) {
+        for (uint32_t i = 0; i < l->code->statements.n; i++) l->made[i].there = false;
+        l->generation = f->conn->made_generation;
+    }
+    if (m->there) return true;
+    struct buf b = {.max = 4 << 20};
+    m->places = (struct query_places){.mem = f->conn->mem};
+    struct query_expanding x = {.conn = f->conn,
+                                .at = QUERY_AT_VALUES,
+                                .role = f->role,
+                                .definer = f->definer,
+                                .arguments_count = l->code->places,
+                                .places = &m->places,
+                                .writes = true};
+    if (!query) buf_puts(&b, STR("select "));
+    bool ok = query_expand(&x, l->code->statements.p[e].text, &b, &f->conn->raised);
+    if (ok && b.full) ok = raised(f, "54001", "statement is too complex");
+    if (ok) m->sql = arena_str(f->conn->mem, buf_str(&b)), m->there = true;
+    buf_free(&b);
+    return ok;
+}
+
+static const char *verb_of(str text) {
+    static const char *const verbs[] = {"insert into", "update ", "delete from"}, *const names[] = {"INSERT", "UPDATE", "DELETE"};
+    size_t best = SIZE_MAX, which = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) {
+        const uint8_t *at = text.n ? memmem(text.p, text.n, verbs[i], strlen(verbs[i])) : NULL;
+        if (at && (size_t)(at - text.p) < best) best = (size_t)(at - text.p), which = i;
+    }
+    return names[which];
+}
+
+static bool may_write(struct frame *f, const struct catalog_fragment *s) {
+    if (!(s->flags & CATALOG_WRITES)) return true;
+    if (f->f->volatility != CATALOG_IS_VOLATILE)
+        return query_fail(&f->conn->raised, "0A000", "%s is not allowed in a non-volatile function", verb_of(s->text));
+    if (f->conn->reads_only)
+        return query_fail(&f->conn->raised, "25006", "cannot execute %s in a read-only transaction", verb_of(s->text));
+    return true;
+}
+
+static const struct query called = {.kind = QUERY_CALL};
+
+static bool failed(struct frame *f, err e, const struct diag *d) {
+    query_failed(f->conn, &called, e, d, &f->conn->raised);
+    return false;
+}
+
+static bool begin(struct frame *f, uint32_t e, bool query, struct db_rows **rows) {
+    struct db_value few[32], *values = few;
+    struct made *m;
+    struct diag d = DIAG_INIT;
+    if (!may_write(f, &f->loaded->code->statements.p[e]) || !made(f, e, query, &m)) return false;
+    uint32_t n = m->places.list.n;
+    if (n > ARRAY_COUNT(few)) {
+        values = calloc(n, sizeof *values);
+        ENSURE(values);
+    }
+    for (uint32_t i = 0; i < n; i++) values[i] = f->places[m->places.list.p[i]].v;
+    query_wall_up(f->conn);
+    err got = db_query_values(f->conn->db, m->sql, values, n, rows, &d);
+    f->conn->walled = false;
+    if (values != few) free(values);
+    return got == ERR_OK || failed(f, got, &d);
+}
+
+static bool finish(struct frame *f, struct db_rows *rows, bool ok) {
+    struct diag d = DIAG_INIT;
+    err e = db_end(rows, &d);
+    if (e != ERR_OK) return failed(f, e, &d);
+    return ok;
+}
+
+static bool evaluate(struct frame *f, uint32_t e, uint32_t to) {
+    struct db_rows *rows;
+    if (!begin(f, e, false, &rows)) return false;
+    bool ok = true;
+    if (db_next(rows)) ok = put(f, to, db_value(rows, 0));
+    return finish(f, rows, ok);
+}
+
+static bool is_true(struct frame *f, uint32_t e, bool *out) {
+    struct db_rows *rows;
+    if (!begin(f, e, false, &rows)) return false;
+    *out = db_next(rows) && db_i64(rows, 0) != 0;
+    return finish(f, rows, true);
+}
+
+static void set_found(struct frame *f, bool found) { f->places[0].v = DB_I64(found); }
+
+static bool one_row(struct frame *f, struct db_rows *rows, const uint32_t *op) {
+    for (uint32_t i = 0; i < op[3]; i++)
+        if (!put(f, op[2] + i, i < db_columns(rows) ? db_value(rows, i) : DB_NOTHING)) return false;
+    return true;
+}
+
+static bool run_statement(struct frame *f, const uint32_t *op) {
+    struct db_rows *rows;
+    uint64_t n = 0;
+    bool ok = true, writes = f->loaded->code->statements.p[op[1]].flags & CATALOG_WRITES;
+    if (!begin(f, op[1], true, &rows)) return false;
+    while (ok && db_next(rows)) {
+        if (!n++ && op[4] & CATALOG_RUN_INTO) ok = one_row(f, rows, op);
+        if (n > 1 && op[4] & CATALOG_RUN_INTO && op[4] & (CATALOG_RUN_STRICT | CATALOG_RUN_ONE)) {
+            ok = raised(f, "P0003", "query returned more than one row");
+            query_fail_hint(&f->conn->raised, "Make sure the query returns a single row, or use LIMIT 1.");
+        }
+        if (op[4] & CATALOG_RUN_INTO && op[4] & CATALOG_RUN_QUERY && !(op[4] & CATALOG_RUN_STRICT)) break;
+    }
+    if (!finish(f, rows, ok)) return false;
+    if (op[4] & CATALOG_RUN_INTO && !n)
+        for (uint32_t i = 0; i < op[3]; i++) f->places[op[2] + i].v = DB_NOTHING;
+    if (!n && op[4] & CATALOG_RUN_STRICT) return raised(f, "P0002", "query returned no rows");
+    f->rows = writes ? db_changed(f->conn->db) : n;
+    set_found(f, f->rows);
+    return true;
+}
+
+static struct cursor *cursor_of(struct frame *f, uint32_t i) {
+    if (!f->cursors) {
+        f->cursors = calloc(CATALOG_CURSORS_MAX, sizeof *f->cursors);
+        ENSURE(f->cursors);
+    }
+    return &f->cursors[i];
+}
+
+static bool open_cursor(struct frame *f, const uint32_t *op) {
+    struct cursor *c = cursor_of(f, op[1]);
+    struct db_rows *rows;
+    cursor_close(f, c);
+    if (!begin(f, op[2], true, &rows)) return false;
+    *c = (struct cursor){.mem = arena_new(0), .columns = db_columns(rows)};
+    bool ok = true;
+    while (ok && db_next(rows)) ok = keep_row(f, c->mem, rows, c->columns, &c->values, &c->n, &c->cap, &c->bytes);
+    return finish(f, rows, ok);
+}
+
+/* False: it failed; *more: there was one. */
+static bool next_row(struct frame *f, const uint32_t *op, bool *more) {
+    struct cursor *c = cursor_of(f, op[1]);
+    *more = c->at < c->n;
+    for (uint32_t i = 0; *more && i < op[3]; i++)
+        if (!put(f, op[2] + i, i < c->columns ? c->values[(size_t)c->at * c->columns + i] : DB_NOTHING)) return false;
+    c->at += *more;
+    return true;
+}
+
+static bool give_query(struct frame *f, const uint32_t *op) {
+    struct db_rows *rows;
+    struct query_routine_rows *to = f->result;
+    uint64_t bytes = 0, before = to->n;
+    bool ok = true;
+    if (!begin(f, op[1], true, &rows)) return false;
+    while (ok && db_next(rows)) ok = keep_row(f, to->mem, rows, to->columns, &to->values, &to->n, &to->cap, &bytes);
+    if (!finish(f, rows, ok)) return false;
+    f->rows = to->n - before;
+    set_found(f, f->rows);
+    return true;
+}
+
+static bool give(struct frame *f, uint32_t place, uint32_t n) {
+    struct query_routine_rows *to = f->result;
+    uint64_t bytes = to->columns * sizeof(struct db_value) * 2;
+    if (to->n == to->cap) {
+        struct db_value *grown = arena_array(to->mem, struct db_value, (size_t)MAX(to->cap * 2, 4u) * MAX(to->columns, 1u));
+        if (to->n) memcpy(grown, to->values, (size_t)to->n * to->columns * sizeof *grown);
+        to->values = grown, to->cap = MAX(to->cap * 2, 4u);
+    }
+    for (uint32_t i = 0; i < to->columns; i++) {
+        struct db_value v = i < n ? f->places[place + i].v : DB_NOTHING;
+        if (v.kind >= DB_TEXTUAL) bytes += v.s.n, v.s = arena_str(to->mem, v.s);
+        to->values[(size_t)to->n * to->columns + i] = v;
+    }
+    to->n++;
+    return charge(f, bytes);
+}
+
+/* ---- errors ---- */
+
+static str text_at(struct frame *f, uint32_t place) {
+    struct db_value v = f->places[place].v;
+    return v.kind == DB_TEXTUAL ? v.s : (str){0};
+}
+
+static bool is_state(str s) {
+    if (s.n != 5) return false;
+    for (size_t i = 0; i < 5; i++)
+        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'A' && s.p[i] <= 'Z'))) return false;
+    return true;
+}
+
+static void copy_text(char *to, size_t cap, str s) {
+    size_t n = MIN(s.n, cap - 1);
+    while (n && n < s.n && (s.p[n] & 0xc0) == 0x80) n--;
+    if (n) memcpy(to, s.p, n);
+    to[n] = 0;
+}
+
+static bool raise(struct frame *f, const uint32_t *op) {
+    struct pg_error *e = &f->conn->raised;
+    str state = text_at(f, op[2] + CATALOG_RAISE_STATE), message = text_at(f, op[2] + CATALOG_RAISE_MESSAGE);
+    size_t at = 0;
+    if (op[1] != PLPGSQL_EXCEPTION) return true;
+    if (!state.n) state = STR("P0001");
+    if (!is_state(state)) {
+        const char *known = plpgsql_condition(state, &at);
+        if (!known)
+            return query_fail(e, "42704", "unrecognized exception condition \"" STR_FMT "\"", STR_ARG(str_sub(state, 0, 100)));
+        if (!message.n) message = state;
+        state = str_c(known);
+    }
+    if (!message.n) message = state;
+    *e = (struct pg_error){.set = true};
+    copy_text(e->state, sizeof e->state, state);
+    copy_text(e->message, sizeof e->message, message);
+    copy_text(e->detail, sizeof e->detail, text_at(f, op[2] + CATALOG_RAISE_DETAIL));
+    copy_text(e->hint, sizeof e->hint, text_at(f, op[2] + CATALOG_RAISE_HINT));
+    copy_text(e->column, sizeof e->column, text_at(f, op[2] + CATALOG_RAISE_COLUMN));
+    copy_text(e->constraint, sizeof e->constraint, text_at(f, op[2] + CATALOG_RAISE_CONSTRAINT));
+    copy_text(e->table, sizeof e->table, text_at(f, op[2] + CATALOG_RAISE_TABLE));
+    copy_text(e->schema, sizeof e->schema, text_at(f, op[2] + CATALOG_RAISE_SCHEMA));
+    return false;
+}
+
+/* "orlo_r1" …: within the transaction that is open, each inside of the one before. */
+static bool point(struct frame *f, const char *what, uint32_t depth) {
+    char sql[64];
+    struct diag d = DIAG_INIT;
+    bool walled = f->conn->walled;
+    snprintf(sql, sizeof sql, "%s orlo_r%u_%u", what, f->conn->routine_depth, depth);
+    f->conn->walled = false;
+    err e = db_script(f->conn->db, sql, &d);
+    f->conn->walled = walled;
+    if (e == ERR_OK) return true;
+    if (strstr(d.text, "statements in progress"))
+        return raised(f, "0A000", "an exception block that writes cannot run within a statement that writes, on SQLite");
+    return failed(f, e, &d);
+}
+
+static bool begin_try(struct frame *f, const uint32_t *op) {
+    if (f->tries_n == TRIES_MAX) return raised(f, "54001", "exception blocks nest too deep");
+    bool writes = op[2] && !f->conn->reads_only;
+    if (writes && !point(f, "savepoint", f->tries_n)) return false;
+    f->tries[f->tries_n++] = (struct try){.handler = op[1], .writes = writes};
+    return true;
+}
+
+static bool leave(struct frame *f, uint32_t n) {
+    bool ok = true;
+    for (; ok && n && f->tries_n; n--) {
+        struct try *t = &f->tries[--f->tries_n];
+        if (t->writes && !t->handling) ok = point(f, "release", f->tries_n);
+    }
+    return ok;
+}
+
+static bool may_catch(const struct pg_error *e) {
+    return strcmp(e->state, "57014") != 0 && strcmp(e->state, "54001") != 0 && strcmp(e->state, "53200") != 0 &&
+           strcmp(e->state, "58030") != 0 && strcmp(e->state, "53100") != 0;
+}
+
+/* To the innermost block that has handlers and was not in one: what it did is undone. False: there is none. */
+static bool unwind(struct frame *f, uint32_t *at) {
+    struct query_conn *conn = f->conn;
+    while (f->tries_n) {
+        struct try *t = &f->tries[f->tries_n - 1];
+        if (t->handling || !may_catch(&conn->raised)) {
+            f->tries_n--;
+            if (t->writes && !t->handling && !db_in_transaction(conn->db)) t->writes = false;
+            continue; /* whoever is above undoes all of it */
+        }
+        struct pg_error *e = arena_make(f->mem, struct pg_error);
+        *e = conn->raised;
+        conn->raised = (struct pg_error){0};
+        if (t->writes) {
+            if (!point(f, "rollback to", f->tries_n - 1) || !point(f, "release", f->tries_n - 1)) return false;
+            query_made_look(conn);
+        }
+        t->handling = true;
+        t->error = e;
+        *at = t->handler;
+        return true;
+    }
+    return false;
+}
+
+static uint32_t packed(const char *state) {
+    uint32_t v = 0;
+    for (size_t i = 0; i < 5 && state[i]; i++) v = v << 6 | (uint32_t)(state[i] <= '9' ? state[i] - '0' : state[i] - 'A' + 10);
+    return v;
+}
+
+static const struct pg_error *handled(const struct frame *f) {
+    for (uint32_t i = f->tries_n; i-- > 0;)
+        if (f->tries[i].handling) return f->tries[i].error;
+    return NULL;
+}
+
+/* A state of three zeroes stands for its class. */
+static bool catches(uint32_t wanted, const struct pg_error *e) {
+    uint32_t is = packed(e->state);
+    if (wanted == UINT32_MAX) return strcmp(e->state, "P0004") != 0; /* others: but not ASSERT */
+    return wanted == is || (!(wanted & 0x3ffff) && wanted >> 18 == is >> 18);
+}
+
+static bool catch (struct frame *f, const uint32_t *op, bool *hit) {
+    const struct pg_error *e = handled(f);
+    *hit = e && catches(op[1], e);
+    return !*hit || (put(f, op[2], DB_TEXT(str_c(e->state))) && put(f, op[2] + 1, DB_TEXT(str_c(e->message))));
+}
+
+static bool throw(struct frame * f) {
+    const struct pg_error *e = handled(f);
+    if (e) f->conn->raised = *e;
+    else raised(f, "XX000", "there is no error to raise again");
+    return false;
+}
+
+static bool stacked(struct frame *f, const uint32_t *op) {
+    const struct pg_error *e = handled(f);
+    if (!e) return raised(f, "0Z002", "GET STACKED DIAGNOSTICS cannot be used outside an exception handler");
+    const char *const parts[] = {e->message, e->state, e->detail, e->hint, e->column, e->constraint, "", e->table, e->schema, ""};
+    return put(f, op[2], DB_TEXT(str_c(op[1] < ARRAY_COUNT(parts) ? parts[op[1]] : "")));
+}
+
+/* ---- instructions ---- */
+
+static bool step_counter(struct frame *f, const uint32_t *op) {
+    int64_t v = f->places[op[1]].v.i, by = f->places[op[2]].v.i, next = op[3] ? v - by : v + by;
+    f->places[op[1]].v = DB_I64(next);
+    return next >= INT32_MIN && next <= INT32_MAX;
+}
+
+enum went { WENT_ON, WENT_WRONG, WENT_OUT };
+
+static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
+    bool ok = true, is = false;
+    uint32_t to = *at + 1;
+    switch ((enum catalog_op)op[0]) {
+    case CATALOG_OP_SET: ok = evaluate(f, op[2], op[1]); break;
+    case CATALOG_OP_COPY:
+        for (uint32_t i = 0; ok && i < op[3]; i++) ok = put(f, op[1] + i, f->places[op[2] + i].v);
+        break;
+    case CATALOG_OP_CLEAR:
+        for (uint32_t i = 0; i < op[2]; i++) f->places[op[1] + i].v = DB_NOTHING;
+        break;
+    case CATALOG_OP_NOT_NULL:
+        if (f->places[op[1]].v.kind != DB_NULL) break;
+        ok = evaluate(f, op[2], op[1]) && query_fail(&f->conn->raised, "22004", STR_FMT, STR_ARG(text_at(f, op[1])));
+        break;
+    case CATALOG_OP_JUMP: to = op[1]; break;
+    case CATALOG_OP_UNLESS:
+        ok = is_true(f, op[1], &is);
+        if (!is) to = op[2];
+        break;
+    case CATALOG_OP_RUN: ok = run_statement(f, op); break;
+    case CATALOG_OP_OPEN: ok = open_cursor(f, op); break;
+    case CATALOG_OP_NEXT:
+        ok = next_row(f, op, &is);
+        if (!is) to = op[4];
+        break;
+    case CATALOG_OP_CLOSE: cursor_close(f, cursor_of(f, op[1])); break;
+    case CATALOG_OP_PAST:
+        is = op[3] ? f->places[op[1]].v.i < f->places[op[2]].v.i : f->places[op[1]].v.i > f->places[op[2]].v.i;
+        if (is) to = op[4];
+        break;
+    case CATALOG_OP_STEP:
+        if (!step_counter(f, op)) to = op[4];
+        break;
+    case CATALOG_OP_RAISE: ok = raise(f, op); break;
+    case CATALOG_OP_RERAISE:
+    case CATALOG_OP_THROW: ok = throw(f); break;
+    case CATALOG_OP_TRY: ok = begin_try(f, op); break;
+    case CATALOG_OP_LEAVE: ok = leave(f, op[1]); break;
+    case CATALOG_OP_CATCH:
+        ok = catch (f, op, &is);
+        if (!is) to = op[3];
+        break;
+    case CATALOG_OP_STACKED: ok = stacked(f, op); break;
+    case CATALOG_OP_ROW_COUNT: f->places[op[1]].v = DB_I64(f->rows); break;
+    case CATALOG_OP_RETURN: return leave(f, f->tries_n) && give(f, op[1], op[2]) ? WENT_OUT : WENT_WRONG;
+    case CATALOG_OP_RETURN_NULL: return f->result->null = true, leave(f, f->tries_n) ? WENT_OUT : WENT_WRONG;
+    case CATALOG_OP_GIVE: ok = give(f, op[1], op[2]); break;
+    case CATALOG_OP_GIVE_QUERY: ok = give_query(f, op); break;
+    case CATALOG_OP_COUNT: break;
+    case CATALOG_OP_NO_RETURN:
+        ok = raised(f, "2F005",
+                    op[1] ? "control reached end of trigger procedure without RETURN"
+                          : "control reached end of function without RETURN");
+        break;
+    }
+    *at = to;
+    return ok ? WENT_ON : WENT_WRONG;
+}
+
+static bool run(struct frame *f) {
+    const uint32_t *code = f->loaded->code->code.p;
+    uint32_t at = 0, n = f->loaded->code->code.n / CATALOG_OP_WIDTH;
+    for (;;) {
+        if (at >= n) return raised(f, "XX000", "a function runs past its end");
+        enum went went = WENT_WRONG;
+        if (++f->steps % STEPS || db_goes_on(f->conn->db)) went = step(f, code + (size_t)at * CATALOG_OP_WIDTH, &at);
+        else raised(f, "57014", "canceling statement due to statement timeout");
+        if (went == WENT_OUT) return true;
+        if (went == WENT_WRONG && !unwind(f, &at)) return false;
+    }
+}
+
+/* ---- a call ---- */
+
+static struct loaded *load(struct query_conn *conn, const struct catalog_routine *code, uint32_t role) {
+    char room[48];
+    uint64_t there;
+    snprintf(room, sizeof room, "%p/%u", (const void *)code, role);
+    if (map_get(&conn->routines, str_c(room), &there)) return (struct loaded *)(uintptr_t)there;
+    struct loaded *l = arena_make(conn->mem, struct loaded);
+    *l = (struct loaded){.code = code, .generation = conn->made_generation};
+    l->made = arena_array(conn->mem, struct made, code->statements.n + 1);
+    memset(l->made, 0, (code->statements.n + 1) * sizeof *l->made);
+    map_put(conn->mem, &conn->routines, arena_str(conn->mem, str_c(room)), (uint64_t)(uintptr_t)l);
+    return l;
+}
+
+/* What the statement above is about, while another one runs within it. */
+struct above {
+    bool walled;
+    uint32_t guards[QUERY_GUARDS], current;
+    const struct query_statement *statement;
+    const struct catalog_relation *target;
+    struct query_touch *touched;
+    uint32_t touched_n;
+    str role;
+};
+
+static void put_aside(struct query_conn *conn, struct above *a) {
+    *a = (struct above){.walled = conn->walled,
+                        .current = conn->current,
+                        .statement = conn->statement,
+                        .target = conn->target,
+                        .touched_n = conn->touched.n,
+                        .role = conn->session.role};
+    memcpy(a->guards, conn->guards, sizeof a->guards);
+    memset(conn->guards, 0, sizeof conn->guards);
+    if (a->touched_n) {
+        a->touched = malloc(a->touched_n * sizeof *a->touched);
+        ENSURE(a->touched);
+        memcpy(a->touched, conn->touched.p, a->touched_n * sizeof *a->touched);
+    }
+    conn->touched.n = 0;
+    conn->target = NULL;
+    conn->statement = NULL;
+}
+
+static void take_back(struct query_conn *conn, struct above *a) {
+    conn->walled = a->walled;
+    conn->current = a->current;
+    conn->statement = a->statement;
+    conn->target = a->target;
+    conn->session.role = a->role;
+    memcpy(conn->guards, a->guards, sizeof a->guards);
+    conn->touched.n = 0;
+    for (uint32_t i = 0; i < a->touched_n; i++) vec_push(conn->mem, &conn->touched, a->touched[i]);
+    free(a->touched);
+}
+
+static bool begin_frame(struct frame *f, const struct db_value *args, uint32_t n) {
+    const struct catalog_routine *code = f->loaded->code;
+    f->places = calloc(code->places, sizeof *f->places);
+    ENSURE(f->places);
+    for (uint32_t i = 0; i < code->places; i++) f->places[i].v = DB_NOTHING;
+    bool ok = charge(f, code->places * sizeof *f->places);
+    for (uint32_t i = 0; ok && i < n && i + 1 < code->places; i++) ok = put(f, i + 1, args[i]);
+    return ok;
+}
+
+static void end_frame(struct frame *f) {
+    for (uint32_t i = 0; f->cursors && i < CATALOG_CURSORS_MAX; i++) cursor_close(f, &f->cursors[i]);
+    for (uint32_t i = 0; i < f->loaded->code->places; i++) free(f->places[i].own);
+    free(f->cursors);
+    free(f->places);
+    credit(f, f->bytes);
+    arena_free(f->mem);
+}
+
+/* args go to the places behind FOUND. */
+static bool call_code(struct query_conn *conn, const struct catalog_function *fn, const struct catalog_routine *code,
+                      uint32_t role, const struct db_value *args, uint32_t n, struct query_routine_rows *out) {
+    struct above above;
+    const struct catalog_role *owner = fn->definer ? catalog_role_of(conn->catalog, fn->owner) : NULL;
+    if (conn->routine_depth >= DEPTH_MAX || !db_goes_deeper()) {
+        query_fail(&conn->raised, "54001", "stack depth limit exceeded");
+        return false;
+    }
+    uint32_t runs = fn->definer ? fn->owner : role;
+    struct frame *f = calloc(1, sizeof *f);
+    ENSURE(f);
+    *f = (struct frame){.conn = conn,
+                        .f = fn,
+                        .loaded = load(conn, code, runs),
+                        .role = runs,
+                        .definer = fn->definer ? fn->owner : 0,
+                        .mem = arena_new(0),
+                        .result = out};
+    put_aside(conn, &above);
+    conn->routine_depth++;
+    conn->current = runs;
+    if (owner) conn->session.role = owner->name;
+    bool ok = begin_frame(f, args, n) && run(f);
+    conn->routine_depth--;
+    end_frame(f);
+    free(f);
+    take_back(conn, &above);
+    return ok;
+}
+
+/* ---- as SQLite's functions ---- */
+
+static const struct catalog_function *function_of(struct query_conn *conn, uint32_t id) {
+    uint64_t there;
+    str key = {(const uint8_t *)&id, sizeof id};
+    if (map_get(&conn->functions_by_id, key, &there)) return (const struct catalog_function *)(uintptr_t)there;
+    for (uint32_t i = 0; i < conn->catalog->functions.n; i++) {
+        const struct catalog_function *f = &conn->catalog->functions.p[i];
+        if (f->id != id) continue;
+        map_put(conn->mem, &conn->functions_by_id, arena_str(conn->mem, key), (uint64_t)(uintptr_t)f);
+        return f;
+    }
+    return NULL;
+}
+
+static bool call_function(struct query_conn *conn, const struct db_value *args, uint32_t n, struct query_routine_rows *out) {
+    const struct catalog_function *f = n >= 2 && args[0].kind == DB_INTEGER ? function_of(conn, (uint32_t)args[0].i) : NULL;
+    uint32_t role = n >= 2 && args[1].kind == DB_INTEGER && args[1].i ? (uint32_t)args[1].i : conn->current;
+    if (!f) return query_fail(&conn->raised, "42883", "function does not exist");
+    if (!catalog_may_function(conn->catalog, role, f))
+        return query_fail(&conn->raised, "42501", "permission denied for function " STR_FMT, STR_ARG(f->name));
+    if (!f->routine.code.n) {
+        query_fail(&conn->raised, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(f->name));
+        query_fail_detail(&conn->raised, STR_FMT, STR_ARG(str_sub(f->why_not, 0, 400)));
+        return false;
+    }
+    out->columns = f->columns.n ? f->columns.n : 1;
+    for (uint32_t i = 2; f->strict && i < n; i++)
+        if (args[i].kind == DB_NULL) return out->null = true, true;
+    return call_code(conn, f, &f->routine, role, args + 2, n - 2, out);
+}
+
+void query_routine_call(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    if (conn->row_mem) return; /* a statement is looked at once more, for the row that it failed with: nothing is done again */
+    struct query_routine_rows rows = {.mem = arena_new(0)};
+    if (!call_function(conn, args, n, &rows)) db_refuse(call, STR("a function raised"));
+    else if (rows.n && !rows.null) db_answer(call, rows.values[0]);
+    else db_answer(call, DB_NOTHING);
+    arena_free(rows.mem);
+}
+
+struct rows_state {
+    struct query_routine_rows rows;
+    uint32_t at;
+};
+
+static void table_begin(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    struct rows_state *s = state;
+    *s = (struct rows_state){.rows.mem = arena_new(0)};
+    if (conn->row_mem) return;
+    const struct catalog_function *f = n >= 2 && args[0].kind == DB_INTEGER ? function_of(conn, (uint32_t)args[0].i) : NULL;
+    if (!call_function(conn, args, n, &s->rows)) return db_refuse(call, STR("a function raised"));
+    if (f && !f->set && !s->rows.n && !f->strict) { /* no row is one of nulls */
+        s->rows.values = arena_array(s->rows.mem, struct db_value, s->rows.columns);
+        for (uint32_t i = 0; i < s->rows.columns; i++) s->rows.values[i] = DB_NOTHING;
+        s->rows.n = 1;
+    }
+}
+
+static bool table_next(struct db_call *call, void *arg, void *state, struct db_value *row) {
+    struct rows_state *s = state;
+    (void)call, (void)arg;
+    if (s->at >= s->rows.n) return false;
+    for (uint32_t i = 0; i < s->rows.columns && i < DB_TABLE_COLUMNS_MAX; i++)
+        row[i] = s->rows.values[(size_t)s->at * s->rows.columns + i];
+    s->at++;
+    return true;
+}
+
+static void table_end(void *arg, void *state) {
+    (void)arg;
+    arena_free(((struct rows_state *)state)->rows.mem);
+}
+
+#define TEN(p) "c" p "1", "c" p "2", "c" p "3", "c" p "4", "c" p "5", "c" p "6", "c" p "7", "c" p "8", "c" p "9"
+const struct db_table_function query_routine_table = {
+    .name = "query_table",
+    .columns = {TEN(""),  "c10", TEN("1"), "c20", TEN("2"), "c30", TEN("3"), "c40", TEN("4"), "c50",
+                TEN("5"), "c60", TEN("6"), "c70", TEN("7"), "c80", TEN("8"), "c90", TEN("9"), "c100"},
+    .arguments = DB_TABLE_ARGUMENTS_MAX,
+    .arguments_min = 2,
+    .state_bytes = sizeof(struct rows_state),
+    .begin = table_begin,
+    .next = table_next,
+    .end = table_end,
+};

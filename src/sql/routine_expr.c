@@ -1,0 +1,538 @@
+/* routine_expr: PL/pgSQL's variables, and the SQL in its statements, translated with them in sight.
+ *
+ * 1. A variable takes a place, a row one for each of its fields; a record has those of what was put into it last, as the text goes.
+ * 2. What PostgreSQL says of an expression when it is first run is said when it is run: the fragment is a call of pg_refuse then. Syntax is looked at now.
+ * 3. A name that is a column's and a variable's is refused, unless the body says which one is meant (#variable_conflict).
+ */
+#include "sql/routine_int.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+/* ---- names ---- */
+
+struct sql_variable *sql_variable_named(const struct sql_context *cx, str label, str name) {
+    for (const struct sql_variables *s = cx->variables; s; s = s->outer) {
+        if (label.n && !str_eq(s->label, label)) continue;
+        for (uint32_t i = s->list.n; i-- > 0;)
+            if (str_eq(s->list.p[i]->name, name)) return s->list.p[i];
+    }
+    return NULL;
+}
+
+static struct sql_value place_value(struct sql_context *cx, uint32_t place, uint32_t type, int32_t typmod) {
+    struct sql_value v = {.type = type, .typmod = typmod, .location = -1};
+    v.text = sql_fmt(cx,
+                     "\x01"
+                     "A%u\x02",
+                     place + 1);
+    return v;
+}
+
+static struct sql_value row_value(struct sql_context *cx, const struct sql_variable *v) {
+    if (!v->fields) return place_value(cx, v->place, v->type, v->typmod);
+    struct sql_row *row = arena_make(cx->mem, struct sql_row);
+    *row = (struct sql_row){.n = v->fields->n};
+    row->names = arena_array(cx->mem, str, row->n + 1);
+    row->values = arena_array(cx->mem, struct sql_value, row->n + 1);
+    for (uint32_t i = 0; i < row->n; i++) {
+        const struct catalog_field *f = &v->fields->p[i];
+        row->names[i] = f->name;
+        row->values[i] = place_value(cx, v->place + i, f->type, f->typmod);
+    }
+    return (struct sql_value){.type = v->type ? v->type : PG_RECORD, .typmod = -1, .row = row, .location = -1};
+}
+
+static err not_assigned(struct sql_context *cx, const struct sql_variable *v, int32_t location) {
+    err e = sql_refuse(cx, location, "55000", "record \"" STR_FMT "\" is not assigned yet", STR_ARG(v->name));
+    sql_detail(cx, "The tuple structure of a not-yet-assigned record is indeterminate.");
+    return e;
+}
+
+static err whole(struct sql_context *cx, const struct sql_variable *v, int32_t location, struct sql_value *out) {
+    if (v->record && !v->fields) return not_assigned(cx, v, location);
+    *out = row_value(cx, v);
+    out->location = location;
+    return ERR_OK;
+}
+
+static err field(struct sql_context *cx, const struct sql_variable *v, str name, int32_t location, struct sql_value *out) {
+    for (uint32_t i = 0; v->fields && i < v->fields->n; i++)
+        if (str_eq(v->fields->p[i].name, name)) {
+            *out = place_value(cx, v->place + i, v->fields->p[i].type, v->fields->p[i].typmod);
+            out->location = location;
+            return ERR_OK;
+        }
+    if (v->record && !v->fields) return not_assigned(cx, v, location);
+    return sql_refuse(cx, location, "42703", "record \"" STR_FMT "\" has no field \"" STR_FMT "\"", STR_ARG(v->name),
+                      STR_ARG(name));
+}
+
+bool sql_find_variable(struct sql_context *cx, str schema, str table, str name, int32_t location, struct sql_value *out, err *e) {
+    struct sql_variable *v;
+    if (!cx->variables) return false;
+    *e = ERR_OK;
+    if (schema.n) {
+        if (!(v = sql_variable_named(cx, schema, table)) || (!v->fields && !v->record)) return false;
+        return *e = field(cx, v, name, location, out), true;
+    }
+    if (table.n && (v = sql_variable_named(cx, (str){0}, table)) && (v->fields || v->record))
+        return *e = field(cx, v, name, location, out), true;
+    if (!(v = sql_variable_named(cx, table, name))) return false;
+    return *e = whole(cx, v, location, out), true;
+}
+
+/* ---- making ---- */
+
+uint32_t sql_routine_places(struct routine *r, uint32_t n) {
+    uint32_t at = r->out->places;
+    r->out->places += n;
+    if (r->out->places > CATALOG_PLACES_MAX)
+        sql_refuse(r->cx, -1, "54001", "the variables of function " STR_FMT " are too many", STR_ARG(r->f->name));
+    return at;
+}
+
+struct sql_variable *sql_routine_variable(struct routine *r, str name, uint32_t type, int32_t typmod,
+                                          const catalog_fields *fields) {
+    struct sql_variable *v = arena_make(r->cx->mem, struct sql_variable);
+    *v = (struct sql_variable){.name = name, .type = type, .typmod = typmod, .fields = fields};
+    v->place = sql_routine_places(r, fields ? fields->n : 1);
+    vec_push(r->cx->mem, &r->scope->list, v);
+    return v;
+}
+
+void sql_routine_shape(struct routine *r, struct sql_variable *v, const catalog_fields *fields) {
+    catalog_fields *copy = arena_make(r->cx->mem, catalog_fields);
+    *copy = *fields;
+    v->fields = copy;
+    v->place = sql_routine_places(r, fields->n);
+}
+
+void sql_routine_open(struct routine *r, struct sql_variables *scope, str label) {
+    *scope = (struct sql_variables){.outer = r->scope, .label = label, .conflict = r->scope ? r->scope->conflict : 0};
+    r->scope = scope;
+    r->cx->variables = scope;
+}
+
+uint32_t sql_routine_here(const struct routine *r) { return r->out->code.n / CATALOG_OP_WIDTH; }
+
+uint32_t sql_routine_emit(struct routine *r, enum catalog_op op, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    uint32_t at = sql_routine_here(r);
+    if (r->at < r->counted) r->counted = 0, r->line = 0;
+    for (; r->counted < r->at && r->counted < r->source.n; r->counted++) r->line += r->source.p[r->counted] == '\n';
+    const uint32_t all[CATALOG_OP_WIDTH] = {op, a, b, c, d, r->line + 1};
+    for (uint32_t i = 0; i < CATALOG_OP_WIDTH; i++) vec_push(r->cx->mem, &r->out->code, all[i]);
+    return at;
+}
+
+/* Which operand of an instruction is a jump's. */
+static uint32_t jump_of(uint32_t op) {
+    switch (op) {
+    case CATALOG_OP_UNLESS: return 2;
+    case CATALOG_OP_NEXT:
+    case CATALOG_OP_PAST:
+    case CATALOG_OP_STEP: return 4;
+    case CATALOG_OP_CATCH: return 3;
+    default: return 1;
+    }
+}
+
+void sql_routine_land(struct routine *r, uint32_t jump) {
+    uint32_t *op = r->out->code.p + jump * CATALOG_OP_WIDTH;
+    op[jump_of(op[0])] = sql_routine_here(r);
+}
+
+err sql_routine_say(struct routine *r, uint32_t at, const char *state, const char *fmt, ...) {
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return sql_refuse(r->cx, (int32_t)at, state, "%s", text);
+}
+
+/* ---- fragments ---- */
+
+static uint32_t add(struct routine *r, struct catalog_fragment f) {
+    f.reads = r->cx->reads, f.calls = r->cx->calls;
+    vec_push(r->cx->mem, &r->out->statements, f);
+    return r->out->statements.n - 1;
+}
+
+static str refusal(struct routine *r, const char *state, const char *message) {
+    return arena_fmt(r->cx->mem, "pg_refuse(" STR_FMT ", " STR_FMT ")", STR_ARG(sql_literal_text(r->cx->mem, str_c(state))),
+                     STR_ARG(sql_literal_text(r->cx->mem, str_c(message))));
+}
+
+uint32_t sql_routine_refusal(struct routine *r, const char *state, const char *message) {
+    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    return add(r, (struct catalog_fragment){.text = refusal(r, state, message), .typmod = -1});
+}
+
+uint32_t sql_routine_text(struct routine *r, str sql) {
+    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    return add(r, (struct catalog_fragment){.text = sql, .typmod = -1});
+}
+
+static err parse(struct routine *r, const char *before, const struct plpgsql_expr *x, const PgQuery__Node **out) {
+    const PgQuery__ParseResult *tree;
+    str text = arena_fmt(r->cx->mem, "%s" STR_FMT, before, STR_ARG(x->text));
+    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    err e = sql_parse_text(r->cx, text, &tree);
+    if (e != ERR_OK && r->cx->problem.location >= 0) r->cx->problem.location += (int32_t)x->at - (int32_t)strlen(before);
+    if (e != ERR_OK && r->cx->problem.location < 0) r->cx->problem.location = (int32_t)x->at;
+    TRY(e);
+    if (tree->n_stmts != 1) return sql_routine_say(r, x->at, "42601", "cannot insert multiple commands into one statement");
+    *out = tree->stmts[0]->stmt;
+    return ERR_OK;
+}
+
+/* What went wrong is said when it is run. */
+static void put_off(struct routine *r, const struct sql_context *before, const struct plpgsql_expr *x, const char *around,
+                    struct catalog_fragment *out) {
+    struct sql_problem p = r->cx->problem;
+    uint64_t work = r->cx->work;
+    uint32_t aliases = r->cx->aliases;
+    *r->cx = *before;
+    r->cx->work = work, r->cx->aliases = aliases;
+    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    p.location = (int32_t)x->at;
+    if (!r->first.set || (strcmp(r->first.state, "0A000") && !strcmp(p.state, "0A000"))) r->first = p;
+    *out = (struct catalog_fragment){.text = arena_fmt(r->cx->mem, "%s" STR_FMT, around, STR_ARG(refusal(r, p.state, p.message))),
+                                     .typmod = -1};
+}
+
+/* As PL/pgSQL assigns: any type becomes any other's by its text, if it does not otherwise. */
+static err assign(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod) {
+    bool can;
+    uint32_t from = v->type;
+    if (v->row) return sql_unsupported(cx, v->location, "a row as a value", "Name its columns.");
+    TRY(sql_coerce(cx, v, type, typmod, PG_ASSIGNMENT, &can));
+    if (!can) TRY(sql_coerce(cx, v, type, typmod, PG_EXPLICIT, &can));
+    if (!can) {
+        TRY(sql_coerce(cx, v, PG_TEXT, -1, PG_EXPLICIT, &can));
+        if (can) TRY(sql_coerce(cx, v, type, typmod, PG_EXPLICIT, &can));
+    }
+    if (can) return ERR_OK;
+    return sql_refuse(cx, v->location, "42846", "cannot cast type " STR_FMT " to " STR_FMT, STR_ARG(sql_type_name(cx, from)),
+                      STR_ARG(sql_type_name(cx, type)));
+}
+
+static err value_of(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_value *v) {
+    struct sql_part p;
+    if (sql_is_bare_value(s)) return sql_expr(cx, s->target_list[0]->res_target->val, v);
+    TRY(sql_part_read(cx, s, &p));
+    if (p.targets.n != 1) return sql_refuse(cx, -1, "42601", "query returned %u columns", p.targets.n);
+    TRY(sql_part_settle(cx, &p));
+    if (p.targets.p[0].row) return sql_unsupported(cx, -1, "a row as a value", "Name its columns.");
+    *v = (struct sql_value){.type = p.targets.p[0].type, .typmod = p.targets.p[0].typmod, .location = -1};
+    v->text = sql_fmt(cx, "(" STR_FMT ")", STR_ARG(sql_part_print(cx, &p, NULL)));
+    v->flags = p.flags | SQL_SUBQUERY;
+    return ERR_OK;
+}
+
+static err value_fragment(struct routine *r, const PgQuery__Node *node, uint32_t type, int32_t typmod,
+                          struct catalog_fragment *out) {
+    struct sql_context *cx = r->cx;
+    struct sql_value v;
+    if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return sql_refuse(cx, -1, "42601", "query is not a SELECT");
+    TRY(value_of(cx, node->select_stmt, &v));
+    if (type) TRY(assign(cx, &v, type, typmod));
+    else TRY(sql_settle(cx, &v));
+    if (v.row) return sql_unsupported(cx, v.location, "a row as a value", "Name its columns.");
+    *out = (struct catalog_fragment){.text = v.text, .type = v.type, .typmod = v.typmod};
+    sql_fragment_flags(cx, v.flags, out);
+    return sql_fragment_done(cx, out->text);
+}
+
+err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t type, int32_t typmod, uint32_t *e, uint32_t *of) {
+    const PgQuery__Node *node;
+    struct catalog_fragment out;
+    TRY(parse(r, "SELECT ", x, &node));
+    struct sql_context before = *r->cx;
+    if (value_fragment(r, node, type, typmod, &out) != ERR_OK) put_off(r, &before, x, "", &out);
+    *e = add(r, out);
+    if (of) *of = out.type ? out.type : type ? type : PG_TEXT;
+    return ERR_OK;
+}
+
+static err condition_fragment(struct routine *r, const PgQuery__Node *node, struct catalog_fragment *out) {
+    struct sql_value v;
+    if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return sql_refuse(r->cx, -1, "42601", "query is not a SELECT");
+    TRY(value_of(r->cx, node->select_stmt, &v));
+    TRY(assign(r->cx, &v, PG_BOOL, -1));
+    *out = (struct catalog_fragment){.text = v.text, .type = PG_BOOL, .typmod = -1};
+    sql_fragment_flags(r->cx, v.flags, out);
+    return sql_fragment_done(r->cx, out->text);
+}
+
+err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint32_t *e) {
+    const PgQuery__Node *node;
+    struct catalog_fragment out;
+    TRY(parse(r, "SELECT ", x, &node));
+    struct sql_context before = *r->cx;
+    if (condition_fragment(r, node, &out) != ERR_OK) put_off(r, &before, x, "", &out);
+    *e = add(r, out);
+    return ERR_OK;
+}
+
+err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint32_t type, int32_t typmod, uint32_t *e) {
+    struct plpgsql_expr x = {{0}, r->at};
+    struct catalog_fragment out;
+    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    struct sql_context before = *r->cx;
+    struct sql_value v = place_value(r->cx, from, from_type, -1);
+    if (assign(r->cx, &v, type, typmod) == ERR_OK) {
+        out = (struct catalog_fragment){.text = v.text, .type = type, .typmod = typmod};
+        sql_fragment_flags(r->cx, v.flags, &out);
+    } else put_off(r, &before, &x, "", &out);
+    *e = add(r, out);
+    return ERR_OK;
+}
+
+/* ---- rows ---- */
+
+static err row_of(struct routine *r, const PgQuery__Node *node, struct sql_value *v) {
+    if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT || !sql_is_bare_value(node->select_stmt)) {
+        *v = (struct sql_value){.type = PG_UNKNOWN, .location = -1};
+        return sql_unsupported(r->cx, -1, "a row that a query gives, as a value", "Write SELECT … INTO.");
+    }
+    return sql_expr(r->cx, node->select_stmt->target_list[0]->res_target->val, v);
+}
+
+err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields) {
+    const PgQuery__Node *node;
+    struct sql_value v;
+    *fields = (catalog_fields){0};
+    TRY(parse(r, "SELECT ", x, &node));
+    struct sql_context before = *r->cx;
+    err e = row_of(r, node, &v);
+    struct sql_context after = *r->cx;
+    *r->cx = before;
+    r->cx->work = after.work, r->cx->aliases = after.aliases;
+    for (uint32_t i = 0; e == ERR_OK && v.row && i < v.row->n; i++) {
+        struct sql_value f = v.row->values[i];
+        if (sql_settle(r->cx, &f) != ERR_OK) break;
+        vec_push(r->cx->mem, fields, ((struct catalog_field){v.row->names[i], f.type, f.typmod}));
+    }
+    return ERR_OK;
+}
+
+static err spread(struct routine *r, const struct sql_value *v, const catalog_fields *fields, catalog_fragments *out) {
+    if (!v->row)
+        return sql_refuse(r->cx, v->location, "42804",
+                          "cannot return non-composite value from function returning composite type");
+    for (uint32_t i = 0; i < fields->n; i++) {
+        struct sql_value f = i < v->row->n ? v->row->values[i] : sql_null_of(fields->p[i].type);
+        TRY(assign(r->cx, &f, fields->p[i].type, fields->p[i].typmod));
+        struct catalog_fragment one = {.text = f.text, .type = f.type, .typmod = f.typmod};
+        sql_fragment_flags(r->cx, f.flags, &one);
+        vec_push(r->cx->mem, out, one);
+    }
+    return ERR_OK;
+}
+
+err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null) {
+    const PgQuery__Node *node;
+    struct sql_value v;
+    catalog_fragments parts = {0};
+    TRY(parse(r, "SELECT ", x, &node));
+    struct sql_context before = *r->cx;
+    *null = false;
+    err e = row_of(r, node, &v);
+    if (e == ERR_OK && v.flags & SQL_NULL) return *null = true, ERR_OK;
+    if (e == ERR_OK) e = spread(r, &v, fields, &parts);
+    uint32_t into = sql_routine_places(r, MAX(fields->n, 1u));
+    if (e != ERR_OK) {
+        struct catalog_fragment out;
+        put_off(r, &before, x, "", &out);
+        sql_routine_emit(r, CATALOG_OP_SET, into, add(r, out), 0, 0);
+        return ERR_OK;
+    }
+    for (uint32_t i = 0; i < parts.n; i++) sql_routine_emit(r, CATALOG_OP_SET, into + i, add(r, parts.p[i]), 0, 0);
+    if (fields->n) sql_routine_emit(r, CATALOG_OP_COPY, places, into, fields->n, 0);
+    return ERR_OK;
+}
+
+/* ---- queries ---- */
+
+static err select_fragment(struct routine *r, const PgQuery__SelectStmt *s, const catalog_fields *want,
+                           struct catalog_fragment *out, catalog_fields *columns) {
+    struct sql_context *cx = r->cx;
+    struct sql_part p;
+    TRY(sql_part_read(cx, s, &p));
+    sql_spread_row(cx, &p);
+    TRY(sql_part_settle(cx, &p));
+    for (uint32_t i = 0; i < p.targets.n; i++) {
+        bool can = !p.targets.p[i].row;
+        uint32_t type = want && i < want->n ? want->p[i].type : p.targets.p[i].type;
+        int32_t typmod = want && i < want->n ? want->p[i].typmod : p.targets.p[i].typmod;
+        if (!can) return sql_unsupported(cx, p.targets.p[i].location, "a row as a column", "Name its columns, or use to_jsonb.");
+        if (want && i < want->n) TRY(sql_part_column_to(cx, &p, i, type, typmod, PG_ASSIGNMENT, &can));
+        if (!can) TRY(sql_part_column_to(cx, &p, i, type, typmod, PG_EXPLICIT, &can));
+        if (!can) TRY(sql_part_column_to(cx, &p, i, PG_TEXT, -1, PG_EXPLICIT, &can));
+        if (can && p.targets.p[i].type != type) TRY(sql_part_column_to(cx, &p, i, type, typmod, PG_EXPLICIT, &can));
+        if (!can)
+            return sql_refuse(cx, -1, "42846", "cannot cast type " STR_FMT " to " STR_FMT,
+                              STR_ARG(sql_type_name(cx, p.targets.p[i].type)), STR_ARG(sql_type_name(cx, type)));
+        vec_push(cx->mem, columns, ((struct catalog_field){p.names.p[i], type, typmod}));
+    }
+    *out = (struct catalog_fragment){.text = sql_part_print(cx, &p, NULL), .typmod = -1, .flags = CATALOG_SUBQUERY | CATALOG_SET};
+    sql_fragment_flags(cx, p.flags, out);
+    return sql_fragment_done(cx, out->text);
+}
+
+static err statement_fragment(struct routine *r, const PgQuery__Node *node, const catalog_fields *want,
+                              struct catalog_fragment *out, catalog_fields *columns) {
+    struct sql_columns back = {0};
+    TRY(sql_set_local(r->cx, node, &node));
+    if (node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) return select_fragment(r, node->select_stmt, want, out, columns);
+    err e = sql_translate_dml(r->cx, node, out, &back);
+    if (e == ERR_USAGE)
+        return sql_unsupported(r->cx, -1, "this statement in a function", "Only SELECT, INSERT, UPDATE and DELETE run there.");
+    TRY(e);
+    for (uint32_t i = 0; i < back.n; i++)
+        vec_push(r->cx->mem, columns, ((struct catalog_field){back.p[i].name, back.p[i].type, back.p[i].typmod}));
+    return sql_fragment_done(r->cx, out->text);
+}
+
+err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *want, uint32_t *e,
+                          catalog_fields *columns, bool *is_select) {
+    const PgQuery__Node *node;
+    struct catalog_fragment out;
+    *columns = (catalog_fields){0};
+    TRY(parse(r, "", x, &node));
+    struct sql_context before = *r->cx;
+    *is_select = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
+    if (statement_fragment(r, node, want, &out, columns) != ERR_OK) put_off(r, &before, x, "select ", &out);
+    if (out.flags & CATALOG_WRITES) r->writes++;
+    *e = add(r, out);
+    return ERR_OK;
+}
+
+/* ---- types ---- */
+
+static const catalog_fields *fields_of(struct routine *r, const struct catalog_relation *rel) {
+    catalog_fields *f = arena_make(r->cx->mem, catalog_fields);
+    *f = (catalog_fields){0};
+    for (uint32_t i = 0; i < rel->columns.n; i++)
+        vec_push(r->cx->mem, f,
+                 ((struct catalog_field){rel->columns.p[i].name, rel->columns.p[i].type, rel->columns.p[i].typmod}));
+    return f;
+}
+
+static const catalog_fields *fields_of_type(struct routine *r, uint32_t type) {
+    const struct catalog_type *t = type >= PG_OWN_MIN ? catalog_type_of(r->cx->catalog, type) : NULL;
+    if (!t || t->id != type) return NULL;
+    const struct catalog_relation *rel = t->kind == CATALOG_ROW ? catalog_relation_of(r->cx->catalog, t->relation) : NULL;
+    return rel ? fields_of(r, rel) : t->kind == CATALOG_COMPOSITE ? &t->fields : NULL;
+}
+
+/* The words of a dotted name, folded. */
+static uint32_t words_of(struct routine *r, str text, str to[static 4]) {
+    uint32_t n = 0;
+    while (text.n && n < 4) {
+        str one;
+        str_cut(text, '.', &one, &text);
+        one = str_trim(one);
+        bool quoted = one.n > 1 && one.p[0] == '"';
+        if (quoted) one = str_sub(one, 1, one.n - 2);
+        str copy = arena_str(r->cx->mem, one);
+        for (size_t i = 0; !quoted && i < copy.n; i++)
+            if (copy.p[i] >= 'A' && copy.p[i] <= 'Z') ((uint8_t *)(uintptr_t)copy.p)[i] |= 32;
+        to[n++] = copy;
+    }
+    return n;
+}
+
+static err of_relation(struct routine *r, const struct plpgsql_expr *x, str schema, str name,
+                       const struct catalog_relation **out) {
+    *out = sql_relation_named(r->cx, schema, name);
+    return *out ? ERR_OK : sql_routine_say(r, x->at, "42P01", "relation \"" STR_FMT "\" does not exist", STR_ARG(name));
+}
+
+/* t.c%type, v%type */
+static err type_of_other(struct routine *r, const struct plpgsql_expr *x, str text, uint32_t *type, int32_t *typmod,
+                         const catalog_fields **fields, bool *record) {
+    str w[4];
+    uint32_t n = words_of(r, text, w);
+    struct sql_variable *v = n == 1 ? sql_variable_named(r->cx, (str){0}, w[0]) : NULL;
+    if (v) return *type = v->type, *typmod = v->typmod, *fields = v->fields, *record = v->record, ERR_OK;
+    const struct catalog_relation *rel;
+    if (n < 2 || n > 3) return sql_routine_say(r, x->at, "42601", "invalid type name \"" STR_FMT "\"", STR_ARG(x->text));
+    TRY(of_relation(r, x, n == 3 ? w[0] : (str){0}, w[n - 2], &rel));
+    const struct catalog_column *c = catalog_column_named(rel, w[n - 1]);
+    if (!c)
+        return sql_routine_say(r, x->at, "42703", "column \"" STR_FMT "\" of relation \"" STR_FMT "\" does not exist",
+                               STR_ARG(w[n - 1]), STR_ARG(rel->name));
+    return *type = c->type, *typmod = c->typmod, *fields = fields_of_type(r, c->type), ERR_OK;
+}
+
+static bool cut_suffix(str *text, const char *suffix) {
+    str t = str_trim(*text);
+    size_t n = strlen(suffix), at = str_find(t, '%');
+    if (at >= t.n || !str_eq_nocase(str_trim(str_sub(t, at + 1, t.n)), str_c(suffix))) return false;
+    *text = str_trim(str_sub(t, 0, at));
+    return n;
+}
+
+err sql_routine_type(struct routine *r, const struct plpgsql_expr *x, uint32_t *type, int32_t *typmod,
+                     const catalog_fields **fields, bool *record) {
+    str text = str_trim(x->text), w[4];
+    *fields = NULL, *record = false, *typmod = -1;
+    if (str_eq_nocase(text, STR("record"))) return *type = PG_RECORD, *record = true, ERR_OK;
+    if (cut_suffix(&text, "type")) return type_of_other(r, x, text, type, typmod, fields, record);
+    if (cut_suffix(&text, "rowtype")) {
+        const struct catalog_relation *rel;
+        uint32_t n = words_of(r, text, w);
+        if (!n || n > 2) return sql_routine_say(r, x->at, "42601", "invalid type name \"" STR_FMT "\"", STR_ARG(x->text));
+        TRY(of_relation(r, x, n == 2 ? w[0] : (str){0}, w[n - 1], &rel));
+        return *type = rel->row_type ? rel->row_type : PG_RECORD, *fields = fields_of(r, rel), ERR_OK;
+    }
+    const PgQuery__Node *node;
+    struct plpgsql_expr cast = {arena_fmt(r->cx->mem, "NULL::" STR_FMT, STR_ARG(text)), x->at};
+    TRY(parse(r, "SELECT ", &cast, &node));
+    const PgQuery__Node *v = node->select_stmt->n_target_list == 1 ? node->select_stmt->target_list[0]->res_target->val : NULL;
+    if (!v || v->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
+        return sql_routine_say(r, x->at, "42601", "invalid type name \"" STR_FMT "\"", STR_ARG(x->text));
+    err e = sql_type_named(r->cx, v->type_cast->type_name, type, typmod);
+    if (e != ERR_OK) r->cx->problem.location = (int32_t)x->at;
+    TRY(e);
+    *fields = fields_of_type(r, *type);
+    return ERR_OK;
+}
+
+/* ---- targets ---- */
+
+static err is_variable(struct routine *r, const struct plpgsql_target *t, struct sql_variable *v, struct routine_target *out) {
+    if (v->constant) return sql_routine_say(r, t->at, "22005", "variable \"" STR_FMT "\" is declared CONSTANT", STR_ARG(v->name));
+    *out = (struct routine_target){v, v->place, v->type, v->typmod};
+    return ERR_OK;
+}
+
+static err is_field(struct routine *r, const struct plpgsql_target *t, struct sql_variable *v, str name,
+                    struct routine_target *out, bool *later) {
+    for (uint32_t i = 0; v->fields && i < v->fields->n; i++)
+        if (str_eq(v->fields->p[i].name, name)) {
+            *out = (struct routine_target){NULL, v->place + i, v->fields->p[i].type, v->fields->p[i].typmod};
+            return ERR_OK;
+        }
+    char text[200];
+    if (v->record && !v->fields) snprintf(text, sizeof text, "record \"" STR_FMT "\" is not assigned yet", STR_ARG(v->name));
+    else snprintf(text, sizeof text, "record \"" STR_FMT "\" has no field \"" STR_FMT "\"", STR_ARG(v->name), STR_ARG(name));
+    sql_routine_emit(r, CATALOG_OP_SET, sql_routine_places(r, 1),
+                     sql_routine_refusal(r, v->record && !v->fields ? "55000" : "42703", text), 0, 0);
+    (void)t;
+    return *later = true, ERR_OK;
+}
+
+err sql_routine_target(struct routine *r, const struct plpgsql_target *t, struct routine_target *out, bool *later) {
+    struct sql_variable *v;
+    *later = false;
+    if (t->n == 1 && (v = sql_variable_named(r->cx, (str){0}, t->names[0]))) return is_variable(r, t, v, out);
+    if (t->n == 2 && (v = sql_variable_named(r->cx, (str){0}, t->names[0])) && (v->fields || v->record))
+        return is_field(r, t, v, t->names[1], out, later);
+    if (t->n == 2 && (v = sql_variable_named(r->cx, t->names[0], t->names[1]))) return is_variable(r, t, v, out);
+    if (t->n == 3 && (v = sql_variable_named(r->cx, t->names[0], t->names[1])) && (v->fields || v->record))
+        return is_field(r, t, v, t->names[2], out, later);
+    return sql_routine_say(r, t->at, "42601", "\"" STR_FMT "\" is not a known variable", STR_ARG(t->names[0]));
+}

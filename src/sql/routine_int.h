@@ -1,0 +1,73 @@
+/* Of PL/pgSQL's compiler: routine.c has the statements, routine_expr.c variables and what stands in statements of SQL. */
+#ifndef ORLO_SQL_ROUTINE_INT_H
+#define ORLO_SQL_ROUTINE_INT_H
+
+#include "plpgsql/plpgsql.h"
+#include "sql/translate_int.h"
+
+/* What EXIT and CONTINUE lead out of. */
+struct routine_loop {
+    struct routine_loop *outer;
+    str label;
+    uint32_t tries; /* open where it began */
+    bool is_block;
+    VEC(uint32_t) exits, nexts; /* jumps that wait for their place */
+};
+struct routine {
+    struct sql_context *cx;
+    const struct catalog_function *f;
+    const struct catalog_relation *rows; /* a trigger's */
+    struct catalog_routine *out;
+    struct sql_variables *scope;
+    struct routine_loop *loops;
+    catalog_fields fields; /* of what it returns */
+    uint32_t result;       /* their first place */
+    uint32_t tries, cursors, hidden, writes, handlers;
+    str source;
+    uint32_t at;              /* of the statement at hand */
+    uint32_t counted, line;   /* lines up to there */
+    struct sql_problem first; /* of what is said when it runs */
+};
+
+enum { ROUTINE_FOUND = 0, ROUTINE_NONE = UINT32_MAX };
+
+/* ---- routine_expr.c ---- */
+
+uint32_t sql_routine_places(struct routine *r, uint32_t n);
+struct sql_variable *sql_routine_variable(struct routine *r, str name, uint32_t type, int32_t typmod,
+                                          const catalog_fields *fields);
+void sql_routine_shape(struct routine *r, struct sql_variable *v, const catalog_fields *fields); /* a record's new fields */
+void sql_routine_open(struct routine *r, struct sql_variables *scope, str label);
+uint32_t sql_routine_emit(struct routine *r, enum catalog_op op, uint32_t a, uint32_t b, uint32_t c, uint32_t d);
+uint32_t sql_routine_here(const struct routine *r);
+void sql_routine_land(struct routine *r, uint32_t jump); /* the jump leads to what comes next */
+
+/* An expression's value, of the type (PG_NO_TYPE: of its own, which is told), as a statement's number. */
+err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t type, int32_t typmod, uint32_t *e, uint32_t *of);
+err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint32_t *e);
+/* A place's value as another type's. */
+err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint32_t type, int32_t typmod, uint32_t *e);
+/* A row, into places: `fields` of them. *null: it is NULL, or there are no fields: nothing was emitted. */
+err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null);
+/* The row's own fields, where it is one; n 0: it is none. */
+err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields);
+/* A query or a statement; want: types that its columns are made to, as far as they go; columns: what they are then. */
+err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *want, uint32_t *e,
+                          catalog_fields *columns, bool *is_select);
+/* Text of ours as a value's: a fragment. */
+uint32_t sql_routine_text(struct routine *r, str sql);
+uint32_t sql_routine_refusal(struct routine *r, const char *state,
+                             const char *message); /* what says that, when it is evaluated */
+/* What a name stands for, to be assigned to. */
+struct routine_target {
+    struct sql_variable *variable; /* a whole one */
+    uint32_t place, type;
+    int32_t typmod;
+};
+err sql_routine_target(struct routine *r, const struct plpgsql_target *t, struct routine_target *out, bool *later);
+err sql_routine_type(struct routine *r, const struct plpgsql_expr *text, uint32_t *type, int32_t *typmod,
+                     const catalog_fields **fields, bool *record);
+err sql_routine_say(struct routine *r, uint32_t at, const char *state, const char *fmt, ...)
+    PRINTF_LIKE(4, 5); /* at deployment */
+
+#endif

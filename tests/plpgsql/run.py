@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""PL/pgSQL on SQLite and on PostgreSQL: the same functions, the same calls, the same answers, SQLSTATEs and messages.
+
+    run.py BUILD [FILTER] [--show]
+
+A case is a file of this folder: migrations first, then behind each line `-- ask` what is asked of them, one request a line: `ROLE [CLAIMS-JSON] {tree}`, where ROLE:N stands for user N.
+Requests of a case are run one after the other, each in a transaction that is kept if it did not fail. Without a PostgreSQL it is skipped, by name."""
+import glob, json, os, re, sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+for other in ("pg", "sql"):
+    sys.path.insert(0, os.path.join(HERE, "..", other))
+from cluster import Cluster
+from engines import Failed, World
+
+USER = "00000000-0000-0000-0000-0000000000%02d"
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        sql, _, asked = f.read().partition("\n-- ask\n")
+    return sql + "\n", [request(line) for line in asked.splitlines() if line.strip() and not line.startswith("--")]
+
+
+def request(line):
+    who, _, tree = line.partition(" ")
+    role, _, number = who.partition(":")
+    tree = re.sub(r"\$U(\d)", lambda m: USER % int(m[1]), tree)
+    if not tree.startswith("{"):  # f(a, b): {"a": …}
+        name, _, args = tree.partition(" ")
+        tree = json.dumps({"kind": "call", "function": name, "args": json.loads(args or "{}")})
+    claims = {"role": role, **({"sub": USER % int(number)} if number else {})}
+    return {"role": role, "claims": claims, "query": json.loads(tree)}
+
+
+def same(a, b):
+    """A message is its SQLSTATE and words; details are compared where both have them."""
+    if a.startswith(("PGRST1", "XX")):  # of the table itself
+        return False
+    if a == b:
+        return True
+    (x, said), (y, theirs) = a.split("\t", 1), b.split("\t", 1)
+    if x != y or x == "ok":
+        return False
+    one, other = json.loads(said), json.loads(theirs)
+    return one["message"] == other["message"] and all(one[k] == other[k] or not one[k] for k in ("details", "hint"))
+
+
+def main():
+    args = [a for a in sys.argv[1:] if not a.startswith("--")]
+    show, wanted = "--show" in sys.argv, args[1] if len(args) > 1 else ""
+    passed = failed = 0
+    if not Cluster.installed():
+        print("skipped: plpgsql: no PostgreSQL is installed\n0 passed, 0 failed, 1 skipped")
+        return
+    with Cluster() as cluster:
+        world = World(args[0], cluster, None)
+        world.begin()
+        for path in sorted(glob.glob(os.path.join(HERE, "*.sql"))):
+            name = os.path.splitext(os.path.basename(path))[0]
+            if wanted not in name:
+                continue
+            sql, lines = read(path)
+            try:
+                said = world.ask(name, sql, lines)
+            except (Failed, AssertionError) as e:
+                print(f"FAIL {name}: {e}")
+                failed += 1
+                continue
+            for line, (mine, theirs) in zip(lines, said):
+                ok = same(mine, theirs)
+                passed, failed = passed + ok, failed + (not ok)
+                if show or not ok:
+                    print(f"{'ok  ' if ok else 'FAIL'} {name}: {line['role']} {json.dumps(line['query'])}\n  SQLite:     {mine}\n  PostgreSQL: {theirs}")
+            if world.said and show:
+                print(world.said)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
