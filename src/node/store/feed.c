@@ -43,6 +43,7 @@ struct store_feed {
     uint32_t count, cap;
     struct buf text;
     bool on, too_much;
+    uint32_t all_of;           /* where it is too much: of that relation alone; 0: of more */
     int64_t last, upto;        /* of the newest; last -1: not known */
     uint32_t rows_max, kept_s; /* of the app, as the last ask said it */
     uint32_t hops;             /* of the member */
@@ -71,6 +72,9 @@ static void put_object(struct store_feed *f, const struct store_table *t, const 
 }
 
 static void too_much(struct store_feed *f) {
+    f->all_of = f->count ? f->held[0].relation : 0;
+    for (uint32_t i = 1; i < f->count; i++)
+        if (f->held[i].relation != f->all_of) f->all_of = 0;
     f->too_much = true;
     f->count = 0;
     buf_free(&f->text);
@@ -78,8 +82,9 @@ static void too_much(struct store_feed *f) {
 
 static void see(void *arg, const struct db_change *c) {
     struct store_feed *f = arg;
-    const struct store_table *t = f->on && !f->too_much ? node_store_own_table(f->base, str_c(c->table)) : NULL;
-    if (!t) return;
+    const struct store_table *t = f->on && (!f->too_much || f->all_of) ? node_store_own_table(f->base, str_c(c->table)) : NULL;
+    if (t && f->too_much && t->relation != f->all_of) f->all_of = 0;
+    if (!t || f->too_much) return;
     if (f->count == f->cap) {
         f->cap = f->cap ? f->cap * 2 : 16;
         f->held = realloc(f->held, f->cap * sizeof *f->held);
@@ -172,7 +177,8 @@ err node_store_feed_write(struct store_feed *f, struct diag *d) {
     if (!f->on || (!f->count && !f->too_much)) return ERR_OK;
     TRY(find_last(f, d));
     if (!f->too_much && !is_room(f)) too_much(f), f->no_room = true;
-    if (f->too_much) return write_one(f, at, &all_changed, d);
+    const struct held all = {.op = '*', .relation = f->all_of};
+    if (f->too_much) return write_one(f, at, &all, d);
     for (uint32_t i = 0; i < f->count; i++) TRY(write_one(f, at, &f->held[i], d));
     return ERR_OK;
 }
