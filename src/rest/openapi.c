@@ -271,9 +271,19 @@ static void put_function(arena *out, struct json_writer *w, const struct query_j
     json_put_end(w);
 }
 
-/* Of which nothing is known but its name. */
-static void put_app_function(arena *out, struct json_writer *w, str name) {
+/* Of which nothing is known but its name, and whether it may be called by GET, too. */
+static void put_app_function(arena *out, struct json_writer *w, str name, bool reads) {
     json_put_object(w, arena_cstr(out, arena_fmt(out, "/rpc/" STR_FMT, STR_ARG(name))));
+    if (reads) {
+        json_put_object(w, "get");
+        put_tags(w, arena_fmt(out, "(rpc) " STR_FMT, STR_ARG(name)));
+        json_put_cstr(w, "summary", "A function of the app's, which changes nothing");
+        json_put_object(w, "responses");
+        put_response(w, "200", "OK");
+        json_put_end(w);
+        json_put_end(w);
+        json_put_end(w);
+    }
     json_put_object(w, "post");
     put_tags(w, arena_fmt(out, "(rpc) " STR_FMT, STR_ARG(name)));
     json_put_cstr(w, "summary", "A function of the app's");
@@ -321,7 +331,7 @@ static void put_paths(arena *out, struct json_writer *w, const struct rest_plan 
         for (uint32_t i = 0; i < plan->functions_count; i++) again |= str_eq(plan->functions[i], text(f, "name"));
         if (!again) put_function(out, w, f);
     }
-    for (uint32_t i = 0; i < plan->functions_count; i++) put_app_function(out, w, plan->functions[i]);
+    for (uint32_t i = 0; i < plan->functions_count; i++) put_app_function(out, w, plan->functions[i], plan->functions_read[i]);
     json_put_end(w);
 }
 

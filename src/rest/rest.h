@@ -83,8 +83,9 @@ struct rest_plan {
     bool negotiated; /* which schema: it is said in the answer */
     str canonical;   /* the query string, sorted */
     int64_t offset;
-    bool called;          /* it is a function */
-    const str *functions; /* that are called as the database's are, and are the app's own: of a description */
+    bool called;                /* it is a function */
+    const str *functions;       /* that are called as the database's are, and are the app's own: of a description */
+    const bool *functions_read; /* of each: by GET, too */
     uint32_t functions_count;
     struct rest_plan *parts; /* of a batch */
     uint32_t parts_count;

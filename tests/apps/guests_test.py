@@ -243,11 +243,22 @@ def rpc(a):
     eq((got.status, json.loads(got.text)["code"]), (504, "57014"))
     got = a.n.get(a.name, "/rest/v1/rpc/add?a=1", "-H", f"apikey: {anon}")
     eq((got.status, json.loads(got.text)["code"]), (405, "PGRST117"))
+    # By GET where the manifest says that it changes nothing: its arguments are the query's; what would be done with rows is refused.
+    get = lambda path, *flags: a.n.get(a.name, "/rest/v1/rpc/" + path, *(flags or ("-H", f"apikey: {anon}")))
+    eq((get("look?a=1").status, json.loads(get("look?a=1").text)["function"]), (200, "look?a=1"))
+    eq(json.loads(get(f"look?x=1&apikey={anon}&a=2", "-H", "accept: */*").text)["function"], "look?x=1&a=2")
+    eq(json.loads(get(f"look?apikey={anon}", "-H", "accept: */*").text)["function"], "look")
+    eq((get("look", "-H", "accept: */*").status, a.n.get(a.name, "/rest/v1/rpc/look", "-X", "DELETE", "-H", f"apikey: {anon}").status), (401, 405))
+    eq(a.n.get(a.name, "/rest/v1/rpc/look", "-I", "-H", f"apikey: {anon}").status, 200)
+    for path in ("look?select=a", "look?x=1&limit=1"):
+        eq((get(path).status, json.loads(get(path).text)["code"]), (400, "PGRST127"))
+    eq(call("add?order=a", {}).status, 400)
     for name in ("ask", "nothing", "add/", "ad%64"):
         got = call(name, {})
         check(got.status == 404, name, got.status, got.text)
     # The document of what there is has it; the database's own are there, too.
     paths = json.loads(a.n.get(a.name, "/rest/v1/", "-H", f"apikey: {anon}").text)["paths"]
+    eq([sorted(paths[p]) for p in ("/rpc/add", "/rpc/look")], [["post"], ["get", "post"]])
     check("/rpc/add" in paths and "/rpc/twice" in paths and "/rpc/ask" not in paths, list(paths))
     eq(json.loads(call("twice", {"n": 4}).text), 8)
 
@@ -256,7 +267,7 @@ PARTS = (rpc, values, roles, transactions, large, streams)
 
 
 def on(n, engine):
-    folder = app(n, "notes", engine, more='[functions.add]\nsource = "ask.wasm"\nrpc = true\ndatabase = ["caller"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n[functions.slow]\nsource = "ask.wasm"\nroutes = ["/slow"]\ndatabase = ["*"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n')
+    folder = app(n, "notes", engine, more='[functions.look]\nsource = "ask.wasm"\nrpc = "read"\n[functions.add]\nsource = "ask.wasm"\nrpc = true\ndatabase = ["caller"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n[functions.slow]\nsource = "ask.wasm"\nroutes = ["/slow"]\ndatabase = ["*"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n')
     a = Asked(n)
     for part in PARTS:
         part(a)

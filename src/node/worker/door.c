@@ -233,10 +233,12 @@ static void make(void *arg) {
 static void add_functions(struct node_visit *v) {
     const struct app_record *record = &v->app->record;
     str *names = arena_array(v->mem, str, record->functions.n + 1);
+    bool *read = arena_array(v->mem, bool, record->functions.n + 1);
     uint32_t n = 0;
     for (uint32_t i = 0; i < record->functions.n; i++)
-        if (record->functions.p[i].rpc) names[n++] = record->functions.p[i].name;
+        if (record->functions.p[i].rpc) read[n] = record->functions.p[i].rpc_reads, names[n++] = record->functions.p[i].name;
     v->plan->functions = names;
+    v->plan->functions_read = read;
     v->plan->functions_count = n;
 }
 
@@ -537,10 +539,35 @@ void node_door_serve(struct node_request *r) {
     node_handler_over(r);
 }
 
-void node_door_no_call(struct node_request *r) {
-    static const struct pg_error method = {.state = "PGRST117",
-                                           .message = "Unsupported HTTP method: a function of the app's is called by POST"};
-    reply_error(r, 405, &method);
+/* What the REST room would do with the rows of an answer; the answer of a function of the app's is what it is. */
+static bool is_of_rows(str name) {
+    static const char *const words[] = {"select", "order", "limit", "offset", "columns"};
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (str_eqc(name, words[i])) return true;
+    return false;
+}
+
+bool node_door_is_call(struct node_request *r) {
+    static const struct pg_error
+        method = {.state = "PGRST117",
+                  .message = "Unsupported HTTP method: a function of the app's is called by POST",
+                  .hint = "One that changes nothing is called by GET, too, where its manifest says rpc = \"read\"."},
+        rows = {.state = "PGRST127",
+                .message = "Feature not implemented",
+                .detail = "select, order, limit, offset and columns are not done with what a function of the app's answers",
+                .hint = "Give it an argument of another name, and let the function see to it."};
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    bool reads = str_eqc(rq->method, "GET") || str_eqc(rq->method, "HEAD"), wants_rows = false;
+    bool call = str_eqc(rq->method, "POST") || (reads && r->part->function->rpc_reads);
+    str query = str_sub(r->path, MIN(str_find(r->path, '?') + 1, r->path.n), r->path.n);
+    for (str one, name, value; query.n;) {
+        str_cut(query, '&', &one, &query);
+        str_cut(one, '=', &name, &value);
+        wants_rows |= is_of_rows(name);
+    }
+    if (call && !wants_rows) return true;
+    reply_error(r, call ? 400 : 405, call ? &rows : &method);
+    return false;
 }
 
 void node_door_event(struct node_request *r) {

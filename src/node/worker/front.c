@@ -192,6 +192,23 @@ static bool is_data(str path, const struct node_app *app) {
            (path.p[1] == 'd' || path.n == 8 || path.p[8] == '/' || path.p[8] == '?');
 }
 
+/* A key may come in the query, and is no argument. */
+static void hide_key(struct node_request *r) {
+    size_t at = str_find(r->path, '?');
+    if (LIKELY(at == r->path.n)) return;
+    arena *scratch = arena_new(0);
+    str query = node_who_query(scratch, net_exchange_request(r->exchange), str_sub(r->path, at + 1, r->path.n));
+    if (query.n + at + 1 < r->path.n) {
+        size_t n = at + (query.n ? query.n + 1 : 0);
+        r->seen = malloc(n);
+        ENSURE(r->seen);
+        memcpy(r->seen, r->path.p, MIN(at + 1, n));
+        if (query.n) memcpy(r->seen + at + 1, query.p, query.n);
+        net_exchange_set_path(r->exchange, (str){r->seen, n});
+    }
+    arena_free(scratch);
+}
+
 /* The app's own function that is called as one of its database's. NULL: it is the database's, or nobody's. */
 static struct node_part *called(struct node_request *r) {
     static const str at = STR_INIT("/rest/v1/rpc/");
@@ -200,6 +217,7 @@ static struct node_part *called(struct node_request *r) {
     uint32_t i = app_record_function(&r->app->record, name);
     r->rpc = i != UINT32_MAX && r->app->record.functions.p[i].rpc && !r->app->record.rest.off;
     if (r->rpc && r->app->record.functions.p[i].spin) node_spin_fields(r, NULL);
+    if (r->rpc) hide_key(r);
     return r->rpc ? &r->app->parts[i] : NULL;
 }
 

@@ -336,12 +336,8 @@ static bool may_ask(struct node_request *r) {
     return LIKELY(!asks) || node_who_asks(r);
 }
 
-/* A call is a POST: what else it does, and may do, nobody knows. False: it has been answered. */
-static bool is_call(struct node_request *r) {
-    if (LIKELY(!r->rpc) || str_eqc(net_exchange_request(r->exchange)->method, "POST")) return true;
-    node_door_no_call(r);
-    return false;
-}
+/* What else it does, and may do, nobody knows. False: it has been answered. */
+static bool is_call(struct node_request *r) { return LIKELY(!r->rpc) || node_door_is_call(r); }
 
 /* Without a guest. */
 static void serve_itself(struct node_request *r) {

@@ -104,7 +104,9 @@ void node_jwks_serve(struct node_request *r);
 
 /* Answers it from its app's tables: it is over sooner or later. */
 void node_door_serve(struct node_request *r);
-void node_door_no_call(struct node_request *r); /* one of a function's (r->rpc) that is no POST: answers it */
+bool node_door_is_call(
+    struct node_request
+        *r); /* one of a function's (r->rpc), by a method and of a form that it has; false: it has been answered */
 /* Who asks is gone, or it takes too long (r->killed): of one that is served. */
 void node_door_event(struct node_request *r);
 

@@ -20,6 +20,9 @@ impl wasip2::exports::http::incoming_handler::Guest for Guest {
             body.append(&mut piece);
         }
         drop(stream);
+        if body.is_empty() {
+            body.extend(b"{}");
+        }
         let (status, answer) = crate::reached(&path, &serde_json::from_slice(&body).unwrap(), sleep);
         let fields = Fields::new();
         fields.set("content-type", &[b"application/json".to_vec()]).unwrap();
