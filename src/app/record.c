@@ -4,7 +4,15 @@
 
 /* ---- as bytes ---- */
 
-enum { LAYOUT_FIRST = 1, LAYOUT_DATABASE = 3, LAYOUT_REST = 5, LAYOUT_REACHED = 6, LAYOUT_CALLS = 7, LAYOUT = APP_RECORD_LAYOUT };
+enum {
+    LAYOUT_FIRST = 1,
+    LAYOUT_DATABASE = 3,
+    LAYOUT_REST = 5,
+    LAYOUT_REACHED = 6,
+    LAYOUT_CALLS = 7,
+    LAYOUT_ROOT = 8,
+    LAYOUT = APP_RECORD_LAYOUT
+};
 enum { FOLLOWS = 1 << 8 /* beside a database */ };
 enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
 
@@ -105,7 +113,9 @@ static void write_rest(struct buf *to, const struct app_rest *r) {
     write_list(to, r->schemas.p, r->schemas.n);
     write_list(to, r->search.p, r->search.n);
     write_str(to, r->before);
-    write_u32(to, r->off | r->no_openapi << 1 | r->aggregates << 2 | r->plans << 3);
+    write_u32(to, r->off | r->no_openapi << 1 | r->aggregates << 2 | r->plans << 3 | r->terse << 4 | r->timed << 5);
+    write_str(to, r->root);
+    write_str(to, r->audience);
 }
 
 /* What routing reads comes first, so that the rest can be left alone. */
@@ -324,14 +334,18 @@ static void read_cors(arena *out, struct rd *from, struct app_cors *c) {
     c->max_age_s = rd_u32le(from);
 }
 
-static void read_api(arena *out, struct rd *from, struct app_rest *r) {
+static void read_api(arena *out, struct rd *from, struct app_rest *r, uint32_t layout) {
     READ_LIST(out, from, &r->schemas);
     READ_LIST(out, from, &r->search);
     r->before = read_plain(from, 2 * APP_FUNCTION_NAME_MAX);
     uint32_t flags = rd_u32le(from);
-    if (flags > 15 || r->schemas.n > APP_REST_SCHEMAS_MAX || r->search.n > APP_REST_SCHEMAS_MAX)
+    if (flags > (layout < LAYOUT_ROOT ? 15u : 63u) || r->schemas.n > APP_REST_SCHEMAS_MAX || r->search.n > APP_REST_SCHEMAS_MAX)
         rd_fail(from, "nothing to be shown so");
     r->off = flags & 1, r->no_openapi = flags & 2, r->aggregates = flags & 4, r->plans = flags & 8;
+    r->terse = flags & 16, r->timed = flags & 32;
+    if (layout < LAYOUT_ROOT) return;
+    r->root = read_plain(from, 2 * APP_FUNCTION_NAME_MAX);
+    r->audience = read_plain(from, APP_AUDIENCE_MAX);
 }
 
 static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {
@@ -350,7 +364,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     if (layout >= LAYOUT_DATABASE) r->database.secret = read_plain(from, APP_FUNCTION_NAME_MAX);
     if (!from->fail && (r->database.engine == APP_DATABASE_SERVER) != (r->database.secret.n > 0))
         rd_fail(from, "a server without a secret, or a secret of none");
-    if (layout >= LAYOUT_REST) read_api(out, from, &r->rest);
+    if (layout >= LAYOUT_REST) read_api(out, from, &r->rest, layout);
     if (layout >= LAYOUT_CALLS) r->made_ms = rd_u64le(from);
 }
 

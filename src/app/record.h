@@ -6,7 +6,8 @@
  * 1. Everything in it is plain values, all numbers little-endian: whoever has the bytes has the app, but for its images, packs and secrets.
  * 2. Reading is by a sticky reader, and refuses what could not have been said as text. No route leads to what there is not.
  * 3. The layouts before this one are read too (app_record_read): the first one's app's grants and limits are those of each of its functions; the
- *    second one knew of no database, those before the sixth of none that functions reach, those before the seventh of none that calls functions.
+ *    second one knew of no database, those before the sixth of none that functions reach, those before the seventh of none that calls functions,
+ *    those before the eighth of no root document of its own.
  * 4. What stands in it is no secret: a server's URL is the value of a secret of the app's, which is named here.
  */
 #ifndef ORLO_APP_RECORD_H
@@ -35,7 +36,7 @@ enum {
     APP_ATTEMPTS_MAX = 100,  /* at telling a function of a change */
     APP_COMPUTED_MAX = 64,   /* columns that a function computes */
     APP_IDENTIFIER_MAX = 63, /* bytes of a name in the database */
-    APP_RECORD_LAYOUT = 7,   /* as app_record_write writes it */
+    APP_RECORD_LAYOUT = 8,   /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -123,8 +124,12 @@ struct app_rest {
     bool off, no_openapi;
     bool aggregates; /* are let through */
     bool plans;      /* everybody may ask for one, and not the service_role alone */
+    bool terse;      /* errors tell their code and message alone */
+    bool timed;      /* answers say how long what took (Server-Timing) */
+    str root;        /* a function, as before, that answers / in the place of the OpenAPI document; empty: none */
+    str audience;    /* tokens that are for others are refused; empty: they are not */
 };
-enum { APP_REST_SCHEMAS_MAX = 32 };
+enum { APP_REST_SCHEMAS_MAX = 32, APP_AUDIENCE_MAX = 1024 };
 struct app_cors {
     VEC(str) origins, methods, headers, expose; /* no origins: no rules; "*" any */
     bool credentials;

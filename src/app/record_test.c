@@ -65,7 +65,8 @@ static struct app_record whole(void) {
     r.cors.credentials = true, r.cors.max_age_s = 600;
     static str schemas[] = {STR_INIT("api"), STR_INIT("public")};
     r.rest.schemas.p = schemas, r.rest.schemas.n = 2;
-    r.rest.before = STR("private.check"), r.rest.plans = true;
+    r.rest.before = STR("private.check"), r.rest.plans = r.rest.terse = r.rest.timed = true;
+    r.rest.root = STR("private.about"), r.rest.audience = STR("shop");
     r.database = (struct app_database){APP_DATABASE_SERVER, STR("DATABASE_URL")};
     return r;
 }
@@ -112,7 +113,7 @@ static size_t find(str in, str what) {
 
 /* The third one lacked what is said of the app's database: without it, it is this one's bytes without that. */
 enum {
-    NO_REST = 16 + 8 /* two lists, a name, flags; when it was made */,
+    NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {

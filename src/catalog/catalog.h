@@ -467,7 +467,7 @@ const struct catalog_cast *catalog_cast_of(const struct catalog *c, uint32_t fro
 
 /* ---- what PostgreSQL says of a database (live.c) ---- */
 
-enum { CATALOG_LIVE = 9 };
+enum { CATALOG_LIVE = 10 };
 str catalog_live_text(
     uint32_t statement); /* of statements 0 to CATALOG_LIVE - 1, as a superuser with no search_path but pg_catalog asks them */
 struct catalog_answer {

@@ -18,7 +18,7 @@ enum {
     TYPE_TRIGGER = 2279,
     TYPE_EVENT_TRIGGER = 3838
 };
-enum { ROLES, TYPES, COLUMNS, VIEWS, KEYS, GRANTS, COLUMN_GRANTS, FUNCTIONS, CASTS };
+enum { ROLES, TYPES, COLUMNS, VIEWS, KEYS, GRANTS, COLUMN_GRANTS, FUNCTIONS, CASTS, EXTENSIONS };
 
 #define OURS "n.nspname !~ '^pg_' and n.nspname not in ('information_schema', '_orlo')"
 /* A type as 23, or schema␞name, or [schema␞name of an array's elements. */
@@ -115,6 +115,8 @@ static const char *const texts[CATALOG_LIVE] = {
                         "pg_type t on t.oid = k.casttarget where k.castcontext = 'i' and k.castmethod = 'f' and ((s.typtype = "
                         "'d' and "
                         "t.oid in (25, 114)) or (t.typtype = 'd' and s.oid in (25, 114))) order by k.oid",
+    [EXTENSIONS] = "select e.extname, n.nspname, e.extversion from pg_extension e join pg_namespace n on n.oid = e.extnamespace "
+                   "where n.nspname !~ '^pg_' order by e.extname",
 };
 
 str catalog_live_text(uint32_t statement) { return str_c(texts[statement]); }
@@ -125,7 +127,7 @@ enum { ROWS_MAX = 50'000, NAMES_MAX = 500'000, VIEWS_BYTES_MAX = 32 << 20 };
 enum { COLUMNS_MAX = 1664 /* PostgreSQL's */, ARGUMENTS_MAX = 100 + COLUMNS_MAX, LIST_MAX = 16'384, SAME_NAME_MAX = 1000 };
 
 static const uint8_t widths[CATALOG_LIVE] = {[ROLES] = 5,  [TYPES] = 10,        [COLUMNS] = 17,   [VIEWS] = 3, [KEYS] = 8,
-                                             [GRANTS] = 4, [COLUMN_GRANTS] = 5, [FUNCTIONS] = 17, [CASTS] = 4};
+                                             [GRANTS] = 4, [COLUMN_GRANTS] = 5, [FUNCTIONS] = 17, [CASTS] = 4, [EXTENSIONS] = 3};
 
 static uint64_t names_in(str list) {
     uint64_t n = 0;
@@ -701,6 +703,19 @@ static void add_casts(struct live *v) {
     }
 }
 
+/* Those that the text could not make are there all the same. */
+static void add_extensions(struct live *v) {
+    for (uint32_t i = 0; i < rows(v, EXTENSIONS); i++) {
+        str name = kept(v, EXTENSIONS, i, 0);
+        uint32_t at = 0;
+        while (at < v->c->extensions.n && !str_eq(v->c->extensions.p[at].name, name)) at++;
+        if (at == v->c->extensions.n) *vec_add(v->c->mem, &v->c->extensions) = (struct catalog_extension){.name = name};
+        struct catalog_extension *e = &v->c->extensions.p[at];
+        e->schema = schema_of(v, text(v, EXTENSIONS, i, 1));
+        e->version = kept(v, EXTENSIONS, i, 2);
+    }
+}
+
 const struct catalog_cast *catalog_cast_of(const struct catalog *c, uint32_t from, uint32_t to) {
     for (uint32_t i = 0; i < c->casts.n; i++)
         if (c->casts.p[i].from == from && c->casts.p[i].to == to) return &c->casts.p[i];
@@ -772,6 +787,7 @@ void catalog_live(struct catalog *c, const struct catalog_answer *a) {
     add_grants(&v);
     add_functions(&v);
     add_casts(&v);
+    add_extensions(&v);
     tidy(&v);
     catalog_ready(c);
 }

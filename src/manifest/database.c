@@ -115,9 +115,16 @@ void manifest_rest_search(struct reader *r, const struct toml *v) {
     manifest_each(r, v, APP_REST_SCHEMAS_MAX, one_search, &r->to->record.rest);
 }
 
-void manifest_rest_before(struct reader *r, const struct toml *v) {
+void manifest_rest_function(struct reader *r, const struct toml *v, str *to) {
     str schema = {0}, name = v->s;
     bool in_one = str_find(v->s, '.') < v->s.n && str_cut(v->s, '.', &schema, &name);
     if (!is_name(name) || (in_one && !is_name(schema))) manifest_error(r, v, "a function is \"NAME\" or \"SCHEMA.NAME\"");
-    else r->to->record.rest.before = v->s;
+    else *to = v->s;
+}
+
+void manifest_rest_audience(struct reader *r, const struct toml *v) {
+    bool ok = v->s.n && v->s.n <= APP_AUDIENCE_MAX;
+    for (size_t i = 0; i < v->s.n && ok; i++) ok = v->s.p[i] >= ' ' && v->s.p[i] != 0x7f;
+    if (!ok) manifest_error(r, v, "an audience has up to %d bytes, and no control characters", APP_AUDIENCE_MAX);
+    else r->to->record.rest.audience = v->s;
 }

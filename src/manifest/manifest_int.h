@@ -109,7 +109,8 @@ void manifest_database_seed(struct reader *r, const struct toml *v, const char *
 /* What /rest/v1 shows: lists of schemas' names, a function's. */
 void manifest_rest_schemas(struct reader *r, const struct toml *v);
 void manifest_rest_search(struct reader *r, const struct toml *v);
-void manifest_rest_before(struct reader *r, const struct toml *v);
+void manifest_rest_function(struct reader *r, const struct toml *v, str *to);
+void manifest_rest_audience(struct reader *r, const struct toml *v);
 extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes, manifest_supabase_shapes;
 
 #endif

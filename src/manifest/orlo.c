@@ -506,10 +506,18 @@ static void app_database(struct reader *r, void *to, const struct toml *v) {
 static void rest_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.off = !v->i; }
 static void rest_schemas(struct reader *r, void *to, const struct toml *v) { manifest_rest_schemas(r, v); }
 static void rest_search_path(struct reader *r, void *to, const struct toml *v) { manifest_rest_search(r, v); }
-static void rest_pre_request(struct reader *r, void *to, const struct toml *v) { manifest_rest_before(r, v); }
+static void rest_pre_request(struct reader *r, void *to, const struct toml *v) {
+    manifest_rest_function(r, v, &r->to->record.rest.before);
+}
 static void rest_aggregates(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.aggregates = v->i; }
 static void rest_plan(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.plans = v->i; }
 static void rest_openapi(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.no_openapi = !v->i; }
+static void rest_root_spec(struct reader *r, void *to, const struct toml *v) {
+    manifest_rest_function(r, v, &r->to->record.rest.root);
+}
+static void rest_jwt_aud(struct reader *r, void *to, const struct toml *v) { manifest_rest_audience(r, v); }
+static void rest_error_details(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.terse = !v->i; }
+static void rest_server_timing(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.timed = v->i; }
 static void app_rest(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_rest, to); }
 static void app_migrations(struct reader *r, void *to, const struct toml *v) { manifest_database_migrations(r, v); }
 static void app_seed(struct reader *r, void *to, const struct toml *v) { manifest_database_seed(r, v, ""); }

@@ -257,10 +257,15 @@ static void test_database(void **state) {
     says("database = \"postgres:/u:hunter2@db.example\"", "database: it takes \"sqlite\", \"postgres\", a URL postgres://…");
     m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\nlimits = { rest_rows = 50 }\n[rest]\nschemas = [\"api\", "
                    "\"public\"]\nsearch_path = [\"x\"]\npre_request = "
-                   "\"private.check\"\naggregates = true\nplan = true\nopenapi = false\n");
+                   "\"private.check\"\naggregates = true\nplan = true\nopenapi = false\nroot_spec = \"api.about\"\njwt_aud = "
+                   "\"shop\"\nerror_details = "
+                   "false\nserver_timing = true\n");
     assert_true(m->record.rest.schemas.n == 2 && str_eqc(m->record.rest.schemas.p[0], "api") && m->record.rest.search.n == 1);
     assert_true(str_eqc(m->record.rest.before, "private.check") && m->record.rest.aggregates && m->record.rest.plans);
     assert_true(m->record.rest.no_openapi && !m->record.rest.off && m->record.limits.rest_rows_max == 50);
+    assert_true(m->record.rest.terse && m->record.rest.timed && str_eqc(m->record.rest.root, "api.about") &&
+                str_eqc(m->record.rest.audience, "shop"));
+    says("[rest]\njwt_aud = \"\"", "rest.jwt_aud: an audience has");
     m = read_whole(
         "name = \"a\"\ndatabase = \"sqlite\"\n[functions.f]\nsource = \"f.wasm\"\nrpc = \"read\"\n"
         "[[functions.f.triggers]]\ntable = \"orders\"\n"

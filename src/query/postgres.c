@@ -174,11 +174,14 @@ static bool put_test(struct print *p, const struct query_test *t, uint32_t alias
     if (flags & QUERY_IS_MANY) return put_in(p, t, alias);
     if (flags & QUERY_IS_SEARCH) return put_search(p, t, alias);
     if (!t->values_count) return put_decided(p, t, alias, t->quantifier == QUERY_ALL);
+    bool bare =
+        (flags & QUERY_IS_STARS) || t->op == QUERY_OP_DISTINCT; /* as what they are, and not as the column's type is read */
     for (uint32_t i = 0; i < t->values_count; i++) {
         if (i) buf_puts(&p->sql, t->quantifier == QUERY_ALL ? STR(" and ") : STR(" or "));
         put_field(p, alias, &t->field);
         buf_printf(&p->sql, " %s ", query_ops[t->op].operator);
-        put_read(p, PG_TEXT, t->field.type, &t->bound[i]);
+        if (bare) put_value(p, &t->bound[i]);
+        else put_read(p, PG_TEXT, t->field.type, &t->bound[i]);
     }
     return true;
 }
@@ -445,13 +448,17 @@ static bool put_around(struct print *p, struct buf inner, const members *m) { re
 
 /* ---- the form in which rows are told (media.c) ---- */
 
-/* (select r.c1 as "id", r.c2::json as "tasks" from (…) as r) as x: rows with the names that they are told by. */
-static void put_named_rows(struct print *p, str inner, const members *m) {
-    PUT(p, " from (select ");
+static void put_names(struct print *p, const members *m) {
     for (uint32_t i = 0; i < m->n; i++) {
         buf_printf(&p->sql, m->p[i].json ? "%sr.c%u::jsonb as " : "%sr.c%u as ", i ? "," : "", i + 1);
         query_put_name(&p->sql, m->p[i].name);
     }
+}
+
+/* (select r.c1 as "id", r.c2::json as "tasks" from (…) as r) as x: rows with the names that they are told by. */
+static void put_named_rows(struct print *p, str inner, const members *m) {
+    PUT(p, " from (select ");
+    put_names(p, m);
     PUT(p, " from (");
     buf_puts(&p->sql, inner);
     PUT(p, ") as r) as x");
@@ -471,14 +478,22 @@ static void put_folded(struct print *p, str inner, const members *m, bool scalar
     put_named_rows(p, inner, m);
 }
 
-static void put_geojson(struct print *p, str inner, const members *m) {
+/* tells: each row says whether it had been there, and its feature does not. */
+static void put_geojson(struct print *p, str inner, const members *m, bool tells) {
     for (uint32_t i = 0; i < p->catalog->extensions.n; i++) {
         if (!str_eqc(p->catalog->extensions.p[i].name, "postgis")) continue;
         PUT(p, "select ");
         put_function(p, p->catalog->extensions.p[i].schema, STR("st_asgeojson"));
-        PUT(p, "(x)");
+        buf_puts(&p->sql, tells ? STR("(x),r.u from (") : STR("(x)"));
     }
-    put_named_rows(p, inner, m);
+    if (!tells) {
+        put_named_rows(p, inner, m);
+        return;
+    }
+    buf_puts(&p->sql, inner);
+    PUT(p, ") as r cross join lateral (select ");
+    put_names(p, m);
+    PUT(p, ") as x");
 }
 
 static void put_csv(struct print *p, str inner, const members *m, bool tells) {
@@ -505,7 +520,7 @@ static bool put_formed(struct print *p, struct buf inner, const members *m, bool
     else if (bare)
         buf_puts(&p->sql, p->q->hex ? STR("select encode(r.c1::bytea,'hex') from (") : STR("select r.c1::text from ("));
     else if (p->q->form == QUERY_FORM_CSV) put_csv(p, text, m, tells);
-    else if (p->q->form == QUERY_FORM_GEOJSON) put_geojson(p, text, m);
+    else if (p->q->form == QUERY_FORM_GEOJSON) put_geojson(p, text, m, tells);
     else put_folded(p, text, m, scalar);
     if (rows || bare) {
         buf_puts(&p->sql, text);
@@ -826,6 +841,8 @@ static bool is_counted(const struct query *q) {
 const str query_ask_said =
     STR_INIT("select pg_catalog.current_setting('response.headers', true), pg_catalog.current_setting('response.status', true)");
 
+const str query_ask_constraints = STR_INIT("set constraints all immediate");
+
 static bool put_setting(struct print *p, const char *name, str value) {
     struct query_bound b = {.text = value};
     buf_printf(&p->sql, "%spg_catalog.set_config('%s', ", p->sql.n ? ", " : "", name);
@@ -918,7 +935,7 @@ bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_s
     bool ok = q->kind == QUERY_SELECT ? put_row_select(&p, &q->select, NULL, 0)
               : q->kind == QUERY_CALL ? put_call(&p)
                                       : put_write(&p);
-    bool told = q->form != QUERY_FORM_FOLDED && q->form != QUERY_FORM_GEOJSON && q->form != QUERY_FORM_PLAN;
+    bool told = q->form != QUERY_FORM_FOLDED && q->form != QUERY_FORM_PLAN;
     text->updates = tells_updates(&p) && !q->select.grouped && told;
     text->text = end_text(&p);
     if (q->explain) text->text = explained(out, q, text->text);

@@ -338,6 +338,8 @@ struct query_text {
 enum { QUERY_SETTINGS_OWN = 5 };
 void query_print_settings(arena *out, const struct pg_session *session, const struct query_batch *b, struct query_text *text);
 [[nodiscard]] bool query_print_before(arena *out, const struct query_batch *b, struct query_text *text);
+/* Of what is undone: what its commit would have refused is refused. */
+extern const str query_ask_constraints;
 extern const str query_ask_said; /* and last, of a counted batch: one row of two texts, struct query_said */
 [[nodiscard]] bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session,
                                         const struct query *q, struct query_text *text, struct pg_error *error);

@@ -813,7 +813,12 @@ static bool resolve_describe(struct query_resolving *r) {
 
 static bool resolve_names(struct query_resolving *r) {
     struct query *q = r->query;
-    if (q->kind == QUERY_CALL) return query_resolve_call(r);
+    if (q->kind == QUERY_CALL) {
+        if (!query_resolve_call(r)) return false;
+        return q->max_affected < 0 || q->function->set ||
+               query_fail(r->error, "PGRST128",
+                          "Function must return SETOF or TABLE when max-affected preference is used with handling=strict");
+    }
     if (q->kind == QUERY_DESCRIBE) return resolve_describe(r);
     q->select.of = query_relation_find(r, q->select.schema, q->select.relation);
     if (!q->select.of || !query_need_schema(r, q->select.of->schema)) return false;

@@ -48,15 +48,16 @@ static void put_or_null(struct json_writer *w, const char *key, const char *text
     else json_put_null(w, key);
 }
 
-static str error_body(arena *out, const struct pg_error *e) {
+static str error_body(arena *out, const struct pg_error *e, bool terse) {
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
     json_put_object(&w, NULL);
     json_put_cstr(&w, "code", e->state);
     json_put_cstr(&w, "message", e->message);
-    if (!strcmp(e->state, "PGRST201") && e->detail[0] == '[') json_put_raw(&w, "details", str_c(e->detail));
+    if (terse) {
+    } else if (!strcmp(e->state, "PGRST201") && e->detail[0] == '[') json_put_raw(&w, "details", str_c(e->detail));
     else put_or_null(&w, "details", e->detail);
-    put_or_null(&w, "hint", e->hint);
+    if (!terse) put_or_null(&w, "hint", e->hint);
     if (e->place) json_put_u64(&w, "request", e->place - 1);
     json_put_end(&w);
     str s = arena_str(out, buf_str(&b));
@@ -153,15 +154,21 @@ static bool answer_raised(arena *out, struct pg_error *e, struct rest_response *
     return true;
 }
 
-void rest_refuse(arena *out, const struct pg_error *e, bool nobody, struct rest_response *r) {
+/* Whoever shows a token that is none is told what is wrong with it. */
+static str challenge(arena *out, const struct pg_error *e) {
+    bool shown = !strcmp(e->state, "PGRST301") || !strcmp(e->state, "PGRST303");
+    return shown ? arena_fmt(out, "Bearer error=\"invalid_token\", error_description=\"%s\"", e->message) : STR("Bearer");
+}
+
+void rest_refuse(arena *out, const struct pg_error *e, uint32_t how, struct rest_response *r) {
     struct pg_error own = *e;
     if (!strcmp(e->state, "PGRST") && answer_raised(out, &own, r)) return;
     e = &own;
-    *r = (struct rest_response){.status = rest_status_of(e, nobody), .has_body = true};
-    r->body = error_body(out, e);
+    *r = (struct rest_response){.status = rest_status_of(e, how & REST_NOBODY), .has_body = true};
+    r->body = error_body(out, e, how & REST_TERSE);
     add(r, "Content-Type", STR("application/json; charset=utf-8"));
     add(r, "Proxy-Status", arena_fmt(out, "PostgREST; error=%s", e->state));
-    if (r->status == 401) add(r, "WWW-Authenticate", STR("Bearer"));
+    if (r->status == 401) add(r, "WWW-Authenticate", challenge(out, e));
     if (r->status == 503) add(r, "Retry-After", STR("1"));
     add(r, "Vary", vary);
 }
@@ -273,7 +280,7 @@ static void out_of_range(arena *out, const struct rest_plan *plan, const struct 
     rest_fail_detail(&e, "An offset of %lld was requested, but there are only %lld rows.", (long long)plan->offset,
                      (long long)head->total);
     r->status = 416;
-    r->body = error_body(out, &e);
+    r->body = error_body(out, &e, plan->terse);
 }
 
 static void answer_read(arena *out, const struct rest_plan *plan, const struct query_head *head, str body,
@@ -300,7 +307,7 @@ static void answer_read(arena *out, const struct rest_plan *plan, const struct q
     }
     r->has_body = !plan->head;
     if (plan->head) r->body = (str){0};
-    add_type(out, plan, head->media, r);
+    add_type(out, plan, plan->root ? STR("application/openapi+json") : head->media, r);
 }
 
 static void answer_write(arena *out, const struct rest_plan *plan, const struct query_head *head, str body,
@@ -437,7 +444,8 @@ void rest_answer(arena *out, const struct rest_plan *plan, const struct query_he
     *r = (struct rest_response){.status = 200};
     answer(out, plan, head, body, r);
     add(r, "Vary", vary);
-    if (!take_status(head->said.status, r, &e) || !take_fields(out, head->said.headers, r, &e)) rest_refuse(out, &e, false, r);
+    if (!take_status(head->said.status, r, &e) || !take_fields(out, head->said.headers, r, &e))
+        rest_refuse(out, &e, plan->terse ? REST_TERSE : 0, r);
 }
 
 static void answer_batch(arena *out, const struct rest_plan *plan, str answers, struct rest_response *r) {
@@ -447,14 +455,15 @@ static void answer_batch(arena *out, const struct rest_plan *plan, str answers, 
     *r = (struct rest_response){.status = 200, .has_body = true};
     if (!rest_batch_answer(out, plan, answers, &head.said, &body)) {
         rest_fail(&e, "XX000", "the answers of a batch are not whole");
-        rest_refuse(out, &e, false, r);
+        rest_refuse(out, &e, plan->terse ? REST_TERSE : 0, r);
         return;
     }
     r->body = body;
     add_type(out, plan, (str){0}, r);
     add_applied(out, plan, &head, r);
     add(r, "Vary", vary);
-    if (!take_status(head.said.status, r, &e) || !take_fields(out, head.said.headers, r, &e)) rest_refuse(out, &e, false, r);
+    if (!take_status(head.said.status, r, &e) || !take_fields(out, head.said.headers, r, &e))
+        rest_refuse(out, &e, plan->terse ? REST_TERSE : 0, r);
 }
 
 void rest_answer_all(arena *out, const struct rest_plan *plan, str answer, struct rest_response *r) {
@@ -463,5 +472,5 @@ void rest_answer_all(arena *out, const struct rest_plan *plan, str answer, struc
     str body;
     if (plan->action == REST_BATCH) answer_batch(out, plan, answer, r);
     else if (query_head_of(out, answer, &head, &body)) rest_answer(out, plan, &head, body, r);
-    else rest_fail(&e, "XX000", "the answer has no head"), rest_refuse(out, &e, false, r);
+    else rest_fail(&e, "XX000", "the answer has no head"), rest_refuse(out, &e, plan->terse ? REST_TERSE : 0, r);
 }

@@ -214,11 +214,25 @@ static bool take_plan(arena *out, const struct range *r, struct rest_plan *plan,
     return true;
 }
 
+/* Of a function that stands for that document: its JSON, which is told as what was asked for. */
+static bool root_media(const ranges *all, struct rest_plan *plan, struct query *q, str *types, struct pg_error *error) {
+    if (!describes(all, error)) return false;
+    plan->root = false;
+    for (uint32_t i = 0; i < all->n && !plan->root; i++) {
+        plan->root = str_eq_nocase(all->p[i].type, STR("application/openapi+json")) || str_eqc(all->p[i].type, "*/*");
+        if (str_eq_nocase(all->p[i].type, STR("application/json"))) break;
+    }
+    types[q->accept_count++] = STR("application/json");
+    q->accept = types;
+    return true;
+}
+
 bool rest_media_of(arena *out, const struct rest_request *rq, const struct rest_options *o, struct rest_plan *plan,
                    struct query *q, struct pg_error *error) {
     ranges all = ranges_of(out, rq);
     str *types = arena_array(out, str, all.n + 1);
     bool sure = false;
+    if (plan->root) return root_media(&all, plan, q, types, error);
     if (plan->action == REST_DESCRIBE) return describes(&all, error);
     for (uint32_t i = 0; i < all.n && !sure; i++) {
         sure = o->explains && take_plan(out, &all.p[i], plan, q, &types[q->accept_count]);

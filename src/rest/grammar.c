@@ -65,6 +65,11 @@ bool rest_unread(const struct rest_text *t, const char *what, str input, struct 
     uint32_t line = 1, column = 1;
     struct buf b = {0};
     size_t bad = MIN(t->bad, t->s.n);
+    if (t->beyond.n) {
+        rest_fail(error, "42883", "operator does not exist: text " STR_FMT, STR_ARG(t->beyond));
+        return rest_fail_hint(
+            error, "No operator matches the given name and argument types. You might need to add explicit type casts.");
+    }
     for (size_t i = 0; i < bad; i++) {
         if (t->s.p[i] == '\n') line++, column = 1;
         else if (t->s.p[i] == '\t') column += 8 - (column - 1) % 8;
@@ -72,8 +77,12 @@ bool rest_unread(const struct rest_text *t, const char *what, str input, struct 
     }
     rest_fail(error, "PGRST100", "\"failed to parse %s (" STR_FMT ")\" (line %u, column %u)", what,
               STR_ARG(str_sub(input, 0, 360)), line, column);
+    bool end = false; /* where an end was expected, PostgREST tells one character, and else a text of one */
+    for (uint32_t i = 0; i < t->expected_count; i++) end |= str_ends(str_c(t->expected[i]), STR("or end of input"));
     if (bad == t->s.n) buf_puts(&b, STR("unexpected end of input"));
-    else buf_printf(&b, "unexpected \"" STR_FMT "\"", STR_ARG(str_sub(t->s, bad, character(t->s, bad))));
+    else
+        buf_printf(&b, end ? "unexpected '" STR_FMT "'" : "unexpected \"" STR_FMT "\"",
+                   STR_ARG(str_sub(t->s, bad, character(t->s, bad))));
     for (uint32_t i = 0; i < t->expected_count; i++)
         buf_printf(&b, "%s%s", !i ? " expecting " : i + 1 == t->expected_count ? " or " : ", ", t->expected[i]);
     rest_fail_detail(error, STR_FMT, STR_ARG(buf_str(&b)));
@@ -193,8 +202,12 @@ static bool read_steps(struct rest_text *t, struct query_field *f) {
     while (rest_see(t, "->")) {
         struct query_step step = {0};
         bool text = rest_see(t, "->>");
-        if (f->text) return rest_expected(t, "end of path behind ->>");
         t->at += text ? 3 : 2;
+        if (f->text) {
+            if (!read_step(t, &step)) return false;
+            t->beyond = arena_fmt(t->out, "%s %s", text ? "->>" : "->", step.is_index ? "integer" : "unknown");
+            return false;
+        }
         f->text = text;
         if (!read_step(t, &step)) return false;
         if (steps.n == REST_STEPS_MAX) return rest_expected(t, "a path of fewer steps");

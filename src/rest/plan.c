@@ -21,6 +21,18 @@ struct making {
 
 /* ---- where to, how, in which schema ---- */
 
+/* What stands for the document of what there is: a function that gives another one. */
+static bool find_root(struct making *m) {
+    str schema, name;
+    bool reads = str_eqc(m->rq->method, "GET") || str_eqc(m->rq->method, "HEAD");
+    if (m->plan->relation.n || !m->o->root.n || !reads) return false;
+    m->plan->root = true;
+    if (str_cut(m->o->root, '.', &schema, &name)) m->plan->schema = schema;
+    else name = m->o->root;
+    m->plan->relation = name;
+    return true;
+}
+
 static bool find_target(struct making *m, bool *call) {
     str path = m->rq->path, part;
     rest_names parts = {0};
@@ -345,7 +357,8 @@ static bool form_of(struct making *m, str body, str *json) {
     for (uint32_t i = 0; i < params.n; i++) {
         bool again = false;
         for (uint32_t k = i + 1; k < params.n; k++) again |= str_eq(params.p[i].name, params.p[k].name);
-        if (!again) json_put_str(&w, arena_cstr(m->out, params.p[i].name), params.p[i].value);
+        if (!again || m->plan->action == REST_CALL) /* several are a variadic parameter's */
+            json_put_str(&w, arena_cstr(m->out, params.p[i].name), params.p[i].value);
     }
     json_put_end(&w);
     *json = arena_str(m->out, buf_str(&b));
@@ -585,8 +598,11 @@ bool rest_plan_one(arena *out, const struct rest_options *o, const struct rest_r
     *plan = (struct rest_plan){0};
     m.q = arena_make(out, struct query);
     *m.q = (struct query){.max_affected = -1, .select = {.limit = -1}};
-    if (!find_target(&m, &call) || !find_schema(&m) || !find_action(&m, call)) return false;
+    if (!find_target(&m, &call) || !find_schema(&m)) return false;
+    call |= find_root(&m);
+    if (!find_action(&m, call)) return false;
     plan->called = call;
+    plan->terse = o->terse;
     if (!rest_prefer_of(out, rq, o->undo, &plan->prefer, error)) return false;
     if (plan->action != REST_ALLOW && !rest_media_of(out, rq, o, plan, m.q, error)) return false;
     m.q->select.schema = plan->schema;

@@ -46,6 +46,8 @@ struct rest_options {
     bool undo;         /* Prefer: tx=rollback counts */
     bool target_names; /* an embed with an alias may be filtered by its target's name */
     uint32_t rows_max; /* of each list; 0: any */
+    str root;          /* a function, "f" or "schema.f", that answers / in the place of the OpenAPI document; empty: none */
+    bool terse;        /* errors tell their code and message alone */
 };
 
 enum rest_action {
@@ -83,7 +85,9 @@ struct rest_plan {
     bool negotiated; /* which schema: it is said in the answer */
     str canonical;   /* the query string, sorted */
     int64_t offset;
-    bool called;                /* it is a function */
+    bool called; /* it is a function */
+    bool root;   /* … that stands for the OpenAPI document */
+    bool terse;
     const str *functions;       /* that are called as the database's are, and are the app's own: of a description */
     const bool *functions_read; /* of each: by GET, too */
     uint32_t functions_count;
@@ -109,8 +113,9 @@ struct rest_response {
 void rest_answer(arena *out, const struct rest_plan *plan, const struct query_head *head, str body, struct rest_response *r);
 /* The same of what came, heads and all, of a batch too. */
 void rest_answer_all(arena *out, const struct rest_plan *plan, str answer, struct rest_response *r);
-/* nobody: who asked has shown no token. */
-void rest_refuse(arena *out, const struct pg_error *error, bool nobody, struct rest_response *r);
+/* how: REST_NOBODY: who asked has shown no token; REST_TERSE: no details, no hint. */
+enum { REST_NOBODY = 1, REST_TERSE = 2 };
+void rest_refuse(arena *out, const struct pg_error *error, uint32_t how, struct rest_response *r);
 uint16_t rest_status_of(const struct pg_error *error, bool nobody);
 
 #endif

@@ -34,6 +34,7 @@ struct rest_text {
     size_t bad;
     const char *expected[REST_EXPECTED_MAX];
     uint32_t expected_count, depth, filters;
+    str beyond; /* an operator and its operand that stand behind ->>, whose value has none such */
 };
 struct rest_text rest_text_of(arena *out, str s);
 bool rest_expected(struct rest_text *t, const char *what); /* here; gives false */

@@ -276,6 +276,42 @@ def test_rest_as_the_manifest_says():
             eq((r.status, json.loads(r.read())["code"]), (401, "42501"))
             conn.close()
             batches_on(n, keys, at)
+            about_on(n, engine)
+
+
+ABOUT = """[rest]
+root_spec = "private.about"
+jwt_aud = "shop"
+error_details = false
+server_timing = true
+"""
+ABOUT_SCHEMA = """
+create schema private;
+grant usage on schema private to anon;
+create function private.about() returns json language sql stable as $$ select '{"swagger":"2.0"}'::json $$;
+create function clear() returns void language sql as $$ select null::void $$;
+"""
+
+
+def about_on(n, engine):
+    """A root document of one's own, whom tokens are for, errors without details, how long it took."""
+    name = f"about-{engine}"
+    cli(n, "deploy", project({"migrations/001.sql": ABOUT_SCHEMA}, f'name = "{name}"\ndatabase = "{engine}"\n{ABOUT}'))
+    keys, at = keys_of(n, name), {"Host": f"{name}.localhost"}
+    status, head, body = ask(n, keys, "GET", "/", **at)
+    eq((status, head["content-type"], body), (200, "application/openapi+json; charset=utf-8", '{"swagger":"2.0"}'))
+    assert re.fullmatch(r"parse;dur=[\d.]+, transaction;dur=[\d.]+, response;dur=[\d.]+", head["server-timing"]), head
+    status, head, body = ask(n, keys, "GET", "/", Accept="application/json", **at)
+    eq((status, head["content-type"]), (200, "application/json; charset=utf-8"))
+    eq(json.loads(ask(n, keys, "GET", "/nothing", **at)[2]), {"code": "PGRST205", "message": "Could not find the table 'public.nothing' in the schema cache"})
+    strict = {"Prefer": "handling=strict, max-affected=1", **at}
+    eq(json.loads(ask(n, keys, "POST", "/rpc/clear", body={}, **strict)[2])["code"], "PGRST128")
+    for audience, status in (("shop", 200), (["other", "shop"], 200), ("other", 401), ("", 401), ([], 200), (None, 200)):
+        user = cli(n, "keys", "token", name, "--as", "anon", "--claims", json.dumps({"aud": audience})).strip()
+        got = ask(n, {**keys, "user": user}, "GET", "/", key="user", **at)
+        eq((audience, got[0]), (audience, status))
+        if status == 401:
+            eq(got[1]["www-authenticate"], 'Bearer error="invalid_token", error_description="JWT not in audience"')
 
 
 def trees_are_bounded(n, keys, at):

@@ -7,11 +7,12 @@
  *                                               SERVERS
  *
  * A request may be one over HTTP instead: {"role", "claims", "nobody", "method", "path", "query", "fields": [[name, value], …], "body", "schemas", "aggregates",
- * "rowsMax", "targetNames"}. What is printed then is {"status", "fields", "body"}, and what asks for no tx=commit is undone.
+ * "rowsMax", "targetNames", "root", "terse"}; its role is whose the token in its Authorization is, signed by "secret" (or "keyless") and for "audience". What is printed then is {"status", "fields", "body"}, and what asks for no tx=commit is undone.
  *
  * For each line it prints what SQLite answered, then, where WHERE is given, what PostgreSQL did: "STATUS<TAB>BODY", STATUS ok or an SQLSTATE, BODY
  * the answer, or {"message", "details", "hint"}. */
 #include "net/loop.h"
+#include "node/worker/jwt.h"
 #include "postgres/postgres.h"
 #include "query/query.h"
 #include "rest/rest.h"
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static arena *mem;
@@ -109,7 +111,9 @@ static const struct catalog *migrate(struct db *db, struct query_conn *conn, fil
 struct request {
     struct pg_session session;
     str text;                /* of the batch */
-    bool http, nobody;       /* over HTTP; without a token */
+    bool http;               /* over HTTP */
+    bool terse;              /* … its errors */
+    bool nobody;             /* … without a token */
     struct rest_plan plan;   /* of such a one */
     struct pg_error refused; /* by the REST room */
     str before, search;      /* as struct query_batch has them */
@@ -123,6 +127,29 @@ static bool flag_of(const struct query_json *v, const char *key) {
 static str text_of(const struct query_json *v, const char *key) {
     const struct query_json *m = query_json_get(v, key);
     return m && m->kind == JSON_KIND_STR ? m->s : (str){0};
+}
+
+/* Who shows a token is who it says; false: it is none, and r->refused says why. */
+static bool read_token(arena *out, const struct query_json *v, const struct rest_request *rq, struct request *r) {
+    str field = {0}, anonymous = r->session.role;
+    struct node_jwt_key key = {.any_kid = true, .secret = text_of(v, "secret")};
+    struct node_jwt jwt;
+    for (uint32_t i = 0; i < rq->fields_count; i++)
+        if (str_eq_nocase(rq->fields[i].name, STR("authorization"))) field = rq->fields[i].value;
+    if (field.n < 6 || !str_eq_nocase(str_sub(field, 0, 6), STR("bearer"))) return r->nobody = true;
+    enum node_jwt_end end =
+        node_jwt_verify(out, str_trim(str_sub(field, 6, field.n)), &key, !flag_of(v, "keyless"), (int64_t)time(NULL), &jwt);
+    str audience = text_of(v, "audience");
+    if (end == NODE_JWT_GOOD && audience.n && !node_jwt_is_for(&jwt, audience)) end = NODE_JWT_AUDIENCE;
+    if (end != NODE_JWT_GOOD) return node_jwt_error(end, &jwt, &r->refused), false;
+    r->session.role = jwt.has_role ? jwt.role : anonymous;
+    r->session.claims = jwt.claims;
+    str more = str_trim(str_sub(jwt.claims, str_find(jwt.claims, '{') + 1, jwt.claims.n));
+    if (!jwt.has_role)
+        r->session.claims =
+            arena_fmt(out, "{\"role\":\"" STR_FMT "\"%s" STR_FMT, STR_ARG(anonymous), more.n > 1 ? "," : "", STR_ARG(more));
+    r->nobody = !jwt.has_role;
+    return true;
 }
 
 static void read_http(arena *out, const struct query_json *v, struct request *r) {
@@ -167,13 +194,23 @@ static void read_http(arena *out, const struct query_json *v, struct request *r)
     r->http = true;
     r->before = text_of(v, "before");
     r->search = text_of(v, "search");
-    r->nobody = flag_of(v, "nobody");
-    if (!rest_plan_of(out, o, rq, &r->plan, &r->refused)) return;
+    r->terse = o->terse = flag_of(v, "terse");
+    o->root = text_of(v, "root");
+    o->no_openapi = flag_of(v, "noOpenapi");
+    if (!read_token(out, v, rq, r) || !rest_plan_of(out, o, rq, &r->plan, &r->refused)) return;
     struct buf b = {0};
     r->plan.batch.rollback = r->plan.prefer.tx != REST_COMMIT;
     query_put_batch(&b, &r->plan.batch);
     r->text = arena_str(out, buf_str(&b));
     buf_free(&b);
+}
+
+static void read_claims(arena *out, struct request *r) {
+    static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
+    struct json *parsed = arena_make(out, struct json);
+    struct diag ignored = DIAG_INIT;
+    if (r->session.claims.n && json_read(out, r->session.claims, &limits, parsed, &ignored) == ERR_OK)
+        r->session.claims_json = parsed;
 }
 
 static bool read_request(arena *out, str line, struct request *r) {
@@ -183,12 +220,9 @@ static bool read_request(arena *out, str line, struct request *r) {
     const struct query_json *role = query_json_get(&v, "role"), *claims = query_json_get(&v, "claims");
     *r = (struct request){0};
     r->session = (struct pg_session){.role = role ? role->s : STR("anon"), .claims = claims ? claims->raw : (str){0}, .mem = out};
-    static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
-    struct json *parsed = arena_make(out, struct json);
-    struct diag ignored = DIAG_INIT;
-    if (r->session.claims.n && json_read(out, r->session.claims, &limits, parsed, &ignored) == ERR_OK)
-        r->session.claims_json = parsed;
-    if (query_json_get(&v, "method")) return read_http(out, &v, r), true;
+    if (query_json_get(&v, "method")) read_http(out, &v, r);
+    read_claims(out, r);
+    if (r->http) return true;
     struct buf b = {0};
     buf_puts(&b, STR("{"));
     for (uint32_t i = 0; i < v.n; i++) {
@@ -244,7 +278,7 @@ static void say_error(const struct request *r, const struct pg_error *e, arena *
         print_pg_error(e);
         return;
     }
-    rest_refuse(out, e, r->nobody, &x);
+    rest_refuse(out, e, (r->nobody ? REST_NOBODY : 0) | (r->terse ? REST_TERSE : 0), &x);
     print_response(&x);
 }
 
@@ -376,7 +410,7 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
         say_error(r, r->refused.set ? &r->refused : &e, out);
         return;
     }
-    struct postgres_statement *s = arena_array(out, struct postgres_statement, 3 * b.count + 3);
+    struct postgres_statement *s = arena_array(out, struct postgres_statement, 3 * b.count + 4);
     struct query_text *texts = arena_array(out, struct query_text, b.count);
     struct pg_session session = r->session;
     struct query_text settings, before;
@@ -405,6 +439,7 @@ static void on_postgres(struct net_loop *loop, struct postgres *server, const st
     if (!writes && !e.set)
         s[0].text = arena_fmt(out, "select set_config('transaction_read_only', 'on', true), " STR_FMT, STR_ARG(settings.text));
     if (b.counted) s[n++] = statement_of(out, query_ask_said, NULL, 0);
+    if (b.rollback && writes) s[n++] = statement_of(out, query_ask_constraints, NULL, 0);
     struct asked asked = {.loop = loop,
                           .batch = &b,
                           .results = arena_array(out, struct query_result, b.count + 1),

@@ -129,6 +129,7 @@ static void put_all(struct broker_ask *a, arena *mem, const struct pg_session *s
              (!t->planned.n || put(a, statement(mem, t->planned, t->planned_values, t->planned_values_count)));
     }
     if (ok && a->batch.counted && !a->batch.silent) ok = put(a, statement(mem, query_ask_said, NULL, 0));
+    if (ok && a->batch.rollback && a->writes) ok = put(a, statement(mem, query_ask_constraints, NULL, 0));
     struct query_bound role = {.text = a->who.role};
     if (ok && a->sized) (void)put(a, statement(mem, str_c(size_behind), &role, 1));
 }
@@ -144,7 +145,7 @@ static void make(struct broker_ask *a, arena *mem, const struct node_tree_ask *w
     struct pg_session session = node_tree_session(who, mem);
     session.types = a->made->types;
     a->texts = arena_array(mem, struct query_text, a->batch.count + 1);
-    a->statements = arena_array(mem, struct postgres_statement, 3 * a->batch.count + 4);
+    a->statements = arena_array(mem, struct postgres_statement, 3 * a->batch.count + 5);
     a->batch.before = who->before;
     a->batch.search = who->search;
     a->batch.silent = a->made->silent;

@@ -48,6 +48,7 @@ struct node_visit {
     arena *mem;             /* of its answer; NULL: it is no REST */
     struct rest_plan *plan; /* what is asked for, once that is known */
     str cookies;
+    uint64_t begun_ns, asked_ns; /* of which Server-Timing tells */
     struct buf body;
     uint64_t counted; /* of body, in bodies */
     struct making *making;
@@ -206,6 +207,8 @@ static void begin_making(struct node_visit *v) {
                                        .aggregates = rest->aggregates,
                                        .explains = rest->plans || str_eqc(r->rq.principal.role, "service_role"),
                                        .no_openapi = rest->no_openapi,
+                                       .root = rest->root,
+                                       .terse = rest->terse,
                                        .undo = true,
                                        .target_names = true,
                                        .rows_max = (uint32_t)v->app->record.limits.rest_rows_max};
@@ -242,11 +245,26 @@ static void add_functions(struct node_visit *v) {
     v->plan->functions_count = n;
 }
 
+static uint32_t how(const struct node_visit *v) {
+    return (is_nobody(v->r) ? REST_NOBODY : 0) | (v->app->record.rest.terse ? REST_TERSE : 0);
+}
+
+/* Milliseconds: of the body and its tree, of the database with all that is before it, of the answer. */
+static void add_timing(const struct node_visit *v, uint64_t told_ns, struct rest_response *x) {
+    if (!v->app->record.rest.timed || x->fields_count == REST_FIELDS_MAX) return;
+    double parse = (double)(v->asked_ns - v->begun_ns) / 1e6, took = (double)(told_ns - v->asked_ns) / 1e6;
+    str said = arena_fmt(v->mem, "parse;dur=%.3f, transaction;dur=%.3f, response;dur=%.3f", parse, took,
+                         (double)(clock_mono_ns() - told_ns) / 1e6);
+    x->fields[x->fields_count++] = (struct rest_field){STR("Server-Timing"), said};
+}
+
 static void rest_told(struct node_visit *v, const struct node_query_answer *a) {
     struct rest_response x;
+    uint64_t told_ns = clock_mono_ns();
     if (v->plan->action == REST_DESCRIBE) add_functions(v);
     if (a->ok) rest_answer_all(v->mem, v->plan, a->body, &x);
-    else rest_refuse(v->mem, a->error, is_nobody(v->r), &x);
+    else rest_refuse(v->mem, a->error, how(v), &x);
+    add_timing(v, told_ns, &x);
     respond(v->r, &x);
 }
 
@@ -300,6 +318,7 @@ static bool begin_parts(struct node_visit *v, str *bytes) {
     struct query_head head;
     if (v->mem) {
         if (query_head_of(v->mem, *bytes, &head, bytes)) rest_answer(v->mem, v->plan, &head, *bytes, &x);
+        add_timing(v, clock_mono_ns(), &x);
         n = fields_of(r, &x, fields);
     }
     v->streams = x.body.p == bytes->p && x.body.n == bytes->n;
@@ -348,7 +367,7 @@ static void on_told(void *arg, const struct node_query_answer *a) {
 
 static void refuse_error(struct node_visit *v, const struct pg_error *error) {
     struct rest_response x;
-    if (v->mem) rest_refuse(v->mem, error, is_nobody(v->r), &x), respond(v->r, &x);
+    if (v->mem) rest_refuse(v->mem, error, how(v), &x), respond(v->r, &x);
     else reply_error(v->r, rest_status_of(error, is_nobody(v->r)), error);
     over(v);
 }
@@ -388,6 +407,7 @@ static void ask(struct node_visit *v) {
                                      .body = v->making ? buf_str(&v->making->tree) : buf_str(&v->body),
                                      .hops = app_request_hops(r->exchange)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
+    v->asked_ns = clock_mono_ns();
     v->query = node_data_stream(r->app, &to, v->mem, on_part, on_told, v);
     buf_free(&headers);
     buf_free(&search);
@@ -470,7 +490,7 @@ static void read_body(void *arg) {
 
 static void begin(struct node_request *r, bool rest) {
     struct node_visit *v = new_visit(r);
-    if (rest) v->mem = arena_new(0);
+    if (rest) v->mem = arena_new(0), v->begun_ns = clock_mono_ns();
     net_source_notify(net_exchange_source(r->exchange), read_body, v);
     read_body(v);
 }

@@ -2,6 +2,7 @@
 #include "node/worker/jwt.h"
 #include "base/json.h"
 #include "node/secrets.h"
+#include <stdio.h>
 
 static bool read_object(arena *out, str text, struct json *v) {
     const struct json_limits limits = {NODE_JWT_BYTES_MAX, 8, 512};
@@ -125,6 +126,7 @@ enum node_jwt_end node_jwt_verify(arena *out, str token, const struct node_jwt_k
     str header, rest, claims, signature, given;
     struct head head;
     *jwt = (struct node_jwt){0};
+    if (!count) return NODE_JWT_LACKS;
     if (!token.n) return NODE_JWT_EMPTY;
     if (token.n > NODE_JWT_BYTES_MAX) return NODE_JWT_MALFORMED;
     if (parts_of(token) != 3) {
@@ -137,4 +139,31 @@ enum node_jwt_end node_jwt_verify(arena *out, str token, const struct node_jwt_k
     if (!node_base64url_read(out, signature, &given)) return NODE_JWT_MALFORMED;
     end = check_signature(keys, count, &head, str_sub(token, 0, header.n + 1 + claims.n), given);
     return end == NODE_JWT_GOOD ? read_claims(out, claims, now, jwt) : end;
+}
+
+bool node_jwt_is_for(const struct node_jwt *jwt, str audience) {
+    arena *scratch = arena_new(0);
+    struct json v;
+    bool read = read_object(scratch, jwt->claims, &v), found = false;
+    const struct json *aud = read ? json_get(&v, "aud") : NULL;
+    bool any = read && (!aud || aud->kind == JSON_KIND_NULL || (aud->kind == JSON_KIND_ARRAY && !aud->n));
+    if (json_is(aud, JSON_KIND_STR)) found = str_eq(json_str(aud), audience);
+    if (json_is(aud, JSON_KIND_ARRAY)) JSON_EACH(one, aud) found |= str_eq(json_str(one), audience);
+    arena_free(scratch);
+    return any || found;
+}
+
+void node_jwt_error(enum node_jwt_end end, const struct node_jwt *jwt, struct pg_error *error) {
+    static const struct {
+        const char *state, *message, *details;
+    } rows[NODE_JWT_ENDS] = {
+#define X(name, state, code, message, details) [NODE_JWT_##name] = {state, message, details},
+#include "node/worker/jwt.def"
+#undef X
+    };
+    *error = (struct pg_error){.set = true};
+    snprintf(error->state, sizeof error->state, "%s", rows[end].state);
+    snprintf(error->detail, sizeof error->detail, "%s", rows[end].details);
+    if (end == NODE_JWT_PARTS) snprintf(error->message, sizeof error->message, "%s%u", rows[end].message, jwt->parts);
+    else snprintf(error->message, sizeof error->message, "%s", rows[end].message);
 }

@@ -10,6 +10,7 @@
 
 #include "crypto/crypto.h"
 #include "node/keyset.h"
+#include "pg/pg.h"
 
 enum { NODE_JWT_BYTES_MAX = 8 << 10, NODE_JWT_SKEW_S = 30 };
 enum node_jwt_end {
@@ -36,5 +37,9 @@ struct node_jwt {
 /* now: seconds since 1970. jwt: strings in out; of a good one alone. */
 enum node_jwt_end node_jwt_verify(arena *out, str token, const struct node_jwt_key *keys, uint32_t count, int64_t now,
                                   struct node_jwt *jwt);
+/* Does a good one say nothing of whom it is for, or this one among others? */
+bool node_jwt_is_for(const struct node_jwt *jwt, str audience);
+/* What is wrong with one, as REST tells it. */
+void node_jwt_error(enum node_jwt_end end, const struct node_jwt *jwt, struct pg_error *error);
 
 #endif

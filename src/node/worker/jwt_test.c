@@ -99,6 +99,26 @@ static void test_claims(void **state) {
     claims("{\"a\":\"\xff\"}", NODE_JWT_CLAIMS, "", "");
 }
 
+/* Whom one is for: who is named must be among them, where it names any. */
+static void test_audience(void **state) {
+    static const struct {
+        const char *claims;
+        bool is;
+    } rows[] = {{"{}", true},
+                {"{\"aud\":null}", true},
+                {"{\"aud\":[]}", true},
+                {"{\"aud\":\"shop\"}", true},
+                {"{\"aud\":[\"other\",\"shop\"]}", true},
+                {"{\"aud\":\"\"}", false},
+                {"{\"aud\":\"shops\"}", false},
+                {"{\"aud\":[\"other\"]}", false}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct node_jwt jwt;
+        assert_int_equal(node_jwt_verify(mem, sign(HS, rows[i].claims, key), keys, ARRAY_COUNT(keys), NOW, &jwt), NODE_JWT_GOOD);
+        if (node_jwt_is_for(&jwt, STR("shop")) != rows[i].is) fail_msg("%s", rows[i].claims);
+    }
+}
+
 /* How long a good one may be remembered. */
 static void test_until(void **state) {
     struct node_jwt jwt;
@@ -175,8 +195,8 @@ static void test_signatures(void **state) {
     is(sign(HS, "{}", STR("")), NODE_JWT_SIGNATURE, "", "");
     const struct node_jwt_key without = {.algorithm = NODE_KEY_HS256};
     assert_int_equal(node_jwt_verify(mem, sign(HS, "{}", STR("")), &without, 1, NOW, &jwt),
-                     NODE_JWT_SIGNATURE);                                           /* a key without a secret */
-    assert_int_equal(node_jwt_verify(mem, good, NULL, 0, NOW, &jwt), NODE_JWT_KEY); /* an app without keys */
+                     NODE_JWT_SIGNATURE);                                             /* a key without a secret */
+    assert_int_equal(node_jwt_verify(mem, good, NULL, 0, NOW, &jwt), NODE_JWT_LACKS); /* an app without keys */
     no_other(good);
     no_other(sign_es(ES, "{}"));
 }
@@ -216,8 +236,9 @@ static int end(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_claims),     cmocka_unit_test(test_until),
-                                       cmocka_unit_test(test_others),     cmocka_unit_test(test_algorithms),
-                                       cmocka_unit_test(test_signatures), cmocka_unit_test(test_nonsense)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_claims),     cmocka_unit_test(test_audience),
+                                       cmocka_unit_test(test_until),      cmocka_unit_test(test_others),
+                                       cmocka_unit_test(test_algorithms), cmocka_unit_test(test_signatures),
+                                       cmocka_unit_test(test_nonsense)};
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -152,6 +152,8 @@ static const struct refusal *check_token(struct node_request *r, str token, int6
     arena *scratch = arena_new(0);
     struct node_jwt jwt;
     enum node_jwt_end end = node_keys_verify(r->app->keys, scratch, token, now, &jwt);
+    str audience = r->app->record.rest.audience;
+    if (end == NODE_JWT_GOOD && audience.n && !node_jwt_is_for(&jwt, audience)) end = NODE_JWT_AUDIENCE;
     bool none = end == NODE_JWT_GOOD && jwt.has_role && !jwt.role.n;
     if (end == NODE_JWT_GOOD) is_role(r, jwt.has_role ? jwt.role : STR("anon"), jwt.subject, jwt.claims, !jwt.has_role);
     arena_free(scratch);
@@ -218,7 +220,8 @@ static void refuse(struct node_request *r, const struct refusal *why) {
     uint32_t n = 4;
     if (rest && why->state) fields[n++] = (struct net_field){STR("proxy-status"), str_c(proxy)};
     if (!rest) fields[n++] = (struct net_field){STR("sb-error-code"), str_c(why->code)};
-    err e = net_exchange_reply(r->exchange, 401, fields, n, buf_str(&body));
+    bool lacks = rest && why == &refusals[NODE_JWT_LACKS];
+    err e = net_exchange_reply(r->exchange, lacks ? 500 : 401, fields, n, buf_str(&body));
     if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
     buf_free(&body);
 }
