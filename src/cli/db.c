@@ -79,6 +79,7 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .dry_run = o->dry_run,
                                .csv = o->csv,
                                .writes = o->db_write,
+                               .mark = o->db_mark,
                                .schema_only = o->schema_only,
                                .data_only = o->data_only};
     return v->fn(&c);

@@ -14,22 +14,24 @@
 #include "app/record.h"
 
 /* X(name, what goes in, what comes out): what the store is asked of an app's database on its owner's behalf (data_want). */
-#define NODE_DATA_DOES_LIST(X)                                                                                                   \
-    X(STATE, "", "a state")                                                                                                      \
-    X(MIGRATE, "a plan", "a done")                                                                                               \
-    X(RESET, "a plan", "a done") /* what is there goes first; all of it is one transaction */                                    \
-    X(DUMP, "what of it", "SQL")                                                                                                 \
-    X(QUERY, "role, claims, JSON", "JSON")                                                                                       \
-    X(EXPLAIN, "role, claims, relation, command", "text")                                                                        \
-    X(HOLD, "", "a line of JSON for each database with a log") /* of no app: no log goes into its file from now on */            \
-    X(RELEASE, "", "")                                         /* that is over. ERR_CLOSED: nothing was held */                  \
-    X(SQL, "role, claims, JSON, behind their length; a plan",                                                                    \
-      "JSON")         /* asked of what the plan makes; then none of it is there */                                               \
-    X(FREEZE, "", "") /* from now on it is read alone, whoever ends meanwhile: its rows go elsewhere (control/move.c) */         \
-    X(THAW, "", "")                                                                                                              \
-    X(SUMS, "", "of each table that has rows: NAME, how many, a sum of what they say; a line each")                              \
-    X(CLUSTER_BEGIN, "", "") /* of a PostgreSQL alone, for who copies its files (postgres/backup.c) */                           \
-    X(CLUSTER_END, "", "the label that goes with them")                                                                          \
+#define NODE_DATA_DOES_LIST(X)                                                                                                    \
+    X(STATE, "", "a state")                                                                                                       \
+    X(MIGRATE, "a plan", "a done")                                                                                                \
+    X(RESET, "a plan", "a done") /* what is there goes first; all of it is one transaction */                                     \
+    X(DUMP, "what of it", "SQL")                                                                                                  \
+    X(QUERY, "role, claims, JSON", "JSON")                                                                                        \
+    X(EXPLAIN, "role, claims, relation, command", "text")                                                                         \
+    X(HOLD, "", "a line of JSON for each database with a log") /* of no app: no log goes into its file from now on */             \
+    X(RELEASE, "", "")                                         /* that is over. ERR_CLOSED: nothing was held */                   \
+    X(SQL, "role, claims, JSON, behind their length; a plan",                                                                     \
+      "JSON")         /* asked of what the plan makes; then none of it is there */                                                \
+    X(FREEZE, "", "") /* from now on it is read alone, whoever ends meanwhile: its rows go elsewhere (control/move.c) */          \
+    X(THAW, "", "")                                                                                                               \
+    X(SUMS, "", "of each table that has rows: NAME, how many, a sum of what they say; a line each")                               \
+    X(SCHEMA, "a plan of an empty database, or nothing",                                                                          \
+      "what stands there, an object a line; a line '-', and what the plan makes") /* of a PostgreSQL alone (postgres/schema.c) */ \
+    X(CLUSTER_BEGIN, "", "") /* of a PostgreSQL alone, for who copies its files (postgres/backup.c) */                            \
+    X(CLUSTER_END, "", "the label that goes with them")                                                                           \
     X(CLUSTER_AT, "", "how far its log counts")
 enum node_data_does {
 #define X(name, ...) NODE_DATA_##name,

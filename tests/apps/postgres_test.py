@@ -267,6 +267,82 @@ def test_postgres_reset():
         eq(n.events("role-died") + n.events("postgres-died") + n.events("postgres-not-opened"), [])
 
 
+SHAPES = """create type mood as enum ('good', 'bad');
+create domain small as int check (value < 100);
+create table parts (id bigint generated always as identity primary key, m mood default 'good', s small, n numeric(8,2) not null default 1.5, w text generated always as ('p' || md5('x')) stored, x serial unique, note text check (length(note) < 50)) ;
+create table kept (id int primary key, part bigint references parts (id) on delete cascade);
+create index kept_part on kept (part) where part > 7;
+create view seen with (security_invoker = true) as select id, m from parts;
+create function many() returns setof seen language sql stable as $$ select * from seen $$;
+alter table kept enable row level security;
+create policy p on kept for select to authenticated using (id > 1);
+create function exec(what text) returns void language plpgsql security definer as $$ begin execute what; end $$;
+do $$ begin create table by_block (a int, b text[]); grant select on by_block to anon; end $$;
+comment on table kept is 'what''s kept';
+"""
+# What somebody did, what a diff says of it.
+OUTSIDE = (
+    ("create table outside (id int primary key, t text default 'x')", "create table public.outside (", "alter table public.outside add constraint outside_pkey PRIMARY KEY (id);", "set default 'x'::text;"),
+    ("alter table parts add column more jsonb not null default '{}'", "alter table public.parts add column more jsonb;", "alter column more set not null;", "alter column more set default '{}'::jsonb;"),
+    ("alter table parts alter column n type numeric(10,3), alter column n drop not null", "alter table public.parts alter column n type numeric(10,3);", "alter table public.parts alter column n drop not null;"),
+    ("alter table parts drop column note", "alter table public.parts drop column note;"),
+    ("drop index kept_part", "drop index public.kept_part;"),
+    ("alter type mood add value 'it''s, odd'", "alter type public.mood add value 'it''s, odd';"),
+    ("drop policy p on kept; create policy p on kept for select to authenticated using (id > 2)", "drop policy p on public.kept;", "create policy p on public.kept as permissive for select to authenticated using ((id > 2));"),
+    ("alter table kept force row level security", "alter table public.kept force row level security;"),
+    ("drop table by_block", "drop table public.by_block;"),
+    ("create or replace function many() returns setof seen language sql stable as 'select * from seen limit 1'", "CREATE OR REPLACE FUNCTION public.many()", "limit 1"),
+    ("create function \"Odd \"\"one\"(a int) returns int language sql as 'select a'; comment on function \"Odd \"\"one\"(int) is 'odd'", 'public."Odd ""one"(a integer)', "is 'odd';"),
+    ("revoke select on kept from anon; grant update (part) on kept to anon", "on table public.kept to authenticated", "grant update (part) on table public.kept to anon;"),
+)
+
+
+@needs
+def test_postgres_schema():
+    """What stands there, whoever made it: as a dump that makes it again, and as what is other than the migrations make, object by object, to be written into one."""
+    folder = project({"migrations/001_shapes.sql": SHAPES, "migrations/002_role.sql": "create role clerk nologin;\ngrant select on parts to clerk;\n"}, MANIFEST)
+    with node() as n:
+        cli(n, "deploy", folder)
+        diff = lambda code=0: cli(n, "db", "diff", folder, code=code)
+        eq(diff(), "the database is what the migrations make\n")
+        for what, *says in OUTSIDE:
+            quoted = what.replace("'", "''")
+            cli(n, "db", "query", "--write", f"select exec('{quoted}')", "--app", "notes")
+        found = diff()
+        for what, *says in OUTSIDE:
+            has(found, *says)
+        check("auth.sessions" not in found and "storage" not in found, found)
+        dump = cli(n, "db", "dump", "--app", "notes", "--schema-only")
+        has(dump, "create table public.outside (", "create role \"clerk\"", "grant select on table public.parts to clerk;")
+        check("create table auth." not in dump and "by_block" not in dump, dump)
+        # Noted as there already, it is no difference any more; a database of both is the same.
+        put(folder, "migrations/003_outside.sql", found)
+        has(cli(n, "db", "migrate", folder, "--mark"), "applied 003_outside.sql")
+        eq(diff(), "the database is what the migrations make\n")
+        cli(n, "db", "reset", folder, "--yes")
+        eq(diff(), "the database is what the migrations make\n")
+        lines = lambda text: sorted(line for line in text.splitlines() if not line.startswith("-- "))
+        eq(lines(cli(n, "db", "dump", "--app", "notes", "--schema-only")), lines(dump))
+        path = file_of("schema.sql", cli(n, "db", "dump", "--app", "notes").encode())
+        cli(n, "db", "restore", path, "--app", "notes", "--yes")
+        eq(diff(), "the database is what the migrations make\n")
+        # Migrations that cannot be run, and whoever ends in the middle: said, and nothing is left.
+        put(folder, "migrations/004_wrong.sql", "\nselect 1 / 0;\n")
+        has(diff(65), "004_wrong.sql:2: 22012")
+        os.remove(os.path.join(folder, "migrations/004_wrong.sql"))
+        put(folder, "migrations/004_slow.sql", "select pg_sleep(4);\n")
+        told = []
+        asks = threading.Thread(target=lambda: told.append(orlo("db", "diff", folder, "--state", n.state, timeout=120)))
+        asks.start()
+        until(lambda: len(glob.glob(os.path.join(n.state, "clusters/*/data/base/[0-9]*"))) > 4, 30)
+        os.kill(next(iter(servers(n))), signal.SIGKILL)
+        asks.join()
+        check(told[0][0] != 0 or told[0][1] == "the database is what the migrations make\n", told)  # once more, by itself
+        os.remove(os.path.join(folder, "migrations/004_slow.sql"))
+        eq(until(lambda: (a := orlo("db", "diff", folder, "--state", n.state, timeout=120))[0] == 0 and a[1]), "the database is what the migrations make\n")
+        eq(json.loads(cli(n, "db", "query", "select count(*) from pg_database where datname = '_diff'", "--app", "notes")), [{"count": 0}])
+
+
 @needs
 def test_postgres_limits():
     folder = project(ALL, MANIFEST + "limits = { data_timeout_ms = 1500, data_answer_kb = 100, database_mb = 30 }\n")

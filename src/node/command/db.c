@@ -161,6 +161,7 @@ static void put_wanted(const struct project *p, const marks *m, bool reset, stru
         json_put_str(w, "name", name_of(f));
         json_put_hex(w, "digest", "", f->digest, sizeof f->digest);
         if (f->is_seed) json_put_bool(w, "seed", true);
+        else if (p->c->mark) json_put_bool(w, "mark", true);
         json_put_end(w);
     }
     json_put_end(w);
@@ -302,15 +303,56 @@ static err folder_catalog(struct project *p, struct catalog **out, struct diag *
     return text.n ? catalog_read(p->mem, text, out, d) : ERR_OK;
 }
 
+/* What stands in its PostgreSQL, and what the files make there of an empty one: lines of objects. */
+static err ask_schema(struct project *p, str *text, struct diag *d) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    struct answer answer;
+    put_wanted(p, NULL, false, &w);
+    err e = ask_node(p, "POST", "/schema", &w, &answer, d);
+    buf_free(&b);
+    *text = answer.text;
+    return e;
+}
+
+static err diff_postgres(struct project *p, struct diag *d) {
+    struct buf b = {0};
+    str text;
+    err e = node_bundle_upload(p->a, p->app, &p->files, isatty(STDERR_FILENO), d);
+    if (e == ERR_OK) e = ask_schema(p, &text, d);
+    if (e == ERR_OK) e = node_db_schema_diff(p->mem, text, &b, d);
+    if (e == ERR_OK && !b.n) fputs("the database is what the migrations make\n", p->c->to);
+    if (e == ERR_OK && b.n)
+        fputs("what stands in the database and no migration makes, as one that makes it (orlo db migrate --mark, where it stands "
+              "already):\n",
+              stderr);
+    for (str rest = buf_str(&b), line; rest.n;) {
+        str_cut(rest, '\n', &line, &rest);
+        print_tamed(p->c->to, line), fputc('\n', p->c->to);
+    }
+    buf_free(&b);
+    return e;
+}
+
+static err diff_catalogs(struct project *p, struct diag *d) {
+    struct catalog *live, *folder;
+    TRY(ask_catalog(p, &live, d));
+    TRY(folder_catalog(p, &folder, d));
+    if (!node_db_sql_diff(p->mem, live, folder, p->c->to)) fputs("the database is what the migrations make\n", p->c->to);
+    return ERR_OK;
+}
+
+static bool is_postgres(const struct answer *status) { return !str_eqc(json_str(json_get(&status->body, "engine")), "sqlite"); }
+
 err node_db_diff(const struct node_db_config *c, struct diag *d) {
     struct project p;
-    struct catalog *live, *folder;
+    struct answer status;
     TRY(open_project(&p, c, c->operand ? c->operand : ".", d));
     err e = read_files(&p, false, d);
-    if (e == ERR_OK) e = ask_catalog(&p, &live, d);
-    if (e == ERR_OK) e = folder_catalog(&p, &folder, d);
+    if (e == ERR_OK) e = ask_node(&p, "GET", "", NULL, &status, d);
+    if (e == ERR_OK) e = is_postgres(&status) ? diff_postgres(&p, d) : diff_catalogs(&p, d);
+    if (e == ERR_UNSUPPORTED) e = diff_catalogs(&p, d);
     node_ask_close(p.a);
-    if (e == ERR_OK && !node_db_sql_diff(p.mem, live, folder, c->to)) fputs("the database is what the migrations make\n", c->to);
     return e;
 }
 
@@ -332,15 +374,19 @@ static void put_head(const struct project *p, const struct json *body, FILE *to)
 static err dump(struct project *p, struct diag *d) {
     struct answer status, rows = {0}, after;
     struct catalog *live;
+    str schema = {0};
     const struct node_db_config *c = p->c;
     for (int round = 0; round < ROUNDS; round++) {
         TRY(ask_node(p, "GET", "", NULL, &status, d));
         TRY(ask_catalog(p, &live, d));
+        bool postgres = live && is_postgres(&status);
+        if (postgres && !c->data_only) TRY(ask_schema(p, &schema, d));
         if (!c->schema_only) TRY(ask_node(p, "GET", "/rows", NULL, &rows, d));
         TRY(ask_node(p, "GET", "", NULL, &after, d));
         if (!json_equals(json_get(&status.body, "migrations"), json_get(&after.body, "migrations"))) continue;
         struct buf before = {0}, behind = {0};
-        if (live && !c->data_only) node_db_sql(live, &before, &behind);
+        if (postgres && !c->data_only) TRY(node_db_schema_dump(p->mem, schema, live, &before, &behind, d));
+        else if (live && !c->data_only) node_db_sql(live, &before, &behind);
         put_head(p, &status.body, c->to);
         fwrite(before.p, 1, before.n, c->to);
         fwrite(rows.text.p, 1, rows.text.n, c->to);

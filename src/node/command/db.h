@@ -21,6 +21,13 @@ void node_db_typescript(const struct catalog *c, struct buf *to);
 /* The same for "swift", "kotlin" or "dart". False: it is another language. c NULL: nothing is written. */
 bool node_db_native(const struct catalog *c, const char *language, struct buf *to);
 
+/* Of what a node tells of a PostgreSQL (POST …/schema). A dump's parts, as node_db_sql's: c, for its roles, may be NULL. */
+[[nodiscard]] err node_db_schema_dump(arena *mem, str text, const struct catalog *c, struct buf *before, struct buf *behind,
+                                      struct diag *d);
+/* SQL that brings what the migrations make to what stands there; nothing: it is the same. ERR_UNSUPPORTED: there is nothing to compare with. */
+[[nodiscard]] err node_db_schema_diff(arena *mem, str text, struct buf *to, struct diag *d);
+void node_db_sql_roles(const struct catalog *c, struct buf *to); /* those that are not the platform's */
+
 bool node_db_is_user(str who); /* a user's id: a UUID */
 
 #endif

@@ -107,13 +107,7 @@ static void add_comment(struct writer *w, const char *what, str key, str comment
     add(w, BEHIND_ROWS, UINT64_MAX, "comment", arena_fmt(w->mem, "%s " STR_FMT, what, STR_ARG(key)));
 }
 
-static void add_schemas(struct writer *w) {
-    for (uint32_t i = 0; i < w->c->schemas.n; i++) {
-        const struct catalog_schema *s = &w->c->schemas.p[i];
-        if (s->platform || str_eqc(s->name, "public")) continue;
-        put(w, "create schema if not exists "), put_name(w, s->name), put(w, ";\n");
-        add(w, BEFORE_ROWS, 0, "schema", s->name);
-    }
+static void add_roles(struct writer *w) {
     for (uint32_t i = 0; i < w->c->roles.n; i++) {
         const struct catalog_role *r = &w->c->roles.p[i];
         if (r->platform) continue;
@@ -122,6 +116,16 @@ static void add_schemas(struct writer *w) {
             put(w, "grant "), put_role(w, r->member_of.p[k]), put(w, " to "), put_name(w, r->name), put(w, ";\n");
         add(w, BEFORE_ROWS, 1, "role", r->name);
     }
+}
+
+static void add_schemas(struct writer *w) {
+    for (uint32_t i = 0; i < w->c->schemas.n; i++) {
+        const struct catalog_schema *s = &w->c->schemas.p[i];
+        if (s->platform || str_eqc(s->name, "public")) continue;
+        put(w, "create schema if not exists "), put_name(w, s->name), put(w, ";\n");
+        add(w, BEFORE_ROWS, 0, "schema", s->name);
+    }
+    add_roles(w);
     for (uint32_t i = 0; i < w->c->extensions.n; i++) {
         const struct catalog_extension *e = &w->c->extensions.p[i];
         put(w, "create extension if not exists "), put_name(w, e->name);
@@ -517,6 +521,14 @@ void node_db_sql(const struct catalog *c, struct buf *before, struct buf *behind
         const struct object *o = &w.objects.p[i];
         buf_puts(o->phase == BEFORE_ROWS ? before : behind, o->text);
     }
+    arena_free(w.mem);
+}
+
+void node_db_sql_roles(const struct catalog *c, struct buf *to) {
+    struct writer w = {.c = c, .mem = arena_new(0)};
+    add_roles(&w);
+    for (uint32_t i = 0; i < w.objects.n; i++) buf_puts(to, w.objects.p[i].text);
+    buf_free(&w.b);
     arena_free(w.mem);
 }
 

@@ -237,7 +237,13 @@ static err take_files(struct api_call *call, struct migration_file *files, struc
     return ERR_OK;
 }
 
-void node_api_migrate(struct api_call *call) {
+static void on_compared(void *arg, const struct control_migrated *r) {
+    struct api_call *call = arg;
+    if (r->err == ERR_OK) node_api_text(call, "text/plain; charset=utf-8", arena_str(call->mem, r->answer));
+    else node_api_fail(call, r->err, r->d);
+}
+
+static void migrate(struct api_call *call, bool compares) {
     struct app_record r;
     struct diag d = DIAG_INIT;
     const struct json *list = node_api_member(call, "files");
@@ -245,6 +251,9 @@ void node_api_migrate(struct api_call *call) {
     const struct control_app *app = app_of(call, &r);
     if (!app) return;
     err e = take_files(call, files, &d);
+    if (e == ERR_OK && compares && r.database.engine == APP_DATABASE_SQLITE)
+        e = diag_set(&d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                     "its database is SQLite's: all of it is in its catalogue (GET …/database/catalog)");
     if (e != ERR_OK) {
         node_api_fail(call, e, &d);
         return;
@@ -257,10 +266,13 @@ void node_api_migrate(struct api_call *call) {
                                                                 .files = files,
                                                                 .files_count = json_count(list),
                                                                 .dry_run = json_bool(node_api_member(call, "dry_run")),
-                                                                .reset = json_bool(node_api_member(call, "reset")),
-                                                                .done = on_migrated,
+                                                                .reset = !compares && json_bool(node_api_member(call, "reset")),
+                                                                .compares = compares,
+                                                                .done = compares ? on_compared : on_migrated,
                                                                 .arg = call});
 }
+void node_api_migrate(struct api_call *call) { migrate(call, false); }
+void node_api_schema(struct api_call *call) { migrate(call, true); }
 
 /* ---- to another engine ---- */
 

@@ -56,7 +56,9 @@ struct control_migrate {
     const struct app_limits *limits;
     const struct migration_file *files; /* by name; seeds behind. Texts are read from what was uploaded */
     uint32_t files_count;
-    bool dry_run;   /* nothing is applied */
+    bool dry_run; /* nothing is applied */
+    bool
+        compares; /* nothing is applied: what they make of an empty database is told beside what stands there (NODE_DATA_SCHEMA), as answer */
     bool reset;     /* all that is there goes first, in the same transaction */
     str rows;       /* run behind them, as a seed of one more file's; a reset's alone */
     str sql, asked; /* in place of files: SQL, and what is asked of what it makes (who, and a tree: JSON); then that goes again */

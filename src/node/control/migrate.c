@@ -147,7 +147,8 @@ static void ask_of_it(struct migrating *g) {
 
 static void apply(struct migrating *g) {
     off_t bytes = lseek(g->plan_fd, 0, SEEK_END);
-    node_data_ask(g->c, &(struct control_data_want){.does = g->what.reset ? NODE_DATA_RESET : NODE_DATA_MIGRATE,
+    enum node_data_does does = g->what.compares ? NODE_DATA_SCHEMA : g->what.reset ? NODE_DATA_RESET : NODE_DATA_MIGRATE;
+    node_data_ask(g->c, &(struct control_data_want){.does = does,
                                                     .app = g->what.app,
                                                     .name = g->what.name,
                                                     .postgres = g->what.engine > APP_DATABASE_SQLITE,
@@ -156,7 +157,7 @@ static void apply(struct migrating *g) {
                                                     .bytes = (uint64_t)MAX(bytes, (off_t)0),
                                                     .limits = &g->limits,
                                                     .ms_max = (uint32_t)MIN(g->limits.migration_ms_max, (uint64_t)UINT32_MAX),
-                                                    .done = on_applied,
+                                                    .done = g->what.compares ? on_answered : on_applied,
                                                     .arg = g});
 }
 
@@ -214,8 +215,11 @@ bool node_migrate_planned(struct control *c, const struct node_msg_compile_done 
     return true;
 }
 
+/* It is made of nothing. */
+static bool is_anew(const struct migrating *g) { return g->what.reset || g->what.compares; }
+
 static err ask_job(struct migrating *g) {
-    struct migration_ask ask = {.engine = (uint8_t)g->what.engine, .catalog = g->what.reset ? (str){0} : g->state.catalog};
+    struct migration_ask ask = {.engine = (uint8_t)g->what.engine, .catalog = is_anew(g) ? (str){0} : g->state.catalog};
     struct buf b = {0};
     for (uint32_t i = 0; i < g->pending_count; i++) vec_push(g->mem, &ask.files, g->files.p[g->pending[i]]);
     node_migration_ask_write(&b, &ask);
@@ -245,7 +249,7 @@ static err settle(struct migrating *g) {
     }
     uint32_t migrations = 0, *pending, count;
     while (migrations < g->files.n && !g->files.p[migrations].seed) migrations++;
-    TRY(node_migration_pending(g->mem, g->files.p, migrations, g->what.reset ? &nothing : &g->state, &pending, &count, &g->d));
+    TRY(node_migration_pending(g->mem, g->files.p, migrations, is_anew(g) ? &nothing : &g->state, &pending, &count, &g->d));
     g->pending = arena_array(g->mem, uint32_t, g->files.n + 1);
     g->pending_count = 0;
     for (uint32_t i = 0; i < count; i++) g->pending[g->pending_count++] = pending[i];
@@ -267,7 +271,7 @@ static bool has_texts(const struct migrating *g) {
 
 static void go_on(struct migrating *g) {
     err e = settle(g);
-    bool works = e == ERR_OK && (g->pending_count || g->what.reset) && has_texts(g);
+    bool works = e == ERR_OK && (g->pending_count || is_anew(g)) && has_texts(g);
     if (works) e = ask_job(g);
     if (!works || e != ERR_OK) end(g, e);
 }

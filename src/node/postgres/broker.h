@@ -21,6 +21,7 @@
  *   feed.c     changes of rows, and who follows
  *   sql.c      a statement of SQL's
  *   explain.c  what rights and policies come to
+ *   schema.c   what it is made of, as SQL
  *   move.c     while its rows go elsewhere
  *   errand.c   what its owner has done with it: migrations, dumps
  *
@@ -125,7 +126,8 @@ struct broker_errand {
     uint32_t sums; /* tables, of move.c's */
     str sql;       /* of sql.c's */
     bool sql_wrapped;
-    void *work; /* errand.c's */
+    void *work;   /* errand.c's */
+    void *schema; /* schema.c's */
 };
 
 struct broker_base {
@@ -323,6 +325,11 @@ void node_sql_ask(struct broker_errand *w, const struct json *asked); /* {"sql",
 /* ---- explain.c ---- */
 
 void node_explain_begin(struct broker_errand *w);
+
+/* ---- schema.c ---- */
+
+void node_schema_begin(struct broker_errand *w);
+void node_schema_tick(struct broker_errand *w);
 
 /* ---- move.c ---- */
 

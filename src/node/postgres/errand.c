@@ -402,6 +402,7 @@ void node_errand_tick(struct broker_errand *w) {
     struct work *k = work_of(w);
     struct broker_base *b = w->base;
     if (w->does == NODE_DATA_FREEZE) node_move_tick(w);
+    if (w->does == NODE_DATA_SCHEMA) node_schema_tick(w);
     if (w->does != NODE_DATA_RESET || b->reloads == w) return;
     if (k->reset == RESET_ENDS || b->run < 0) {
         end_reset(w);
@@ -612,6 +613,7 @@ void node_errand_begin(struct broker_errand *w) {
                                                                            [NODE_DATA_DUMP] = dump,
                                                                            [NODE_DATA_QUERY] = query,
                                                                            [NODE_DATA_EXPLAIN] = node_explain_begin,
+                                                                           [NODE_DATA_SCHEMA] = node_schema_begin,
                                                                            [NODE_DATA_CLUSTER_BEGIN] = node_backup_begin,
                                                                            [NODE_DATA_CLUSTER_END] = node_backup_end,
                                                                            [NODE_DATA_CLUSTER_AT] = node_backup_at,
