@@ -4,7 +4,7 @@
 What is not typed: cloning and installing (./dev fresh does that). Ports are others, since those may be in use.
 Usage: tests/tour/run.py ORLO. Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
 """
-import importlib.util, os, re, sys
+import glob, importlib.util, os, re, sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import *
@@ -156,6 +156,46 @@ def test_a_database():
         has(v.type(again), "migrated 002_likes.sql", "version 2")
         has(v.type(status), "002_likes.sql", "applied")
         has(v.type(backup), "restored once, and whole")
+    finally:
+        v.end()
+
+
+def test_functions_and_a_telephone():
+    """What cargo makes is checked in (tests/guests/stock.wasm, of examples/stock): tests/examples builds it."""
+    v = Visitor()
+    v.at = os.path.join(WORK, "home-3")
+    os.makedirs(v.at)
+    v.env["ORLO_STATE"] = os.path.join(WORK, "state-3")
+    cargo = os.path.join(WORK, "cargo", "cargo")
+    os.makedirs(os.path.dirname(cargo))
+    with open(cargo, "w") as f:
+        f.write(f"#!/bin/sh\nmkdir -p target/wasm32-wasip2/release && cp {ROOT}/tests/guests/stock.wasm target/wasm32-wasip2/release/app.wasm\n")
+    os.chmod(cargo, 0o755)
+    v.env["PATH"] = os.path.dirname(cargo) + ":" + v.env["PATH"]
+    book = lambda n, of: '{"id":%d,"item":"book","count":%d}' % (n, of)
+    try:
+        p, read = v.leave_running(lines_of(3)[0] + " --state " + v.env["ORLO_STATE"], '"serving"')
+        new, deploy, keys, token, items, order, own, nobody, types, low, move, again, both, lower = lines_of(10)
+        v.type(new)
+        has(v.type(deploy), "migrated 001_stock.sql", "version 1", "granted to low")
+        v.type(keys)
+        v.type(token)
+        has(v.type(items), '[{"name":"book","stock":3}]')
+        has(v.type(order), '{"left":1,"order":1}')
+        has(v.type(own), f"[{book(1, 2)}]")
+        has(v.type(nobody), "[]")
+        v.type(types)
+        with open(os.path.join(v.at, "database.dart")) as f:
+            has(f.read(), "class Orders", "fromJson")
+        until(lambda: '"book"' in v.type(low))
+        has(v.type(low), '[{"item":"book","stock":1}]')
+        if not glob.glob("/usr/lib/postgresql/1[5-9]/bin/postgres"):
+            raise Skip("its second half needs PostgreSQL 15 or newer")
+        has(v.type(move), "shop is on postgres, as version 2")
+        has(v.type(again), '{"left":0,"order":2}')
+        has(v.type(both), f"[{book(1, 2)},{book(2, 1)}]")
+        until(lambda: '"stock":0' in v.type(lower))
+        check("changes-missed" not in read() and "change-given-up" not in read(), read()[-2000:])
     finally:
         v.end()
 

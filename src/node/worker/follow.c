@@ -56,6 +56,7 @@ struct line { /* of a function with triggers */
 struct followed { /* an app */
     struct followed *next;
     uint32_t id;
+    enum app_database_engine engine;
     uint64_t sum;  /* of its record, as it was last seen: of another version it is another */
     uint64_t seen; /* the snapshot that had it */
     struct line *lines;
@@ -417,9 +418,11 @@ static void log_missed(const struct line *l, str table, int64_t seq) {
               LF_I64("seq", seq));
 }
 
-/* Where more has changed than is told row by row, its owner hears of it, too: the function may not want to. */
-static void note_missed(struct line *l, int64_t first) {
-    if (first <= l->seq + 1) return;
+/* Where more has changed than is kept, its owner hears of it, too: the function may not want to. A migration's, or a move's, says it itself. */
+static void note_missed(struct line *l, int64_t first, const struct app_value *next) {
+    bool says = next && next[SEQ].i == first && next[OP].kind == APP_VALUE_TEXT && str_eqc(next[OP].s, "*") &&
+                (next[TABLE].kind != APP_VALUE_TEXT || !next[TABLE].s.n);
+    if (first <= l->seq + 1 || says) return;
     log_missed(l, STR(""), first);
     vec_push(l->mem, &l->changes,
              ((struct change){.seq = first - 1, .at = (int64_t)(clock_wall_ns() / ms_ns), .type = APP_CHANGE_ALL}));
@@ -439,7 +442,7 @@ static bool take_changes(struct line *l, const struct app_answer *a) {
     if (!l->known || v[2].i < l->seq) l->seq = v[2].i; /* what it was told last may be gone: it went back in time */
     l->known = true;
     l->mem = arena_new(0);
-    note_missed(l, v[0].i);
+    note_missed(l, v[0].i, a->count > HEAD ? v + HEAD : NULL);
     for (uint32_t i = HEAD; i < a->count; i += OF_CHANGE) {
         if (!take_change(l, v + i)) return false;
         const struct change *c = &l->changes.p[l->changes.n - 1];
@@ -566,6 +569,9 @@ static void add_line(struct followed *w, str name) {
 
 static void look_at(struct node_follow *f, struct followed *w) {
     const struct node_app *app = node_apps_live_app(f->apps, w->id);
+    bool moved = app && w->engine != app->record.database.engine; /* there nobody has followed yet, and numbers are others */
+    for (struct line *l = w->lines; moved && l; l = l->next) l->known = false;
+    if (app) w->engine = app->record.database.engine;
     for (uint32_t i = 0; app && i < app->record.functions.n; i++)
         if (app->record.functions.p[i].triggers.n) add_line(w, app->record.functions.p[i].name);
     for (struct line **at = &w->lines; app && *at;) {
