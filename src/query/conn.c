@@ -263,7 +263,7 @@ static err begin_tables(struct db *db, struct diag *d) {
 
 static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
     conn->mem = arena_new(0);
-    conn->catalog = c;
+    conn->catalog = conn->system.catalog = c;
     conn->types = query_types_new(conn->mem, c);
     conn->views = conn->checks = conn->routines = conn->functions_by_id = (struct map){0};
     conn->made.p = NULL, conn->made.n = conn->made.cap = 0;
@@ -289,6 +289,8 @@ err query_conn_new(struct db *db, const struct catalog *c, const struct query_op
     begin_catalog(conn, c);
     err e = pg_register(db, &conn->session, d);
     if (e == ERR_OK) e = query_functions_add(conn, d);
+    conn->system.session = &conn->session;
+    if (e == ERR_OK) e = system_register(db, &conn->system, d);
     if (e == ERR_OK) e = begin_tables(db, d);
     if (e == ERR_OK) db_guard(db, query_wall, conn);
     if (e == ERR_OK) *out = conn;

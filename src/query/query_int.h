@@ -3,6 +3,7 @@
 #define ORLO_QUERY_INT_H
 
 #include "query/query.h"
+#include "system/system.h"
 
 /* Sets what is not set yet; gives false. */
 bool query_fail(struct pg_error *e, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -69,6 +70,7 @@ struct query_resolving {
     struct pg_error no_plan;      /* what PostgreSQL says when it plans: behind values, before rights */
     struct pg_error denial;       /* a right that is missing, of the relation that is highest in the tree */
     uint32_t depth, denial_depth;
+    bool view_denied; /* the denial is of a view that is written, and not of what it is of */
 };
 [[nodiscard]] bool query_relate(struct query_resolving *r, const struct catalog_relation *from, struct query_embed *e);
 /* Its primary key's columns; of a view those of the keys that it shows. */
@@ -245,6 +247,7 @@ struct query_conn {
         uint32_t role, use;
     } nesting[QUERY_NESTING_MAX]; /* whose views are being made */
     uint32_t depth;
+    struct system_context system;
     bool walled;
     uint32_t current;                     /* role: who runs what runs now */
     bool reads_only;                      /* what is called may not write */

@@ -672,8 +672,23 @@ static bool columns_through(struct query_resolving *r, const struct catalog_rela
     return true;
 }
 
-/* What the one who reads the view needs of what it is of. */
-static bool need_base(struct query_resolving *r, const struct catalog_relation *base, const struct catalog_column **columns) {
+/* Is it named in the view, as a1."storage"? */
+static bool is_used(const struct catalog_relation *view, const struct catalog_column *c) {
+    str mark, as, alias = {0};
+    struct buf b = {0};
+    if (str_cut(view->base_from, ' ', &mark, &as)) (void)str_cut(as, ' ', &as, &alias); /* \x01T1\x02 as a1 */
+    buf_puts(&b, alias);
+    buf_putc(&b, '.');
+    query_put_name(&b, c->storage);
+    bool used = memmem(view->base_list.p, view->base_list.n, b.p, b.n) ||
+                (view->base_where.n && memmem(view->base_where.p, view->base_where.n, b.p, b.n));
+    buf_free(&b);
+    return used;
+}
+
+/* What the one who reads the view needs of what it is of: where anything is read, all that the view names. */
+static bool need_base(struct query_resolving *r, const struct catalog_relation *view, const struct catalog_relation *base,
+                      const struct catalog_column **columns) {
     struct query *q = r->query;
     static const uint32_t privileges[] = {
         [QUERY_INSERT] = CATALOG_INSERT, [QUERY_UPDATE] = CATALOG_UPDATE, [QUERY_DELETE] = CATALOG_DELETE};
@@ -682,6 +697,8 @@ static bool need_base(struct query_resolving *r, const struct catalog_relation *
         if (!need_column(r, base, columns[i], privileges[q->kind]) ||
             (q->conflict == QUERY_CONFLICT_MERGE && !need_column(r, base, columns[i], CATALOG_UPDATE)))
             return false;
+    for (uint32_t i = 0; q->reads && i < base->columns.n; i++)
+        if (is_used(view, &base->columns.p[i]) && !need_column(r, base, &base->columns.p[i], CATALOG_SELECT)) return false;
     return !q->reads || need_some(r, base, CATALOG_SELECT);
 }
 
@@ -701,7 +718,7 @@ static bool go_through(struct query_resolving *r, const struct catalog_relation 
     if (!view->security_invoker) q->target_role = r->role = view->owner;
     else q->target_role = r->role = q->role;
     q->target = base;
-    return need_base(r, base, targets);
+    return need_base(r, view, base, targets);
 }
 
 /* Down to the table. Names, values and rights of the view itself were seen to. */
@@ -716,6 +733,7 @@ static bool resolve_through(struct query_resolving *r) {
     for (uint32_t i = 0; i < of->columns.n; i++) q->through[i] = &of->columns.p[i];
     uint32_t role = r->role;
     bool ok = true;
+    r->view_denied = r->denial.set;
     for (uint32_t depth = 0; ok && q->target->kind == CATALOG_VIEW; depth++)
         ok = depth < QUERY_NESTING_MAX
                  ? go_through(r, q->target, q->targets)
@@ -847,8 +865,7 @@ bool query_resolve(arena *out, const struct catalog *c, struct pg_session *sessi
     if (!resolve_names(&r) || !query_resolve_media(&r) || !take_values(&r) || (q->put && !check_put(&r))) return false;
     q->hex = query_media_is_bytes(session->types, q);
     if (q->explain) q->form = QUERY_FORM_PLAN, q->hex = q->single = q->stripped = false, q->max_affected = -1;
-    bool through = q->through && r.denial.set; /* a view's rights are asked for before its table is looked at */
-    if (r.no_plan.set && !through) *error = r.no_plan;
+    if (r.no_plan.set && !r.view_denied) *error = r.no_plan;
     else if (r.denial.set) *error = r.denial;
     return !error->set;
 }
@@ -1064,7 +1081,8 @@ static bool resolve_arguments(struct query_resolving *r, const struct catalog_fu
     q->arguments_there = arena_array(r->out, bool, f->arguments.n + 1);
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
-        const struct query_json *v = q->rows && a->name.n ? query_json_get(q->rows, arena_cstr(r->out, a->name)) : NULL;
+        const struct query_json *v =
+            q->rows && a->name.n && goes_in(a) ? query_json_get(q->rows, arena_cstr(r->out, a->name)) : NULL;
         bool written = !q->args_text || a->mode == CATALOG_VARIADIC;
         q->arguments_there[i] = v != NULL;
         if (v && q->args_text && a->mode == CATALOG_VARIADIC) v = all_named(r, a->name);

@@ -9,6 +9,7 @@
  * 2. A relation's name never stands in the text: it is a mark, which whoever runs the statement expands to what the role may see.
  */
 #include "sql/translate_int.h"
+#include "system/system.h"
 
 /* ---- items ---- */
 
@@ -95,11 +96,37 @@ static err cte_item(struct sql_context *cx, const struct sql_cte *cte, str name,
     return ERR_OK;
 }
 
+/* select c1 as "oid", … from pg_system(n): the catalogue as it is when the statement runs. */
+static err system_item(struct sql_context *cx, const PgQuery__RangeVar *var, const struct system_relation *r, str name,
+                       struct sql_item **out, str *text) {
+    struct sql_item *item = item_new(cx, name.n ? name : str_c(r->name), r->columns_count);
+    VEC(str) list = {0};
+    if (cx->migrates)
+        return sql_unsupported(cx, var->location, "a query of the system's catalogue in a migration", "Ask it in a function.");
+    item->schema = name.n ? (str){0} : str_c(r->schema);
+    for (uint32_t i = 0; i < r->columns_count; i++) {
+        str column = sql_quoted(cx->mem, str_c(r->columns[i].name));
+        add_column(cx, item, str_c(r->columns[i].name), column, r->columns[i].type, -1, false);
+        vec_push(cx->mem, &list, sql_fmt(cx, "c%u as " STR_FMT, i + 1, STR_ARG(column)));
+    }
+    *text = sql_fmt(cx, "(select " STR_FMT " from pg_system(%u)) as " STR_FMT, STR_ARG(sql_joined(cx, list.p, list.n, ", ")),
+                    system_relation_number(r), STR_ARG(item->alias));
+    *out = item;
+    return ERR_OK;
+}
+
+/* Before all others, as pg_catalog is looked through first. */
+static const struct system_relation *system_relation(const PgQuery__RangeVar *var) {
+    return system_relation_named(str_c(var->schemaname), str_c(var->relname));
+}
+
 static err range_var(struct sql_context *cx, const PgQuery__RangeVar *var, struct sql_item **out, str *text) {
     str alias = var->alias ? str_c(var->alias->aliasname) : (str){0};
     const struct sql_cte *cte = var->schemaname && var->schemaname[0] ? NULL : sql_find_cte(cx, str_c(var->relname));
     if (cte) {
         TRY(cte_item(cx, cte, alias.n ? alias : cte->name, out, text));
+    } else if (system_relation(var)) {
+        TRY(system_item(cx, var, system_relation(var), alias, out, text));
     } else {
         const struct catalog_relation *r;
         TRY(sql_relation_item(cx, var, &r));

@@ -263,6 +263,37 @@ create function echo(t text, n numeric default 1.50, m mood default 'ok', a inte
 create function upto(n integer) returns setof integer language sql stable as $$ select g from generate_series(1, n) g $$;
 create function parts(a text[]) returns setof text language sql stable as $$ select unnest(a) $$;
 create function whose() returns uuid language sql stable as $$ select auth.uid() $$;
+create function sys_columns() returns table (a name, b name, c int, d text, e text, f int, g int, h int, i name, j text, k text) language sql stable as $$
+  select table_name, column_name, ordinal_position::int, is_nullable::text, data_type::text, character_maximum_length::int, numeric_precision::int, numeric_scale::int, udt_name::name,
+    is_generated::text, is_updatable::text from information_schema.columns where table_schema = 'public' order by 1, 3 $$;
+create function sys_tables() returns table (a name, b text, c text) language sql stable as $$
+  select table_name::name, table_type::text, is_insertable_into::text from information_schema.tables where table_schema = 'public' order by 1 $$;
+create function sys_constraints() returns table (a name, b text, c text, d text, e boolean, f text, g text, h text, i text) language sql stable as $$
+  select c.conname, c.contype::text, r.relname::text, f.relname::text, c.convalidated, c.confupdtype::text, c.confdeltype::text, c.confmatchtype::text, c.confkey::text
+  from pg_constraint c join pg_class r on r.oid = c.conrelid join pg_namespace n on n.oid = r.relnamespace left join pg_class f on f.oid = c.confrelid
+  where n.nspname = 'public' and c.contype in ('p', 'f') order by 1, 3 $$;
+create function sys_keys() returns table (a name, b name, c text, d text, e int) language sql stable as $$
+  select k.table_name::name, k.column_name::name, t.constraint_type::text, t.is_deferrable::text, k.ordinal_position::int from information_schema.table_constraints t
+  join information_schema.key_column_usage k on k.constraint_name = t.constraint_name and k.table_name = t.table_name
+  where t.table_schema = 'public' order by 1, 3, t.constraint_name, 5 $$;
+create function sys_attributes() returns table (a text, b name, c int, d boolean, e text, f boolean) language sql stable as $$
+  select a.attrelid::regclass::text, a.attname, a.attnum::int, a.attnotnull, t.typname::text, a.atthasdef from pg_attribute a join pg_type t on t.oid = a.atttypid
+  join pg_catalog.pg_class r on r.oid = a.attrelid where r.relnamespace = (select oid from pg_namespace where nspname = 'public') and r.relkind in ('r', 'v') and a.attnum > 0
+  and not a.attisdropped and t.typname <> 'citext' order by 1, 3 $$;
+create function sys_policies() returns table (a name, b name, c text, d name[], e text) language sql stable as $$
+  select tablename, policyname, permissive, roles, cmd from pg_policies where schemaname = 'public' order by 1, 2 $$;
+create function sys_classes() returns table (a name, b text, c boolean, d boolean, e int) language sql stable as $$
+  select relname, relkind::text, relrowsecurity, relforcerowsecurity, relnatts::int from pg_class where relnamespace = (select oid from pg_namespace where nspname = 'public') order by 1, 2 $$;
+create function sys_functions() returns table (a name, b boolean, c boolean, d text, e int, f boolean) language sql stable as $$
+  select p.proname, p.prosecdef, p.proretset, p.provolatile::text, p.pronargs::int, p.proisstrict from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+  where n.nspname = 'public' order by 1 $$;
+create function sys_guards(t text, c text) returns table (a boolean, b boolean, c boolean, d boolean, e text, f boolean) language sql stable as $$
+  select to_regclass('public.' || t) is null, exists (select from pg_tables where tablename = t and schemaname = 'public'),
+    exists (select 1 from information_schema.columns where table_schema = 'public' and table_name = t and column_name = c),
+    exists (select 1 from pg_type where typname = 'mood' and typtype = 'e'), (select string_agg(enumlabel, ',' order by enumsortorder) from pg_enum where enumtypid =
+    (select oid from pg_type where typname = 'mood')), exists (select from pg_indexes where schemaname = 'public' and indexname = t || '_pkey') $$;
+create function sys_rights(t text, r text) returns table (a boolean, b boolean, c boolean) language sql stable as $$
+  select has_table_privilege('public.' || t, r), has_table_privilege('anon', 'public.' || t, r), has_column_privilege('authenticated', 'public.' || t, 'id', r) $$;
 create function positively(p positive) returns integer language sql stable strict as $$ select p + 1 $$;
 """
 
@@ -469,6 +500,11 @@ def call(r, s, role):
              ("echo", {"t": text(r), **({"n": value(r, "numeric")} if r.random() < 0.5 else {}), **({"m": typed(r, "mood")} if r.random() < 0.3 else {}), **({"a": value(r, "integer[]")} if r.random() < 0.3 else {})}, None),
              ("upto", {"n": r.randrange(5)}, None), ("parts", {"a": value(r, "text[]")}, None), *([("whose", {}, None)] if role != "editor" else []), ("positively", {"p": r.choice([1, 0, None, "x", 7])}, None),
              ("is_member", {"t": r.choice(USERS)}, None), ("friends_of", {"w": r.choice(USERS)}, None) if not s.private else ("nope", {"x": 1}, None)]
+    if not s.private and r.random() < 0.3:
+        some = r.choice([x.name for x in s.tables + s.views] + ["members", "nope"])
+        names = [(f"sys_{x}", {}, None) for x in ("columns", "tables", "constraints", "keys", "attributes", "policies", "classes", "functions")]
+        names += [("sys_guards", {"t": some, "c": r.choice(["id", "owner", "c1", "nope"])}, None), ("sys_rights", {"t": some, "r": r.choice(["select", "INSERT", "update, delete", "nope"])}, None)] * 2
+        return {"kind": "call", "function": (x := r.choice(names))[0], "args": x[1]}
     names += [(f, {"o": r.choice(USERS)}, t) for f, t in s.functions] * 3
     name, args, t = r.choice(names)
     q = {"kind": "call", "function": name, "args": args}
