@@ -109,6 +109,23 @@ bool postgres_answer_take(struct postgres_answer *a, uint32_t statement, PGresul
     return false;
 }
 
+struct postgres_answer *postgres_answer_keep(const struct postgres_answer *a) {
+    struct postgres_answer *kept = malloc(sizeof *kept);
+    ENSURE(kept);
+    *kept = *a;
+    kept->results = calloc(a->count + 1, sizeof *kept->results);
+    ENSURE(kept->results);
+    for (uint32_t i = 0; i < a->count; i++) kept->results[i] = a->results[i], a->results[i].raw = NULL;
+    return kept;
+}
+
+void postgres_answer_let_go(struct postgres_answer *a) {
+    if (!a) return;
+    postgres_answer_free(a);
+    free(a->results);
+    free(a);
+}
+
 void postgres_answer_free(struct postgres_answer *a) {
     for (uint32_t i = 0; i < a->count; i++) PQclear(a->results[i].raw);
 }

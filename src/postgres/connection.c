@@ -2,9 +2,11 @@
 #include "postgres/postgres_int.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 enum { LEAST_READ = 8 << 10, ROW_SLACK = 256 << 10, LOST_KEPT_MAX = 3, UNDO_MS = 5000 };
+enum { TOLD_A_SECOND = 200 };
 enum { CROWDED_AGAIN_MS = 50, CROWDED_TRIES = 100 };
 
 static void on_ready(void *arg, unsigned events);
@@ -177,7 +179,7 @@ static void become_free(struct postgres_connection *c) {
     c->ops_count = c->op = 0;
     hear_anew(c);
     net_timer_stop(c->timer);
-    if (c->db->options.free_ms) net_timer_start(c->timer, c->db->options.free_ms, 0);
+    if (c->db->options.free_ms && !c->hears) net_timer_start(c->timer, c->db->options.free_ms, 0);
     listen_to(c, NET_READABLE);
     postgres_came(c->db);
 }
@@ -260,8 +262,15 @@ static void end_ask(struct postgres_connection *c) {
 
 /* ---- what is heard ---- */
 
+/* A pooler says of its connections that they are processes of its own. What was said before this one listened was heard by none. */
+static void hear_pid(struct postgres_connection *c, const PGresult *r) {
+    c->hears = PQntuples(r) == 1 && atoi(PQgetvalue(r, 0, 0)) == PQbackendPID(c->raw);
+    if (c->hears) c->db->heard(c->db->heard_arg);
+}
+
 static void hear_statement(struct postgres_connection *c, const struct op *op, PGresult *r) {
     c->heard = 0;
+    if (op->kind == OP_PID) hear_pid(c, r);
     if (!c->ask || op->kind != OP_STATEMENT) PQclear(r);
     else if (!postgres_answer_take(&c->ask->answer, op->statement, r)) c->ended = true;
 }
@@ -306,7 +315,18 @@ static bool hear_one(struct postgres_connection *c) {
 
 /* libpq parses nothing before it is asked to, and keeps each notification. Nobody waits for those: a function of the app's may have said listen. */
 static void drain(struct postgres_connection *c) {
-    for (PGnotify *n; (n = PQnotifies(c->raw)); c->listens = true) PQfreemem(n);
+    const char *ours = c->db->listens;
+    bool told = false;
+    for (PGnotify *n; (n = PQnotifies(c->raw)); PQfreemem(n)) {
+        if (ours && !strcmp(n->relname, ours)) told = true, c->told++;
+        else c->listens = true;
+    }
+    if (!told) return;
+    uint64_t now = clock_mono_ns();
+    c->heard = 0;
+    if (now - c->told_ns > 1'000'000'000u) c->told_ns = now, c->told = 1;
+    if (c->told > TOLD_A_SECOND) c->ended = true; /* anybody may say something there: it is found out otherwise then */
+    c->db->heard(c->db->heard_arg);
 }
 
 /* libpq reads no more at a time than its buffer has room for: what comes at first is no more than what came before. */
@@ -352,11 +372,18 @@ static void hear(struct postgres_connection *c) {
 /* What statements raise for whoever sits there: nobody does. */
 static void let_go(void *arg, const char *notice) {}
 
+static bool sets_up(const struct postgres_connection *c) { return c->db->setup || c->db->listens; }
+
 static bool begin_setup(struct postgres_connection *c) {
     c->state = POSTGRES_SETTING;
     hear_anew(c);
     if (PQsetnonblocking(c->raw, 1) || PQenterPipelineMode(c->raw) != 1) return false;
-    return !c->db->setup || (send_own(c, c->db->setup, OP_OWN) && send_sync(c) && flush(c));
+    char listen[80];
+    if (!sets_up(c)) return true;
+    if (c->db->listens) snprintf(listen, sizeof listen, "listen %s", c->db->listens);
+    return (!c->db->setup || send_own(c, c->db->setup, OP_OWN)) &&
+           (!c->db->listens || (send_own(c, listen, OP_OWN) && send_own(c, "select pg_catalog.pg_backend_pid()", OP_PID))) &&
+           send_sync(c) && flush(c);
 }
 
 static void go_on_connecting(struct postgres_connection *c) {
@@ -365,7 +392,7 @@ static void go_on_connecting(struct postgres_connection *c) {
     case PGRES_POLLING_WRITING: listen_to(c, NET_WRITABLE); return;
     case PGRES_POLLING_OK:
         if (!begin_setup(c)) lose_by_server(c);
-        else if (!c->db->setup) become_free(c);
+        else if (!sets_up(c)) become_free(c);
         return;
     default: lose_by_server(c);
     }
@@ -382,7 +409,7 @@ void postgres_connection_reached(struct postgres_connection *c, PGconn *raw, con
     PQsetNoticeProcessor(c->raw, let_go, NULL);
     listen_to(c, NET_READABLE);
     if (!begin_setup(c)) lose_by_server(c);
-    else if (!c->db->setup) become_free(c);
+    else if (!sets_up(c)) become_free(c);
 }
 
 static void on_ready(void *arg, unsigned events) {

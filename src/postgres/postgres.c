@@ -70,6 +70,16 @@ void postgres_cancel(struct postgres_ask *ask) {
     free_ask(ask);
     postgres_gone(db, c, true);
 }
+void postgres_listen(struct postgres *db, const char *channel, void (*heard)(void *arg), void *arg) {
+    db->listens = channel, db->heard = heard, db->heard_arg = arg;
+}
+
+bool postgres_hears(const struct postgres *db) {
+    for (const struct postgres_connection *c = db->connections; c; c = c->next)
+        if (c->hears) return true;
+    return false;
+}
+
 void postgres_forget(struct postgres *db) {
     for (struct postgres_connection *c = db->connections; c; c = c->next) c->forgets = c->state >= POSTGRES_FREE;
 }

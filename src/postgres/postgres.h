@@ -113,11 +113,20 @@ str postgres_tag(const struct postgres_answer *a, uint32_t statement); /* "INSER
 uint32_t postgres_columns(const struct postgres_answer *a, uint32_t statement);
 str postgres_column(const struct postgres_answer *a, uint32_t statement, uint32_t column, uint32_t *type);
 
+/* All of an answer, for longer than the call that it came with, and for another thread; that one is empty then. */
+struct postgres_answer *postgres_answer_keep(const struct postgres_answer *a);
+void postgres_answer_let_go(struct postgres_answer *a); /* NULL is fine */
+
 struct postgres_ask;
 /* Never NULL: where too many wait it is told POSTGRES_BUSY, from the loop like all others. */
 struct postgres_ask *postgres_ask(struct postgres *db, const struct postgres_question *q, postgres_told told, void *arg);
 /* It is not told. What is under way is given up with its connection, but where its commit was sent: that may be done all the same. Not from a told. */
 void postgres_cancel(struct postgres_ask *ask);
+/* Before anything is asked: each connection listens to a channel, and stays. heard: something was said there, or may have been before; from the loop, and not to
+ * close anything here. */
+void postgres_listen(struct postgres *db, const char *channel, void (*heard)(void *arg), void *arg);
+/* A connection listens, and it is the server itself that it listens to: a pooler between would have it listen in vain. */
+bool postgres_hears(const struct postgres *db);
 /* Names in what was asked mean other things by now: its types are found out anew. */
 void postgres_forget(struct postgres *db);
 /* How many ask or wait, and when something was last asked. */

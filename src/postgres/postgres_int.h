@@ -74,14 +74,17 @@ struct postgres_connection {
     enum postgres_connection_state state;
     uint32_t tries; /* to be on the way there */
     bool ended;     /* nothing more can be heard */
-    bool listens;   /* to a channel: something was said there */
+    bool listens;   /* to a channel that is none of ours: something was said there */
+    bool hears;     /* what is said on ours */
+    uint32_t told;  /* how often something was, since told_ns */
+    uint64_t told_ns;
     uint64_t heard; /* bytes since a statement's end, or since it is in a state in which nothing was asked */
     uint32_t reads; /* how often, since it was asked or is in such a state */
     struct postgres_ask *ask;
     struct postgres_held *held; /* whose transaction is open on it; NULL: nobody's */
     /* What the server is to say, in order: each op's results end with a NULL, the sync is one result. */
     struct op {
-        enum op_kind { OP_OWN, OP_PREPARE, OP_STATEMENT, OP_COMMIT, OP_SYNC } kind;
+        enum op_kind { OP_OWN, OP_PID, OP_PREPARE, OP_STATEMENT, OP_COMMIT, OP_SYNC } kind;
         uint32_t statement;
         uint64_t hash;
     } * ops;
@@ -108,6 +111,9 @@ void postgres_reach_leave(struct postgres_reach *r); /* nobody waits for it any 
 struct postgres {
     struct postgres_options options;
     char *where, *setup;
+    const char *listens; /* a channel; NULL: none */
+    void (*heard)(void *arg);
+    void *heard_arg;
     struct postgres_connection *connections;
     uint32_t connections_count, waiting, busy;
     struct postgres_ask *first, **last; /* that wait */

@@ -4,6 +4,7 @@ import glob, random, shutil
 from nodes import *
 from admin_test import cli
 from database_test import project, put
+from postgres_test import until
 from front_test import keys_of
 
 SCHEMA = """
@@ -379,6 +380,8 @@ LEAVES = """create function leave() returns void language plpgsql as $$ begin
   perform set_config('request.jwt.claims', '{"sub":"00000000-0000-4000-8000-00000000000a","role":"service_role"}', false), set_config('role', 'service_role', false),
     set_config('app.left', 'x', false), set_config('search_path', 'other', false), set_config('response.status', '418', false); end $$;
 create function look() returns text language sql stable as $$ select concat_ws(' ', current_user, current_setting('app.left', true), current_setting('search_path'), auth.uid(), current_setting('transaction_read_only')) $$;
+create function grow() returns void language plpgsql security definer as $$ begin execute 'create table grown (id int default 5); insert into grown default values; grant select on grown to anon'; end $$;
+create function shrink() returns void language plpgsql security definer as $$ begin drop table grown; end $$;
 create function teapot() returns text language plpgsql as $$ begin perform set_config('response.status', '418', true); return 'short'; end $$;
 """
 
@@ -433,3 +436,8 @@ def asked_again_on(engine):
             eq((look("anon")[0], json.loads(look("anon")[2]).split()[0], "00000000" in look("anon")[2]), (200, "anon", False))
             eq((ids("b", "n=eq.4"), ids("a", "n=eq.4")), ([5], []))
         eq([ask(n, keys, "POST", "/rpc/teapot", {}, key=users["a"])[0], ids("a", "n=eq.1")], [418, [1]])  # what such a function says is heard from now on
+        # A function that makes a table, and drops it: the server says so.
+        for name, want in (("grow", (200, '[{"id":5}]')), ("shrink", (404, None))) * 2:
+            eq(ask(n, keys, "POST", "/rpc/" + name, {}, key=keys["service_role"])[0], 204)
+            got = lambda: (lambda a: (a[0], a[2] if a[0] == 200 else None))(ask(n, keys, "GET", "/grown"))
+            until(lambda: got() == want)

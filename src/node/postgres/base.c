@@ -46,34 +46,46 @@ void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t 
     catalog_live(c, &(struct catalog_answer){&live, live_rows, live_value});
 }
 
-static bool live_fits(const struct broker_base *b, const struct postgres_answer *a, uint32_t first) {
-    struct live live = {a, first};
-    return catalog_live_fits(&(struct catalog_answer){&live, live_rows, live_value},
-                             b->secret[0] ? LIVE_BYTES_OF_OTHERS : LIVE_BYTES_MAX);
+/* A catalogue is made on a thread: it may be of many tables and functions, and all others would wait for it. */
+struct making {
+    uint32_t app, turn; /* whose, and which of his readings */
+    char secret[sizeof((struct broker_base *)0)->secret];
+    struct postgres_answer *said;
+    uint64_t bytes_max;
+    bool live, adopts; /* adopts: no text is kept there yet, and one is made of what there is */
+    bool large;
+    struct broker_made *made;
+    struct buf text;
+    err e;
+    struct diag d;
+};
+
+static bool live_fits(const struct making *k) {
+    struct live live = {k->said, 2};
+    return catalog_live_fits(&(struct catalog_answer){&live, live_rows, live_value}, k->bytes_max);
 }
 
-static err new_made(const struct broker_base *b, str catalog, const struct postgres_answer *live, struct broker_made **out,
-                    struct diag *d) {
+static err make_made(struct making *k, str catalog) {
     struct broker_made *made = calloc(1, sizeof *made);
     ENSURE(made);
     *made = (struct broker_made){.users = 1, .mem = arena_new(0)};
-    err e = catalog_read(made->mem, catalog, &made->catalog, d);
-    if (live && !live_fits(b, live, 2)) { /* all others wait for it meanwhile */
-        log_event(
-            LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name),
-            LF_CSTR(
-                "reason",
-                "it has more columns, functions and keys than are read: what migrations' text says of it is all that is known"));
-        live = NULL;
-    }
-    if (e == ERR_OK && live) {
-        node_live_add(made->catalog, live, 2);
-        made->silent = str_eqc(postgres_value(live, 2 + CATALOG_LIVE, 0, 0, NULL), "f");
+    err e = catalog_read(made->mem, catalog, &made->catalog, &k->d);
+    if (e == ERR_OK && k->live && !k->large) {
+        node_live_add(made->catalog, k->said, 2);
+        made->silent = str_eqc(postgres_value(k->said, 2 + CATALOG_LIVE, 0, 0, NULL), "f");
     }
     if (e == ERR_OK) made->types = query_types_new(made->mem, made->catalog);
-    if (e == ERR_OK) *out = made;
+    if (e == ERR_OK) k->made = made;
     else node_made_unref(made);
     return e;
+}
+
+static void on_thread(void *arg) {
+    struct making *k = arg;
+    str catalog = postgres_value(k->said, 0, 0, 0, NULL);
+    k->large = k->live && !live_fits(k);
+    if (k->adopts) k->e = k->large ? ERR_LIMIT : node_server_text(k->said, 2, &k->text, &k->d);
+    else if (catalog.n) k->e = make_made(k, catalog);
 }
 
 /* ---- what waits ---- */
@@ -155,6 +167,7 @@ static void go_away(struct broker_base *b) {
     b->run = -1;
     node_made_unref(b->made);
     b->made = NULL;
+    b->turn++;
     struct broker_errand *w = b->reloads;
     b->reloads = NULL;
     b->checks = false;
@@ -224,23 +237,24 @@ bool node_base_went_well(struct broker_base *b, const struct postgres_answer *a)
 
 static void read_made(struct broker_base *b);
 
-/* False: it could not be read. */
-static bool take_made(struct broker_base *b, const struct postgres_answer *a) {
-    struct diag d = DIAG_INIT;
-    if (!went_well(b, a)) return false;
+static void take_made(struct broker_base *b, struct making *k) {
+    if (k->large)
+        log_event(
+            LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name),
+            LF_CSTR(
+                "reason",
+                "it has more columns, functions and keys than are read: what migrations' text says of it is all that is known"));
+    if (k->e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", k->d.text));
     node_made_unref(b->made);
-    b->made = NULL;
-    str text = postgres_value(a, 0, 0, 0, NULL);
-    snprintf(b->seen, sizeof b->seen, STR_FMT, STR_ARG(postgres_value(a, 1, 0, 0, NULL)));
+    b->made = k->made;
+    k->made = NULL;
+    snprintf(b->seen, sizeof b->seen, STR_FMT, STR_ARG(postgres_value(k->said, 1, 0, 0, NULL)));
+    b->triggers = k->live && str_eqc(postgres_value(k->said, 2 + CATALOG_LIVE, 0, 1, NULL), "t");
     b->checked_ns = clock_mono_ns(), b->checks = false;
-    err e = text.n ? new_made(b, text, b->text_alone ? NULL : a, &b->made, &d) : ERR_OK;
-    if (e != ERR_OK) log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", d.text));
     if (b->asks) postgres_forget(b->asks);
     else b->asks = node_base_connect(b, "authenticator", "postgres", (uint32_t)node_broker.limits.postgres_connections_max);
     b->state = BASE_HERE;
     b->used_ns = clock_mono_ns();
-    node_broker_later();
-    return true;
 }
 
 static void on_adopted(void *arg, const struct postgres_answer *a) {
@@ -248,31 +262,65 @@ static void on_adopted(void *arg, const struct postgres_answer *a) {
     if (went_well(b, a)) read_made(b);
 }
 
+static void over_reload(struct broker_base *b) {
+    struct broker_errand *w = b->reloads;
+    b->reloads = NULL;
+    if (w) node_base_errand_over(w);
+}
+
+/* What was made is of use if the base is still there, and nothing has begun anew meanwhile. */
+static void on_thread_over(void *arg, bool ran) {
+    struct making *k = arg;
+    struct broker_base *b = node_broker.bases;
+    while (b && (b->app != k->app || strcmp(b->secret, k->secret) != 0)) b = b->next;
+    if (b) b->makings--;
+    bool of_use = b && b->turn == k->turn && (b->state == BASE_OPENS || b->state == BASE_HERE);
+    if (of_use && !ran)
+        b->state == BASE_HERE ? (void)(b->checks = false, b->stale = true) : open_again(b, "too much is done at a time");
+    else if (of_use && k->adopts && k->large)
+        node_base_refuse(b, ERR_LIMIT,
+                         "it has more columns, functions and keys than are read: its URL is to be of a database for this app");
+    else if (of_use && k->adopts && k->e == ERR_OK && node_server_adopt(b, buf_str(&k->text), on_adopted)) of_use = false;
+    else if (of_use) take_made(b, k);
+    if (of_use) over_reload(b);
+    node_made_unref(k->made);
+    postgres_answer_let_go(k->said);
+    buf_free(&k->text);
+    free(k);
+    node_broker_later();
+}
+
 static void on_made(void *arg, const struct postgres_answer *a) {
     struct broker_base *b = arg;
-    struct broker_errand *w = b->reloads;
     if (!b->leaves && !b->text_alone && postgres_outcome(a) == POSTGRES_ERROR) {
         log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name), LF_CSTR("reason", postgres_error(a)->message));
         b->text_alone = true;
         read_made(b);
         return;
     }
-    bool adopts = b->secret[0] && !b->leaves && !b->text_alone && postgres_outcome(a) == POSTGRES_DONE && !postgres_rows(a, 0);
-    if (adopts && !live_fits(b, a, 2)) {
-        node_base_refuse(b, ERR_LIMIT,
-                         "it has more columns, functions and keys than are read: its URL is to be of a database for this app");
+    if ((b->state != BASE_OPENS && b->state != BASE_HERE) || !went_well(b, a)) {
+        over_reload(b);
         return;
     }
-    if (adopts && node_server_adopt(b, a, 2, on_adopted)) return;
-    if (b->state == BASE_OPENS || b->state == BASE_HERE) (void)take_made(b, a);
-    b->reloads = NULL;
-    if (w) node_base_errand_over(w);
+    struct making *k = calloc(1, sizeof *k);
+    ENSURE(k);
+    *k = (struct making){.app = b->app,
+                         .turn = ++b->turn,
+                         .said = postgres_answer_keep(a),
+                         .bytes_max = b->secret[0] ? LIVE_BYTES_OF_OTHERS : LIVE_BYTES_MAX,
+                         .live = !b->text_alone,
+                         .d = DIAG_INIT};
+    snprintf(k->secret, sizeof k->secret, "%s", b->secret);
+    k->adopts = b->secret[0] && k->live && !postgres_rows(k->said, 0);
+    b->makings++;
+    net_work_new(node_broker.loop, NULL, on_thread, on_thread_over, k);
 }
 
 static void read_made(struct broker_base *b) {
     struct postgres_statement s[3 + CATALOG_LIVE] = {{.text = STR(BROKER_CATALOG)}, {.text = str_c(node_server_seen)}};
     for (uint32_t i = 0; i < CATALOG_LIVE; i++) s[2 + i] = (struct postgres_statement){.text = catalog_live_text(i)};
     s[2 + CATALOG_LIVE].text = STR(BROKER_SAYS);
+    b->stale = false;
     ask_admin(b, s, b->text_alone ? 2 : ARRAY_COUNT(s), false, on_made);
 }
 
@@ -317,6 +365,7 @@ static void let_in(struct broker_base *b) {
         {.text = STR_INIT(
              "select exists (select from _orlo.meta where key = 'frozen'), exists (select from _orlo.meta where key = 'feed' and "
              "value = '" BROKER_FEED "')")},
+        {.text = STR_INIT(BROKER_TRIGGERS)},
         {.text = STR_INIT(BROKER_NO_SLOT)}}; /* of a backup that nobody knows of any more */
     ask_admin(b, s, ARRAY_COUNT(s) - (b->backup_ns ? 1 : 0), false, on_let_in);
 }
@@ -420,10 +469,15 @@ static void on_looked(void *arg, const struct postgres_answer *a) {
 
 void node_base_let_in(struct broker_base *b) { let_in(b); }
 
+static void on_heard(void *arg) { ((struct broker_base *)arg)->stale = true; }
+
 static void open_base(struct broker_base *b) {
     b->again_ns = 0;
     if (b->state == BASE_COMES) b->state = BASE_OPENS, b->opens_ns = clock_mono_ns();
-    if (!b->admin) b->admin = node_base_connect(b, "orlo", "postgres", 1);
+    if (!b->admin) {
+        b->admin = node_base_connect(b, "orlo", "postgres", 1);
+        postgres_listen(b->admin, BROKER_CHANNEL, on_heard, b);
+    }
     if (b->secret[0]) {
         node_server_open(b);
         return;
@@ -630,7 +684,7 @@ void node_base_turn(struct broker_base *b) {
     if (node_broker.leaves || is_taken_anew(b) || is_refused(b)) return;
     if (b->state == BASE_AWAY && (b->first || (b->errands && !b->errands->begun))) want(b);
     if (b->state != BASE_HERE || !b->asks) return;
-    if (b->secret[0] && b->first && !node_server_fresh(b)) return;
+    if (b->first && !node_server_fresh(b) && b->secret[0]) return; /* in one of the node's own, who asks goes on meanwhile */
     struct broker_ask *a;
     while (!b->held && b->running < node_broker.limits.postgres_connections_max && (a = pop_next(b))) {
         if (!a->of_tx) b->running++, node_ask_begin(a);
@@ -781,7 +835,7 @@ void node_base_tick(uint64_t now) {
         rest(b, now);
         if (b->state == BASE_AWAY || b->gives_up || b->anew) node_base_turn(b);
         if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0 &&
-            (!b->place || !postgres_place_busy(b->place)) && now >= b->refused_ns && !b->backup_ns)
+            (!b->place || !postgres_place_busy(b->place)) && now >= b->refused_ns && !b->backup_ns && !b->makings)
             free_base(at);
         else at = &b->next;
     }

@@ -140,6 +140,9 @@ struct broker_base {
     uint64_t refused_ns;          /* until then that holds */
     bool anew;                    /* its URL is another one: as soon as nobody is at work */
     bool checks, said_plain;      /* whether its schemas have changed is being asked */
+    bool triggers, stale;         /* it says so itself when they do; it did, and nobody has looked since */
+    uint32_t turn;                /* of reading its catalogue */
+    uint32_t makings;             /* of its catalogue, that threads are at */
     uint64_t checked_ns;
     char seen[40], lacks[600]; /* what was said of its schemas last; what its role may not make, as SQL */
     enum { BASE_AWAY, BASE_COMES, BASE_OPENS, BASE_HERE } state;
@@ -236,7 +239,9 @@ void node_upgrade_begin(struct broker_base *b); /* then node_base_let_in */
 
 void node_server_open(struct broker_base *b); /* then node_base_read */
 /* A catalogue of what was there before any migration: the platform's, and what PostgreSQL says; it is kept, and read as any other. False: it cannot be made. */
-bool node_server_adopt(struct broker_base *b, const struct postgres_answer *live, uint32_t first, postgres_told told);
+bool node_server_adopt(struct broker_base *b, str text, postgres_told told);
+[[nodiscard]] err node_server_text(const struct postgres_answer *live, uint32_t first, struct buf *text,
+                                   struct diag *d); /* on a thread, perhaps */
 /* Whether somebody changed its schemas, where that was not asked for a second. False: it is being asked, and nobody is to begin. */
 bool node_server_fresh(struct broker_base *b);
 
@@ -252,7 +257,7 @@ void node_ask_cancel(struct broker_ask *a);                                     
     "select value from _orlo.meta where key = 'catalog' and pg_catalog.octet_length(value) <= 67108864" /* CATALOG_BYTES_MAX */
 extern const char node_server_seen[]; /* what changes with its schemas: server.c */
 /* Whether anything in it may set response.headers or response.status: a function that names set_config or response., or makes statements as it runs; a view or a
- * policy that calls set_config (2078). */
+ * policy that calls set_config (2078). And whether it says when its schemas are changed. */
 #define BROKER_SAYS                                                                                                              \
     "select exists (select from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang where p.oid >= 16384 "   \
     "and p.pronamespace <> coalesce(pg_catalog.to_regnamespace('_orlo'), 0::pg_catalog.oid) and l.lanname not in ('c', "         \
@@ -260,7 +265,21 @@ extern const char node_server_seen[]; /* what changes with its schemas: server.c
     "(l.lanname not in ('sql', 'plpgsql') or p.prosrc ~* 'set_config|response\\.|execute' or p.prosqlbody::text ~ ':funcid "     \
     "2078 ')) "                                                                                                                  \
     "or exists (select from pg_catalog.pg_rewrite where oid >= 16384 and ev_action::text ~ ':funcid 2078 ') or exists (select "  \
-    "from pg_catalog.pg_policy where polqual::text ~ ':funcid 2078 ' or polwithcheck::text ~ ':funcid 2078 ')"
+    "from pg_catalog.pg_policy where polqual::text ~ ':funcid 2078 ' or polwithcheck::text ~ ':funcid 2078 '), (select "         \
+    "pg_catalog.count(*) = 2 from pg_catalog.pg_event_trigger where evtname in ('orlo_changed', "                                \
+    "'orlo_dropped') and evtenabled <> 'D')"
+/* Unless they are there: what says that they were changed, in the transaction that did. For a superuser, but that some who run servers let others do it, too. */
+#define BROKER_CHANNEL "orlo_schema"
+#define BROKER_TRIGGERS                                                                                                          \
+    "do $orlo_do$ begin if (select pg_catalog.count(*) < 2 from pg_catalog.pg_event_trigger where evtname in ('orlo_changed', "  \
+    "'orlo_dropped')) then create or replace function _orlo.changed() returns event_trigger language plpgsql set search_path = " \
+    "pg_catalog as $f$ begin if exists (select from pg_event_trigger_ddl_commands() c where c.schema_name is distinct from "     \
+    "'pg_temp') then perform pg_notify('" BROKER_CHANNEL "', ''); end if; end $f$; create or replace function _orlo.dropped() "  \
+    "returns event_trigger language plpgsql set search_path = pg_catalog as $f$ begin if exists (select from "                   \
+    "pg_event_trigger_dropped_objects() d where not d.is_temporary) then perform pg_notify('" BROKER_CHANNEL "', ''); end if; "  \
+    "end $f$; drop event trigger if exists orlo_changed; drop event trigger if exists orlo_dropped; create event trigger "       \
+    "orlo_changed on ddl_command_end execute function _orlo.changed(); create event trigger orlo_dropped on sql_drop execute "   \
+    "function _orlo.dropped(); end if; end $orlo_do$"
 /* What catalog_live_text's statements said, the first of which is that one of the answer. */
 void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t first);
 

@@ -6,7 +6,8 @@
  *
  * 1. Nothing that is there is changed: a schema, role, extension that is there is taken as it is.
  * 2. What the role may not make is told, as SQL, in the log; it is tried again whenever the server is opened.
- * 3. Its schemas are others' to change, too: before who asks is served it is asked, once a second, whether they did.
+ * 3. Its schemas are others' to change, too: it says so where its role may make it (an event trigger); else it is asked, once a second, before who asks is served.
+ *    So are those of the node's own, whose functions may do anything: there nobody waits for what is read.
  */
 #include "node/postgres/broker.h"
 #include "sql/sql.h"
@@ -36,18 +37,21 @@ const char node_server_seen[] =
 
 static void on_seen(void *arg, const struct postgres_answer *a) {
     struct broker_base *b = arg;
-    bool same = postgres_outcome(a) != POSTGRES_DONE || str_eqc(postgres_value(a, 0, 0, 0, NULL), b->seen);
+    bool said = postgres_outcome(a) == POSTGRES_DONE, same = !said || str_eqc(postgres_value(a, 0, 0, 0, NULL), b->seen);
     if (b->leaves || b->state != BASE_HERE) return;
     b->checked_ns = clock_mono_ns();
+    if (!said) b->stale = true;
     if (same) b->checks = false, node_broker_later(); /* one that does not answer tells whoever asks so by itself */
     else node_base_read(b);
 }
 
 bool node_server_fresh(struct broker_base *b) {
+    bool hears = b->triggers && postgres_hears(b->admin);
     if (b->checks) return false;
-    if (clock_mono_ns() - b->checked_ns < FRESH_MS * ms_ns) return true;
+    if (hears && !b->stale) return true;
+    if (!hears && clock_mono_ns() - b->checked_ns < FRESH_MS * ms_ns) return true;
     const struct postgres_statement s = {.text = str_c(node_server_seen)};
-    b->checks = true;
+    b->checks = true, b->stale = false;
     node_base_ask_admin(b, &(struct postgres_question){.statements = &s, .count = 1, .ms_max = CHECK_MS, .undone = true},
                         on_seen);
     return false;
@@ -239,7 +243,10 @@ static void make_platform(struct broker_base *b, bool sixteen) {
              "'service_role') "
              "and pg_catalog.pg_has_role(current_user, oid, '%s')) and pg_catalog.to_regprocedure('auth.uid()') is not null "
              "and pg_catalog.to_regprocedure('auth.jwt()') is not null",
-             sixteen ? "set" : "member")}};
+             sixteen ? "set" : "member")},
+        {.text =
+             STR("do $orlo_try$ begin execute $orlo_triggers$" BROKER_TRIGGERS
+                 "$orlo_triggers$; exception when others then null; end $orlo_try$")}}; /* else it is asked for, once a second */
     node_base_ask_admin(b, &(struct postgres_question){.statements = s, .count = ARRAY_COUNT(s), .judge = judge}, on_platform);
     arena_free(mem);
 }
@@ -274,29 +281,24 @@ void node_server_open(struct broker_base *b) {
 
 /* ---- what was there before ---- */
 
-bool node_server_adopt(struct broker_base *b, const struct postgres_answer *live, uint32_t first, postgres_told told) {
+err node_server_text(const struct postgres_answer *live, uint32_t first, struct buf *text, struct diag *d) {
     arena *mem = arena_new(0);
     struct sql_plan plan = {0};
     struct sql_report report = {0};
-    struct diag d = DIAG_INIT;
-    struct buf text = {0};
-    err e = sql_migrate(mem, NULL, NULL, 0, CATALOG_POSTGRES, NULL, &plan, &report, &d);
-    if (e == ERR_OK && !report.refused) {
+    err e = sql_migrate(mem, NULL, NULL, 0, CATALOG_POSTGRES, NULL, &plan, &report, d);
+    if (e == ERR_OK && report.refused) e = diag_set(d, ERR_INVALID, DIAG_NOWHERE, "its catalogue is none");
+    if (e == ERR_OK) {
         node_live_add(plan.catalog, live, first);
-        catalog_write(&text, plan.catalog);
+        catalog_write(text, plan.catalog);
     }
-    if (text.n) {
-        const struct postgres_value value = {.text = buf_str(&text)};
-        const struct postgres_statement s = {
-            .text = STR("insert into _orlo.meta values ('catalog', $1) on conflict (key) do nothing"),
-            .values = &value,
-            .count = 1};
-        node_base_ask_admin(b, &(struct postgres_question){.statements = &s, .count = 1}, told);
-    } else
-        log_event(LOG_ERROR, "postgres-not-opened", LF_CSTR("app", b->name),
-                  LF_CSTR("reason", d.text[0] ? d.text : "its catalogue is none"));
-    bool ok = text.n;
-    buf_free(&text);
     arena_free(mem);
-    return ok;
+    return e;
+}
+
+bool node_server_adopt(struct broker_base *b, str text, postgres_told told) {
+    const struct postgres_value value = {.text = text};
+    const struct postgres_statement s = {
+        .text = STR("insert into _orlo.meta values ('catalog', $1) on conflict (key) do nothing"), .values = &value, .count = 1};
+    if (text.n) node_base_ask_admin(b, &(struct postgres_question){.statements = &s, .count = 1}, told);
+    return text.n > 0;
 }
