@@ -1,11 +1,11 @@
 /* place: where a server is that somebody else runs, as its URL says; and coming to it, on a thread: names are resolved there, TLS is begun, a password is
- * hashed as often as the server likes (SCRAM). Each of that blocks in libpq, and none of it ends when nobody waits any more.
+ * hashed as often as the server likes (SCRAM), up to an end (rounds.c). Each of that blocks in libpq, and none of it ends when nobody waits any more.
  *
  *   connection ──reach──> [ a thread: getaddrinfo ─> which addresses may be ─> libpq ] ──posted──> connection, if it is there yet
  *
  * 1. What a URL may say is a list: nothing that would have libpq read a file of the node's, or speak to a local socket.
  * 2. A name's addresses are looked at, and libpq is given those, so that none comes between.
- * 3. A thread that nobody waits for goes on until libpq lets go: whoever has places has REACHES_MAX at a time, whatever their number, and all together
+ * 3. A thread that nobody waits for goes on until libpq lets go, some seconds at the most: whoever has places has REACHES_MAX at a time, whatever their number, and all together
  *    REACHES_ALL. All addresses of a place have one time together, and what a server says before it lets in has an end.
  * 4. What is said of a failure has no name in it that the URL has: hosts, users, databases are left out. */
 #include "net/addr.h"
@@ -320,7 +320,9 @@ static bool is_let_in(struct postgres_reach *r, uint64_t until_ns) {
         heard += before > after ? before - after : MIN(before, LEAST_READ);
         for (PGnotify *n; (n = PQnotifies(r->raw));) PQfreemem(n);
     }
-    if (status != PGRES_POLLING_OK) take_words(r);
+    if (status != PGRES_POLLING_OK && postgres_rounds_over())
+        fail_reach(r, true, "it asks for more rounds of a password's hash than anybody computes");
+    else if (status != PGRES_POLLING_OK) take_words(r);
     return status == PGRES_POLLING_OK;
 }
 
@@ -329,6 +331,7 @@ static bool go_way(struct postgres_reach *r, uint32_t way, uint64_t until_ns) {
     const char *keys[PAIRS_MAX + 4] = {"host", "hostaddr", "port"};
     const char *values[PAIRS_MAX + 4] = {r->ways[way].host, r->ways[way].address, r->ways[way].port};
     for (uint32_t i = 0; i < p->pairs_count; i++) keys[3 + i] = p->pairs[i].key, values[3 + i] = p->pairs[i].value;
+    postgres_rounds_begin();
     r->raw = PQconnectStartParams(keys, values, 0);
     ENSURE(r->raw);
     PQsetNoticeProcessor(r->raw, let_go, NULL);

@@ -4,6 +4,7 @@
  *   place.c        a server that somebody else runs: its URL, coming to it
  *   connection.c   one connection: its states, and what is under way on it
  *   answer.c       what the server said, as others read it
+ *   rounds.c       how often a password is hashed
  */
 #ifndef ORLO_POSTGRES_INT_H
 #define ORLO_POSTGRES_INT_H
@@ -105,6 +106,9 @@ void postgres_connection_reached(struct postgres_connection *c, PGconn *raw, con
 /* On the way to a place; NULL: too many are. */
 struct postgres_reach *postgres_reach_new(struct postgres_connection *c, struct postgres_place *place, uint32_t whose,
                                           struct net_loop *loop);
+/* On this thread: as often as a password's hash may be computed from here on; whether that was not enough. */
+void postgres_rounds_begin(void);
+bool postgres_rounds_over(void);
 void postgres_place_hold(struct postgres_place *p);
 void postgres_reach_leave(struct postgres_reach *r); /* nobody waits for it any more */
 
