@@ -828,6 +828,49 @@ static bool put_estimated(struct print *p, const struct query_select *s, int64_t
     return put_filter(p, s, alias) && PUT(p, " limit ") && put_number(p, most + 1) && PUT(p, ") as q");
 }
 
+/* ---- who may be told what the planner expects: it knows of rows that a policy hides, and that a view leaves out ---- */
+
+enum { VIEWS_DEEP = 8 };
+
+/* A view does, where each table that it is of could be read as well, and shows all. */
+static bool reads_all(const struct print *p, const struct catalog_relation *of, uint32_t depth) {
+    if (of->rls) return false;
+    for (uint32_t i = 0; of->kind == CATALOG_VIEW && i < of->depends.n; i++) {
+        const struct catalog_relation *r = catalog_relation_of(p->catalog, of->depends.p[i]);
+        if (!r || depth == VIEWS_DEEP || !catalog_may_relation(p->catalog, p->q->role, r, CATALOG_SELECT) ||
+            !reads_all(p, r, depth + 1))
+            return false;
+    }
+    return of->kind != CATALOG_VIEW || of->depends.n;
+}
+
+static bool shows_all(const struct print *p, const struct catalog_relation *of) {
+    const struct catalog_role *role = catalog_role_of(p->catalog, p->q->role);
+    return (role && (role->superuser || role->bypass_rls)) || reads_all(p, of, 0);
+}
+
+static bool shows_all_below(const struct print *p, const struct query_select *s);
+
+static bool embeds_all(const struct print *p, const struct query_embed *e) {
+    return (!e->junction || shows_all(p, e->junction)) && shows_all(p, e->select.of) && shows_all_below(p, &e->select);
+}
+
+static bool tests_all(const struct print *p, const struct query_where *w) {
+    if (w->kind == QUERY_HAS) return embeds_all(p, w->to);
+    for (uint32_t i = 0; w->kind != QUERY_TEST && i < w->parts_count; i++)
+        if (!tests_all(p, &w->parts[i])) return false;
+    return true;
+}
+
+/* Of what is asked for, and of all that decides which rows those are. */
+static bool shows_all_below(const struct print *p, const struct query_select *s) {
+    for (uint32_t i = 0; i < s->list_count; i++) {
+        const struct query_embed *e = s->list[i].embed;
+        if (e && e->join == QUERY_INNER && !embeds_all(p, e)) return false;
+    }
+    return !s->where || tests_all(p, s->where);
+}
+
 static bool is_counted(const struct query *q) {
     if (!q->count || q->explain) return false;
     if (q->kind == QUERY_SELECT) return q->count != QUERY_COUNT_EXACT || q->select.limit >= 0 || q->select.offset;
@@ -947,7 +990,8 @@ bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_s
         return query_fail(error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX * 2);
     if (!ok || !is_counted(q)) return ok;
     p.values.p = NULL, p.values.n = p.values.cap = 0;
-    bool planned = q->kind == QUERY_SELECT && q->count != QUERY_COUNT_EXACT && !q->select.grouped;
+    bool planned = q->kind == QUERY_SELECT && q->count != QUERY_COUNT_EXACT && !q->select.grouped &&
+                   shows_all(&p, q->select.of) && shows_all_below(&p, &q->select); /* else they are counted */
     bool some = planned && q->count == QUERY_COUNT_ESTIMATED && q->count_most;
     if (!planned || q->count == QUERY_COUNT_ESTIMATED) {
         ok = q->kind == QUERY_CALL ? put_call_count(&p)
