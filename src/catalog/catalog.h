@@ -34,6 +34,8 @@ CATALOG_VEC(catalog_names, str);
  *   \x01N3\x02    column number 3 of NEW                                     \x01O3\x02    … of OLD
  *   \x01T17\x02   rows of relation 17, which a view is written through to: what those are says whoever asks
  *
+ *   \x01P1\x02, \x01K3\x02, \x01Q0\x02   between the parts of a statement that writes (sql/dml.c)
+ *
  * Names and literals stand in quotes, and what stands in quotes is never a reference, whatever its bytes are (fragment.c). */
 enum catalog_fragment_flags {
     CATALOG_SAFE = 1,      /* can neither raise nor call: may run on rows that a policy hides */
@@ -55,7 +57,7 @@ struct catalog_fragment {
 };
 CATALOG_VEC(catalog_fragments, struct catalog_fragment);
 struct catalog_mark {
-    char kind; /* 'R', 'B', 'T', 'C', 'A', 'N', 'O'; 0: it is damaged */
+    char kind; /* 'R', 'B', 'T', 'C', 'A', 'N', 'O', 'P', 'K', 'Q'; 0: it is damaged */
     uint32_t id;
     size_t at, end; /* in the text */
 };

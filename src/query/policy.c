@@ -75,7 +75,7 @@ static bool expand_argument(const struct query_expanding *x, const struct catalo
     uint32_t at = 0;
     for (; x->places && at < x->places->list.n && x->places->list.p[at] != r->id - 1; at++) {}
     if (x->places && at == x->places->list.n) vec_push(x->places->mem, &x->places->list, r->id - 1);
-    buf_printf(to, "?%u", x->places ? at + 1 : x->arguments_from + r->id);
+    buf_printf(to, "?%u", x->arguments_from + (x->places ? at + 1 : r->id));
     return true;
 }
 
@@ -85,6 +85,7 @@ bool query_expand(const struct query_expanding *x, str text, struct buf *to, str
     for (; catalog_mark_next(text, from, &r); from = r.end) {
         bool ok = r.kind != 0;
         buf_puts(to, str_sub(text, from, r.at - from));
+        if (ok && strchr("PKQ", r.kind)) continue; /* where its parts begin and end */
         if (ok && r.kind == 'T') ok = buf_puts(to, x->rows);
         else if (ok && (r.kind == 'R' || r.kind == 'B')) ok = expand_relation(x, &r, to, error);
         else if (ok && r.kind == 'A') ok = expand_argument(x, &r, to, error);

@@ -132,6 +132,10 @@ bool query_is_silent(const struct query_item *it);
 const struct catalog_column *query_key_of(const struct query *q);
 /* write.c: rows from..from+n of an insert; all return what the tree's list says, or where that has more than columns, the rows' keys (a delete nothing) */
 [[nodiscard]] bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n);
+/* For change.c, which writes rows one by one. */
+[[nodiscard]] bool query_put_insert_row(struct query_printing *p, uint32_t row, const struct catalog_column **columns,
+                                        uint32_t *n);
+[[nodiscard]] bool query_put_found(struct query_printing *p);
 /* How many rows of the table have the keys (columns at[0..n) of the query's) of rows from..from+rows of an insert. */
 [[nodiscard]] bool query_put_there(struct query_printing *p, const uint32_t *at, uint32_t n, uint32_t from, uint32_t rows);
 [[nodiscard]] bool query_put_update(struct query_printing *p);
@@ -276,6 +280,53 @@ bool query_wall(void *arg, enum db_act act, str a, str b, str inner);
 void query_wall_up(struct query_conn *conn); /* before a statement is prepared */
 void query_wall_touch(struct query_conn *conn, const struct catalog_relation *of);
 void query_wall_target(struct query_conn *conn, const struct catalog_relation *of);
+/* change.c: rows written one by one, with triggers */
+struct query_rows {
+    VEC(struct db_value *) list;
+    uint32_t columns;
+};
+struct query_happened {
+    uint32_t event;
+    struct db_value *new, *old;
+};
+struct query_change {
+    struct query_conn *conn;
+    const struct query *q; /* of a tree; NULL: of a function's statement */
+    arena *mem;
+    uint32_t event; /* CATALOG_TRIGGER_INSERT, UPDATE or DELETE */
+    const struct catalog_relation *of;
+    uint32_t role;
+    const struct catalog_column **columns; /* that are inserted, or set */
+    uint32_t count;
+    bool conflicts, merges; /* ON CONFLICT; DO UPDATE */
+    str arbiter_text, conflict_where;
+    catalog_ids arbiter;
+    const struct catalog_column **set; /* by DO UPDATE, and the texts, over `alias` and excluded */
+    str *set_texts, *update_texts;
+    uint32_t set_count;
+    str alias, back;              /* back: RETURNING's list */
+    const struct db_value *extra; /* what those texts name, behind the row's values and its key */
+    uint32_t extra_count;
+    bool wants_keys, wants_rows;
+    uint32_t guards[QUERY_GUARDS];
+    VEC(int64_t) keys;      /* of rows that were written */
+    VEC(int64_t) merged;    /* that this statement has written already */
+    struct query_rows rows; /* what RETURNING gave */
+    VEC(struct query_happened) happened;
+    uint64_t affected, bytes;
+};
+bool query_has_triggers(const struct catalog_relation *of, uint32_t events);
+[[nodiscard]] bool query_change_before(struct query_change *c); /* BEFORE triggers of the statement */
+[[nodiscard]] bool query_change_gather(struct query_change *c, str sql, const struct db_value *values, uint32_t n,
+                                       struct query_rows *out);
+/* rows: of an insert `columns`' values; of an update the key, the row, what is set; of a delete the key and the row. conn->guards are up. */
+[[nodiscard]] bool query_change_run(struct query_change *c, const struct query_rows *rows);
+bool query_change_needed(const struct query_expanding *x, str text);
+[[nodiscard]] bool query_change_statement(struct query_change *c, const struct query_expanding *x, str text,
+                                          struct db_value (*value)(void *arg, uint32_t place), void *arg);
+/* routine.c: args go to the places behind FOUND; *out: so many columns, NULL: it returned nothing */
+[[nodiscard]] bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t, const struct db_value *args,
+                                      uint32_t n, uint32_t columns, arena *mem, struct db_value **out);
 /* routine.c */
 struct query_places { /* places that a text names, in the order in which they were met: ?1, ?2 … */
     arena *mem;

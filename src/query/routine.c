@@ -219,6 +219,29 @@ static bool is_true(struct frame *f, uint32_t e, bool *out) {
     return finish(f, rows, true);
 }
 
+static struct db_value value_at(void *arg, uint32_t place) {
+    struct frame *f = arg;
+    return f->places[place].v;
+}
+
+/* Is it a statement that is to be run row by row? */
+static bool is_change(struct frame *f, uint32_t e) {
+    const struct catalog_fragment *s = &f->loaded->code->statements.p[e];
+    struct query_expanding x = {.conn = f->conn, .role = f->role, .definer = f->definer};
+    return s->flags & CATALOG_WRITES && query_change_needed(&x, s->text);
+}
+
+static bool change(struct frame *f, uint32_t e, struct query_change *c) {
+    struct query_expanding x = {.conn = f->conn,
+                                .at = QUERY_AT_VALUES,
+                                .role = f->role,
+                                .definer = f->definer,
+                                .arguments_count = f->loaded->code->places};
+    const struct catalog_fragment *s = &f->loaded->code->statements.p[e];
+    *c = (struct query_change){.conn = f->conn, .mem = arena_new(0)};
+    return may_write(f, s) && query_change_statement(c, &x, s->text, value_at, f);
+}
+
 static void set_found(struct frame *f, bool found) { f->places[0].v = DB_I64(found); }
 
 static bool one_row(struct frame *f, struct db_rows *rows, const uint32_t *op) {
@@ -227,17 +250,35 @@ static bool one_row(struct frame *f, struct db_rows *rows, const uint32_t *op) {
     return true;
 }
 
+static bool too_many(struct frame *f) {
+    raised(f, "P0003", "query returned more than one row");
+    query_fail_hint(&f->conn->raised, "Make sure the query returns a single row, or use LIMIT 1.");
+    return false;
+}
+
+static bool run_change(struct frame *f, const uint32_t *op) {
+    struct query_change c;
+    bool ok = change(f, op[1], &c);
+    bool into = op[4] & CATALOG_RUN_INTO;
+    if (ok && into && c.rows.list.n > 1) ok = too_many(f);
+    if (ok && into && !c.rows.list.n && op[4] & CATALOG_RUN_STRICT) ok = raised(f, "P0002", "query returned no rows");
+    for (uint32_t i = 0; ok && into && i < op[3]; i++)
+        ok = put(f, op[2] + i, c.rows.list.n && i < c.rows.columns ? c.rows.list.p[0][i] : DB_NOTHING);
+    f->rows = c.affected;
+    set_found(f, f->rows);
+    arena_free(c.mem);
+    return ok;
+}
+
 static bool run_statement(struct frame *f, const uint32_t *op) {
+    if (is_change(f, op[1])) return run_change(f, op);
     struct db_rows *rows;
     uint64_t n = 0;
     bool ok = true, writes = f->loaded->code->statements.p[op[1]].flags & CATALOG_WRITES;
     if (!begin(f, op[1], true, &rows)) return false;
     while (ok && db_next(rows)) {
         if (!n++ && op[4] & CATALOG_RUN_INTO) ok = one_row(f, rows, op);
-        if (n > 1 && op[4] & CATALOG_RUN_INTO && op[4] & (CATALOG_RUN_STRICT | CATALOG_RUN_ONE)) {
-            ok = raised(f, "P0003", "query returned more than one row");
-            query_fail_hint(&f->conn->raised, "Make sure the query returns a single row, or use LIMIT 1.");
-        }
+        if (n > 1 && op[4] & CATALOG_RUN_INTO && op[4] & (CATALOG_RUN_STRICT | CATALOG_RUN_ONE)) ok = too_many(f);
         if (op[4] & CATALOG_RUN_INTO && op[4] & CATALOG_RUN_QUERY && !(op[4] & CATALOG_RUN_STRICT)) break;
     }
     if (!finish(f, rows, ok)) return false;
@@ -261,6 +302,15 @@ static bool open_cursor(struct frame *f, const uint32_t *op) {
     struct cursor *c = cursor_of(f, op[1]);
     struct db_rows *rows;
     cursor_close(f, c);
+    if (is_change(f, op[2])) {
+        struct query_change done;
+        bool went = change(f, op[2], &done);
+        *c = (struct cursor){.mem = done.mem, .columns = done.rows.columns, .n = done.rows.list.n};
+        c->values = arena_array(c->mem, struct db_value, (size_t)c->n * c->columns + 1);
+        for (uint32_t i = 0; i < c->n; i++)
+            memcpy(c->values + (size_t)i * c->columns, done.rows.list.p[i], c->columns * sizeof *c->values);
+        return went;
+    }
     if (!begin(f, op[2], true, &rows)) return false;
     *c = (struct cursor){.mem = arena_new(0), .columns = db_columns(rows)};
     bool ok = true;
@@ -283,6 +333,8 @@ static bool give_query(struct frame *f, const uint32_t *op) {
     struct query_routine_rows *to = f->result;
     uint64_t bytes = 0, before = to->n;
     bool ok = true;
+    if (is_change(f, op[1]))
+        return raised(f, "0A000", "RETURN QUERY of a statement that writes a table with triggers is not there on SQLite");
     if (!begin(f, op[1], true, &rows)) return false;
     while (ok && db_next(rows)) ok = keep_row(f, to->mem, rows, to->columns, &to->values, &to->n, &to->cap, &bytes);
     if (!finish(f, rows, ok)) return false;
@@ -676,6 +728,21 @@ static bool call_function(struct query_conn *conn, const struct db_value *args, 
     for (uint32_t i = 2; f->strict && i < n; i++)
         if (args[i].kind == DB_NULL) return out->null = true, true;
     return call_code(conn, f, &f->routine, role, args + 2, n - 2, out);
+}
+
+bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t, const struct db_value *args, uint32_t n,
+                        uint32_t columns, arena *mem, struct db_value **out) {
+    const struct catalog_function *f = function_of(conn, t->function);
+    struct query_routine_rows rows = {.mem = mem, .columns = columns};
+    *out = NULL;
+    if (!f || !t->routine.code.n) {
+        query_fail(&conn->raised, "0A000", "trigger \"" STR_FMT "\" cannot run on SQLite", STR_ARG(t->name));
+        query_fail_detail(&conn->raised, STR_FMT, STR_ARG(f ? str_sub(f->why_not, 0, 400) : (str){0}));
+        return false;
+    }
+    if (!call_code(conn, f, &t->routine, conn->current, args, n, &rows)) return false;
+    *out = rows.n && !rows.null ? rows.values : NULL;
+    return true;
 }
 
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {

@@ -102,11 +102,8 @@ static bool put_step(struct run *r, const struct db_value *values, struct buf *t
     return true;
 }
 
-static bool take_row(struct run *r, struct db_rows *rows, const struct query_shape *shape, enum answer how, struct buf *to,
-                     arena *scratch) {
-    uint32_t n = db_columns(rows);
-    struct db_value *values = arena_array(scratch, struct db_value, n + 1);
-    for (uint32_t i = 0; i < n; i++) values[i] = db_value(rows, i);
+static bool take_values(struct run *r, const struct db_value *values, const struct query_shape *shape, enum answer how,
+                        struct buf *to, arena *scratch) {
     if (how == ANSWER_NOTHING) return true;
     if (how == ANSWER_ROWS && r->q->form == QUERY_FORM_CSV) return put_line(r, shape, values, to, scratch);
     if (how == ANSWER_VALUES && r->q->form == QUERY_FORM_CSV) return put_line(r, shape, values, to, scratch);
@@ -118,6 +115,14 @@ static bool take_row(struct run *r, struct db_rows *rows, const struct query_sha
     bool ok = how == ANSWER_VALUES && shape->count ? query_put_json(r->conn, shape->members[0].type, values[0], to, scratch)
                                                    : query_put_row(r->conn, shape, values, to, scratch);
     return ok && (!r->q->stripped || query_strip_nulls(scratch, to, from, &r->result->error));
+}
+
+static bool take_row(struct run *r, struct db_rows *rows, const struct query_shape *shape, enum answer how, struct buf *to,
+                     arena *scratch) {
+    uint32_t n = db_columns(rows);
+    struct db_value *values = arena_array(scratch, struct db_value, n + 1);
+    for (uint32_t i = 0; i < n; i++) values[i] = db_value(rows, i);
+    return take_values(r, values, shape, how, to, scratch);
 }
 
 /* ---- rows that are told as they come ---- */
@@ -528,6 +533,97 @@ static bool run_guarded(struct run *r) {
     return ok;
 }
 
+/* ---- row by row, where the table has triggers ---- */
+
+static bool gather(struct run *r, struct query_change *c, struct query_statement *st, struct query_rows *out) {
+    struct query_rows some;
+    if (st->values.n > QUERY_PARAMS_MAX)
+        return query_fail(&r->conn->raised, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX);
+    r->conn->statement = st;
+    bool ok = query_change_gather(c, buf_str(&st->sql), st->values.p, st->values.n, &some);
+    r->conn->statement = NULL;
+    for (uint32_t i = 0; ok && i < some.list.n; i++) vec_push(c->mem, &out->list, some.list.p[i]);
+    return ok;
+}
+
+static bool source_rows(struct run *r, struct query_change *c, struct query_rows *out) {
+    uint32_t n = r->q->kind == QUERY_INSERT ? r->q->cells_count : 1;
+    for (uint32_t i = 0; i < n; i++) {
+        struct query_statement st = {0};
+        struct query_printing p = printing(r, &st);
+        bool ok = r->q->kind == QUERY_INSERT ? query_put_insert_row(&p, i, c->columns, &c->count) : query_put_found(&p);
+        ok = ok && gather(r, c, &st, out);
+        query_statement_free(&st);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+static void conflict_of(struct run *r, struct query_change *c) {
+    const struct query *q = r->q;
+    struct buf b = {0};
+    if (!(c->conflicts = q->kind == QUERY_INSERT && q->conflict)) return;
+    for (uint32_t i = 0; i < q->conflict_count; i++) {
+        buf_puts(&b, i ? STR(",") : STR(" ("));
+        query_put_name(&b, q->arbiter[i]->storage);
+        vec_push(c->mem, &c->arbiter, q->arbiter[i]->number);
+    }
+    if (b.n) buf_putc(&b, ')');
+    c->arbiter_text = arena_str(c->mem, buf_str(&b));
+    c->merges = q->conflict == QUERY_CONFLICT_MERGE && q->columns_count && q->conflict_count;
+    c->set = q->targets, c->set_count = c->merges ? q->columns_count : 0;
+    c->set_texts = arena_array(c->mem, str, c->set_count + 1);
+    for (uint32_t i = 0; i < c->set_count; i++) {
+        b.n = 0;
+        buf_puts(&b, STR("excluded."));
+        query_put_name(&b, q->targets[i]->storage);
+        c->set_texts[i] = arena_str(c->mem, buf_str(&b));
+    }
+    buf_free(&b);
+}
+
+static bool run_changes(struct run *r, struct query_change *c) {
+    struct query_rows rows = {0};
+    const struct query *q = r->q;
+    c->columns = arena_array(c->mem, const struct catalog_column *, q->target->columns.n + q->columns_count + 1);
+    for (uint32_t i = 0; q->kind == QUERY_UPDATE && i < q->columns_count; i++) c->columns[c->count++] = q->targets[i];
+    conflict_of(r, c);
+    bool ok = query_change_before(c) && source_rows(r, c, &rows) && query_change_run(c, &rows);
+    r->result->affected = c->affected;
+    if (!ok && r->conn->raised.set) r->result->error = r->conn->raised;
+    return ok;
+}
+
+static bool run_by_rows(struct run *r) {
+    static const uint32_t events[] = {[QUERY_INSERT] = CATALOG_TRIGGER_INSERT,
+                                      [QUERY_UPDATE] = CATALOG_TRIGGER_UPDATE,
+                                      [QUERY_DELETE] = CATALOG_TRIGGER_DELETE};
+    const struct query *q = r->q;
+    struct query_change c = {
+        .conn = r->conn, .q = q, .mem = r->mem, .event = events[q->kind], .of = q->target, .role = q->target_role};
+    struct buf keys = {0};
+    c.wants_keys = q->select.has_items && q->kind != QUERY_DELETE;
+    if (!q->select.has_items) return run_changes(r, &c);
+    if (q->kind == QUERY_DELETE) return select_written(r, (str){0}) && run_changes(r, &c);
+    if (!select_written(r, STR("[]"))) return false;
+    r->result->body.n = 0;
+    query_wall_target(r->conn, q->target);
+    if (!run_changes(r, &c)) return false;
+    buf_putc(&keys, '[');
+    for (uint32_t i = 0; i < c.keys.n; i++) buf_printf(&keys, "%s%lld", i ? "," : "", (long long)c.keys.p[i]);
+    buf_putc(&keys, ']');
+    bool ok = select_written(r, buf_str(&keys));
+    buf_free(&keys);
+    return ok;
+}
+
+static bool fires(const struct query *q) {
+    return query_has_triggers(q->target, q->kind == QUERY_UPDATE               ? CATALOG_TRIGGER_UPDATE
+                                         : q->kind == QUERY_DELETE             ? CATALOG_TRIGGER_DELETE
+                                         : q->conflict == QUERY_CONFLICT_MERGE ? CATALOG_TRIGGER_INSERT | CATALOG_TRIGGER_UPDATE
+                                                                               : CATALOG_TRIGGER_INSERT);
+}
+
 static bool run_write(struct run *r) {
     struct query_conn *conn = r->conn;
     const struct query *q = r->q;
@@ -537,7 +633,7 @@ static bool run_write(struct run *r) {
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
     if (nothing && q->select.has_items) r->result->has_body = open_rows(r) && close_rows(r);
-    if (!nothing) ok = count_there(r) && run_guarded(r);
+    if (!nothing) ok = count_there(r) && (fires(q) && !q->explain ? run_by_rows(r) : run_guarded(r));
     query_wall_target(conn, NULL);
     if (ok && q->count) r->result->total = (int64_t)r->result->affected;
     return ok;
@@ -616,7 +712,39 @@ static bool trim_values(struct query_statement *st) {
     return true;
 }
 
+static struct db_value value_at(void *arg, uint32_t place) {
+    const struct query_statement *st = arg;
+    return place < st->values.n ? st->values.p[place] : DB_NOTHING;
+}
+
+static bool is_change(struct run *r, const struct catalog_fragment *f) {
+    struct query_expanding x = body_of(r, f);
+    return f->flags & CATALOG_WRITES && !r->q->explain && query_change_needed(&x, f->text);
+}
+
+/* A statement that is run row by row. shape: what it gives back is answered; NULL: it is not. */
+static bool run_change(struct run *r, const struct catalog_fragment *f, const struct query_shape *shape, enum answer how) {
+    struct query_change c = {.conn = r->conn, .mem = r->mem};
+    struct query_statement st = {0};
+    struct query_expanding x = body_of(r, f);
+    arena *scratch = arena_new(0);
+    bool ok = bind_arguments(r, &st) && query_change_statement(&c, &x, f->text, value_at, &st);
+    if (!ok && r->conn->raised.set) r->result->error = r->conn->raised;
+    r->result->has_body |= shape != NULL;
+    if (ok && shape) ok = open_rows(r);
+    for (uint32_t i = 0; ok && shape && i < c.rows.list.n; i++, r->result->rows++, arena_reset(scratch)) {
+        ok = take_values(r, c.rows.list.p[i], shape, how, &r->result->body, scratch);
+        if (ok && r->result->body.n + r->conn->answered > r->conn->answer_max) ok = too_large(r);
+    }
+    if (ok && shape) ok = close_rows(r);
+    r->conn->changed = ok ? c.affected : 0;
+    arena_free(scratch);
+    query_statement_free(&st);
+    return ok;
+}
+
 static bool run_body_statement(struct run *r, const struct catalog_fragment *f) {
+    if (is_change(r, f)) return run_change(r, f, NULL, ANSWER_NOTHING);
     struct query_statement st = {0};
     struct query_expanding x = body_of(r, f);
     bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error);
@@ -637,6 +765,7 @@ static bool run_returning(struct run *r, const struct catalog_fragment *f) {
     vec_push(r->mem, &st.shapes, shape);
     bool scalar = fn->columns.n == 1 && !fn->columns.p[0].name.n;
     r->ranged = true;
+    if (is_change(r, f)) return run_change(r, f, &shape, scalar ? ANSWER_VALUES : ANSWER_ROWS);
     bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error) && trim_values(&st) &&
               run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
     r->conn->changed = ok ? db_changed(r->conn->db) : 0;

@@ -157,6 +157,37 @@ static bool changes_by_itself(const struct query_printing *p, const struct query
     return false;
 }
 
+/* One row as a select; columns: which ones it gives, in their order. */
+bool query_put_insert_row(struct query_printing *p, uint32_t row, const struct catalog_column **columns, uint32_t *n) {
+    const struct query *q = p->query;
+    *n = 0;
+    for (uint32_t i = 0; i < q->columns_count; i++) columns[(*n)++] = q->targets[i];
+    for (uint32_t i = 0; i < q->target->columns.n; i++) {
+        const struct catalog_column *c = &q->target->columns.p[i];
+        if (!is_target(q, c) && has_default(p, c)) columns[(*n)++] = c;
+    }
+    return *n ? put_row(p, &q->cells[row], true) : PUT(p, "select 1");
+}
+
+/* The key, the columns and what is set of each row that an update or delete finds. */
+bool query_put_found(struct query_printing *p) {
+    const struct query *q = p->query;
+    buf_printf(&p->to->sql, "select _orlo_t.%s", query_rowid_of(q->target));
+    for (uint32_t i = 0; i < q->target->columns.n; i++) {
+        PUT(p, ",_orlo_t.");
+        query_put_name(&p->to->sql, q->target->columns.p[i].storage);
+    }
+    for (uint32_t i = 0; q->kind == QUERY_UPDATE && i < q->columns_count; i++) {
+        PUT(p, ",");
+        if (q->cells[0].there[i]) query_put_value(p, q->cells[0].cells[i].null ? DB_NOTHING : q->cells[0].cells[i].value);
+        else if (!put_default(p, q->targets[i])) return false;
+    }
+    PUT(p, " from ");
+    put_table(p, q->target);
+    buf_printf(&p->to->sql, " as _orlo_t where _orlo_t.%s in ", query_rowid_of(q->target));
+    return query_put_rows(p);
+}
+
 bool query_put_insert(struct query_printing *p, uint32_t from, uint32_t n) {
     const struct query *q = p->query;
     PUT(p, "insert into ");

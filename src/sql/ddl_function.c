@@ -191,6 +191,19 @@ static void tell(struct sql_ddl *d, const struct catalog_function *f, struct sql
     d->file = NULL, d->statement = NULL;
 }
 
+/* Its function, for this relation's rows. */
+static void compile_trigger(struct sql_ddl *d, const struct catalog_relation *r, uint32_t at) {
+    struct catalog_trigger *t = &r->triggers.p[at];
+    for (uint32_t i = 0; i < d->c->functions.n; i++) {
+        struct catalog_function *f = &d->c->functions.p[i];
+        struct sql_context cx = sql_context_of(d);
+        if (f->id != t->function || !sql_is_routine(f)) continue;
+        err e = sql_compile_routine(&cx, f, r, t, &t->routine);
+        if (e != ERR_OK) t->routine = (struct catalog_routine){0};
+        tell(d, f, &cx, e, &f->why_not);
+    }
+}
+
 void sql_compile_routines(struct sql_ddl *d) {
     if (d->engine != CATALOG_SQLITE) return;
     sql_path_reset(d);
@@ -204,6 +217,8 @@ void sql_compile_routines(struct sql_ddl *d) {
         if (e != ERR_OK) f->routine = (struct catalog_routine){0};
         tell(d, f, &cx, e, &f->why_not);
     }
+    for (uint32_t i = 0; i < d->c->relations.n; i++)
+        for (uint32_t k = 0; k < d->c->relations.p[i].triggers.n; k++) compile_trigger(d, &d->c->relations.p[i], k);
 }
 
 static err translate_body(struct sql_ddl *d, struct catalog_function *f) {
@@ -402,12 +417,29 @@ err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
                                 .condition.fragment.typmod = -1};
     for (size_t i = 0; i < s->n_args; i++) vec_push(d->mem, &t.arguments, arena_str(d->mem, sql_name_of(s->args[i])));
     if (s->when_clause) t.condition.source = sql_expr_text(d->mem, s->when_clause);
+    for (size_t i = 0; i < s->n_columns; i++) {
+        const struct catalog_column *c = catalog_column_named(r, sql_name_of(s->columns[i]));
+        if (!c)
+            return sql_refuse_at(d, s->relation->location, "42703", NULL,
+                                 "column \"" STR_FMT "\" of relation \"" STR_FMT "\" does not exist",
+                                 STR_ARG(sql_name_of(s->columns[i])), STR_ARG(r->name));
+        vec_push(d->mem, &t.columns, c->number);
+    }
     vec_push(d->mem, &r->triggers, t);
-    if (d->platform) return ERR_OK;
-    return sql_needs_postgres(
-        d, s->relation->location,
-        "database = \"postgres\" runs it; or do what it does in a default, a generated column or the function that writes",
-        "trigger \"" STR_FMT "\" would not run on SQLite yet, and rows would silently go without it", STR_ARG(trigger));
+    const char *lacks = r->kind != CATALOG_TABLE                         ? "a trigger of a view"
+                        : s->n_transition_rels                           ? "REFERENCING"
+                        : t.when & CATALOG_TRIGGER_TRUNCATE              ? "a trigger of TRUNCATE"
+                        : !sql_is_routine(f) || f->returns != PG_TRIGGER ? "a trigger whose function is not one in PL/pgSQL"
+                                                                         : NULL;
+    if (!lacks || d->platform) {
+        if (t.deferred)
+            sql_remark(d, s->relation->location, NULL,
+                       "trigger \"" STR_FMT "\" fires when its statement ends, and not at the transaction's end",
+                       STR_ARG(trigger));
+        return ERR_OK;
+    }
+    return sql_needs_postgres(d, s->relation->location, "database = \"postgres\" runs it",
+                              "%s is not there on SQLite: \"" STR_FMT "\" would not fire", lacks, STR_ARG(trigger));
 }
 
 /* What the block would have made: what names it is not refused again. */

@@ -365,10 +365,15 @@ static void test_functions(void **state) {
     refused(c, "create or replace function one(b int) returns text language sql as $$ select 'a' $$", "42P13", 0, 0,
             "return type");
     refused(c, "create function x() returns int language plpython3u as 'return 1'", "0A000", 0, 0, "plpython3u");
-    refused(c,
-            "create function trg() returns trigger language plpgsql as 'begin return new; end'; create trigger g before insert "
-            "on t for each row execute function trg()",
-            "0A000", 0, 0, "trigger");
+    c = good(c, "create function trg() returns trigger language plpgsql as 'begin new.id := new.id + 1; return new; end'; create "
+                "trigger g before "
+                "insert or update of id on t for each row when (new.id > 0) execute function trg()");
+    const struct catalog_trigger *g = &table(c, "t")->triggers.p[0];
+    assert_true(g->routine.code.n && g->columns.n == 1 && !report.notes.n);
+    refused(c, "create trigger h after insert on t referencing new table as n for each statement execute function trg()", "0A000",
+            0, 0, "REFERENCING");
+    refused(c, "create trigger h before update of no_such on t for each row execute function trg()", "42703", 0, 0, "no_such");
+    refused(c, "create trigger h before truncate on t execute function trg()", "0A000", 0, 0, "TRUNCATE");
     refused(c, "do $$ begin null; end $$", "0A000", 1, 1, "DO block");
     c = good(c, "drop function one; drop function if exists nothing(int)");
     assert_null(catalog_function_next(c, STR("public"), STR("one"), NULL));

@@ -201,7 +201,24 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- rows ---- */
 
+/* Rows that a migration writes fire no triggers: whoever relies on them is told. */
+static void tell_of_triggers(struct sql_ddl *d, str fragment) {
+    static const char *const verbs[] = {"insert into ", "update ", "delete from "};
+    struct catalog_mark m = {0};
+    while (catalog_mark_next(fragment, m.end, &m)) {
+        const struct catalog_relation *r = m.kind == 'R' || m.kind == 'B' ? catalog_relation_of(d->c, m.id) : NULL;
+        bool target = false;
+        for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) target |= str_ends(str_sub(fragment, 0, m.at), str_c(verbs[i]));
+        if (!r || !target || !r->triggers.n) continue;
+        sql_remark(d, -1, "write what they would do as statements, too",
+                   "triggers of table \"" STR_FMT "\" do not fire for rows that migrations and seeds write, on SQLite",
+                   STR_ARG(r->name));
+        return;
+    }
+}
+
 err sql_row_step(struct sql_ddl *d, str fragment) {
+    tell_of_triggers(d, fragment);
     str text = sql_expanded(d, fragment, NULL);
     if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
     sql_step(d, text);

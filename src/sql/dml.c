@@ -6,6 +6,19 @@
  */
 #include "sql/translate_int.h"
 
+/* Parts of a statement that is run row by row where its table has triggers (query/change.c): \x01P1\x02 … stand between them, \x01K3\x02 behind the name of
+ * column 3, \x01Q0\x02 behind what it is set to. */
+#define PART(n)                                                                                                                  \
+    "\x01"                                                                                                                       \
+    "P" #n "\x02"
+
+static str marked(struct sql_context *cx, const struct catalog_column *c) {
+    return sql_fmt(cx,
+                   STR_FMT "\x01"
+                           "K%u\x02",
+                   STR_ARG(sql_quoted(cx->mem, c->storage.n ? c->storage : c->name)), c->number);
+}
+
 /* What a statement writes to. */
 struct target {
     const struct catalog_relation *relation;
@@ -254,8 +267,8 @@ static err insert_source(struct sql_context *cx, const PgQuery__InsertStmt *s, s
 static str insert_list(struct sql_context *cx, const struct insert *in) {
     VEC(str) names = {0};
     for (uint32_t i = 0; i < in->columns.n; i++)
-        if (!in->columns.p[i]->generated) vec_push(cx->mem, &names, storage_of(cx, in->columns.p[i]));
-    for (uint32_t i = 0; i < in->filled.n; i++) vec_push(cx->mem, &names, storage_of(cx, in->filled.p[i]));
+        if (!in->columns.p[i]->generated) vec_push(cx->mem, &names, marked(cx, in->columns.p[i]));
+    for (uint32_t i = 0; i < in->filled.n; i++) vec_push(cx->mem, &names, marked(cx, in->filled.p[i]));
     return names.n ? sql_fmt(cx, " (" STR_FMT ")", STR_ARG(sql_joined(cx, names.p, names.n, ", "))) : (str){0};
 }
 
@@ -334,7 +347,10 @@ static err set_one(struct sql_context *cx, const struct target *t, PgQuery__Node
     }
     str value = {0};
     TRY(set_value(cx, t->relation, c, val, &value, flags));
-    *out = sql_fmt(cx, STR_FMT " = " STR_FMT, STR_ARG(storage_of(cx, c)), STR_ARG(value));
+    *out = sql_fmt(cx,
+                   STR_FMT " = " STR_FMT "\x01"
+                           "Q0\x02",
+                   STR_ARG(marked(cx, c)), STR_ARG(value));
     ++*at;
     return ERR_OK;
 }
@@ -385,7 +401,7 @@ static bool has_arbiter(const struct catalog_relation *r, const catalog_ids *col
 
 static str columns_text(struct sql_context *cx, const struct catalog_relation *r, const catalog_ids *columns) {
     VEC(str) names = {0};
-    for (uint32_t i = 0; i < columns->n; i++) vec_push(cx->mem, &names, storage_of(cx, catalog_column_of(r, columns->p[i])));
+    for (uint32_t i = 0; i < columns->n; i++) vec_push(cx->mem, &names, marked(cx, catalog_column_of(r, columns->p[i])));
     return sql_fmt(cx, " (" STR_FMT ")", STR_ARG(sql_joined(cx, names.p, names.n, ", ")));
 }
 
@@ -424,7 +440,7 @@ static err arbiter_columns(struct sql_context *cx, const struct target *t, const
             const struct catalog_column *c = catalog_column_named(t->relation, str_c(e->name));
             if (!c) return sql_refuse(cx, i->location, "42703", "column \"%s\" does not exist", e->name);
             vec_push(cx->mem, &columns, c->number);
-            one = storage_of(cx, c);
+            one = marked(cx, c);
         } else {
             expressions = true;
             TRY(bare_expr(cx, t, e->expr, false, &one));
@@ -454,7 +470,7 @@ static err conflict_update(struct sql_context *cx, const PgQuery__OnConflictClau
     if (e == ERR_OK) e = sql_where(cx, c->where_clause, &conjuncts, &where);
     sql_scope_close(cx, &scope);
     TRY(e);
-    *text = sql_fmt(cx, " do update set " STR_FMT "%s" STR_FMT, STR_ARG(set), where.n ? " where " : "", STR_ARG(where));
+    *text = sql_fmt(cx, " do update set " STR_FMT PART(7) "%s" STR_FMT, STR_ARG(set), where.n ? " where " : "", STR_ARG(where));
     return ERR_OK;
 }
 
@@ -474,7 +490,7 @@ static err on_conflict(struct sql_context *cx, const PgQuery__OnConflictClause *
         }
         TRY(conflict_update(cx, c, in, &action));
     }
-    *text = sql_fmt(cx, " on conflict" STR_FMT STR_FMT, STR_ARG(arbiter), STR_ARG(action));
+    *text = sql_fmt(cx, " on conflict" STR_FMT PART(6) STR_FMT, STR_ARG(arbiter), STR_ARG(action));
     return ERR_OK;
 }
 
@@ -537,9 +553,11 @@ static err insert(struct sql_context *cx, const PgQuery__InsertStmt *s, str *tex
     TRY(on_conflict(cx, s->on_conflict_clause, &in, &conflict));
     TRY(returning(cx, &in.t, s->returning_list, s->n_returning_list, false, &back, columns, &in.flags));
     bool nothing = str_eqc(body, "default values");
-    *text = sql_fmt(cx, STR_FMT "insert into " STR_FMT " as " STR_FMT STR_FMT " " STR_FMT STR_FMT STR_FMT, STR_ARG(with),
-                    STR_ARG(in.t.mark), STR_ARG(in.t.item->alias), STR_ARG(nothing ? (str){0} : insert_list(cx, &in)),
-                    STR_ARG(body), STR_ARG(conflict), STR_ARG(back));
+    *text = sql_fmt(cx,
+                    STR_FMT PART(1) "insert into " STR_FMT " as " STR_FMT PART(2) STR_FMT PART(3) " " STR_FMT PART(4)
+                        STR_FMT PART(5) STR_FMT,
+                    STR_ARG(with), STR_ARG(in.t.mark), STR_ARG(in.t.item->alias),
+                    STR_ARG(nothing ? (str){0} : insert_list(cx, &in)), STR_ARG(body), STR_ARG(conflict), STR_ARG(back));
     *flags = in.flags;
     return ERR_OK;
 }
@@ -572,9 +590,12 @@ static err update(struct sql_context *cx, const PgQuery__UpdateStmt *s, str *tex
     TRY(sql_where(cx, s->where_clause, &conjuncts, &where));
     for (uint32_t i = 0; i < conjuncts.n; i++) *flags |= conjuncts.p[i].flags & SQL_INHERITED;
     TRY(returning(cx, &t, s->returning_list, s->n_returning_list, false, &back, columns, flags));
-    *text = sql_fmt(cx, STR_FMT "update " STR_FMT " as " STR_FMT " set " STR_FMT "%s" STR_FMT "%s" STR_FMT STR_FMT, STR_ARG(with),
-                    STR_ARG(t.mark), STR_ARG(t.item->alias), STR_ARG(set), from.n ? " from " : "", STR_ARG(from),
-                    where.n ? " where " : "", STR_ARG(where), STR_ARG(back));
+    *text =
+        sql_fmt(cx,
+                STR_FMT PART(1) "update " STR_FMT
+                                " as " STR_FMT PART(2) " set " STR_FMT PART(3) "%s" STR_FMT PART(4) "%s" STR_FMT PART(5) STR_FMT,
+                STR_ARG(with), STR_ARG(t.mark), STR_ARG(t.item->alias), STR_ARG(set), from.n ? " from " : "", STR_ARG(from),
+                where.n ? " where " : "", STR_ARG(where), STR_ARG(back));
     return ERR_OK;
 }
 
@@ -593,8 +614,8 @@ static err delete (struct sql_context *cx, const PgQuery__DeleteStmt *s, str *te
         where = sql_fmt(cx, "exists (select 1 from " STR_FMT "%s" STR_FMT ")", STR_ARG(from), where.n ? " where " : "",
                         STR_ARG(where));
     TRY(returning(cx, &t, s->returning_list, s->n_returning_list, false, &back, columns, flags));
-    *text = sql_fmt(cx, STR_FMT "delete from " STR_FMT " as " STR_FMT "%s" STR_FMT STR_FMT, STR_ARG(with), STR_ARG(t.mark),
-                    STR_ARG(t.item->alias), where.n ? " where " : "", STR_ARG(where), STR_ARG(back));
+    *text = sql_fmt(cx, STR_FMT PART(1) "delete from " STR_FMT " as " STR_FMT PART(4) "%s" STR_FMT PART(5) STR_FMT, STR_ARG(with),
+                    STR_ARG(t.mark), STR_ARG(t.item->alias), where.n ? " where " : "", STR_ARG(where), STR_ARG(back));
     return ERR_OK;
 }
 

@@ -717,6 +717,12 @@ static err subscript_bound(struct sql_context *cx, const PgQuery__Node *node, st
 }
 
 /* As many A_Indices as stand together, from *at on. */
+/* A trigger's arguments alone are counted from 0. */
+static bool counts_from_zero(const struct sql_context *cx, const PgQuery__Node *arg) {
+    return cx->variables && arg->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && arg->column_ref->n_fields == 1 &&
+           str_eqc(sql_name_of(arg->column_ref->fields[0]), "tg_argv");
+}
+
 static err array_subscripts(struct sql_context *cx, const PgQuery__AIndirection *ind, size_t *at, struct sql_value *v) {
     uint32_t array = sql_base_type(cx, v->type), element = sql_element_type(cx, array);
     if (!element)
@@ -735,6 +741,7 @@ static err array_subscripts(struct sql_context *cx, const PgQuery__AIndirection 
         if (slice) TRY(i->is_slice ? subscript_bound(cx, i->lidx, v, &low) : ERR_OK);
         if (slice && !i->is_slice) low = STR("1");
         TRY(subscript_bound(cx, i->uidx, v, &high));
+        if (counts_from_zero(cx, ind->arg)) high = sql_fmt(cx, "(" STR_FMT " + 1)", STR_ARG(high));
         if (slice) vec_push(cx->mem, &parts, low);
         vec_push(cx->mem, &parts, high);
     }

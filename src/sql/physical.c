@@ -44,7 +44,7 @@ static void expand(struct sql_ddl *d, str f, const struct catalog_relation *row,
         buf_puts(out, str_sub(f, from, m.at - from));
         if (m.kind == 'R' || m.kind == 'B') expand_relation(d, m.id, depth, out);
         else if (c) buf_puts(out, quoted(d, c->storage));
-        else buf_puts(out, STR("null"));
+        else if (!strchr("PKQ", m.kind)) buf_puts(out, STR("null"));
     }
     buf_puts(out, str_sub(f, from, f.n));
 }

@@ -755,6 +755,22 @@ static void trigger_variables(struct routine *r) {
     r->result = sql_routine_places(r, f->n);
 }
 
+/* WHEN (…): where it does not hold, the row goes on as it is. */
+static err trigger_condition(struct routine *r, const struct catalog_trigger *t) {
+    struct plpgsql_expr when = {t->condition.source, 0}, deletes = {STR_INIT("tg_op = 'DELETE'"), 0};
+    uint32_t e, n = r->fields.n, new = 1, old = 1 + n;
+    TRY(sql_routine_condition(r, &when, &e));
+    uint32_t no = sql_routine_emit(r, CATALOG_OP_UNLESS, e, 0, 0, 0), yes = sql_routine_emit(r, CATALOG_OP_JUMP, 0, 0, 0, 0);
+    sql_routine_land(r, no);
+    TRY(sql_routine_condition(r, &deletes, &e));
+    no = sql_routine_emit(r, CATALOG_OP_UNLESS, e, 0, 0, 0);
+    sql_routine_emit(r, CATALOG_OP_RETURN, old, n, 0, 0);
+    sql_routine_land(r, no);
+    sql_routine_emit(r, CATALOG_OP_RETURN, new, n, 0, 0);
+    sql_routine_land(r, yes);
+    return ERR_OK;
+}
+
 static err argument_variables(struct routine *r) {
     uint32_t in = 0, out = 0;
     const struct catalog_function *f = r->f;
@@ -793,7 +809,6 @@ err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f
     struct sql_variables scope;
     struct routine r = {.cx = cx, .f = f, .rows = rows, .out = out, .source = f->source};
     *out = (struct catalog_routine){0};
-    (void)t;
     if (!plpgsql_parse(cx->mem, f->source, &tree, &problem))
         return sql_refuse(cx, (int32_t)problem.at, problem.state, "%s", problem.message);
     cx->definer = cx->definer_function = f->definer;
@@ -804,6 +819,7 @@ err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f
     sql_routine_emit(&r, CATALOG_OP_SET, ROUTINE_FOUND, sql_routine_text(&r, STR("0")), 0, 0);
     if (rows) trigger_variables(&r);
     else TRY(argument_variables(&r));
+    if (t && t->condition.source.n) TRY(trigger_condition(&r, t));
     TRY(block(&r, tree.block));
     TRY(end(&r));
     cx->problem = r.first;

@@ -21,7 +21,7 @@ bool sql_reads(const struct sql_reader *reader, arena *mem, str text) {
     bool is_query = !str_starts(text, STR("insert")) && !str_starts(text, STR("update")) && !str_starts(text, STR("delete"));
     for (uint32_t i = 0; i < AROUND && is_query; i++) buf_puts(&b, i ? STR("(") : STR("select "));
     for (; catalog_mark_next(text, from, &m); from = m.end)
-        buf_puts(&b, str_sub(text, from, m.at - from)), buf_puts(&b, STR("x.x"));
+        buf_puts(&b, str_sub(text, from, m.at - from)), buf_puts(&b, m.kind && strchr("PKQ", m.kind) ? STR("") : STR("x.x"));
     buf_puts(&b, str_sub(text, from, text.n));
     for (uint32_t i = 0; i + 1 < AROUND && is_query; i++) buf_putc(&b, ')');
     bool reads = reader->reads(reader->arg, arena_str(mem, buf_str(&b)));

@@ -1,0 +1,603 @@
+/* change: rows written one by one, where their table has triggers, or where who writes them is held to policies within a function.
+ *
+ *   BEFORE statement → rows that the statement finds or makes, whole → for each: BEFORE row, the write, → AFTER row, for all → AFTER statement
+ *
+ * 1. NEW and OLD are rows of places (catalog_trigger.routine): what a BEFORE trigger returns is what is written, NULL passes the row over.
+ * 2. Policies are held against what is written at last, by the triggers that policy.c makes (guards), one row at a time.
+ * 3. An upsert writes its row if nothing is in its way, and else changes what is, as an update with that one's triggers.
+ * 4. AFTER triggers see the table as the whole statement leaves it. Rows that keys take along (ON DELETE CASCADE) fire none.
+ */
+#include "query/query_int.h"
+#include <stdio.h>
+
+/* ---- triggers ---- */
+
+static bool is_for(const struct catalog_trigger *t, uint32_t event, uint32_t when, bool row) {
+    return !t->disabled && t->when & event && t->when & when && !(t->when & CATALOG_TRIGGER_ROW) == !row;
+}
+
+static bool concerns(const struct catalog_trigger *t, const struct query_change *c, uint32_t event) {
+    if (event != CATALOG_TRIGGER_UPDATE || !t->columns.n) return true;
+    const struct catalog_column *const *set = c->event == CATALOG_TRIGGER_INSERT ? c->set : c->columns;
+    uint32_t n = c->event == CATALOG_TRIGGER_INSERT ? c->set_count : c->count;
+    for (uint32_t i = 0; i < n; i++)
+        if (catalog_ids_have(&t->columns, set[i]->number)) return true;
+    return false;
+}
+
+bool query_has_triggers(const struct catalog_relation *of, uint32_t events) {
+    for (uint32_t i = 0; i < of->triggers.n; i++)
+        if (!of->triggers.p[i].disabled && of->triggers.p[i].when & events) return true;
+    return false;
+}
+
+/* By name, as PostgreSQL fires them. */
+static const struct catalog_trigger *next_trigger(const struct query_change *c, uint32_t event, uint32_t when, bool row,
+                                                  const struct catalog_trigger *after) {
+    const struct catalog_trigger *found = NULL;
+    for (uint32_t i = 0; i < c->of->triggers.n; i++) {
+        const struct catalog_trigger *t = &c->of->triggers.p[i];
+        if (!is_for(t, event, when, row) || !concerns(t, c, event)) continue;
+        if (after && str_cmp(t->name, after->name) <= 0) continue;
+        if (!found || str_cmp(t->name, found->name) < 0) found = t;
+    }
+    return found;
+}
+
+static str arguments_of(arena *mem, const struct catalog_trigger *t) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put_array(&w, NULL);
+    for (uint32_t i = 0; i < t->arguments.n; i++) json_put_str(&w, NULL, t->arguments.p[i]);
+    json_put_end(&w);
+    str s = arena_str(mem, buf_str(&b));
+    buf_free(&b);
+    return s;
+}
+
+/* new, old: rows, or NULL. *out: what it returned; NULL: nothing. */
+static bool fire(struct query_change *c, const struct catalog_trigger *t, uint32_t event, const struct db_value *new,
+                 const struct db_value *old, struct db_value **out) {
+    uint32_t n = c->of->columns.n;
+    struct db_value *args = arena_array(c->mem, struct db_value, 2 * n + 9);
+    const struct catalog_schema *schema = catalog_schema_of(c->conn->catalog, c->of->schema);
+    for (uint32_t i = 0; i < n; i++) args[i] = new ? new[i] : DB_NOTHING, args[n + i] = old ? old[i] : DB_NOTHING;
+    struct db_value *told = args + 2 * n;
+    told[0] = DB_TEXT(event == CATALOG_TRIGGER_INSERT   ? STR("INSERT")
+                      : event == CATALOG_TRIGGER_UPDATE ? STR("UPDATE")
+                                                        : STR("DELETE"));
+    told[1] = DB_TEXT(t->name);
+    told[2] = DB_TEXT(t->when & CATALOG_TRIGGER_BEFORE ? STR("BEFORE") : STR("AFTER"));
+    told[3] = DB_TEXT(t->when & CATALOG_TRIGGER_ROW ? STR("ROW") : STR("STATEMENT"));
+    told[4] = DB_I64(c->of->id);
+    told[5] = DB_TEXT(c->of->name);
+    told[6] = DB_TEXT(schema ? schema->name : STR("public"));
+    told[7] = DB_I64(t->arguments.n);
+    told[8] = DB_TEXT(arguments_of(c->mem, t));
+    return query_trigger_call(c->conn, t, args, 2 * n + 9, n, c->mem, out);
+}
+
+static bool fire_statement(struct query_change *c, uint32_t event, uint32_t when) {
+    const struct catalog_trigger *t = NULL;
+    struct db_value *out;
+    while ((t = next_trigger(c, event, when, false, t)))
+        if (!fire(c, t, event, NULL, NULL, &out)) return false;
+    return true;
+}
+
+/* *row becomes what they make of it; NULL: it is passed over. */
+static bool fire_before(struct query_change *c, uint32_t event, struct db_value **row, const struct db_value *old) {
+    const struct catalog_trigger *t = NULL;
+    struct db_value *out;
+    while ((t = next_trigger(c, event, CATALOG_TRIGGER_BEFORE, true, t))) {
+        bool deletes = event == CATALOG_TRIGGER_DELETE;
+        if (!fire(c, t, event, deletes ? NULL : *row, old, &out)) return false;
+        if (!out) return *row = NULL, true;
+        if (!deletes) *row = out;
+    }
+    return true;
+}
+
+static void remember(struct query_change *c, uint32_t event, struct db_value *new, struct db_value *old) {
+    if (next_trigger(c, event, CATALOG_TRIGGER_AFTER, true, NULL))
+        vec_push(c->mem, &c->happened, ((struct query_happened){event, new, old}));
+}
+
+static bool fire_after(struct query_change *c) {
+    for (uint32_t i = 0; i < c->happened.n; i++) {
+        const struct query_happened *h = &c->happened.p[i];
+        const struct catalog_trigger *t = NULL;
+        struct db_value *out;
+        while ((t = next_trigger(c, h->event, CATALOG_TRIGGER_AFTER, true, t)))
+            if (!fire(c, t, h->event, h->new, h->old, &out)) return false;
+    }
+    return true;
+}
+
+/* ---- statements ---- */
+
+enum { BYTES_MAX = 64 << 20 };
+
+static bool keep(struct query_change *c, struct db_rows *rows, struct db_value **out, uint32_t *n) {
+    *n = db_columns(rows);
+    *out = arena_array(c->mem, struct db_value, *n + 1);
+    c->bytes += *n * sizeof **out;
+    for (uint32_t i = 0; i < *n; i++) {
+        (*out)[i] = db_value(rows, i);
+        if ((*out)[i].kind < DB_TEXTUAL) continue;
+        c->bytes += (*out)[i].s.n;
+        (*out)[i].s = arena_str(c->mem, (*out)[i].s);
+    }
+    return c->bytes <= BYTES_MAX || query_fail(&c->conn->raised, "53200", "out of memory");
+}
+
+static bool failed(struct query_change *c, err e, const struct diag *d) {
+    static const struct query called = {.kind = QUERY_CALL};
+    query_failed(c->conn, c->q ? c->q : &called, e, d, &c->conn->raised);
+    return false;
+}
+
+/* All rows of a statement, whole. */
+static bool gather(struct query_change *c, str sql, const struct db_value *values, uint32_t n, struct query_rows *out) {
+    struct diag d = DIAG_INIT;
+    struct db_rows *rows;
+    bool ok = true;
+    *out = (struct query_rows){0};
+    query_wall_up(c->conn);
+    err e = db_query_values(c->conn->db, sql, values, n, &rows, &d);
+    if (e == ERR_OK) {
+        while (ok && db_next(rows)) {
+            struct db_value *row;
+            ok = keep(c, rows, &row, &out->columns);
+            vec_push(c->mem, &out->list, row);
+        }
+        e = db_end(rows, &d);
+    }
+    c->conn->walled = false;
+    return e == ERR_OK ? ok : failed(c, e, &d);
+}
+
+static bool is_set(const struct query_change *c, const struct catalog_column *k) {
+    const struct catalog_column *const *set = c->event == CATALOG_TRIGGER_INSERT ? c->set : c->columns;
+    uint32_t n = c->event == CATALOG_TRIGGER_INSERT ? c->set_count : c->count;
+    for (uint32_t i = 0; i < n; i++)
+        if (set[i] == k) return true;
+    return false;
+}
+
+static bool same(struct db_value a, struct db_value b) {
+    if (a.kind != b.kind) return false;
+    switch (a.kind) {
+    case DB_NULL: return true;
+    case DB_INTEGER: return a.i == b.i;
+    case DB_REAL: return a.f == b.f;
+    default: return str_eq(a.s, b.s);
+    }
+}
+
+/* … returning [what is asked for,] all columns, the key, and the last parameter, so that all of them are there */
+static void put_back(struct query_change *c, struct buf *b) {
+    buf_puts(b, STR(" returning "));
+    if (c->back.n) buf_puts(b, c->back), buf_putc(b, ',');
+    for (uint32_t i = 0; i < c->of->columns.n; i++) {
+        query_put_name(b, c->of->columns.p[i].storage);
+        buf_putc(b, ',');
+    }
+    buf_printf(b, "%s,?%u", query_rowid_of(c->of), c->of->columns.n + 1 + c->extra_count + 1);
+}
+
+/* The row's values, the key, what else the text names. */
+static const struct db_value *values_of(struct query_change *c, const struct db_value *row, int64_t key, uint32_t *n) {
+    uint32_t count = c->of->columns.n;
+    *n = count + 1 + c->extra_count + 1;
+    struct db_value *v = arena_array(c->mem, struct db_value, *n);
+    for (uint32_t i = 0; i < count; i++) v[i] = row ? row[i] : DB_NOTHING;
+    v[count] = DB_I64(key);
+    for (uint32_t i = 0; i < c->extra_count; i++) v[count + 1 + i] = c->extra[i];
+    v[*n - 1] = DB_NOTHING;
+    return v;
+}
+
+/* What is written: the answer's part goes to who asked for it. *now: the row as it is; NULL: none was written. */
+static bool write(struct query_change *c, str sql, const struct db_value *row, int64_t key, struct db_value **now) {
+    struct query_rows rows;
+    uint32_t n;
+    const struct db_value *values = values_of(c, row, key, &n);
+    query_wall_target(c->conn, c->of);
+    memcpy(c->conn->guards, c->guards, sizeof c->guards);
+    bool ok = gather(c, sql, values, n, &rows);
+    memset(c->conn->guards, 0, sizeof c->conn->guards);
+    query_wall_target(c->conn, NULL);
+    *now = NULL;
+    if (!ok || !rows.list.n) return ok;
+    uint32_t mine = rows.columns - c->of->columns.n - 2;
+    *now = rows.list.p[0] + mine;
+    c->affected++;
+    if (c->wants_keys) vec_push(c->mem, &c->keys, (*now)[c->of->columns.n].i);
+    c->rows.columns = mine;
+    if (c->wants_rows) vec_push(c->mem, &c->rows.list, rows.list.p[0]);
+    return true;
+}
+
+static bool check_key(struct query_change *c, const struct db_value *row) {
+    const struct catalog_constraint *k = catalog_primary_key(c->of);
+    const struct catalog_column *key = k && k->columns.n == 1 ? catalog_column_of(c->of, k->columns.p[0]) : NULL;
+    bool whole = key && (key->type == PG_INT2 || key->type == PG_INT4 || key->type == PG_INT8) && !key->generated;
+    if (!whole || row[key - c->of->columns.p].kind != DB_NULL) return true;
+    query_failed_null(c->of, key, &c->conn->raised);
+    return false;
+}
+
+/* ---- the three ---- */
+
+static bool update_row(struct query_change *c, struct db_value *new, struct db_value *old, int64_t key) {
+    struct buf b = {0};
+    struct db_value *now;
+    if (!fire_before(c, CATALOG_TRIGGER_UPDATE, &new, old)) return false;
+    if (!new) return true;
+    if (!check_key(c, new)) return false;
+    buf_puts(&b, STR("update main."));
+    query_put_name(&b, c->of->storage);
+    if (c->alias.n) buf_printf(&b, " as " STR_FMT, STR_ARG(c->alias));
+    uint32_t set = 0;
+    for (uint32_t i = 0; i < c->of->columns.n; i++) {
+        const struct catalog_column *k = &c->of->columns.p[i];
+        if (k->generated || (!is_set(c, k) && same(new[i], old[i]))) continue;
+        buf_puts(&b, set++ ? STR(",") : STR(" set "));
+        query_put_name(&b, k->storage);
+        buf_printf(&b, "=?%u", i + 1);
+    }
+    if (!set) { /* (default) of what is generated alone */
+        buf_puts(&b, STR(" set "));
+        query_put_name(&b, c->of->columns.p[0].storage);
+        buf_putc(&b, '=');
+        query_put_name(&b, c->of->columns.p[0].storage);
+    }
+    buf_printf(&b, " where %s=?%u", query_rowid_of(c->of), c->of->columns.n + 1);
+    put_back(c, &b);
+    bool ok = write(c, buf_str(&b), new, key, &now);
+    buf_free(&b);
+    if (ok && now) remember(c, CATALOG_TRIGGER_UPDATE, now, old);
+    return ok;
+}
+
+/* What is in the way of a row: the first one that has its arbiter's values, with what the row sets. */
+static bool find_conflict(struct query_change *c, const struct db_value *row, struct query_rows *found) {
+    struct buf b = {0};
+    uint32_t n;
+    str alias = c->alias.n ? c->alias : STR("_orlo_u");
+    buf_printf(&b, "select " STR_FMT ".%s", STR_ARG(alias), query_rowid_of(c->of));
+    for (uint32_t i = 0; i < c->of->columns.n; i++) {
+        buf_printf(&b, "," STR_FMT ".", STR_ARG(alias));
+        query_put_name(&b, c->of->columns.p[i].storage);
+    }
+    for (uint32_t i = 0; i < c->set_count; i++) buf_printf(&b, "," STR_FMT, STR_ARG(c->set_texts[i]));
+    buf_printf(&b, ",?%u from (select ", c->of->columns.n + 1 + c->extra_count + 1);
+    for (uint32_t i = 0; i < c->of->columns.n; i++) {
+        buf_printf(&b, "%s?%u as ", i ? "," : "", i + 1);
+        query_put_name(&b, c->of->columns.p[i].storage);
+    }
+    buf_puts(&b, STR(") as excluded join main."));
+    query_put_name(&b, c->of->storage);
+    buf_printf(&b, " as " STR_FMT " on ", STR_ARG(alias));
+    for (uint32_t i = 0; i < c->arbiter.n; i++) {
+        str name = catalog_column_of(c->of, c->arbiter.p[i])->storage;
+        buf_printf(&b, "%s" STR_FMT ".", i ? " and " : "", STR_ARG(alias));
+        query_put_name(&b, name);
+        buf_puts(&b, STR("=excluded."));
+        query_put_name(&b, name);
+    }
+    if (c->conflict_where.n) buf_puts(&b, c->conflict_where);
+    const struct db_value *values = values_of(c, row, 0, &n);
+    query_wall_target(c->conn, c->of);
+    bool ok = gather(c, buf_str(&b), values, n, found);
+    query_wall_target(c->conn, NULL);
+    buf_free(&b);
+    return ok;
+}
+
+static bool merge_row(struct query_change *c, const struct db_value *row) {
+    struct query_rows found;
+    if (!find_conflict(c, row, &found)) return false;
+    if (!found.list.n) return true; /* its WHERE says no */
+    struct db_value *old = found.list.p[0] + 1, *new = arena_array(c->mem, struct db_value, c->of->columns.n);
+    for (uint32_t i = 0; i < c->merged.n; i++)
+        if (c->merged.p[i] == found.list.p[0][0].i) {
+            query_fail(&c->conn->raised, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time");
+            query_fail_hint(
+                &c->conn->raised,
+                "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
+            return false;
+        }
+    vec_push(c->mem, &c->merged, found.list.p[0][0].i);
+    memcpy(new, old, c->of->columns.n * sizeof *new);
+    for (uint32_t i = 0; i < c->set_count; i++) new[c->set[i] - c->of->columns.p] = old[c->of->columns.n + i];
+    return update_row(c, new, old, found.list.p[0][0].i);
+}
+
+static bool insert_row(struct query_change *c, struct db_value *new) {
+    struct buf b = {0};
+    struct db_value *now;
+    if (!fire_before(c, CATALOG_TRIGGER_INSERT, &new, NULL)) return false;
+    if (!new) return true;
+    if (!check_key(c, new)) return false;
+    buf_puts(&b, STR("insert into main."));
+    query_put_name(&b, c->of->storage);
+    if (c->alias.n) buf_printf(&b, " as " STR_FMT, STR_ARG(c->alias));
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->of->columns.n; i++) {
+        if (c->of->columns.p[i].generated) continue;
+        buf_puts(&b, n++ ? STR(",") : STR(" ("));
+        query_put_name(&b, c->of->columns.p[i].storage);
+    }
+    buf_puts(&b, n ? STR(") values (") : STR(" default values"));
+    n = 0;
+    for (uint32_t i = 0; i < c->of->columns.n; i++)
+        if (!c->of->columns.p[i].generated) buf_printf(&b, "%s?%u", n++ ? "," : "", i + 1);
+    if (n) buf_putc(&b, ')');
+    if (c->conflicts) buf_printf(&b, " on conflict" STR_FMT " do nothing", STR_ARG(c->arbiter_text));
+    put_back(c, &b);
+    bool ok = write(c, buf_str(&b), new, 0, &now);
+    buf_free(&b);
+    if (!ok) return false;
+    if (now) {
+        vec_push(c->mem, &c->merged, now[c->of->columns.n].i);
+        remember(c, CATALOG_TRIGGER_INSERT, now, NULL);
+    }
+    return now || !c->merges || merge_row(c, new);
+}
+
+static bool delete_row(struct query_change *c, struct db_value *old, int64_t key) {
+    struct buf b = {0};
+    struct db_value *row = old, *now;
+    if (!fire_before(c, CATALOG_TRIGGER_DELETE, &row, old)) return false;
+    if (!row) return true;
+    buf_puts(&b, STR("delete from main."));
+    query_put_name(&b, c->of->storage);
+    if (c->alias.n) buf_printf(&b, " as " STR_FMT, STR_ARG(c->alias));
+    buf_printf(&b, " where %s=?%u", query_rowid_of(c->of), c->of->columns.n + 1);
+    put_back(c, &b);
+    bool ok = write(c, buf_str(&b), NULL, key, &now);
+    buf_free(&b);
+    if (ok && now) remember(c, CATALOG_TRIGGER_DELETE, NULL, old);
+    return ok;
+}
+
+static bool change_row(struct query_change *c, struct db_value *row, struct map *seen) {
+    uint32_t n = c->of->columns.n;
+    struct db_value *new = arena_array(c->mem, struct db_value, n + 1);
+    if (c->event == CATALOG_TRIGGER_INSERT) {
+        for (uint32_t i = 0; i < n; i++) new[i] = DB_NOTHING;
+        for (uint32_t i = 0; i < c->count; i++) new[c->columns[i] - c->of->columns.p] = row[i];
+        return insert_row(c, new);
+    }
+    uint64_t there;
+    str key = {(const uint8_t *)&row[0].i, sizeof row[0].i}; /* FROM may find a row twice: it is changed once */
+    if (map_get(seen, key, &there)) return true;
+    map_put(c->mem, seen, arena_str(c->mem, key), 1);
+    if (c->event == CATALOG_TRIGGER_DELETE) return delete_row(c, row + 1, row[0].i);
+    memcpy(new, row + 1, n * sizeof *new);
+    for (uint32_t i = 0; i < c->count; i++) new[c->columns[i] - c->of->columns.p] = row[1 + n + i];
+    return update_row(c, new, row + 1, row[0].i);
+}
+
+bool query_change_run(struct query_change *c, const struct query_rows *rows) {
+    struct map seen = {0};
+    memcpy(c->guards, c->conn->guards, sizeof c->guards);
+    memset(c->conn->guards, 0, sizeof c->conn->guards);
+    for (uint32_t i = 0; i < rows->list.n; i++)
+        if (!db_goes_on(c->conn->db))
+            return query_fail(&c->conn->raised, "57014", "canceling statement due to statement timeout");
+        else if (!change_row(c, rows->list.p[i], &seen)) return false;
+    return fire_after(c) && (!c->merges || fire_statement(c, CATALOG_TRIGGER_UPDATE, CATALOG_TRIGGER_AFTER)) &&
+           fire_statement(c, c->event, CATALOG_TRIGGER_AFTER);
+}
+
+bool query_change_before(struct query_change *c) {
+    return fire_statement(c, c->event, CATALOG_TRIGGER_BEFORE) &&
+           (!c->merges || fire_statement(c, CATALOG_TRIGGER_UPDATE, CATALOG_TRIGGER_BEFORE));
+}
+
+bool query_change_gather(struct query_change *c, str sql, const struct db_value *values, uint32_t n, struct query_rows *out) {
+    return gather(c, sql, values, n, out);
+}
+
+/* ---- a statement of a function's ---- */
+
+struct parts { /* text between marks P1 … P7; 0: before the first */
+    str text[8];
+};
+
+static struct parts parts_of(str text) {
+    struct parts p = {0};
+    struct catalog_mark m = {0};
+    uint32_t at = 0;
+    size_t from = 0;
+    while (catalog_mark_next(text, m.end, &m)) {
+        if (m.kind != 'P' || m.id > 7) continue;
+        p.text[at] = str_sub(text, from, m.at - from);
+        at = m.id, from = m.end;
+    }
+    p.text[at] = str_sub(text, from, text.n);
+    return p;
+}
+
+static void columns_of(struct query_change *c, str text, const struct catalog_column ***out, uint32_t *n) {
+    struct catalog_mark m = {0};
+    *out = arena_array(c->mem, const struct catalog_column *, c->of->columns.n + 1);
+    *n = 0;
+    while (catalog_mark_next(text, m.end, &m)) {
+        const struct catalog_column *k = m.kind == 'K' ? catalog_column_of(c->of, m.id) : NULL;
+        if (k && *n < c->of->columns.n) (*out)[(*n)++] = k;
+    }
+}
+
+/* name K = text Q, … : the texts, expanded. */
+static bool set_texts(struct query_change *c, const struct query_expanding *x, str text, uint32_t n, str **out) {
+    struct catalog_mark m = {0};
+    uint32_t at = 0;
+    size_t from = 0;
+    *out = arena_array(c->mem, str, n + 1);
+    while (catalog_mark_next(text, m.end, &m)) {
+        if (m.kind == 'K') from = m.end + 3; /* " = " */
+        if (m.kind != 'Q' || at == n) continue;
+        struct buf b = {.max = 4 << 20};
+        bool ok = query_expand(x, str_sub(text, from, m.at - from), &b, &c->conn->raised);
+        (*out)[at++] = arena_str(c->mem, buf_str(&b));
+        buf_free(&b);
+        if (!ok) return false;
+    }
+    return at == n && n ? true
+                        : query_fail(&c->conn->raised, "0A000",
+                                     "a table with triggers cannot be set to several values at once, on SQLite");
+}
+
+static bool expanded(struct query_change *c, const struct query_expanding *x, str text, str *out) {
+    struct buf b = {.max = 4 << 20};
+    bool ok = query_expand(x, text, &b, &c->conn->raised);
+    *out = arena_str(c->mem, buf_str(&b));
+    buf_free(&b);
+    return ok;
+}
+
+static bool target_of(const struct query_expanding *x, str head, const struct catalog_relation **of, uint32_t *role, str *alias) {
+    struct catalog_mark m = {0};
+    if (!catalog_mark_next(head, 0, &m) || (m.kind != 'R' && m.kind != 'B')) return false;
+    *of = catalog_relation_of(x->conn->catalog, m.id);
+    if (!*of || (*of)->kind != CATALOG_TABLE) return false;
+    *role = m.kind == 'R' ? x->role : x->definer ? x->definer : (*of)->owner;
+    *alias = str_trim(str_sub(head, m.end + 4, head.n)); /* " as " */
+    return true;
+}
+
+static uint32_t event_of(str head) {
+    return str_starts(head, STR("insert"))   ? CATALOG_TRIGGER_INSERT
+           : str_starts(head, STR("update")) ? CATALOG_TRIGGER_UPDATE
+                                             : CATALOG_TRIGGER_DELETE;
+}
+
+bool query_change_needed(const struct query_expanding *x, str text) {
+    struct parts p = parts_of(text);
+    const struct catalog_relation *of;
+    uint32_t role, events = event_of(p.text[1]);
+    str alias;
+    if (!p.text[1].n || !target_of(x, p.text[1], &of, &role, &alias)) return false;
+    if (p.text[7].p) events |= CATALOG_TRIGGER_UPDATE;
+    bool late = false;
+    for (uint32_t i = 0; i < of->constraints.n; i++) late |= of->constraints.p[i].late;
+    return query_has_triggers(of, events) || catalog_policies_hold(x->conn->catalog, role, of) || late;
+}
+
+static bool may(struct query_change *c, uint32_t privilege, const struct catalog_column *const *columns, uint32_t n) {
+    bool ok = catalog_may_relation(c->conn->catalog, c->role, c->of, privilege);
+    for (uint32_t i = 0; !ok && i < n; i++) {
+        if (!catalog_may_column(c->conn->catalog, c->role, c->of, columns[i], privilege)) break;
+        ok = i + 1 == n;
+    }
+    return ok || query_fail(&c->conn->raised, "42501", "permission denied for table " STR_FMT, STR_ARG(c->of->name));
+}
+
+static bool may_write(struct query_change *c) {
+    if (c->back.n && !may(c, CATALOG_SELECT, NULL, 0)) return false;
+    if (c->event == CATALOG_TRIGGER_DELETE) return may(c, CATALOG_DELETE, NULL, 0);
+    if (c->event == CATALOG_TRIGGER_UPDATE) return may(c, CATALOG_UPDATE, c->columns, c->count);
+    return may(c, CATALOG_INSERT, c->columns, c->count) && (!c->merges || may(c, CATALOG_UPDATE, c->set, c->set_count));
+}
+
+static bool raise_guards(struct query_change *c) {
+    struct query_conn *conn = c->conn;
+    bool reads = c->back.n;
+    if (c->event == CATALOG_TRIGGER_DELETE) return true;
+    if (c->event == CATALOG_TRIGGER_UPDATE)
+        return query_check_of(conn, c->of, c->role, QUERY_CHECK_UPDATE_READ, &conn->guards[0], &conn->raised);
+    return query_check_of(conn, c->of, c->role, reads || c->conflicts ? QUERY_CHECK_INSERT_READ : QUERY_CHECK_INSERT,
+                          &conn->guards[0], &conn->raised) &&
+           (!c->merges || query_check_of(conn, c->of, c->role, QUERY_CHECK_UPSERT, &conn->guards[1], &conn->raised));
+}
+
+/* select alias.key, alias's columns, what is set from the rows that may be changed, and what stands beside them, where … */
+static bool put_found(struct query_change *c, const struct query_expanding *x, const struct parts *p, struct buf *b) {
+    str view;
+    enum query_sight sight = c->event == CATALOG_TRIGGER_UPDATE ? QUERY_UPDATES_READ : QUERY_DELETES_READ;
+    if (!query_view_of(c->conn, c->of, c->role, sight, &view, &c->conn->raised)) return false;
+    buf_printf(b, "select " STR_FMT ".\"_orlo_k\"", STR_ARG(c->alias));
+    for (uint32_t i = 0; i < c->of->columns.n; i++) {
+        buf_printf(b, "," STR_FMT ".", STR_ARG(c->alias));
+        query_put_name(b, c->of->columns.p[i].storage);
+    }
+    for (uint32_t i = 0; c->event == CATALOG_TRIGGER_UPDATE && i < c->count; i++)
+        buf_printf(b, "," STR_FMT, STR_ARG(c->update_texts[i]));
+    buf_puts(b, STR(" from "));
+    query_put_name(b, view);
+    buf_printf(b, " as " STR_FMT, STR_ARG(c->alias));
+    str from = p->text[3];
+    if (str_starts(from, STR(" from "))) {
+        buf_puts(b, STR(", "));
+        if (!query_expand(x, str_sub(from, 6, from.n), b, &c->conn->raised)) return false;
+    }
+    return query_expand(x, p->text[4], b, &c->conn->raised);
+}
+
+static bool source_of(struct query_change *c, const struct query_expanding *x, const struct parts *p, struct buf *b) {
+    if (!query_expand(x, p->text[0], b, &c->conn->raised)) return false;
+    if (c->event != CATALOG_TRIGGER_INSERT) return put_found(c, x, p, b);
+    if (!c->count) return buf_puts(b, STR("select 1"));
+    return query_expand(x, p->text[3], b, &c->conn->raised);
+}
+
+static bool read_parts(struct query_change *c, const struct query_expanding *x, const struct parts *p) {
+    static const char head[] = " returning ";
+    str conflict = p->text[4];
+    bool inserts = c->event == CATALOG_TRIGGER_INSERT;
+    columns_of(c, p->text[2], &c->columns, &c->count);
+    if (c->event == CATALOG_TRIGGER_UPDATE && !set_texts(c, x, p->text[2], c->count, &c->update_texts)) return false;
+    if (p->text[5].n && !expanded(c, x, str_sub(p->text[5], sizeof head - 1, p->text[5].n), &c->back)) return false;
+    c->conflicts = inserts && conflict.n;
+    c->merges = inserts && p->text[7].p;
+    if (!c->conflicts) return true;
+    const struct catalog_column **arbiter;
+    uint32_t n;
+    columns_of(c, conflict, &arbiter, &n);
+    for (uint32_t i = 0; i < n; i++) vec_push(c->mem, &c->arbiter, arbiter[i]->number);
+    if (!expanded(c, x, str_sub(conflict, 12, conflict.n), &c->arbiter_text)) return false; /* " on conflict" */
+    if (!c->merges) return true;
+    if (!n)
+        return query_fail(&c->conn->raised, "0A000",
+                          "ON CONFLICT of an expression is not there for a table with triggers, on SQLite");
+    columns_of(c, p->text[6], &c->set, &c->set_count);
+    return set_texts(c, x, p->text[6], c->set_count, &c->set_texts) && expanded(c, x, p->text[7], &c->conflict_where);
+}
+
+/* value(arg, i): of place i. Rows that it gives back are in c->rows. */
+bool query_change_statement(struct query_change *c, const struct query_expanding *outer, str text,
+                            struct db_value (*value)(void *arg, uint32_t place), void *arg) {
+    struct query_places places = {.mem = c->mem}, own = {.mem = c->mem};
+    struct query_expanding x = *outer, y = *outer;
+    struct parts p = parts_of(text);
+    struct query_rows rows;
+    struct buf b = {.max = 4 << 20};
+    if (!target_of(outer, p.text[1], &c->of, &c->role, &c->alias))
+        return query_fail(&c->conn->raised, "XX000", "a statement is not understood");
+    c->event = event_of(p.text[1]);
+    x.writes = y.writes = false;
+    x.places = &places, y.places = &own;
+    x.arguments_from = c->of->columns.n + 1; /* behind the row's values and its key */
+    y.arguments_from = 0;
+    c->wants_rows = true;
+    bool updates = event_of(p.text[1]) == CATALOG_TRIGGER_UPDATE;
+    if (!read_parts(c, &x, &p)) return false;
+    if (updates && !set_texts(c, &y, p.text[2], c->count, &c->update_texts)) return false; /* of the source */
+    c->extra_count = places.list.n;
+    struct db_value *extra = arena_array(c->mem, struct db_value, places.list.n + 1);
+    for (uint32_t i = 0; i < places.list.n; i++) extra[i] = value(arg, places.list.p[i]);
+    c->extra = extra;
+    if (!may_write(c) || !query_change_before(c)) return false;
+    bool ok = source_of(c, &y, &p, &b);
+    struct db_value *values = arena_array(c->mem, struct db_value, own.list.n + 1);
+    for (uint32_t i = 0; i < own.list.n; i++) values[i] = value(arg, own.list.p[i]);
+    ok = ok && gather(c, buf_str(&b), values, own.list.n, &rows);
+    buf_free(&b);
+    ok = ok && raise_guards(c) && query_change_run(c, &rows);
+    memset(c->conn->guards, 0, sizeof c->conn->guards);
+    return ok;
+}
