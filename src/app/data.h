@@ -53,12 +53,15 @@ struct app_value {
 #define APP_TEXT(v) ((struct app_value){APP_VALUE_TEXT, {.s = (v)}})
 #define APP_BLOB(v) ((struct app_value){APP_VALUE_BYTES, {.s = (v)}})
 
+/* A part of what is answered, before it is told: bytes, as long as the call. */
+typedef void (*app_part)(void *arg, str bytes);
 struct app_question {
     enum app_data_op op;
     str place; /* of the store or database, in its app */
     const struct app_value *values;
     uint32_t count;
     uint32_t hops; /* of the request because of which it is asked (app/hops.h): a change that it makes has them */
+    app_part part; /* NULL: it is wanted whole. Else it may come in parts, if what is asked says so, too */
 };
 struct app_answer {
     enum app_data_outcome outcome;
@@ -74,6 +77,8 @@ typedef void (*app_told)(void *arg, const struct app_answer *answer); /* which l
 struct app_data {
     struct app_ask *(*ask)(struct app_data *data, struct app *app, const struct app_question *q, app_told told, void *arg);
     void (*cancel)(struct app_data *data, struct app_ask *ask); /* told is not called; it may be done all the same */
+    void (*more)(struct app_data *data, struct app_ask *ask,
+                 uint32_t parts); /* so many of its parts are used up; NULL: it gives none */
 };
 
 /* ---- as bytes ---- */

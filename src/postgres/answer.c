@@ -88,7 +88,10 @@ void postgres_answer_large(struct postgres_answer *a, uint32_t statement) {
     char why[80];
     snprintf(why, sizeof why, "the answer is larger than %llu bytes", (unsigned long long)a->bytes_max);
     postgres_answer_refuse(a, statement, "54000", why);
+    a->large = true;
 }
+
+bool postgres_too_large(const struct postgres_answer *a) { return a->large; }
 
 static uint64_t bytes_of(const PGresult *r) {
     int rows = PQntuples(r), columns = PQnfields(r);

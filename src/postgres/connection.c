@@ -268,10 +268,18 @@ static void hear_pid(struct postgres_connection *c, const PGresult *r) {
     if (c->hears) c->db->heard(c->db->heard_arg);
 }
 
+static void hear_row(struct postgres_connection *c, struct postgres_ask *ask, const PGresult *r) {
+    const str value = {(const uint8_t *)PQgetvalue(r, 0, 0), (size_t)PQgetlength(r, 0, 0)};
+    c->paused = !ask->row(ask->arg, &ask->answer, value);
+}
+
 static void hear_statement(struct postgres_connection *c, const struct op *op, PGresult *r) {
     c->heard = 0;
     if (op->kind == OP_PID) hear_pid(c, r);
-    if (!c->ask || op->kind != OP_STATEMENT) PQclear(r);
+    if (c->ask && PQresultStatus(r) == PGRES_SINGLE_TUPLE) {
+        hear_row(c, c->ask, r);
+        PQclear(r);
+    } else if (!c->ask || op->kind != OP_STATEMENT) PQclear(r);
     else if (!postgres_answer_take(&c->ask->answer, op->statement, r)) c->ended = true;
 }
 
@@ -280,6 +288,7 @@ static void hear_result(struct postgres_connection *c, const struct op *op, PGre
     case PGRES_COMMAND_OK:
         if (op->kind == OP_PREPARE && c->kept_count < POSTGRES_KEPT_MAX) c->kept[c->kept_count++] = op->hash;
         [[fallthrough]];
+    case PGRES_SINGLE_TUPLE:
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY: hear_statement(c, op, r); return;
     case PGRES_PIPELINE_ABORTED: break;
@@ -297,13 +306,20 @@ static void hear_result(struct postgres_connection *c, const struct op *op, PGre
     PQclear(r);
 }
 
+/* What is heard now is a statement whose rows are given as they come. */
+static bool is_streamed(const struct postgres_connection *c) {
+    const struct op *op = c->op < c->ops_count ? &c->ops[c->op] : NULL;
+    return op && op->kind == OP_STATEMENT && c->ask && c->ask->streams == op->statement + 1;
+}
+
 /* False: nothing more is there yet. */
 static bool hear_one(struct postgres_connection *c) {
-    if (c->ended || c->op == c->ops_count || PQisBusy(c->raw)) return false;
+    if (c->ended || c->paused || c->op == c->ops_count || PQisBusy(c->raw)) return false;
     const struct op op = c->ops[c->op];
     PGresult *r = PQgetResult(c->raw);
     if (!r) {
         c->op++;
+        if (is_streamed(c)) (void)PQsetSingleRowMode(c->raw);
         return true;
     }
     if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
@@ -355,9 +371,22 @@ static bool consume(struct postgres_connection *c) {
     return true;
 }
 
+/* Who takes the rows has enough: the server waits, and that is not its time. */
+static void pause_ask(struct postgres_connection *c) {
+    struct postgres_ask *ask = c->ask;
+    uint64_t ms = (clock_mono_ns() - ask->since_ns) / 1'000'000u;
+    ask->left_ms = ask->left_ms > ms ? ask->left_ms - ms : 1;
+    net_timer_stop(c->timer);
+    listen_to(c, 0);
+}
+
 static void hear(struct postgres_connection *c) {
     if (!consume(c)) {
         lose_by_server(c);
+        return;
+    }
+    if (c->paused && !c->ended) {
+        pause_ask(c);
         return;
     }
     if (c->ended) {
@@ -367,6 +396,16 @@ static void hear(struct postgres_connection *c) {
     if (c->op < c->ops_count || c->state == POSTGRES_FREE || c->state == POSTGRES_HELD) return;
     if (c->state == POSTGRES_WORKING) end_ask(c);
     else become_free(c);
+}
+
+void postgres_more(struct postgres_ask *ask) {
+    struct postgres_connection *c = ask->on;
+    if (!c || !c->paused) return;
+    c->paused = false;
+    ask->since_ns = clock_mono_ns();
+    if (ask->ms_max) net_timer_start(c->timer, ask->left_ms, 0);
+    if (!flush(c)) lose_by_server(c);
+    else hear(c);
 }
 
 /* What statements raise for whoever sits there: nobody does. */
@@ -455,6 +494,8 @@ void postgres_connection_take(struct postgres_connection *c, struct postgres_ask
     hear_anew(c);
     net_timer_stop(c->timer);
     if (ask->ms_max) net_timer_start(c->timer, ask->ms_max, 0);
+    c->paused = false;
+    ask->since_ns = clock_mono_ns(), ask->left_ms = ask->ms_max;
     if (!send_ask(c, ask) || !flush(c)) lose_by_server(c);
 }
 

@@ -29,7 +29,9 @@ static struct postgres_ask *new_ask(struct postgres *db, const struct postgres_q
                                  .bare = q->bare,
                                  .judge = q->judge,
                                  .held = q->on,
-                                 .stays = q->stays};
+                                 .stays = q->stays,
+                                 .streams = q->streams,
+                                 .row = q->row};
     ask->statements = arena_array(mem, struct postgres_statement, q->count + 1);
     for (uint32_t i = 0; i < q->count; i++) copy_statement(mem, &q->statements[i], &ask->statements[i]);
     ask->answer = (struct postgres_answer){

@@ -69,6 +69,10 @@ struct postgres_answer;
 struct postgres_error;
 typedef bool (*postgres_judge)(void *arg, const struct postgres_answer *answer, struct postgres_error *error);
 
+/* A row's first column, while it is there; what came of the statements before may be looked at. False: nothing more is read before postgres_more, and until
+ * then none of the ask's time goes by. arg is that of told. */
+typedef bool (*postgres_row)(void *arg, const struct postgres_answer *answer, str value);
+
 /* A transaction of several asks: the first `on` it begins it, one that does not `stay` commits it. Gone with its connection: then asks of it are
  * POSTGRES_AWAY. One ask at a time. */
 struct postgres_held;
@@ -85,7 +89,9 @@ struct postgres_question {
     bool bare;                /* no transaction around it: one statement that cannot be in one */
     struct postgres_held *on; /* NULL: it is a transaction by itself */
     bool stays;               /* that goes on, if all went well */
-    postgres_judge judge;     /* NULL: what succeeds is committed. arg is that of told */
+    uint32_t streams; /* from 1: the statement whose rows are given as they come, and not kept; 0: none. None is judged then */
+    postgres_row row;
+    postgres_judge judge; /* NULL: what succeeds is committed. arg is that of told */
 };
 
 enum postgres_outcome {
@@ -104,7 +110,8 @@ struct postgres_error {
 typedef void (*postgres_told)(void *arg, const struct postgres_answer *answer); /* which lives as long as the call */
 enum postgres_outcome postgres_outcome(const struct postgres_answer *a);
 const struct postgres_error *
-postgres_error(const struct postgres_answer *a); /* ERROR: all of it; else message alone, fit to be shown */
+postgres_error(const struct postgres_answer *a);          /* ERROR: all of it; else message alone, fit to be shown */
+bool postgres_too_large(const struct postgres_answer *a); /* its error is that: more than bytes_max */
 uint32_t postgres_rows(const struct postgres_answer *a, uint32_t statement);
 uint64_t postgres_affected(const struct postgres_answer *a, uint32_t statement); /* by an insert, update, delete */
 str postgres_value(const struct postgres_answer *a, uint32_t statement, uint32_t row, uint32_t column, bool *null);
@@ -129,6 +136,7 @@ void postgres_listen(struct postgres *db, const char *channel, void (*heard)(voi
 bool postgres_hears(const struct postgres *db);
 /* Names in what was asked mean other things by now: its types are found out anew. */
 void postgres_forget(struct postgres *db);
+void postgres_more(struct postgres_ask *ask); /* of one whose row said false. Not from a told or a row */
 /* How many ask or wait, and when something was last asked. */
 uint32_t postgres_busy(const struct postgres *db);
 /* Why the last connection did not come, fit to be shown; and whether the next one will not come for the same reason. Empty: it came. */

@@ -22,6 +22,7 @@ struct postgres_answer {
     } * results;
     uint32_t count;
     uint64_t bytes, bytes_max; /* 0: any */
+    bool large;
 };
 void postgres_answer_free(struct postgres_answer *a);
 /* All that a statement gave, taken; false: that is more than may be answered, and it says so. */
@@ -48,6 +49,9 @@ struct postgres_ask {
     bool again;                 /* it is sent a second time, unprepared */
     struct postgres_held *held; /* that it begins, or goes on with */
     bool stays;
+    uint32_t streams;
+    uint64_t since_ns, left_ms; /* its time */
+    postgres_row row;
     postgres_judge judge;
     postgres_told told; /* NULL: cancelled */
     void *arg;
@@ -74,6 +78,7 @@ struct postgres_connection {
     struct net_timer *timer;
     enum postgres_connection_state state;
     uint32_t tries; /* to be on the way there */
+    bool paused;    /* nothing is to be heard for now */
     bool ended;     /* nothing more can be heard */
     bool listens;   /* to a channel that is none of ours: something was said there */
     bool hears;     /* what is said on ours */

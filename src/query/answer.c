@@ -103,9 +103,9 @@ bool query_head_of(arena *out, str answer, struct query_head *head, str *body) {
     return !(head->flags & QUERY_HEAD_SAID) || (str_cut(*body, '\n', &line, body) && read_said(out, line, head));
 }
 
-/* One row or an error, a value, what an aggregate makes of them: none of that is known before the last row. */
+/* A value, what an aggregate makes of them: none of that is known before the last row. */
 bool query_streams(const struct query *q) {
-    return q->kind == QUERY_SELECT && !q->single && !q->explain && (q->form == QUERY_FORM_ROWS || q->form == QUERY_FORM_CSV);
+    return q->kind == QUERY_SELECT && !q->explain && (q->form == QUERY_FORM_ROWS || q->form == QUERY_FORM_CSV);
 }
 
 bool query_check_result(const struct query *q, struct query_result *result) {

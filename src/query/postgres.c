@@ -561,6 +561,18 @@ static bool put_count(struct print *p, const struct query_select *s) {
     return put_filter(p, s, alias) && put_groups(p, s) && (!s->grouped || PUT(p, ") as q"));
 }
 
+/* Within its range. */
+static bool put_rows_count(struct print *p, const struct query_select *s) {
+    uint32_t alias = p->aliases++;
+    members m = {0};
+    PUT(p, "select count(*) from (select ");
+    if (s->grouped ? !put_list(p, s, alias, &m) : !PUT(p, "1")) return false;
+    PUT(p, " from ");
+    put_relation(p, s->of);
+    buf_printf(&p->sql, " as a%u", alias);
+    return put_filter(p, s, alias) && put_groups(p, s) && put_range(p, s) && PUT(p, ") as q");
+}
+
 /* ---- writes ---- */
 
 static bool put_values(struct print *p) {
@@ -968,6 +980,14 @@ static str explained(arena *out, const struct query *q, str text) {
     str s = arena_str(out, buf_str(&b));
     buf_free(&b);
     return s;
+}
+
+bool query_print_rows(arena *out, const struct catalog *c, const struct pg_session *session, const struct query *q,
+                      struct query_text *text, struct pg_error *error) {
+    struct print p = {.out = out, .catalog = c, .types = session->types, .q = q, .error = error};
+    bool ok = put_rows_count(&p, &q->select);
+    *text = (struct query_text){.text = end_text(&p), .values = p.values.p, .values_count = p.values.n};
+    return ok;
 }
 
 bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session, const struct query *q,

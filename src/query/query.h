@@ -344,6 +344,12 @@ extern const str query_ask_said; /* and last, of a counted batch: one row of two
 [[nodiscard]] bool query_print_postgres(arena *out, const struct catalog *c, const struct pg_session *session,
                                         const struct query *q, struct query_text *text, struct pg_error *error);
 
+/* How many rows there will be: one row of one bigint. Of a select. */
+[[nodiscard]] bool query_print_rows(arena *out, const struct catalog *c, const struct pg_session *session, const struct query *q,
+                                    struct query_text *text, struct pg_error *error);
+/* Whether its rows can be told one by one, or are not told at all. Of one that was resolved. */
+bool query_streams(const struct query *q);
+
 /* What PostgreSQL gave, by statement (told.c); first: the one of the batch's first tree. A tree has one, then those of its count and of what is planned, where
  * it has such; behind all trees of a counted batch stands query_ask_said, if it is not silent. */
 struct query_result;
@@ -353,6 +359,16 @@ struct query_answers {
     uint32_t (*rows)(void *arg, uint32_t statement);
     uint64_t (*affected)(void *arg, uint32_t statement);
 };
+/* The same where rows are told as they come: which of the answer's statements are before them. */
+struct query_ahead {
+    uint32_t said, count /* behind which is what is planned */, rows; /* rows: how many there will be; 0: was not asked */
+};
+void query_put_ahead(const struct query_batch *b, const struct query_text *text, const struct query_answers *a,
+                     const struct query_ahead *at, uint64_t rows, struct buf *to);    /* the head */
+void query_put_told(const struct query *q, uint64_t before, str row, struct buf *to); /* a row, and what stands before it */
+void query_put_told_end(const struct query *q, uint64_t rows, struct buf *to);
+/* What a tree says of the number of rows, which result has. False: result->error, and it is to be undone. */
+[[nodiscard]] bool query_check_result(const struct query *q, struct query_result *result);
 /* Before the commit: false, if what trees say of the number of rows does not hold. */
 [[nodiscard]] bool query_judge_answers(const struct query_batch *b, const struct query_text *texts, const struct query_answers *a,
                                        uint32_t first, struct pg_error *error);

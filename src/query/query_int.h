@@ -356,11 +356,7 @@ void query_row_seen(struct query_conn *conn, const struct db_value *values, uint
 void query_put_head(const struct query *q, const struct query_result *r, const struct query_said *said, struct buf *to);
 /* What functions have set so far. (run.c) */
 struct query_said query_said_of(const struct pg_session *s);
-/* Whether its rows can be told one by one. (answer.c) */
-bool query_streams(const struct query *q);
-/* answer.c: what a tree says of the number of rows, which result has. False: result->error, and it is to be undone. */
-[[nodiscard]] bool query_check_result(const struct query *q, struct query_result *result);
-/* The same, and a value that came as a list of one row becomes what it is. */
+/* query_check_result, and a value that came as a list of one row becomes what it is. */
 [[nodiscard]] bool query_take_result(const struct query *q, struct query_result *result);
 
 /* What an answered row is made of, in its order: fields, aggregates, embeds, and those of spreads, however deep: steps[0..depth) lead there. (relate.c) */

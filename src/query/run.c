@@ -295,7 +295,7 @@ static bool run_select(struct run *r) {
     struct query_select *s = &r->q->select;
     struct query_statement st = {0};
     struct query_printing p = printing(r, &st);
-    if (query_streams(r->q)) r->stream = r->conn->stream;
+    if (query_streams(r->q) && !r->q->single) r->stream = r->conn->stream;
     bool ok = query_put_select(&p, s) && run_answer(r, &st, ANSWER_ROWS);
     bool whole = s->limit < 0 && !s->offset;
     if (r->q->explain) whole = true;

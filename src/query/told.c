@@ -34,24 +34,26 @@ static int64_t planned_rows(str explained) {
 
 /* ---- bodies ---- */
 
-static void take_list(const struct query *q, struct place p, struct query_result *r) {
-    bool features = q->form == QUERY_FORM_GEOJSON;
-    buf_puts(&r->body, features ? STR("{\"type\":\"FeatureCollection\",\"features\":[") : STR("["));
-    for (uint32_t i = 0; i < rows_at(p); i++) {
-        if (i) buf_putc(&r->body, ',');
-        buf_puts(&r->body, value_at(p, i, 0));
-    }
-    buf_puts(&r->body, features ? STR("]}") : STR("]"));
+static bool is_lines(const struct query *q) {
+    return q->form == QUERY_FORM_CSV || q->form == QUERY_FORM_BARE || q->form == QUERY_FORM_PLAN;
 }
 
-static void take_lines(const struct query *q, struct place p, struct query_result *r) {
-    bool csv = q->form == QUERY_FORM_CSV;
-    if (csv && rows_at(p)) query_put_names(&q->select, &r->body);
-    if (csv && !rows_at(p)) buf_putc(&r->body, '\n');
-    for (uint32_t i = 0; i < rows_at(p); i++) {
-        if (csv || i) buf_putc(&r->body, '\n');
-        buf_puts(&r->body, value_at(p, i, 0));
-    }
+void query_put_told(const struct query *q, uint64_t before, str row, struct buf *to) {
+    if (is_lines(q)) {
+        bool csv = q->form == QUERY_FORM_CSV;
+        if (csv && !before) query_put_names(&q->select, to);
+        if (csv || before) buf_putc(to, '\n');
+    } else if (before) buf_putc(to, ',');
+    else buf_puts(to, q->form == QUERY_FORM_GEOJSON ? STR("{\"type\":\"FeatureCollection\",\"features\":[") : STR("["));
+    buf_puts(to, row);
+}
+
+void query_put_told_end(const struct query *q, uint64_t rows, struct buf *to) {
+    if (q->form == QUERY_FORM_CSV && !rows) buf_putc(to, '\n');
+    if (is_lines(q)) return;
+    bool features = q->form == QUERY_FORM_GEOJSON;
+    if (!rows) buf_puts(to, features ? STR("{\"type\":\"FeatureCollection\",\"features\":[") : STR("["));
+    buf_puts(to, features ? STR("]}") : STR("]"));
 }
 
 /* How many rows there are, in the body and of those that were written. */
@@ -65,13 +67,12 @@ static struct query_result counted(const struct query *q, const struct query_tex
 }
 
 static void take_body(const struct query *q, struct place p, struct query_result *r) {
-    switch (q->form) {
-    case QUERY_FORM_FOLDED: buf_puts(&r->body, value_at(p, 0, 0)); return;
-    case QUERY_FORM_CSV:
-    case QUERY_FORM_BARE:
-    case QUERY_FORM_PLAN: take_lines(q, p, r); return;
-    default: take_list(q, p, r);
+    if (q->form == QUERY_FORM_FOLDED) {
+        buf_puts(&r->body, value_at(p, 0, 0));
+        return;
     }
+    for (uint32_t i = 0; i < rows_at(p); i++) query_put_told(q, i, value_at(p, i, 0), &r->body);
+    query_put_told_end(q, rows_at(p), &r->body);
 }
 
 /* ---- totals ---- */
@@ -85,6 +86,19 @@ static int64_t total_of(const struct query *q, const struct query_text *t, struc
     if (!t->count.n && !t->planned.n) return (int64_t)(writes ? r->affected : r->rows);
     if (!t->count.n) return planned;
     return t->planned.n && exact > q->count_most ? MAX(exact, planned) : exact;
+}
+
+/* ---- what stands before rows that are told as they come ---- */
+
+void query_put_ahead(const struct query_batch *b, const struct query_text *text, const struct query_answers *a,
+                     const struct query_ahead *at, uint64_t rows, struct buf *to) {
+    struct query_result r = {.rows = rows, .has_body = true};
+    struct query_said said = {0};
+    if (!b->silent)
+        said = (struct query_said){value_at((struct place){a, at->said}, 0, 0), value_at((struct place){a, at->said}, 0, 1)};
+    if (at->rows) r.rows = (uint64_t)number_at((struct place){a, at->rows});
+    r.total = total_of(&b->queries[0], text, (struct place){a, at->count - 1}, &r);
+    query_put_head(&b->queries[0], &r, &said, to);
 }
 
 /* ---- the whole ---- */

@@ -142,7 +142,7 @@ def same_as_collected(n, keys):
 
 
 def breaks(n, keys):
-    status, head, body = whole(n, keys, "/rest/v1/breaks_early")
+    status, head, body = whole(n, keys, "/rest/v1/breaks_early?order=id")
     eq((status, json.loads(body)["code"]), (400, "22012"))
     for path, code in (("/rest/v1/breaks?order=id", "22012"), ("/rest/v1/slow?order=id", "57014")):
         before = len(n.events("answer-broken"))
@@ -224,3 +224,8 @@ def on(engine):
 
 def test_stream_sqlite():
     on("sqlite")
+
+
+def test_stream_postgres():
+    if "postgres" in ENGINES:
+        on("postgres")

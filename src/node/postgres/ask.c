@@ -30,14 +30,14 @@ static str value_of(void *arg, uint32_t statement, uint32_t row, uint32_t column
 static uint32_t rows_of(void *arg, uint32_t statement) { return postgres_rows(arg, statement); }
 static uint64_t affected_by(void *arg, uint32_t statement) { return postgres_affected(arg, statement); }
 
-static struct query_answers answers_of(const struct postgres_answer *answer) {
+struct query_answers node_ask_answers(const struct postgres_answer *answer) {
     return (struct query_answers){(void *)(uintptr_t)answer, value_of, rows_of, affected_by};
 }
 
 /* What the trees say of how many rows there may be. */
 static bool are_few(const struct broker_ask *a, const struct postgres_answer *answer, struct postgres_error *error) {
     struct pg_error said = {0};
-    struct query_answers answers = answers_of(answer);
+    struct query_answers answers = node_ask_answers(answer);
     if (query_judge_answers(&a->batch, a->texts, &answers, a->first, &said)) return true;
     refuse(error, said.state, said.message);
     snprintf(error->detail, sizeof error->detail, "%s", said.detail);
@@ -61,7 +61,7 @@ static bool judge(void *arg, const struct postgres_answer *answer, struct postgr
 
 static void compose(struct broker_ask *a, const struct postgres_answer *answer) {
     struct query_result *results = arena_array(a->mem, struct query_result, a->batch.count + 1);
-    struct query_answers answers = answers_of(answer);
+    struct query_answers answers = node_ask_answers(answer);
     struct query_said said;
     memset(results, 0, sizeof *results * (a->batch.count + 1));
     (void)query_take_answers(&a->batch, a->texts, &answers, a->first, results, &said, &a->error); /* which the judge had said */
@@ -105,8 +105,13 @@ static void on_told(void *arg, const struct postgres_answer *answer) {
     struct broker_ask *a = arg;
     a->asked = NULL;
     bool done = postgres_outcome(answer) == POSTGRES_DONE;
+    if (postgres_too_large(answer) && node_stream_may(a)) {
+        node_stream_begin(a);
+        return;
+    }
     if (done && a->writes && !a->errand) node_feed_note(a);
-    if (done) compose(a, answer);
+    if (done && a->streams) node_stream_told(a, answer);
+    else if (done) compose(a, answer);
     else node_ask_take_error(a, answer);
     node_ask_over(a);
 }
@@ -114,7 +119,8 @@ static void on_told(void *arg, const struct postgres_answer *answer) {
 /* What stands around the rows: what was committed may not turn out too large afterwards. */
 static uint64_t rows_bytes_max(const struct broker_ask *a) {
     uint64_t around = ANSWER_AROUND * ((uint64_t)a->batch.count + 1);
-    return a->answer_bytes_max > around ? a->answer_bytes_max - around : 1;
+    uint64_t most = a->answer_bytes_max > around ? a->answer_bytes_max - around : 1;
+    return node_stream_may(a) && !a->batch.queries[0].single ? MIN(most, (uint64_t)BROKER_FIRST_BYTES) : most;
 }
 
 static void send_it(struct broker_ask *a) {
@@ -128,16 +134,19 @@ static void send_it(struct broker_ask *a) {
         return;
     }
     a->base->written += a->bytes;
-    a->asked = postgres_ask(a->base->asks,
-                            &(struct postgres_question){.statements = a->statements,
-                                                        .count = a->statements_count,
-                                                        .ms_max = (uint32_t)((a->until_ns - now) / ms_ns) + LATE_MS,
-                                                        .bytes_max = rows_bytes_max(a),
-                                                        .undone = !a->of_tx && (a->batch.rollback || !a->writes),
-                                                        .on = node_tx_held(a),
-                                                        .stays = a->of_tx,
-                                                        .judge = a->writes ? judge : NULL},
-                            on_told, a);
+    a->asked =
+        postgres_ask(a->base->asks,
+                     &(struct postgres_question){.statements = a->statements,
+                                                 .count = a->statements_count,
+                                                 .ms_max = (uint32_t)((a->until_ns - now) / ms_ns) + (a->streams ? 0 : LATE_MS),
+                                                 .streams = a->streams ? a->first + 1 : 0,
+                                                 .row = node_stream_row,
+                                                 .bytes_max = rows_bytes_max(a),
+                                                 .undone = !a->of_tx && (a->batch.rollback || !a->writes),
+                                                 .on = node_tx_held(a),
+                                                 .stays = a->of_tx,
+                                                 .judge = a->writes ? judge : NULL},
+                     on_told, a);
 }
 
 static void on_prepared(void *arg, bool ran) {
@@ -164,6 +173,7 @@ void node_ask_begin(struct broker_ask *a) {
         net_work_new(node_broker.loop, NULL, node_plan_make, on_prepared, a);
         return;
     }
-    node_plan_find(a);
+    if (a->streams) node_plan_make(a);
+    else node_plan_find(a);
     send_it(a);
 }

@@ -624,6 +624,8 @@ void node_ask_free(struct broker_ask *a) {
     }
     node_broker.bytes -= a->bytes, a->base->bytes -= a->bytes;
     node_plan_unref(a->plan);
+    if (a->streams) a->base->streams--;
+    buf_free(&a->part);
     node_made_unref(a->made);
     buf_free(&a->body);
     buf_free(&a->values);

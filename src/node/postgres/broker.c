@@ -64,7 +64,8 @@ static void put_answer(struct broker_peer *p, struct node_message *m) {
         node_message_drop(m);
         return;
     }
-    str values = m->postgres_told.values, text = m->postgres_told.text;
+    bool part = m->type == NODE_MSG_postgres_part;
+    str values = part ? m->postgres_part.values : m->postgres_told.values, text = part ? (str){0} : m->postgres_told.text;
     struct broker_answer *answer = malloc(sizeof *answer + values.n + text.n);
     ENSURE(answer);
     uint8_t *at = (uint8_t *)(answer + 1);
@@ -72,7 +73,8 @@ static void put_answer(struct broker_peer *p, struct node_message *m) {
     answer->m = *m;
     if (values.n) memcpy(at, values.p, values.n);
     if (text.n) memcpy(at + values.n, text.p, text.n);
-    answer->m.postgres_told.values.p = at, answer->m.postgres_told.text.p = at + values.n;
+    if (part) answer->m.postgres_part.values.p = at;
+    else answer->m.postgres_told.values.p = at, answer->m.postgres_told.text.p = at + values.n;
     *p->last = answer;
     p->last = &answer->next;
     send_answers(p);
@@ -107,6 +109,14 @@ void node_broker_answer(struct broker_ask *a) {
     put_answer(a->peer, &m);
     buf_free(&values);
     node_ask_free(a);
+}
+
+void node_broker_part(struct broker_ask *a, str rows) {
+    struct node_message m = NODE_MESSAGE(postgres_part, .id = a->id, .bytes = (uint32_t)rows.n);
+    if (rows.n <= INLINE_BYTES) m.postgres_part.values = rows;
+    else if ((m.fds[0] = node_bytes_fd("orlo-values", rows)) >= 0) m.fds_count = 1;
+    else m.postgres_part.bytes = 0; /* which is nonsense to who asks: his answer is not whole */
+    put_answer(a->peer, &m);
 }
 
 void node_broker_did(struct broker_errand *w) {
@@ -197,6 +207,12 @@ static void on_cancel(struct broker_peer *p, uint32_t id) {
     if (a) node_ask_cancel(a);
 }
 
+static void on_more(struct broker_peer *p, uint32_t id, uint32_t parts) {
+    struct broker_ask *a = p->asks;
+    while (a && a->id != id) a = a->next_of;
+    if (a && a->streams) node_stream_more(a, parts);
+}
+
 static void drop_peer(struct broker_peer *p) {
     struct broker_peer **at = &process.peers;
     while (*at != p) at = &(*at)->next;
@@ -224,8 +240,9 @@ static bool hear_peer(struct broker_peer *p, uint32_t most) {
         case NODE_WIRE_CLOSED: return false;
         case NODE_WIRE_NONSENSE: break;
         case NODE_WIRE_GOT:
-            sense = m.type == NODE_MSG_postgres_ask ? on_ask(p, &m) : m.type == NODE_MSG_postgres_cancel;
+            sense = m.type == NODE_MSG_postgres_ask ? on_ask(p, &m) : true;
             if (m.type == NODE_MSG_postgres_cancel) on_cancel(p, m.postgres_cancel.id);
+            if (m.type == NODE_MSG_postgres_more) on_more(p, m.postgres_more.id, m.postgres_more.parts);
             node_message_drop(&m);
         }
         if (sense) continue;

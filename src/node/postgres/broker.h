@@ -15,6 +15,7 @@
  *   base.c     an app's database: its server, connections, catalogue, queue
  *   upgrade.c  what the node keeps in one of its own, brought to this version
  *   server.c   a server that somebody else runs: what is there, what is made, what its role may not make
+ *   stream.c   rows that are told as they come
  *   plan.c     a query as it is sent: tree, text, those that were asked before
  *   ask.c      a query on its way: sent, answered
  *   backup.c   a backup's moment, and files that are copied
@@ -90,8 +91,14 @@ struct broker_ask {
     struct query_text *texts;
     struct postgres_statement *statements;
     uint32_t statements_count, first; /* first: which is the first tree's */
-    bool writes, grows;               /* grows: not by deleting alone */
-    bool sized;                       /* what the database has is asked for before and behind it */
+    /* In parts (stream.c): */
+    bool streams, drops, told; /* drops: how many rows there are is wanted alone; told: a part was sent */
+    struct query_ahead ahead;
+    uint32_t room; /* parts that may be sent before some are used up */
+    uint64_t rows; /* that have come */
+    struct buf part;
+    bool writes, grows; /* grows: not by deleting alone */
+    bool sized;         /* what the database has is asked for before and behind it */
     struct broker_made *made;
     struct postgres_ask *asked;
     enum app_data_outcome outcome;
@@ -174,6 +181,7 @@ struct broker_base {
     uint64_t sized_ns, written; /* when its size was asked for last, and bytes of asks since */
     struct broker_tx *txs;      /* that go on */
     uint32_t txs_count;
+    uint32_t streams; /* asks whose rows are told as they come */
     uint64_t opens_ns;
 };
 
@@ -194,9 +202,10 @@ void node_broker_later(void);                       /* a turn of all bases, from
 void node_broker_news_later(uint32_t ms);           /* node_feed_tell_news, then */
 void node_broker_say(const struct node_message *m); /* to the supervisor */
 void node_broker_answer(struct broker_ask *a);      /* and frees it */
-void node_broker_did(struct broker_errand *w);      /* likewise */
-void node_broker_did_now(struct broker_errand *w);  /* likewise, at a backup's moment too */
-void node_broker_speak(void);                       /* that moment is over */
+void node_broker_part(struct broker_ask *a, str rows);
+void node_broker_did(struct broker_errand *w);     /* likewise */
+void node_broker_did_now(struct broker_errand *w); /* likewise, at a backup's moment too */
+void node_broker_speak(void);                      /* that moment is over */
 
 /* ---- base.c ---- */
 
@@ -251,6 +260,17 @@ void node_ask_begin(struct broker_ask *a);
 void node_ask_take_error(struct broker_ask *a, const struct postgres_answer *answer); /* where it says one */
 void node_ask_over(struct broker_ask *a);                                             /* ask.c is done with it: base.c */
 void node_ask_cancel(struct broker_ask *a);                                           /* nobody waits any more */
+struct query_answers node_ask_answers(const struct postgres_answer *answer);
+
+/* ---- stream.c ---- */
+
+enum { BROKER_FIRST_BYTES = 1 << 20, BROKER_OPEN_MS = 600'000 }; /* of an answer that may be one; that its transaction may take */
+bool node_stream_may(const struct broker_ask *a);
+void node_stream_begin(struct broker_ask *a);                                 /* it was too large for one answer */
+void node_stream_put(struct broker_ask *a, const struct pg_session *session); /* what is sent, once it was resolved and printed */
+bool node_stream_row(void *ask, const struct postgres_answer *answer, str row);
+void node_stream_more(struct broker_ask *a, uint32_t parts);                       /* so many are used up */
+void node_stream_told(struct broker_ask *a, const struct postgres_answer *answer); /* those were all */
 
 /* What the text says of it; one that is larger than any node wrote is none. The owner may write there. */
 #define BROKER_CATALOG                                                                                                           \
@@ -287,6 +307,9 @@ void node_live_add(struct catalog *c, const struct postgres_answer *a, uint32_t 
 
 void node_plan_find(struct broker_ask *a); /* what is sent for it, and how its answer is read; or its error */
 void node_plan_make(void *ask);            /* likewise, and none is kept: on a thread */
+struct postgres_statement node_plan_statement(arena *mem, str text, const struct query_bound *values, uint32_t n);
+struct postgres_statement node_plan_settings(struct broker_ask *a, arena *mem, const struct pg_session *s);
+bool node_plan_put(struct broker_ask *a, struct postgres_statement s);
 void node_plan_unref(struct broker_plan *p);
 void node_plans_free(struct broker_made *made);
 

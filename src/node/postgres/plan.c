@@ -42,7 +42,7 @@ struct broker_plan {
 static const char size_behind[] = "select set_config('role', 'none', true), "
                                   "pg_catalog.pg_database_size(pg_catalog.current_database()), set_config('role', $1, true)";
 
-static struct postgres_statement statement(arena *mem, str text, const struct query_bound *values, uint32_t n) {
+struct postgres_statement node_plan_statement(arena *mem, str text, const struct query_bound *values, uint32_t n) {
     struct postgres_value *v = arena_array(mem, struct postgres_value, n + 1);
     for (uint32_t i = 0; i < n; i++) v[i] = (struct postgres_value){.null = values[i].null, .text = values[i].text};
     return (struct postgres_statement){.text = text, .values = v, .count = n, .kept = true};
@@ -51,6 +51,7 @@ static struct postgres_statement statement(arena *mem, str text, const struct qu
 static str left_ms(const struct broker_ask *a, arena *mem) {
     uint64_t now = clock_mono_ns(), left = a->until_ns > now ? (a->until_ns - now) / ms_ns : 0;
     struct buf b = {0};
+    if (a->streams) left = BROKER_OPEN_MS; /* the server counts the time for which nobody takes its rows, too */
     buf_u64(&b, MAX(left, (uint64_t)1));
     str s = arena_str(mem, buf_str(&b));
     buf_free(&b);
@@ -58,7 +59,7 @@ static str left_ms(const struct broker_ask *a, arena *mem) {
 }
 
 /* Everything that policies and functions may ask for, then who it is: for the transaction alone, and the same for the whole batch. */
-static struct postgres_statement settings_of(struct broker_ask *a, arena *mem, const struct pg_session *s) {
+struct postgres_statement node_plan_settings(struct broker_ask *a, arena *mem, const struct pg_session *s) {
     struct query_text t;
     query_print_settings(mem, s, &a->batch, &t);
     struct query_bound *v = arena_array(mem, struct query_bound, t.values_count + 2);
@@ -72,7 +73,7 @@ static struct postgres_statement settings_of(struct broker_ask *a, arena *mem, c
         a->writes && !a->errand && a->changes_max <= 1 ? "set_config('orlo.changes', 'off', true), " : "", n + 1, n + 2,
         STR_ARG(t.text));
     if (a->writes && a->hops) text = arena_fmt(mem, STR_FMT ", set_config('orlo.hops', '%u', true)", STR_ARG(text), a->hops);
-    return statement(mem, text, v, n + 2);
+    return node_plan_statement(mem, text, v, n + 2);
 }
 
 /* A value with a NUL would be cut off there. */
@@ -82,7 +83,7 @@ static bool has_nul(const struct postgres_statement *s) {
     return false;
 }
 
-static bool put(struct broker_ask *a, struct postgres_statement s) {
+bool node_plan_put(struct broker_ask *a, struct postgres_statement s) {
     if (has_nul(&s)) {
         node_tree_fail(&a->error, "22021", "invalid byte sequence for encoding \"UTF8\": 0x00");
         return false;
@@ -119,19 +120,20 @@ static bool print_all(struct broker_ask *a, arena *mem, struct pg_session *sessi
 
 static void put_all(struct broker_ask *a, arena *mem, const struct pg_session *session) {
     struct query_text before;
-    bool ok = put(a, settings_of(a, mem, session));
-    if (ok && query_print_before(mem, &a->batch, &before)) ok = put(a, statement(mem, before.text, NULL, 0));
+    bool ok = node_plan_put(a, node_plan_settings(a, mem, session));
+    if (ok && query_print_before(mem, &a->batch, &before)) ok = node_plan_put(a, node_plan_statement(mem, before.text, NULL, 0));
     a->first = a->statements_count;
     for (uint32_t i = 0; i < a->batch.count && ok; i++) {
         const struct query_text *t = &a->texts[i];
-        ok = put(a, statement(mem, t->text, t->values, t->values_count)) &&
-             (!t->count.n || put(a, statement(mem, t->count, t->count_values, t->count_values_count))) &&
-             (!t->planned.n || put(a, statement(mem, t->planned, t->planned_values, t->planned_values_count)));
+        ok =
+            node_plan_put(a, node_plan_statement(mem, t->text, t->values, t->values_count)) &&
+            (!t->count.n || node_plan_put(a, node_plan_statement(mem, t->count, t->count_values, t->count_values_count))) &&
+            (!t->planned.n || node_plan_put(a, node_plan_statement(mem, t->planned, t->planned_values, t->planned_values_count)));
     }
-    if (ok && a->batch.counted && !a->batch.silent) ok = put(a, statement(mem, query_ask_said, NULL, 0));
-    if (ok && a->batch.rollback && a->writes) ok = put(a, statement(mem, query_ask_constraints, NULL, 0));
+    if (ok && a->batch.counted && !a->batch.silent) ok = node_plan_put(a, node_plan_statement(mem, query_ask_said, NULL, 0));
+    if (ok && a->batch.rollback && a->writes) ok = node_plan_put(a, node_plan_statement(mem, query_ask_constraints, NULL, 0));
     struct query_bound role = {.text = a->who.role};
-    if (ok && a->sized) (void)put(a, statement(mem, str_c(size_behind), &role, 1));
+    if (ok && a->sized) (void)node_plan_put(a, node_plan_statement(mem, str_c(size_behind), &role, 1));
 }
 
 /* Which of the base's needs is looked at on the loop, before. mem: where what is made of the tree is. */
@@ -145,7 +147,7 @@ static void make(struct broker_ask *a, arena *mem, const struct node_tree_ask *w
     struct pg_session session = node_tree_session(who, mem);
     session.types = a->made->types;
     a->texts = arena_array(mem, struct query_text, a->batch.count + 1);
-    a->statements = arena_array(mem, struct postgres_statement, 3 * a->batch.count + 5);
+    a->statements = arena_array(mem, struct postgres_statement, 3 * a->batch.count + 8);
     a->batch.before = who->before;
     a->batch.search = who->search;
     a->batch.silent = a->made->silent;
@@ -156,7 +158,8 @@ static void make(struct broker_ask *a, arena *mem, const struct node_tree_ask *w
         return;
     }
     a->sized &= a->grows;
-    put_all(a, mem, &session);
+    if (a->streams) node_stream_put(a, &session);
+    else put_all(a, mem, &session);
 }
 
 void node_plan_make(void *arg) {
@@ -249,7 +252,7 @@ static void take(struct broker_ask *a, struct broker_plan *p, const struct query
         values[p->first + slot->statement][slot->value].text = query_slot_text(a->mem, &slot->of, o->holes[slot->hole]);
     }
     for (uint32_t i = 0; i < p->statements_count; i++)
-        if (!put(a, a->statements[i])) return;
+        if (!node_plan_put(a, a->statements[i])) return;
 }
 
 static void keep(struct broker_made *made, struct broker_plan *p, str key, uint64_t hash) {

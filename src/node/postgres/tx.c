@@ -23,7 +23,7 @@ struct broker_tx {
 
 bool node_tx_may_begin(const struct broker_base *b) {
     uint32_t most = (uint32_t)MIN(node_broker.limits.postgres_connections_max, UINT32_MAX);
-    return b->txs_count < MAX(most, 2u) - 1;
+    return b->txs_count + b->streams < MAX(most, 2u) - 1;
 }
 
 static void answer(struct broker_ask *a, const char *state, const char *message) {

@@ -21,7 +21,10 @@ struct app_ask {
     uint32_t id, app;
     uint64_t until_ns;
     bool sent;
-    app_told told; /* NULL: nobody wants to know */
+    app_told told;        /* NULL: nobody wants to know */
+    app_part part;        /* NULL: it is wanted whole */
+    uint32_t parts, owed; /* that are not used up; that are, and nobody was told */
+    uint64_t patience_ns; /* of until_ns, from when it was sent, or the last part was used up */
     void *arg;
     struct node_message m; /* strings in packet */
     arena *mem;
@@ -39,6 +42,7 @@ struct node_data {
     bool chatty;           /* there were several */
     int fd;                /* -1: none */
     bool full;             /* its socket has no room: more is sent when it has */
+    bool owes;             /* somebody's parts are used up, and there was no room to say so */
     bool wanted, closing;  /* closing: what is sent does not arrive, answers may come yet */
     struct app_ask *waiting, **last;
     struct app_ask *by_id[HASH];
@@ -120,16 +124,29 @@ static void want(struct node_data *data) {
     data->want(data->arg);
 }
 
-static void send_waiting(struct node_data *data) {
+/* ERR_AGAIN: there is no room for all of it. */
+static err send_owed(struct node_data *data) {
     err e = ERR_OK;
-    while (data->waiting && data->fd >= 0 && !data->closing && (e = node_wire_send(data->fd, &data->waiting->m)) == ERR_OK) {
+    for (size_t i = 0; i < HASH && e == ERR_OK; i++)
+        for (struct app_ask *ask = data->by_id[i]; ask && e == ERR_OK; ask = ask->next_id) {
+            const struct node_message m = NODE_MESSAGE(postgres_more, .id = ask->id, .parts = ask->owed);
+            if (ask->owed && (e = node_wire_send(data->fd, &m)) == ERR_OK) ask->owed = 0;
+        }
+    data->owes = e != ERR_OK;
+    return e;
+}
+
+static void send_waiting(struct node_data *data) {
+    err e = data->owes && data->fd >= 0 && !data->closing ? send_owed(data) : ERR_OK;
+    while (e == ERR_OK && data->waiting && data->fd >= 0 && !data->closing &&
+           (e = node_wire_send(data->fd, &data->waiting->m)) == ERR_OK) {
         struct app_ask *ask = data->waiting;
         unlink_waiting(data, ask);
         node_message_drop(&ask->m);
         ask->sent = true;
     }
     if (e != ERR_OK && e != ERR_AGAIN) data->closing = true; /* answers that are on their way come all the same */
-    bool full = data->waiting && e == ERR_AGAIN;
+    bool full = e == ERR_AGAIN;
     if (data->watch && full != data->full) net_watch_events(data->watch, NET_READABLE | (full ? NET_WRITABLE : 0));
     data->full = full;
     if (data->waiting && data->fd < 0) want(data);
@@ -199,6 +216,23 @@ static bool on_told(struct node_data *data, struct node_message *m) {
     return ok && !r.fail;
 }
 
+/* While a part of it is not used up, nobody need say anything. False: nonsense. */
+static bool on_part(struct node_data *data, struct node_message *m) {
+    const struct node_msg_postgres_part t = m->postgres_part;
+    struct app_ask *ask = find(data, t.id);
+    if (!ask || !ask->told) return true; /* nobody waits any more */
+    if (!ask->sent || !ask->part) return false;
+    m->store_told = (struct node_msg_store_told){.id = t.id, .bytes = t.bytes, .values = t.values};
+    arena *scratch = arena_new(0);
+    str bytes = values_of(m, scratch);
+    bool ok = bytes.n && bytes.n == m->store_told.bytes;
+    ask->parts++;
+    ask->until_ns = UINT64_MAX;
+    if (ok) ask->part(ask->arg, bytes);
+    arena_free(scratch);
+    return ok;
+}
+
 enum { AT_A_TIME = 32 /* others have their turn */, LOOK_TURNS = 16 };
 
 /* False: the channel is gone. */
@@ -211,7 +245,8 @@ static bool hear(struct node_data *data, uint32_t most) {
         case NODE_WIRE_AGAIN: return true;
         case NODE_WIRE_GOT:
             as_store(&m);
-            sense = m.type == NODE_MSG_store_told && on_told(data, &m);
+            sense =
+                (m.type == NODE_MSG_store_told && on_told(data, &m)) || (m.type == NODE_MSG_postgres_part && on_part(data, &m));
             node_message_drop(&m);
             break;
         default: break;
@@ -318,9 +353,9 @@ static struct app_ask *ask(struct app_data *base, struct app *app, const struct 
     arena *mem = arena_new(0);
     struct app_ask *a = arena_make(mem, struct app_ask);
     while (find(data, ++data->last_id)) {}
-    *a = (struct app_ask){.id = data->last_id, .app = app->id, .told = told, .arg = arg, .mem = mem};
-    a->until_ns = clock_mono_ns() + 2 * app->limits->data_ms_max * 1'000'000 +
-                  (data->to == NODE_DATA_TO_STORE ? slow_disk_ns : slow_start_ns);
+    *a = (struct app_ask){.id = data->last_id, .app = app->id, .told = told, .part = q->part, .arg = arg, .mem = mem};
+    a->patience_ns = 2 * app->limits->data_ms_max * 1'000'000 + (data->to == NODE_DATA_TO_STORE ? slow_disk_ns : slow_start_ns);
+    a->until_ns = clock_mono_ns() + a->patience_ns;
     if (!make_message(a, data->to, app, q)) {
         count_down(data, app->id);
         arena_free(mem);
@@ -349,12 +384,21 @@ static void cancel(struct app_data *base, struct app_ask *a) {
     cancel_sent(data, a);
 }
 
+static void more(struct app_data *base, struct app_ask *a, uint32_t parts) {
+    struct node_data *data = container_of(base, struct node_data, base);
+    a->parts -= MIN(parts, a->parts);
+    if (!a->parts) a->until_ns = clock_mono_ns() + a->patience_ns;
+    a->owed += parts;
+    data->owes = true;
+    send_waiting(data);
+}
+
 /* ---- its life ---- */
 
 struct node_data *node_data_new(struct net_loop *loop, enum node_data_to to, void (*want)(void *arg), void *arg) {
     struct node_data *data = calloc(1, sizeof *data);
     ENSURE(data);
-    *data = (struct node_data){.base = {ask, cancel}, .loop = loop, .to = to, .want = want, .arg = arg, .fd = -1};
+    *data = (struct node_data){.base = {ask, cancel, more}, .loop = loop, .to = to, .want = want, .arg = arg, .fd = -1};
     data->last = &data->waiting;
     data->timer = net_timer_new(loop, look, data);
     return data;

@@ -19,8 +19,10 @@ static void free_query(struct node_query *q) {
     engine_post_cancel(&q->post);
     engine_post_cancel(&q->gives);
     q->app->requests--;
+    if (q->paid) engine_unpay(q->app->share, NODE_QUERY_PARTS_BYTES);
     buf_free(&q->body);
     buf_free(&q->piece);
+    buf_free(&q->queue);
     arena_free(q->mem); /* it is in there */
 }
 
@@ -33,6 +35,10 @@ static void tell(void *arg) {
 }
 
 static void done(struct node_query *q) {
+    if (q->waits || q->queued) { /* what came before is to be used up first */
+        q->over = true;
+        return;
+    }
     q->state = NODE_QUERY_DONE;
     q->post = (struct engine_post){.fn = tell, .arg = q};
     engine_post(q->app->share, &q->post);
@@ -55,6 +61,49 @@ void node_query_failed(struct pg_error *error, const struct app_answer *a) {
     };
     node_tree_fail(error, words[a->outcome].state, "%s", words[a->outcome].message);
     if (a->text.n) snprintf(error->detail, sizeof error->detail, STR_FMT, STR_ARG(a->text));
+}
+
+/* ---- in parts, from who is asked ---- */
+
+static void give(void *arg) {
+    struct node_query *q = arg;
+    struct buf used = q->piece;
+    q->piece = q->queue, q->queue = used;
+    q->queue.n = 0;
+    q->given = q->queued, q->queued = 0;
+    q->waits = true;
+    q->part(q->arg, buf_str(&q->piece));
+}
+
+static void give_soon(struct node_query *q) {
+    q->gives = (struct engine_post){.fn = give, .arg = q};
+    engine_post(q->app->share, &q->gives);
+}
+
+static void refuse_parts(struct node_query *q, const char *state, const char *message) {
+    struct app_data *data = node_query_data_of(q->app);
+    if (q->asked && data) data->cancel(data, q->asked);
+    q->asked = NULL;
+    q->queued = 0;
+    engine_post_cancel(&q->gives);
+    node_tree_fail(&q->error, state, "%s", message);
+    done(q);
+}
+
+static void on_part(void *arg, str bytes) {
+    struct node_query *q = arg;
+    uint64_t now = clock_mono_ns();
+    if (!q->open_ns) q->open_ns = now;
+    if (!q->paid && !(q->paid = engine_pay(q->app->share, NODE_QUERY_PARTS_BYTES))) {
+        refuse_parts(q, "53200", "the app may not hold more memory");
+        return;
+    }
+    if (now - q->open_ns > NODE_QUERY_OPEN_S * 1'000'000'000ull) {
+        refuse_parts(q, "57014", "the rows were not taken in time");
+        return;
+    }
+    buf_puts(&q->queue, bytes);
+    if (!q->queued++ && !q->waits) give_soon(q);
 }
 
 static void on_told(void *arg, const struct app_answer *a) {
@@ -80,7 +129,12 @@ struct app_data *node_query_data_of(const struct node_app *app) {
 static void ask_about(struct node_query *q, enum app_data_op op, const struct app_value *values, uint32_t count, app_told told) {
     struct app_data *data = node_query_data_of(q->app);
     struct app *of = &q->app->parts[q->app->parts_count - 1].of;
-    struct app_question question = {.op = op, .place = STR("app"), .values = values, .count = count, .hops = q->ask.hops};
+    struct app_question question = {.op = op,
+                                    .place = STR("app"),
+                                    .values = values,
+                                    .count = count,
+                                    .hops = q->ask.hops,
+                                    .part = q->part && data && data->more ? on_part : NULL};
     q->state = NODE_QUERY_ASKS;
     q->asked = data ? data->ask(data, of, &question, told, q) : NULL;
     if (q->asked) return;
@@ -201,9 +255,14 @@ struct node_query *node_data_stream(struct node_app *app, const struct node_tree
 }
 
 void node_query_more(struct node_query *q) {
+    struct app_data *data = node_query_data_of(q->app);
     if (!q->waits) return;
     q->waits = false;
     if (q->fiber) engine_ready(q->fiber);
+    if (q->fiber || q->state == NODE_QUERY_READS) return;
+    if (q->asked && data) data->more(data, q->asked, q->given);
+    if (q->queued) give_soon(q);
+    else if (q->over) done(q);
 }
 
 void node_data_query_cancel(struct node_query *q) {

@@ -37,7 +37,7 @@ struct node_query *node_data_changes(struct node_app *app, const struct node_cha
 /* The same, and rows of a large answer are told as they come: part(arg, bytes), from the loop, and the next one once node_query_more says that those are
  * used up; until then they stay. told has the rest, or says why there is none: an error behind a part. counted: the head, which stands in the first part, says
  * how many rows there will be. While a part waits the query's time stands still; its transaction may be open for NODE_QUERY_OPEN_S all the same. */
-enum { NODE_QUERY_OPEN_S = 600 };
+enum { NODE_QUERY_OPEN_S = 600, NODE_QUERY_PARTS_BYTES = NODE_TREE_FIRST_BYTES + 2 * NODE_TREE_PART_BYTES };
 typedef void (*node_query_part)(void *arg, str bytes);
 struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, bool counted, node_query_part part,
                                     node_query_told told, void *arg);
@@ -84,6 +84,9 @@ struct node_query {
     struct buf piece;           /* that one */
     struct engine_fiber *fiber; /* that waits, here */
     struct engine_post gives;   /* it is about to be given */
+    struct buf queue;           /* those that came meanwhile, of who is asked */
+    uint32_t given, queued;     /* how many of them there are in each */
+    bool over, paid;            /* over: it is told once they are used up; paid: for their memory */
 };
 void node_query_read(struct node_query *q); /* it has been read, or has failed */
 

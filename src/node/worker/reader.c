@@ -30,8 +30,7 @@ enum {
     OF_APP_MAX = 4,
     STREAMS_MAX = 16, /* connections beside those that give rows as they come, at the pace of who takes them */
     STREAMS_OF_APP_MAX = 4,
-    STREAM_BYTES = NODE_TREE_FIRST_BYTES + 2 * NODE_TREE_PART_BYTES, /* of rows: a part that is taken, and the next one */
-    WAITING_MAX = 512,                                               /* of an app */
+    WAITING_MAX = 512, /* of an app */
     CACHE_KIB = 128,
     STATEMENTS = 24,
     STEPS = 1000,           /* of SQLite's machine, between two looks at the time */
@@ -223,7 +222,7 @@ static bool begin_stream(struct node_reader *c, struct pg_error *error) {
         node_tree_fail(error, "53300", "too many large answers are on their way: ask again in a moment");
         return false;
     }
-    if (!engine_pay(c->now->app->share, STREAM_BYTES)) {
+    if (!engine_pay(c->now->app->share, NODE_QUERY_PARTS_BYTES)) {
         node_tree_fail(error, "53200", "the app may not hold more memory");
         return false;
     }
@@ -237,7 +236,7 @@ static void end_stream(struct node_reader *c, struct node_query *q) {
     if (!c->streams) return;
     c->streams = false;
     c->base->streams--, c->base->readers->streams--;
-    engine_unpay(q->app->share, STREAM_BYTES);
+    engine_unpay(q->app->share, NODE_QUERY_PARTS_BYTES);
 }
 
 static void tell_part(void *arg) {

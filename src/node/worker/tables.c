@@ -109,6 +109,6 @@ static void cancel_asked(struct app_data *base, struct app_ask *ask) {
 }
 
 struct app_data *node_tables(void) {
-    static struct app_data tables = {ask_tables, cancel_asked};
+    static struct app_data tables = {ask_tables, cancel_asked, NULL};
     return &tables;
 }
