@@ -201,9 +201,11 @@ static bool take_rows(struct run *r, struct db_rows *rows, const struct query_st
     while (ok && db_next(rows)) {
         seen++;
         if (range && (seen <= range->offset || (range->limit >= 0 && seen - range->offset > range->limit))) continue;
+        size_t from = to->n;
         ok = take_row(r, rows, s->shapes.n ? &s->shapes.p[0] : NULL, how, to, scratch);
-        if (how == ANSWER_ROWS && is_counted_alone(r->q, seen)) to->n = MIN(to->n, (size_t)1);
-        if (ok && to->n + r->conn->answered > r->conn->answer_max) ok = too_large(r);
+        if (how == ANSWER_ROWS && is_counted_alone(r->q, seen)) to->n = from = MIN(to->n, (size_t)1);
+        uint64_t held = r->stream ? to->n - from : to->n + r->conn->answered; /* of rows that are told as they come each */
+        if (ok && held > r->conn->answer_max) ok = too_large(r);
         if (count) ++*count;
         if (ok && r->stream && how == ANSWER_ROWS) ok = tell_rows(r, to);
         arena_reset(scratch);
