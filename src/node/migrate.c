@@ -59,7 +59,7 @@ static void take_parts(arena *mem, const struct migration_ask *ask, const struct
         memcpy(p.digest, f->digest, sizeof p.digest);
         const struct sql_plan_file *of = !f->mark && at < made->files.n ? &made->files.p[at++] : NULL;
         ENSURE(!of || str_eq(of->name, f->name));
-        if (of) take_steps(mem, of, &p);
+        if (of) take_steps(mem, of, &p), p.catalog = of->catalog;
         vec_push(mem, &plan->parts, p);
     }
 }

@@ -2,7 +2,7 @@
 #include "node/migration.h"
 #include "crypto/crypto.h"
 
-enum { LAYOUT = 2, STEPS_MAX = 1 << 20 };
+enum { LAYOUT = 3, STEPS_MAX = 1 << 20 };
 
 /* ---- small things ---- */
 
@@ -172,12 +172,12 @@ err node_migration_state_read(arena *out, str bytes, struct migration_state *sta
 
 void node_migration_done_write(struct buf *to, const struct migration_done *done) {
     put(to, LAYOUT);
-    put(to, done->parts), put(to, done->step), put_str(to, done->state), put_str(to, done->text);
+    put(to, done->parts), put(to, done->failed), put(to, done->step), put_str(to, done->state), put_str(to, done->text);
 }
 
 err node_migration_done_read(arena *out, str bytes, struct migration_done *done, struct diag *d) {
     struct rd from = begin(bytes);
-    *done = (struct migration_done){.parts = get_u32(&from), .step = get_u32(&from)};
+    *done = (struct migration_done){.parts = get_u32(&from), .failed = get_u32(&from), .step = get_u32(&from)};
     done->state = get_words(out, &from, 8), done->text = get_words(out, &from, 4096);
     return end(&from, "what the store says of the migrations", d);
 }

@@ -105,9 +105,10 @@ void node_migration_state_write(struct buf *to, const struct migration_state *st
 [[nodiscard]] err node_migration_state_read(arena *out, str bytes, struct migration_state *state, struct diag *d);
 
 struct migration_done {
-    uint32_t parts; /* that are applied: the first ones */
-    uint32_t step;  /* of the next one that failed, from 1; 0: none did */
-    str state;      /* its SQLSTATE */
+    uint32_t parts;  /* that are applied, and stay: the first ones */
+    uint32_t failed; /* which one failed; it is undone, and all between */
+    uint32_t step;   /* its statement that did, from 1; 0: none failed */
+    str state;       /* its SQLSTATE */
     str text;
 };
 void node_migration_done_write(struct buf *to, const struct migration_done *done);

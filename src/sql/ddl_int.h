@@ -95,6 +95,9 @@ struct catalog_column *sql_column_by(struct catalog_relation *r, str name);
 str sql_dotted(struct sql_ddl *d, str schema, str name);
 const PgQuery__DefElem *sql_option(PgQuery__Node *const *options, size_t n, const char *name);
 str sql_option_text(const PgQuery__DefElem *o);
+err sql_extension_drop(struct sql_ddl *d, const PgQuery__DropStmt *s, const PgQuery__Node *o);
+/* What stands for a statement about extensions on PostgreSQL, in the arena; empty: it is as it is. */
+str sql_extension_step(arena *mem, const PgQuery__Node *node, str text);
 bool sql_option_true(const PgQuery__DefElem *o);
 int64_t sql_option_i64(const PgQuery__DefElem *o, int64_t otherwise);
 /* A name of SQLite's for what is `name` in the schema; nobody else's. */

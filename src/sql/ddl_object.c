@@ -320,26 +320,25 @@ static err drop_publication(struct sql_ddl *d, const PgQuery__DropStmt *s, const
                                          "publication \"" STR_FMT "\" does not exist", STR_ARG(sql_name_of(o)));
 }
 
-static err drop_extension(struct sql_ddl *d, const PgQuery__DropStmt *s, const PgQuery__Node *o) {
-    for (uint32_t i = 0; i < d->c->extensions.n; i++)
-        if (str_eq(d->c->extensions.p[i].name, sql_name_of(o))) return DROP_AT(&d->c->extensions, i), ERR_OK;
-    return s->missing_ok ? ERR_OK
-                         : sql_refuse_at(d, -1, "42704", "write if exists where it may not be there",
-                                         "extension \"" STR_FMT "\" does not exist", STR_ARG(sql_name_of(o)));
-}
-
 static const struct {
     PgQuery__ObjectType type;
     err (*fn)(struct sql_ddl *d, const PgQuery__DropStmt *s, const PgQuery__Node *o);
 } drops[] = {
-    {PG_QUERY__OBJECT_TYPE__OBJECT_TABLE, drop_relation},      {PG_QUERY__OBJECT_TYPE__OBJECT_VIEW, drop_relation},
-    {PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW, drop_relation},    {PG_QUERY__OBJECT_TYPE__OBJECT_INDEX, drop_index},
-    {PG_QUERY__OBJECT_TYPE__OBJECT_POLICY, drop_of_table},     {PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER, drop_of_table},
-    {PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION, drop_function},   {PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE, drop_function},
-    {PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE, drop_function},    {PG_QUERY__OBJECT_TYPE__OBJECT_TYPE, drop_type},
-    {PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN, drop_type},         {PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE, drop_sequence},
-    {PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA, drop_schema},       {PG_QUERY__OBJECT_TYPE__OBJECT_PUBLICATION, drop_publication},
-    {PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION, drop_extension},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_TABLE, drop_relation},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_VIEW, drop_relation},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW, drop_relation},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_INDEX, drop_index},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_POLICY, drop_of_table},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER, drop_of_table},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION, drop_function},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_PROCEDURE, drop_function},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_ROUTINE, drop_function},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_TYPE, drop_type},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_DOMAIN, drop_type},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_SEQUENCE, drop_sequence},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA, drop_schema},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_PUBLICATION, drop_publication},
+    {PG_QUERY__OBJECT_TYPE__OBJECT_EXTENSION, sql_extension_drop},
 };
 
 err sql_do_drop(struct sql_ddl *d, const PgQuery__Node *node_) {
@@ -641,37 +640,6 @@ err sql_do_comment(struct sql_ddl *d, const PgQuery__Node *node_) {
     if (to) *to = arena_str(d->mem, str_c(node_->comment_stmt->comment));
     else if (node_->comment_stmt->object->node_case != PG_QUERY__NODE__NODE_STRING)
         sql_remark(d, -1, NULL, "the comment is about something that no migration creates, and is left out");
-    return ERR_OK;
-}
-
-/* ---- extensions ---- */
-
-enum { THERE = CATALOG_EXT_THERE, IGNORED = CATALOG_EXT_IGNORED, REFUSED = 2 };
-static const struct extension {
-    const char *name;
-    int how;
-    const char *said;
-} extensions[] = {
-#define EXTENSION(name, how, said) {name, how, said},
-#include "sql/extensions.def"
-#undef EXTENSION
-};
-
-err sql_do_create_extension(struct sql_ddl *d, const PgQuery__Node *node_) {
-    const PgQuery__CreateExtensionStmt *s = node_->create_extension_stmt;
-    const struct extension *x = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(extensions); i++)
-        if (!strcmp(extensions[i].name, s->extname)) x = &extensions[i];
-    for (uint32_t i = 0; i < d->c->extensions.n; i++)
-        if (str_eqc(d->c->extensions.p[i].name, s->extname)) return ERR_OK;
-    if (!x || x->how == REFUSED)
-        return sql_needs_postgres(d, -1, x ? x->said : NULL, "extension \"%s\" is not there on SQLite", s->extname);
-    if (x->how == IGNORED) sql_remark(d, -1, NULL, "extension %s: %s", s->extname, x->said);
-    str in = sql_option_text(sql_option(s->options, s->n_options, "schema"));
-    const struct catalog_schema *schema = in.n ? catalog_schema_named(d->c, in) : NULL;
-    vec_push(d->mem, &d->c->extensions,
-             ((struct catalog_extension){
-                 .name = arena_str(d->mem, str_c(s->extname)), .how = (uint8_t)x->how, .schema = schema ? schema->id : 0}));
     return ERR_OK;
 }
 

@@ -688,6 +688,55 @@ static void test_engine(void **state) {
     assert_int_equal(report.needs_postgres, 2);
 }
 
+/* A value of an enum is used once it is committed: on PostgreSQL a transaction ends behind it, where more comes. */
+static void test_commits(void **state) {
+    static const struct sql_file files[] = {
+        {.name = STR_INIT("1.sql"),
+         .text = STR_INIT("create type m as enum ('a'); create table p (id int primary key); create table "
+                          "c (p int references p on delete cascade); insert into p values (1)")},
+        {.name = STR_INIT("2.sql"), .text = STR_INIT("ALTER TYPE public.m ADD VALUE 'b';")},
+        {.name = STR_INIT("3.sql"), .text = STR_INIT("alter type m rename value 'b' to 'c'")},
+        {.name = STR_INIT("4.sql"),
+         .text = STR_INIT("create table t (m m default 'c'); alter table p add n int not null default 1; delete from p")}};
+    struct diag d = DIAG_INIT;
+    for (int engine = CATALOG_SQLITE; engine <= CATALOG_POSTGRES; engine++) {
+        report = (struct sql_report){0};
+        assert_int_equal(
+            sql_migrate(mem, base(), files, ARRAY_COUNT(files), (enum catalog_engine)engine, &reader, &plan, &report, &d),
+            ERR_OK);
+        assert_int_equal(report.refused, 0);
+        assert_int_equal(plan.files.n, ARRAY_COUNT(files));
+        for (uint32_t i = 0; i < plan.files.n; i++)
+            assert_int_equal(plan.files.p[i].catalog.n > 0, engine == CATALOG_POSTGRES && i == 1);
+        if (engine == CATALOG_POSTGRES) assert_int_equal(plan.files.p[3].steps.n, 3); /* the file's own alone */
+    }
+}
+
+static void test_extensions_on_postgres(void **state) {
+    static const struct {
+        const char *text, *step;
+    } rows[] = {
+        {"create extension if not exists pgcrypto", "create extension if not exists pgcrypto"},
+        {"create extension if not exists postgis with schema gis cascade",
+         "select _orlo.extension('create', 'postgis', 'gis', true, true)"},
+        {"create extension pg_cron", "select _orlo.extension('create', 'pg_cron', null, false, false)"},
+        {"create extension vector with schema \"a'b\"", "select _orlo.extension('create', 'vector', 'a''b', false, false)"},
+        {"drop extension if exists pg_net", "select _orlo.extension('drop', 'pg_net', null, true, false)"},
+        {"drop extension postgis, hstore cascade", "select _orlo.extension('drop', 'postgis', null, false, true), "
+                                                   "_orlo.extension('drop', 'hstore', null, false, true)"},
+        {"comment on extension pg_graphql is 'it''s'",
+         "do language plpgsql 'begin execute ''comment on extension pg_graphql is ''''it''''''''s''''''; exception when "
+         "undefined_object or insufficient_privilege then null; end'"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        migrate(NULL, rows[i].text, CATALOG_POSTGRES);
+        assert_int_equal(report.refused, 0);
+        assert_int_equal(plan.files.p[0].steps.n, 1);
+        if (!str_eqc(plan.files.p[0].steps.p[0].text, rows[i].step))
+            fail_msg("%s: " STR_FMT, rows[i].text, STR_ARG(plan.files.p[0].steps.p[0].text));
+    }
+}
+
 /* ---- lints ---- */
 
 static const struct {
@@ -774,10 +823,11 @@ static int teardown(void **state) { return db_close(db), arena_free(mem), 0; }
 
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {T(table),     T(names),       T(made_names), T(foreign_key),  T(alter),  T(actions),
-                                       T(once),      T(identity),    T(index),      T(enum),         T(domain), T(views),
-                                       T(functions), T(refresh),     T(no_text),    T(writing_with), T(exists), T(doubling),
-                                       T(complex),   T(marks),       T(policies),   T(grants),       T(rest),   T(malicious),
-                                       T(bombs),     T(all_at_once), T(engine),     T(lints)};
+    const struct CMUnitTest tests[] = {T(table),        T(names),  T(made_names), T(foreign_key), T(alter),
+                                       T(actions),      T(once),   T(identity),   T(index),       T(enum),
+                                       T(domain),       T(views),  T(functions),  T(refresh),     T(no_text),
+                                       T(writing_with), T(exists), T(doubling),   T(complex),     T(marks),
+                                       T(policies),     T(grants), T(rest),       T(malicious),   T(bombs),
+                                       T(all_at_once),  T(engine), T(lints),      T(commits),     T(extensions_on_postgres)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,18 +36,22 @@ static void statements(struct buf *to) {
 }
 
 static void extensions(struct buf *to) {
-    static const char *const rows[][3] = {
-#define EXTENSION(name, how, said) {name, #how, said},
+    static const char *const rows[][4] = {
+#define EXTENSION(name, how, on_postgres, said) {name, #how, said, #on_postgres},
 #include "sql/extensions.def"
 #undef EXTENSION
     };
-    buf_puts(to, STR("### Extensions\n\n| extension | on SQLite | |\n| --- | --- | --- |\n"));
+    buf_puts(to,
+             STR("### Extensions\n\n| extension | on SQLite | | on a PostgreSQL of the node's |\n| --- | --- | --- | --- |\n"));
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        buf_printf(to, "| %s | %s | %s |\n", rows[i][0],
+        buf_printf(to, "| %s | %s | %s | %s |\n", rows[i][0],
                    rows[i][1][0] == 'T'   ? "there"
                    : rows[i][1][0] == 'I' ? "accepted"
                                           : "refused",
-                   rows[i][2]);
+                   rows[i][2],
+                   rows[i][3][1] == 'A' && rows[i][3][0] == 'R' ? "if it is installed"
+                   : rows[i][3][1] == 'L'                       ? "what the platform has of it stands for it"
+                                                                : "as PostgreSQL says");
     buf_putc(to, '\n');
 }
 

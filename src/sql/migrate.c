@@ -56,18 +56,37 @@ void sql_path_reset(struct sql_ddl *d) {
     memcpy(d->path, usual, sizeof usual);
 }
 
+static bool adds_value(const PgQuery__Node *node) {
+    const PgQuery__AlterEnumStmt *s =
+        node && node->node_case == PG_QUERY__NODE__NODE_ALTER_ENUM_STMT ? node->alter_enum_stmt : NULL;
+    return s && !(s->old_val && *s->old_val);
+}
+
+/* A value that an enum gets may be used once it is committed (55P04 before). */
+static void commit_here(struct sql_ddl *d, struct sql_plan_file *out) {
+    struct buf b = {0};
+    catalog_write(&b, d->c);
+    out->catalog = arena_str(d->mem, buf_str(&b));
+    buf_free(&b);
+}
+
 /* With PostgreSQL behind it, a file's own statements are its steps; the platform's are there before. What begins and ends transactions is left out, as all
  * pending files are one. */
 static void pass_through(struct sql_ddl *d, const struct sql_file *file, const sql_statements *statements,
                          struct sql_plan_file *out) {
+    bool needs = false;
     out->steps.n = 0;
     for (uint32_t i = 0; i < statements->n && !d->platform; i++) {
         const struct sql_statement *s = &statements->p[i];
         struct sql_plan_step step = {.text = str_sub(file->text, s->offset, s->bytes)};
         uint32_t column;
         sql_place(file->text, s->offset, &step.line, &column);
+        needs = needs || adds_value(s->node);
+        str instead = s->node ? sql_extension_step(d->mem, s->node, step.text) : (str){0};
+        if (instead.n) step.text = instead;
         if (s->node && s->node->node_case != PG_QUERY__NODE__NODE_TRANSACTION_STMT) vec_push(d->mem, &out->steps, step);
     }
+    if (needs && !d->report->refused) commit_here(d, out);
 }
 
 /* ---- a statement that is asked ---- */
@@ -225,7 +244,7 @@ static err migrate(struct migrating *m) {
     for (uint32_t i = 0; i < m->n; i++)
         if (m->files[i].asked) run_asked(d, &m->files[i]);
         else run_file(d, &m->files[i]);
-    sql_actions_take(d);
+    if (d->engine == CATALOG_SQLITE) sql_actions_take(d); /* on PostgreSQL keys act by themselves, and steps are the files' own */
     sql_compile_routines(d);
     d->c->version++;
     struct diag check = DIAG_INIT;

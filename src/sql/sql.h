@@ -57,6 +57,7 @@ struct sql_plan_file {
     str name;
     bool seed;
     VEC(struct sql_plan_step) steps;
+    str catalog; /* after it, as catalog_write has it, where what comes needs that it is committed; else empty */
 };
 struct sql_plan {
     VEC(struct sql_plan_file) files; /* the first may be the platform's own schemas, with an empty name */
@@ -73,6 +74,9 @@ void sql_lint(arena *out, const struct catalog *c, struct sql_report *report);
 
 /* The platform's schemas in PostgreSQL's language, in the order they are run. postgres: what that alone needs too. */
 const struct sql_file *sql_platform(bool postgres, uint32_t *n);
+
+/* The function _orlo.extension, which the steps of a plan for PostgreSQL call. own: of a server of the node's, where it runs as the superuser that makes it. */
+str sql_extension_function(arena *out, bool own);
 
 /* docs/sql.md's tables: types, statements, lints, functions, operators. */
 void sql_document(struct buf *to);

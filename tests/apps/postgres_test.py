@@ -182,6 +182,64 @@ def test_postgres_deploy():
         eq(n.events("role-died") + n.events("postgres-died") + n.events("role-said"), [])
 
 
+EXTENSIONS = """create extension if not exists pg_cron; -- the platform's stands for it
+create extension if not exists "pg_net" with schema extensions;
+comment on extension pg_net is 'it sends';
+create extension pg_trgm with schema extensions; -- PostgreSQL trusts the owner with it
+create extension if not exists moddatetime with schema extensions; -- and superusers alone with this
+create extension if not exists moddatetime with schema extensions;
+comment on extension moddatetime is 'now';
+create table docs (id int primary key, at timestamptz);
+create trigger stamped before update on docs for each row execute function extensions.moddatetime (at);
+insert into docs values (1), (2);
+update docs set id = 3 where id = 2;
+drop extension if exists pg_net;
+create type mood as enum ('fine');
+"""
+
+
+@needs
+def test_postgres_extensions():
+    """Extensions of real projects: what the platform has stands for what no server has, and what only superusers may make, the node makes, unless something
+    of the owner's could get into its script. An enum's new value is used by a later file of the same deployment."""
+    with node() as n:
+        folder = project({"migrations/1.sql": EXTENSIONS}, MANIFEST)
+        cli(n, "deploy", folder)
+        eq(query(n, {"from": "docs", "select": ["id"], "where": {"not": {"column": "at", "op": "is", "value": None}}}, "service_role"), [{"id": 3}])
+
+        def refused(sql, *says):
+            put(folder, "migrations/9.sql", sql)
+            has(cli(n, "deploy", folder, code=65), "9.sql", *says)
+
+        refused("create extension moddatetime with schema extensions", "42710", "already exists")
+        refused("create extension dblink", "42501")
+        refused("create extension nothing", "0A000")
+        for name in ("dblink", "adminpack", "plpython3u", "file_fdw", "x'; create role evil superuser; --"):
+            refused("select _orlo.extension('create', $n$%s$n$, 'public', false, true)" % name, "42501")
+        for thing in ("function gis.f() returns int language sql as 'select 1'", "operator gis.=== (leftarg = int, rightarg = int, function = int4eq)", "domain gis.d as int", "type gis.e as enum ('a')"):
+            refused("drop extension moddatetime cascade; create schema gis; create %s; create extension moddatetime with schema gis" % thing, "42501", "of yours")
+        refused("set role anon; select _orlo.extension('create', 'moddatetime', null, true, true)", "42501")
+        # Where the owner's are in public, and the statement says nothing: beside them.
+        put(folder, "migrations/9.sql", "drop extension moddatetime cascade; create function mine() returns int language sql as 'select 1'; create extension moddatetime; alter table docs drop column at;"
+            "do $$ begin if (select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace where extname = 'moddatetime') <> 'extensions' then raise 'it is elsewhere'; end if; end $$")
+        cli(n, "deploy", folder)
+        # The value is committed behind its file, and so used by the next; what fails behind it leaves both.
+        put(folder, "migrations/A.sql", "alter type mood add value 'bad';")
+        put(folder, "migrations/B.sql", "create table moods (m mood default 'bad'); insert into moods default values;")
+        put(folder, "migrations/C.sql", "alter type mood add value 'worse';")
+        put(folder, "migrations/D.sql", "insert into moods values ('worse'); insert into nowhere values (1);")
+        has(cli(n, "deploy", folder, code=65), "D.sql:1", "42P01", "3 before it are, and stay: A.sql, B.sql, C.sql")
+        has(cli(n, "db", "status", folder), "B.sql")
+        eq(query(n, {"from": "moods"}, "service_role"), [{"m": "bad"}])
+        put(folder, "migrations/D.sql", "insert into moods values ('worse');")
+        put(folder, "seed.sql", "alter type mood add value 'best'; ")
+        put(folder, "seed2.sql", "insert into moods values ('best');")
+        put(folder, "orlo.toml", MANIFEST + 'seed = ["seed.sql", "seed2.sql"]\n')
+        has(cli(n, "deploy", folder), "migrated D.sql")
+        cli(n, "db", "reset", folder, "--yes")
+        eq([r["m"] for r in query(n, {"from": "moods"}, "service_role")], ["bad", "worse", "best"])
+
+
 # Two columns' names hold what names are joined by, and a key of one column looks like one of two.
 ODD = """create table p (id int primary key, n int);
 create table c (id int primary key, p int references p (id));
@@ -506,22 +564,25 @@ def test_postgres_upgrade():
     with node() as n:
         folder = project(ALL, MANIFEST)
         cli(n, "deploy", folder)
-        eq(sql(version), "2")
+        newest = sql(version)
+        made = "select count(*) from pg_proc p join pg_namespace n on n.oid = pronamespace where n.nspname = '_orlo' and proname = 'extension'"
+        old = "drop function _orlo.extension; update _orlo.meta set value = '1' where key = 'platform'"
+        check(int(newest) > 1, newest)
         for both in (True, False):  # False: one that was killed between the two
-            sql("alter role authenticator password 'x'; update _orlo.meta set value = '1' where key = 'platform'")
+            sql("alter role authenticator password 'x'; " + old)
             if both:
                 sql("alter database _platform allow_connections true")
-                sql("update _orlo.meta set value = '1' where key = 'platform'", "_platform")
+                sql(old, "_platform")
                 sql("alter database _platform allow_connections false")
             (pid,) = servers(n)
             os.kill(pid, signal.SIGKILL)
             until(lambda: len(n.events("postgres-upgraded")) == (1 if both else 2))
             until(lambda: servers(n))
             has(cli(n, "db", "status", folder), "001_notes.sql")
-            eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')")), ("2", "0"))
+            eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')"), sql(made)), (newest, "0", "1"))
         eq(sql("select datallowconn from pg_database where datname = '_platform'"), "f")
         cli(n, "db", "reset", folder, "--yes")
-        eq((sql(version), len(n.events("postgres-upgraded"))), ("2", 2))  # it began with what was brought there
+        eq((sql(version), sql(made), len(n.events("postgres-upgraded"))), (newest, "1", 2))  # it began with what was brought there
         eq(n.events("role-died") + n.events("postgres-not-opened"), [])
 
 

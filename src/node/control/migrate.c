@@ -76,13 +76,12 @@ static bool again(struct migrating *g, err e) {
 /* ---- applying ---- */
 
 static err name_failed(struct migrating *g) {
-    uint32_t n = g->done.parts;
+    uint32_t n = MIN(g->done.parts, g->names.n), at = g->done.failed;
     struct buf stay = {.max = 200};
-    for (uint32_t i = 0; i < n && i < g->names.n && !g->what.reset; i++)
-        buf_printf(&stay, "%s" STR_FMT, i ? ", " : "", STR_ARG(g->names.p[i]));
-    g->file = n < g->plan.parts.n ? g->plan.parts.p[n].name : STR("the migrations");
+    for (uint32_t i = 0; i < n && !g->what.reset; i++) buf_printf(&stay, "%s" STR_FMT, i ? ", " : "", STR_ARG(g->names.p[i]));
+    g->file = at < g->plan.parts.n ? g->plan.parts.p[at].name : STR("the migrations");
     char what[400], where[40];
-    const struct migration_part *p = n < g->plan.parts.n ? &g->plan.parts.p[n] : NULL;
+    const struct migration_part *p = at < g->plan.parts.n ? &g->plan.parts.p[at] : NULL;
     uint32_t line = p && g->done.step && g->done.step <= p->steps.n ? p->steps.p[g->done.step - 1].line : 0;
     snprintf(where, sizeof where, line ? ":%u" : ", statement %u", line ? line : g->done.step);
     if (g->what.reset) snprintf(what, sizeof what, "nothing was changed");

@@ -354,14 +354,19 @@ static void on_let_in(void *arg, const struct postgres_answer *a) {
     else node_feed_make(b, on_fed);
 }
 
+/* Rows are copied without what they set off; projects set PostgREST's own. */
+#define BROKER_SETTINGS                                                                                                          \
+    "grant set on parameter session_replication_role, \"pgrst.db_schemas\", \"pgrst.db_extra_search_path\", "                    \
+    "\"pgrst.db_pre_request\", \"pgrst.db_max_rows\", \"pgrst.db_aggregates_enabled\", \"pgrst.db_plan_enabled\", "              \
+    "\"pgrst.jwt_secret\" to postgres"
+
 /* The roles that the broker comes as: their owner may have made them such that nobody comes in. What a reset left that did not come to its end goes. */
 static void let_in(struct broker_base *b) {
     static const struct postgres_statement s[] = {
         {.text = STR_INIT("select pg_current_wal_flush_lsn()")},
         {.text = STR_INIT("alter role authenticator with login noinherit connection limit -1 password null")},
         {.text = STR_INIT("alter role postgres with login connection limit -1 password null")},
-        {.text = STR_INIT(
-             "grant set on parameter session_replication_role to postgres")}, /* rows are copied without what they set off */
+        {.text = STR_INIT(BROKER_SETTINGS)},
         {.text = STR_INIT(
              "select exists (select from _orlo.meta where key = 'frozen'), exists (select from _orlo.meta where key = 'feed' and "
              "value = '" BROKER_FEED "')")},
@@ -428,6 +433,9 @@ static void make_platform(struct broker_base *b) {
             vec_push(mem, &s, ((struct postgres_statement){.text = str_c(between[i])}));
     }
     for (size_t i = 0; i < ARRAY_COUNT(behind); i++) vec_push(mem, &s, ((struct postgres_statement){.text = str_c(behind[i])}));
+    vec_push(mem, &s, ((struct postgres_statement){.text = sql_extension_function(mem, true)}));
+    vec_push(mem, &s, ((struct postgres_statement){.text = STR(BROKER_EXTENSION_RIGHTS)}));
+    vec_push(mem, &s, ((struct postgres_statement){.text = STR("grant execute on function _orlo.extension to postgres")}));
     vec_push(mem, &s,
              ((struct postgres_statement){
                  .text = arena_fmt(mem, "insert into _orlo.meta values ('platform', '%d')", BROKER_PLATFORM)}));

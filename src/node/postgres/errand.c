@@ -1,6 +1,7 @@
 /* errand: what an app's owner has done with the app's database, where that is PostgreSQL's: as the store does it on SQLite (store/errand.c).
  *
- *   MIGRATE  a plan: for each part its statements, as the role postgres, its row in _orlo.migrations; then the catalogue ──one transaction──> all of it, or none
+ *   MIGRATE  a plan: for each part its statements, as the role postgres, its row in _orlo.migrations; then the catalogue ──one transaction──> all of it, or none.
+ *            Where a later part needs that an earlier one is committed, the plan has a catalogue there too, and is as many transactions
  *   RESET    the same in a new database, made of _platform; then the two change places: nobody is at work, all are cut off, both are renamed in one transaction,
  *            and the old one goes. What is left of one that did not come to its end goes when the base is opened again
  *   DUMP     all rows as INSERT statements, tables that others refer to first
@@ -28,7 +29,8 @@ struct work {
     struct broker_errand *errand;
     struct migration_plan plan;
     struct migration_done done;
-    str catalog; /* that is to be there afterwards; empty: the same */
+    uint32_t at, until; /* parts of the transaction that is on its way */
+    str catalog;        /* that is to be there afterwards; empty: the same */
     VEC(struct postgres_statement) s;
     VEC(struct owed) of;
     char digest[2 * APP_DIGEST_BYTES + 1];
@@ -168,9 +170,11 @@ static void push_part(struct work *k, uint32_t i) {
                 values, ARRAY_COUNT(values));
 }
 
-/* The first says what is there, the last what it has become. */
+/* The next transaction: the first statement says what is there, the last what it has become. */
 static void push_plan(struct work *k) {
     char limit[80];
+    k->s.n = k->of.n = 0;
+    k->catalog = (str){0};
     snprintf(limit, sizeof limit, "set local statement_timeout = %u", k->errand->ms_max);
     push_own(k, "select pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce((select value from _orlo.meta where "
                 "key = 'catalog'), ''), "
@@ -178,9 +182,9 @@ static void push_plan(struct work *k) {
     push(k, arena_str(k->errand->mem, str_c(limit)), NULL, 0, (struct owed){UINT32_MAX, 0});
     bool feeds = k->errand->base->feeds && k->errand->does == NODE_DATA_MIGRATE;
     if (feeds) push_own(k, "select pg_catalog.set_config('orlo.changes', 'off', true)");
-    for (uint32_t i = 0; i < k->plan.parts.n; i++) {
-        push_part(k, i);
-        if (k->plan.parts.p[i].catalog.n) k->catalog = k->plan.parts.p[i].catalog;
+    for (k->until = k->at; k->until < k->plan.parts.n && !k->catalog.n; k->until++) {
+        push_part(k, k->until);
+        k->catalog = k->plan.parts.p[k->until].catalog;
     }
     if (k->catalog.n)
         push_values(k, "insert into _orlo.meta values ('catalog', $1) on conflict (key) do update set value = excluded.value",
@@ -213,7 +217,7 @@ static err tell_done(struct broker_errand *w) {
 static void name_failed(struct work *k, const struct postgres_error *e) {
     struct owed of = e->statement < k->of.n ? k->of.p[e->statement] : (struct owed){UINT32_MAX, 0};
     bool ours = !of.step;
-    k->done.parts = ours ? MAX(k->plan.parts.n, 1u) - 1 : of.part;
+    k->done.failed = ours ? MAX(k->until, 1u) - 1 : of.part;
     k->done.step = ours ? 1 : of.step;
     k->done.state = arena_str(k->errand->mem, str_c(e->state));
     k->done.text = arena_fmt(
@@ -224,36 +228,18 @@ static void name_failed(struct work *k, const struct postgres_error *e) {
 static void take_outcome(struct broker_errand *w, const struct postgres_answer *a) {
     struct work *k = work_of(w);
     if (postgres_outcome(a) == POSTGRES_DONE) {
-        k->done.parts = k->plan.parts.n;
+        k->done.parts = k->until;
         w->e = ERR_OK;
     } else if (k->other) {
         w->e = diag_set(&w->d, ERR_AGAIN, DIAG_NOWHERE, "the database was migrated meanwhile: try again");
     } else if (postgres_outcome(a) == POSTGRES_ERROR) {
         name_failed(k, postgres_error(a));
+        if (w->does == NODE_DATA_RESET) k->done.parts = 0;
         w->e = ERR_OK;
     } else {
         w->e = failed(w, a);
     }
     if (w->e == ERR_OK) w->e = tell_done(w);
-}
-
-static void on_migrated(void *arg, const struct postgres_answer *a) {
-    struct broker_errand *w = arg;
-    take_outcome(w, a);
-    if (postgres_outcome(a) == POSTGRES_DONE && !w->base->leaves && w->base->admin) node_base_reload(w);
-    else node_errand_over(w, w->e);
-}
-
-static err read_plan(struct broker_errand *w) {
-    struct work *k = work_of(w);
-    str bytes;
-    if (w->base->frozen) return diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, NODE_TREE_MOVES ": try again later");
-    TRY(node_fd_bytes(w->mem, w->in, MIGRATION_PLAN_BYTES_MAX, &bytes, &w->d));
-    TRY(node_migration_plan_read(w->mem, bytes, &k->plan, &w->d));
-    if (k->plan.errors) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "a plan that has mistakes");
-    hex_of(k->plan.from, k->digest);
-    push_plan(k);
-    return ERR_OK;
 }
 
 static void ask_plan(struct broker_errand *w, struct postgres *db, postgres_told told) {
@@ -267,6 +253,39 @@ static void ask_plan(struct broker_errand *w, struct postgres *db, postgres_told
                                                    .bytes_max = 64 << 20, /* of selects in files, which nobody reads */
                                                    .judge = judge},
                        told, w);
+}
+
+/* What stands is the next one's ground. */
+static bool goes_on(struct broker_errand *w, const struct postgres_answer *a, struct postgres *db, postgres_told told) {
+    struct work *k = work_of(w);
+    uint8_t digest[APP_DIGEST_BYTES];
+    if (postgres_outcome(a) != POSTGRES_DONE || k->until >= k->plan.parts.n || w->base->leaves) return false;
+    k->done.parts = k->at = k->until;
+    crypto_sha256(k->catalog, digest);
+    hex_of(digest, k->digest);
+    push_plan(k);
+    ask_plan(w, db, told);
+    return true;
+}
+
+static void on_migrated(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    if (goes_on(w, a, w->base->owner, on_migrated)) return;
+    take_outcome(w, a);
+    if (work_of(w)->done.parts && !w->base->leaves && w->base->admin) node_base_reload(w);
+    else node_errand_over(w, w->e);
+}
+
+static err read_plan(struct broker_errand *w) {
+    struct work *k = work_of(w);
+    str bytes;
+    if (w->base->frozen) return diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, NODE_TREE_MOVES ": try again later");
+    TRY(node_fd_bytes(w->mem, w->in, MIGRATION_PLAN_BYTES_MAX, &bytes, &w->d));
+    TRY(node_migration_plan_read(w->mem, bytes, &k->plan, &w->d));
+    if (k->plan.errors) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "a plan that has mistakes");
+    hex_of(k->plan.from, k->digest);
+    push_plan(k);
+    return ERR_OK;
 }
 
 static void migrate(struct broker_errand *w) {
@@ -343,6 +362,7 @@ static void on_cut_off(void *arg, const struct postgres_answer *a) {
 static void on_filled(void *arg, const struct postgres_answer *a) {
     struct broker_errand *w = arg;
     struct work *k = work_of(w);
+    if (goes_on(w, a, k->next, on_filled)) return;
     take_outcome(w, a);
     k->reset = postgres_outcome(a) == POSTGRES_DONE ? RESET_WAITS : RESET_ENDS;
     w->base->held = k->reset == RESET_WAITS;

@@ -197,7 +197,7 @@ static str platform_of(arena *mem, bool sixteen) {
 /* Nothing goes without: roles that it may be, who is asking, what the node keeps. */
 static bool judge(void *arg, const struct postgres_answer *a, struct postgres_error *error) {
     struct broker_base *b = arg;
-    uint32_t last = 4;
+    uint32_t last = 5;
     str lacks = postgres_value(a, 2, 0, 0, NULL);
     snprintf(b->lacks, sizeof b->lacks, STR_FMT, STR_ARG(lacks));
     if (str_eqc(postgres_value(a, last, 0, 0, NULL), "t")) return true;
@@ -237,6 +237,11 @@ static void make_platform(struct broker_base *b, bool sixteen) {
              "create table if not exists _orlo.migrations (position bigint primary key, name text not null unique, "
              "sha256 text not null, applied_at bigint not null, statements bigint not null); "
              "insert into _orlo.meta values ('version', '0') on conflict do nothing; end if; end $orlo_do$")},
+        {.text =
+             arena_fmt(mem,
+                       "do $orlo_do$ begin if pg_catalog.to_regprocedure('_orlo.extension(text, name, name, bool, bool, name)') "
+                       "is null then " STR_FMT "; revoke execute on function _orlo.extension from public; end if; end $orlo_do$",
+                       STR_ARG(sql_extension_function(mem, false)))},
         {.text = arena_fmt(
              mem,
              "select (select pg_catalog.count(*) = 3 from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', "

@@ -7,26 +7,34 @@
  * 2. A reset begins with _platform, so that is brought there first: what is migrated anew finds what this version makes.
  * 3. A step that changes what the whole cluster shares (roles) comes twice: it is one that can. */
 #include "node/postgres/broker.h"
+#include "sql/sql.h"
 #include <stdio.h>
 #include <stdlib.h>
+
+static str extension_made(arena *mem) {
+    return arena_fmt(mem, STR_FMT "; " BROKER_EXTENSION_RIGHTS "; grant execute on function _orlo.extension to postgres;",
+                     STR_ARG(sql_extension_function(mem, true)));
+}
 
 static const struct step {
     uint32_t to;
     const char *text; /* of PL/pgSQL */
+    str (*made)(arena *mem);
 } steps[] = {
-    {2,
-     "alter role orlo password null; alter role authenticator password null; alter role postgres password null;"}, /* nobody asks for them any more */
+    {2, "alter role orlo password null; alter role authenticator password null; alter role postgres password null;",
+     NULL}, /* nobody asks for them any more */
+    {3, NULL, extension_made},
 };
-static_assert(BROKER_PLATFORM == 2); /* the last step's */
+static_assert(BROKER_PLATFORM == 3); /* the last step's */
 
 static void push_steps(arena *mem, struct postgres_statement to[static ARRAY_COUNT(steps)]) {
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++)
         to[i] = (struct postgres_statement){
             .text =
                 arena_fmt(mem,
-                          "do $orlo_do$ begin if (select value::int from _orlo.meta where key = 'platform') < %u then %s update "
-                          "_orlo.meta set value = '%u' where key = 'platform'; end if; end $orlo_do$",
-                          steps[i].to, steps[i].text, steps[i].to)};
+                          "do $orlo_do$ begin if (select value::int from _orlo.meta where key = 'platform') < %u then " STR_FMT
+                          " update _orlo.meta set value = '%u' where key = 'platform'; end if; end $orlo_do$",
+                          steps[i].to, STR_ARG(steps[i].made ? steps[i].made(mem) : str_c(steps[i].text)), steps[i].to)};
 }
 
 /* What to do next is one of these; each is told once. */

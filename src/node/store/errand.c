@@ -177,7 +177,7 @@ static err run_parts(struct work *w, const struct migration_plan *plan, struct m
         for (uint32_t k = 0; k < p->steps.n; k++) {
             node_store_statement_begins(w->base, w->ask);
             err e = db_run_values(w->base->db, p->steps.p[k].text, NULL, 0, &w->errand->d);
-            if (e != ERR_OK) done->parts = i, done->step = k + 1;
+            if (e != ERR_OK) done->failed = i, done->step = k + 1;
             TRY(e);
         }
         TRY(write_down(w, p));
@@ -286,7 +286,7 @@ static err migrate(struct work *w) {
     if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
     if (e != ERR_OK && (e == ERR_AGAIN || !is_answer(e))) return e;
     if (e == ERR_OK) done.parts = plan.parts.n;
-    else done.step = MAX(done.step, 1u), done.parts = MIN(done.parts, plan.parts.n);
+    else done.step = MAX(done.step, 1u);
     *d = (struct diag)DIAG_INIT;
     return tell_done(w, &done);
 }

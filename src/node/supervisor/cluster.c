@@ -402,6 +402,7 @@ static bool start_server(struct supervisor *s, struct cluster *c, int folder) {
         C(most),
         C("superuser_reserved_connections=3"),
         C("shared_buffers=8MB"),
+        C("max_locks_per_transaction=256"), /* all pending migrations are one transaction: those of a real project make some thousand tables */
         C("huge_pages=off"),
         C("dynamic_shared_memory_type=mmap"),
         C("max_worker_processes=0"),
