@@ -262,10 +262,10 @@ static void end_ask(struct postgres_connection *c) {
 
 /* ---- what is heard ---- */
 
-/* A pooler says of its connections that they are processes of its own. What was said before this one listened was heard by none. */
-static void hear_pid(struct postgres_connection *c, const PGresult *r) {
-    c->hears = PQntuples(r) == 1 && atoi(PQgetvalue(r, 0, 0)) == PQbackendPID(c->raw);
-    if (c->hears) c->db->heard(c->db->heard_arg);
+/* A pooler says of its connections that they are processes of its own: behind one, another's would listen. What was said before this one listens nobody hears. */
+static void hear_setup(struct postgres_connection *c, enum op_kind kind, const PGresult *r) {
+    if (kind == OP_PID) c->direct = PQntuples(r) == 1 && atoi(PQgetvalue(r, 0, 0)) == PQbackendPID(c->raw);
+    if (kind == OP_LISTEN) c->hears = true, c->db->heard(c->db->heard_arg);
 }
 
 static void hear_row(struct postgres_connection *c, struct postgres_ask *ask, const PGresult *r) {
@@ -275,7 +275,7 @@ static void hear_row(struct postgres_connection *c, struct postgres_ask *ask, co
 
 static void hear_statement(struct postgres_connection *c, const struct op *op, PGresult *r) {
     c->heard = 0;
-    if (op->kind == OP_PID) hear_pid(c, r);
+    if (c->state == POSTGRES_SETTING) hear_setup(c, op->kind, r);
     if (c->ask && PQresultStatus(r) == PGRES_SINGLE_TUPLE) {
         hear_row(c, c->ask, r);
         PQclear(r);
@@ -380,6 +380,15 @@ static void pause_ask(struct postgres_connection *c) {
     listen_to(c, 0);
 }
 
+static bool begin_listen(struct postgres_connection *c) {
+    char text[80];
+    c->ops_count = c->op = 0;
+    c->direct = false; /* once: a standby has nobody listen */
+    hear_anew(c);
+    snprintf(text, sizeof text, "listen %s", c->db->listens);
+    return send_own(c, text, OP_LISTEN) && send_sync(c) && flush(c);
+}
+
 static void hear(struct postgres_connection *c) {
     if (!consume(c)) {
         lose_by_server(c);
@@ -395,7 +404,9 @@ static void hear(struct postgres_connection *c) {
     }
     if (c->op < c->ops_count || c->state == POSTGRES_FREE || c->state == POSTGRES_HELD) return;
     if (c->state == POSTGRES_WORKING) end_ask(c);
-    else become_free(c);
+    else if (c->state == POSTGRES_SETTING && c->direct && !c->hears) {
+        if (!begin_listen(c)) lose_by_server(c);
+    } else become_free(c);
 }
 
 void postgres_more(struct postgres_ask *ask) {
@@ -417,12 +428,9 @@ static bool begin_setup(struct postgres_connection *c) {
     c->state = POSTGRES_SETTING;
     hear_anew(c);
     if (PQsetnonblocking(c->raw, 1) || PQenterPipelineMode(c->raw) != 1) return false;
-    char listen[80];
     if (!sets_up(c)) return true;
-    if (c->db->listens) snprintf(listen, sizeof listen, "listen %s", c->db->listens);
     return (!c->db->setup || send_own(c, c->db->setup, OP_OWN)) &&
-           (!c->db->listens || (send_own(c, listen, OP_OWN) && send_own(c, "select pg_catalog.pg_backend_pid()", OP_PID))) &&
-           send_sync(c) && flush(c);
+           (!c->db->listens || send_own(c, "select pg_catalog.pg_backend_pid()", OP_PID)) && send_sync(c) && flush(c);
 }
 
 static void go_on_connecting(struct postgres_connection *c) {

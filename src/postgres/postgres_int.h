@@ -81,6 +81,7 @@ struct postgres_connection {
     bool paused;    /* nothing is to be heard for now */
     bool ended;     /* nothing more can be heard */
     bool listens;   /* to a channel that is none of ours: something was said there */
+    bool direct;    /* no pooler is between; it is about to listen */
     bool hears;     /* what is said on ours */
     uint32_t told;  /* how often something was, since told_ns */
     uint64_t told_ns;
@@ -90,7 +91,7 @@ struct postgres_connection {
     struct postgres_held *held; /* whose transaction is open on it; NULL: nobody's */
     /* What the server is to say, in order: each op's results end with a NULL, the sync is one result. */
     struct op {
-        enum op_kind { OP_OWN, OP_PID, OP_PREPARE, OP_STATEMENT, OP_COMMIT, OP_SYNC } kind;
+        enum op_kind { OP_OWN, OP_PID, OP_LISTEN, OP_PREPARE, OP_STATEMENT, OP_COMMIT, OP_SYNC } kind;
         uint32_t statement;
         uint64_t hash;
     } * ops;

@@ -1,5 +1,5 @@
 """A PostgreSQL that somebody else runs, at a URL that is a secret: reached by TLS and a password, with no superuser, and changed by others as they like."""
-import re, socket, struct, sys
+import random, re, shutil, socket, struct, sys, tempfile
 
 from nodes import *
 from admin_test import cli
@@ -139,6 +139,12 @@ def test_server_deploy():
         eq(n.events("role-died") + n.events("role-said") + n.events("postgres-plain"), [])
 
 
+def triggers():
+    """As docs/database.md has them, for somebody who may."""
+    with open(os.path.join(ROOT, "docs", "database.md"), encoding="utf-8") as f:
+        return re.search(r"```sql\n(  create function _orlo\.changed.*?)```", f.read(), re.S)[1]
+
+
 @needs
 def test_server_changes():
     """What others do there is seen at the next request, or within a second: schemas, its password, its end, its silence."""
@@ -171,13 +177,11 @@ def test_server_changes():
         eq(ask(all_of).json, [{"id": 1, "more": "7", "theirs": "here"}])
         eq((ask({"from": "fresh", "select": ["*"]}).json["code"], ask({"kind": "call", "function": "nine"}).status), ("PGRST205", 404))
         # Somebody who may makes the triggers that docs/database.md has: from then on it says so itself, and is not asked.
-        with open(os.path.join(ROOT, "docs", "database.md"), encoding="utf-8") as f:
-            triggers = re.search(r"```sql\n(  create function _orlo\.changed.*?)```", f.read(), re.S)[1]
         log = lambda: open(os.path.join(pg.folder, "log"), encoding="utf-8", errors="replace").read().count("hashint8extended")
         pg.psql("alter system set log_statement = 'all'")
         pg.psql("select pg_reload_conf()")
         until(lambda: (ask(all_of).status == 200, time.sleep(0.5)) and log() > 2)  # it is asked each second
-        pg.psql_in("notes", triggers)
+        pg.psql_in("notes", triggers())
         def rests():
             before = log()
             for _ in range(3):
@@ -372,3 +376,87 @@ def test_server_beside():
             state = n.state
         with node("--config", file_of("operator.toml", PRIVATE), state=state) as n:
             eq(reads(n, timeout=60).status, 200)
+
+
+@contextlib.contextmanager
+def pooled(pg, mode="transaction"):
+    """PgBouncer before it: as many connections to the server as fit two of its clients at a time. Its port, and what ends and begins it again."""
+    folder = tempfile.mkdtemp(prefix="orlo-pool-")
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    files = {"users.txt": '"app" "s3cret-s3cret"\n',
+             "pool.ini": f"[databases]\nnotes = host={pg.folder} port={pg.port} dbname=notes user=app\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n"
+                         f"auth_file = {folder}/users.txt\npool_mode = {mode}\ndefault_pool_size = 2\nmax_client_conn = 50\nserver_idle_timeout = 5\n"}
+    for name, text in files.items():
+        with open(os.path.join(folder, name), "w") as f:
+            f.write(text)
+    who = {}
+    if os.getuid() == 0:  # it does not run as root
+        subprocess.run(["chown", "-R", pg.user, folder], check=True)
+        who = {"user": pg.user}
+    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    running = []
+
+    def begin():
+        running[:] = [subprocess.Popen([program, os.path.join(folder, "pool.ini")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **who)]
+
+    def end():
+        running[0].kill()
+        running[0].wait()
+
+    begin()
+    try:
+        yield port, begin, end
+    finally:
+        end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@needs
+def test_server_pooled():
+    """PgBouncer before it, which gives each transaction another of two connections: migrations, policies, claims and prepared statements are as without. It ends, and comes again."""
+    if not (shutil.which("pgbouncer") or os.path.exists("/usr/sbin/pgbouncer")):
+        raise Skip("PgBouncer is not installed")
+    with there() as pg, pooled(pg) as (port, begin, end), private() as n:
+        folder = project(FILES, MANIFEST)
+        cli(n, "deploy", folder, code=66)
+        secret(n, f"postgres://app:s3cret-s3cret@127.0.0.1:{port}/notes?sslmode=disable")
+        cli(n, "deploy", folder)
+        has(cli(n, "db", "status", folder), "001_notes.sql", "applied")
+        pg.psql_in("notes", "alter role app set search_path = public, extensions; alter role service_role bypassrls; " + triggers())
+        service = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        eq(data(n, "notes", service, {"query": {"kind": "insert", "from": "notes", "rows": [{"title": f"{who[-1]}{i}", "owner": who} for who in (ANN, BOB) for i in range(5)]}}).status, 200)
+        users = {who: cli(n, "keys", "token", "notes", "--as", who).strip() for who in (ANN, BOB)}
+        own = {who: [f"{who[-1]}{i}".upper() for i in range(5)] for who in users}
+        odd, ends = [], threading.Event()
+
+        def asks(who, i):
+            rng, key = random.Random(i), users[who]
+            while not ends.is_set():
+                j = rng.randrange(6)
+                where = {"column": "title", "op": rng.choice(["eq", "like"]), "value": f"{who[-1]}{j}".upper()} if j < 5 else {"column": "id", "op": "gt", "value": "0"}
+                a = n.get("notes", "/data/v1/query", "-H", f"apikey: {service}", "-H", f"authorization: Bearer {key}", "-H", "content-type: application/json", "-X", "POST",
+                          data=json.dumps({"query": {"from": "notes", "select": ["title"], "where": where, "order": [{"column": "id"}]}}).encode())
+                want = own[who] if j == 5 else [own[who][j]]
+                if a.status != 200 or [r["title"] for r in json.loads(a.text)] != want:
+                    odd.append((who, where, a.status, a.text[:300]))
+
+        threads = [threading.Thread(target=asks, args=(who, i)) for i, who in enumerate([ANN, BOB] * 2)]
+        for t in threads:
+            t.start()
+        time.sleep(3)
+        pg.psql_in("notes", "alter table notes add column more int default 7")
+        until(lambda: data(n, "notes", service, {"query": {"from": "notes", "select": ["more"], "limit": 1}}).text == '[{"more":7}]')
+        put(folder, "migrations/003.sql", "alter table notes add column still int default 8;\n")
+        cli(n, "deploy", folder)
+        eq(data(n, "notes", service, {"query": {"from": "notes", "select": ["still"], "limit": 1}}).text, '[{"still":8}]')
+        ends.set()
+        for t in threads:
+            t.join()
+        eq(odd, [])
+        end()
+        gone = until(lambda: (a := reads(n)).status != 200 and a)
+        eq((gone.status, gone.fields.get("retry-after")), (503, "1"))
+        begin()
+        until(lambda: reads(n).status == 200)
+        eq(n.events("role-died"), [])
