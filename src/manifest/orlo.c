@@ -300,6 +300,34 @@ static void function_triggers(struct reader *r, void *to, const struct toml *v) 
     manifest_each(r, v, APP_TRIGGERS_MAX, one_trigger, to);
 }
 
+static void computed_table(struct reader *r, void *to, const struct toml *v) {
+    struct app_computed *c = to;
+    read_table(r, v, &c->schema, &c->table);
+}
+static void computed_name(struct reader *r, void *to, const struct toml *v) {
+    if (is_identifier(r, v, v->s)) ((struct app_computed *)to)->name = v->s;
+}
+static void computed_type(struct reader *r, void *to, const struct toml *v) {
+    if (is_identifier(r, v, v->s)) ((struct app_computed *)to)->type = v->s;
+}
+static void one_need(struct reader *r, void *to, const struct toml *v) {
+    if (is_identifier(r, v, v->s)) vec_push(r->mem, &((struct app_computed *)to)->needs, v->s);
+}
+static void computed_needs(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_COMPUTED_MAX, one_need, to);
+}
+static void one_computed(struct reader *r, void *to, const struct toml *v) {
+    struct function *f = to;
+    struct app_computed c = {.type = STR("json")};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_computed, &c);
+    if (!c.table.n || !c.name.n || !c.needs.n) manifest_error(r, v, "it takes a table, a name, and what it needs");
+    vec_push(r->mem, &f->f.computes, c);
+}
+static void function_columns(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_COMPUTED_MAX, one_computed, to);
+}
+
 static void variable_secret(struct reader *r, void *to, const struct toml *v) {
     struct app_variable *a = to;
     if (!check_name(r, v, v->s)) return;
@@ -625,8 +653,8 @@ static void check_callees(struct reader *r, const struct function *f) {
 
 /* What is about the app's database is for an app that has one. */
 static void check_reached(struct reader *r, const struct function *f) {
-    const char *key = f->f.grants.roles.n ? "database" : f->f.rpc ? "rpc" : "triggers";
-    if ((f->f.grants.roles.n || f->f.rpc || f->f.triggers.n) && !r->to->record.database.engine)
+    const char *key = f->f.grants.roles.n ? "database" : f->f.rpc ? "rpc" : f->f.triggers.n ? "triggers" : "columns";
+    if ((f->f.grants.roles.n || is_database_s(&f->f)) && !r->to->record.database.engine)
         manifest_error(r, manifest_toml_get(f->at, key),
                        "functions." STR_FMT ".%s: it is for an app with a database: write database = \"sqlite\" too",
                        STR_ARG(f->f.name), key);

@@ -311,6 +311,7 @@ static const struct {
     {"limits", "[limits]\n", "limits.", ""},
     {"database", "[database]\n", "database.", ""},
     {"rest", "[rest]\n", "rest.", ""},
+    {"computed", "functions.f.columns = [{ ", "functions.f.columns.0.", " }]"},
     {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},
 };
 

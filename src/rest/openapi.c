@@ -67,7 +67,7 @@ static void put_column(arena *out, struct json_writer *w, const struct query_jso
     json_put_end(w);
 }
 
-static void put_definition(arena *out, struct json_writer *w, const struct query_json *t) {
+static void put_definition(arena *out, struct json_writer *w, const struct rest_plan *plan, const struct query_json *t) {
     const struct query_json *columns = query_json_get(t, "columns");
     bool any = false;
     json_put_object(w, arena_cstr(out, text(t, "name")));
@@ -80,6 +80,15 @@ static void put_definition(arena *out, struct json_writer *w, const struct query
     }
     json_put_object(w, "properties");
     EACH(c, columns) put_column(out, w, c);
+    for (uint32_t i = 0; i < plan->computed_count; i++) {
+        const struct rest_computed *c = &plan->computed[i];
+        if (!str_eq(c->table, text(t, "name"))) continue;
+        json_put_object(w, arena_cstr(out, c->name));
+        json_put_cstr(w, "description", "Computed by a function of the app's, where it is selected by name");
+        json_put_str(w, "format", c->type);
+        json_put_bool(w, "readOnly", true);
+        json_put_end(w);
+    }
     json_put_end(w);
     json_put_cstr(w, "type", "object");
     json_put_end(w);
@@ -351,7 +360,7 @@ str rest_openapi(arena *out, const struct rest_plan *plan, str description) {
     json_put_end(&w);
     put_paths(out, &w, plan, &v);
     json_put_object(&w, "definitions");
-    EACH(t, query_json_get(&v, "tables")) put_definition(out, &w, t);
+    EACH(t, query_json_get(&v, "tables")) put_definition(out, &w, plan, t);
     json_put_end(&w);
     put_parameters(out, &w, query_json_get(&v, "tables"));
     static const char *const types[] = {"application/json", "application/vnd.pgrst.object+json;nulls=stripped",

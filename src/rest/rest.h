@@ -75,6 +75,11 @@ enum { REST_COMMIT = 1, REST_ROLLBACK };
 enum { REST_DEFAULT = 1, REST_NULL };
 enum { REST_STRICT = 1, REST_LENIENT };
 
+/* A column that a function of the app's computes: of a description. */
+struct rest_computed {
+    str table, name, type;
+};
+
 struct rest_plan {
     enum rest_action action;
     bool head; /* no body is wanted */
@@ -91,6 +96,8 @@ struct rest_plan {
     const str *functions;       /* that are called as the database's are, and are the app's own: of a description */
     const bool *functions_read; /* of each: by GET, too */
     uint32_t functions_count;
+    const struct rest_computed *computed; /* of the plan's schema */
+    uint32_t computed_count;
     struct rest_plan *parts; /* of a batch */
     uint32_t parts_count;
 };

@@ -16,6 +16,8 @@ create policy "nothing of theirs" on notes for select to anon using (false);
 create function twice(n int) returns int language sql immutable as $$ select n * 2 $$;
 create function who() returns text language sql stable as $$ select auth.role() $$;
 create table big (id int primary key, body text not null);
+create view titles as select id, title from notes;
+grant select on titles to service_role;
 """
 MANIFEST = """name = "{name}"
 database = "{engine}"
@@ -263,11 +265,49 @@ def rpc(a):
     eq(json.loads(call("twice", {"n": 4}).text), 8)
 
 
-PARTS = (rpc, values, roles, transactions, large, streams)
+def computed(a):
+    """Columns that a function computes: of all rows of an answer at once."""
+    a.clear()
+    key = a.keys["SUPABASE_SERVICE_ROLE_KEY"]
+    get = lambda query, *flags, of="notes", **more: (lambda x: (x.status, json.loads(x.text or "null")))(a.n.get(a.name, f"/rest/v1/{of}?{query}", "-H", f"apikey: {key}", *flags, **more))
+    eq(get("select=shout"), (200, []))
+    a.service(["query", insert(*[{"title": t} for t in ("a", 'b"', "c")])])
+    eq(get("select=title,shout&order=id"), (200, [{"title": t, "shout": f"{t}!3"} for t in ("a", 'b"', "c")]))
+    eq(get("select=loud:shout,title&order=id&limit=2"), (200, [{"loud": "a!2", "title": "a"}, {"loud": 'b"!2', "title": 'b"'}]))
+    eq(get("select=shout,again&title=eq.c"), (200, [{"shout": "c!1", "again": "c!1"}]))
+    eq(get("select=shout&title=eq.a", "-H", "accept: application/vnd.pgrst.object+json"), (200, {"shout": "a!1"}))
+    eq(get("select=shout&title=eq.a", of="titles"), (200, [{"shout": "a!1"}]))
+    check("shout" not in get("select=*&limit=1")[1][0])
+    eq(a.n.get(a.name, "/rest/v1/notes?select=shout", "-I", "-H", f"apikey: {key}").status, 200)
+    for query in ("select=title&shout=eq.a", "select=title&order=shout", "select=shout::text", "select=shout->a", "select=title&or=(shout.eq.a,title.eq.b)"):
+        got = get(query)
+        check(got[0] == 400 and got[1]["code"] == "PGRST127" and "shout" in got[1]["details"], query, got)
+    got = get("select=shout", "-H", "accept: text/csv")
+    check(got[0] == 400 and got[1]["code"] == "PGRST127", got)
+    got = a.n.get(a.name, "/rest/v1/notes?select=shout", "-H", f"apikey: {key}", "-H", "prefer: return=representation", "-H", "content-type: application/json", data=b'{"title": "x"}')
+    eq((got.status, json.loads(got.text)["code"]), (400, "PGRST127"))
+    # Who may not see what it needs; what goes wrong in it.
+    eq(get("select=shout", "-H", f"apikey: {a.keys['SUPABASE_ANON_KEY']}", "-H", "x: y")[0] in (200, 401), True)
+    for title, code in (("trap", "XX000"), ("few", "XX000")):
+        a.clear()
+        a.service(["query", insert({"title": title})])
+        got = get("select=shout")
+        check(got[0] == 500 and got[1]["code"] == code and "look" in got[1]["message"], got)
+    a.clear()
+    a.service(["query", {"kind": "insert", "from": "notes", "rows": {"$": 1}}, [[{"title": "x" * 900} for _ in range(1200)]]])
+    got = get("select=shout,again")
+    check(isinstance(got[1], dict) and got[1]["code"] == "54000", str(got)[:300])
+    eq(len(get("select=shout&limit=1000")[1]), 1000)
+    document = json.loads(a.n.get(a.name, "/rest/v1/", "-H", f"apikey: {key}").text)
+    check(document["definitions"]["notes"]["properties"]["shout"]["format"] == "text")
+    a.clear()
+
+
+PARTS = (rpc, computed, values, roles, transactions, large, streams)
 
 
 def on(n, engine):
-    folder = app(n, "notes", engine, more='[functions.look]\nsource = "ask.wasm"\nrpc = "read"\n[functions.add]\nsource = "ask.wasm"\nrpc = true\ndatabase = ["caller"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n[functions.slow]\nsource = "ask.wasm"\nroutes = ["/slow"]\ndatabase = ["*"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n')
+    folder = app(n, "notes", engine, more='[functions.look]\nsource = "ask.wasm"\nrpc = "read"\ncolumns = [{ table = "notes", name = "shout", type = "text", needs = ["title"] }, { table = "notes", name = "again", needs = ["title", "id"] }, { table = "titles", name = "shout", needs = ["title"] }]\n[functions.add]\nsource = "ask.wasm"\nrpc = true\ndatabase = ["caller"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n[functions.slow]\nsource = "ask.wasm"\nroutes = ["/slow"]\ndatabase = ["*"]\nlimits = { cpu_ms = 500, timeout_ms = 3000 }\n')
     a = Asked(n)
     for part in PARTS:
         part(a)

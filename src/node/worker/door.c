@@ -17,6 +17,7 @@
 #include "node/worker/handler_int.h"
 #include "net/loop.h"
 #include "node/meters.h"
+#include "node/worker/computed.h"
 #include "node/worker/query.h"
 #include "rest/rest.h"
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct making {
     struct rest_plan plan;
     struct buf body, tree;
     struct pg_error error;
+    struct node_computed computed;
     bool ok;
 };
 struct node_visit {
@@ -47,6 +49,10 @@ struct node_visit {
     struct node_app *app;
     arena *mem;             /* of its answer; NULL: it is no REST */
     struct rest_plan *plan; /* what is asked for, once that is known */
+    struct node_computed computed;
+    struct node_computing *computing; /* NULL: nothing is */
+    struct rest_response answer;      /* while that is */
+    uint64_t told_ns;
     str cookies;
     uint64_t begun_ns, asked_ns; /* of which Server-Timing tells */
     struct buf body;
@@ -228,11 +234,13 @@ static void begin_making(struct node_visit *v) {
 /* On a thread, perhaps. */
 static void make(void *arg) {
     struct making *m = ((struct node_visit *)arg)->making;
-    m->ok = rest_plan_of(m->mem, &m->options, &m->asked, &m->plan, &m->error);
+    const struct app_record *record = &((struct node_visit *)arg)->app->record;
+    m->ok = rest_plan_of(m->mem, &m->options, &m->asked, &m->plan, &m->error) &&
+            node_computed_plan(m->mem, record, &m->plan, &m->computed, &m->error);
     if (m->ok) query_put_batch(&m->tree, &m->plan.batch);
 }
 
-/* Functions of the app that are called as its database's. */
+/* Functions of the app that are called as its database's, and columns that they compute. */
 static void add_functions(struct node_visit *v) {
     const struct app_record *record = &v->app->record;
     str *names = arena_array(v->mem, str, record->functions.n + 1);
@@ -243,6 +251,14 @@ static void add_functions(struct node_visit *v) {
     v->plan->functions = names;
     v->plan->functions_read = read;
     v->plan->functions_count = n;
+    struct rest_computed *computed = arena_array(v->mem, struct rest_computed, record->functions.n * APP_COMPUTED_MAX + 1);
+    for (uint32_t i = 0; i < record->functions.n; i++)
+        for (uint32_t k = 0; k < record->functions.p[i].computes.n; k++) {
+            const struct app_computed *c = &record->functions.p[i].computes.p[k];
+            if (!str_eq(c->schema, v->plan->schema)) continue;
+            computed[v->plan->computed_count++] = (struct rest_computed){c->table, c->name, c->type};
+        }
+    v->plan->computed = computed;
 }
 
 static uint32_t how(const struct node_visit *v) {
@@ -258,14 +274,34 @@ static void add_timing(const struct node_visit *v, uint64_t told_ns, struct rest
     x->fields[x->fields_count++] = (struct rest_field){STR("Server-Timing"), said};
 }
 
-static void rest_told(struct node_visit *v, const struct node_query_answer *a) {
-    struct rest_response x;
-    uint64_t told_ns = clock_mono_ns();
+static void on_computed(void *arg, str body, const struct pg_error *error) {
+    struct node_visit *v = arg;
+    v->computing = NULL;
+    if (error) rest_refuse(v->mem, error, how(v), &v->answer);
+    else v->answer.body = body;
+    add_timing(v, v->told_ns, &v->answer);
+    respond(v->r, &v->answer);
+    over(v);
+}
+
+/* False: it is answered later. */
+static bool rest_told(struct node_visit *v, const struct node_query_answer *a) {
+    struct rest_response *x = &v->answer;
+    v->told_ns = clock_mono_ns();
     if (v->plan->action == REST_DESCRIBE) add_functions(v);
-    if (a->ok) rest_answer_all(v->mem, v->plan, a->body, &x);
-    else rest_refuse(v->mem, a->error, how(v), &x);
-    add_timing(v, told_ns, &x);
-    respond(v->r, &x);
+    if (a->ok) rest_answer_all(v->mem, v->plan, a->body, x);
+    else rest_refuse(v->mem, a->error, how(v), x);
+    if (UNLIKELY(v->computed.count) && a->ok && x->status < 300 && x->body.n) {
+        v->query = NULL;
+        v->computing = node_computed_ask(v->r, &v->computed, x->body, on_computed, v);
+        for (uint32_t i = 0; i < x->fields_count; i++) /* what was told goes when this returns */
+            x->fields[i] = (struct rest_field){arena_str(v->mem, x->fields[i].name), arena_str(v->mem, x->fields[i].value)};
+        x->body = (str){0};
+        return false;
+    }
+    add_timing(v, v->told_ns, x);
+    respond(v->r, x);
+    return true;
 }
 
 /* ---- an answer in parts ---- */
@@ -359,8 +395,9 @@ static void on_told(void *arg, const struct node_query_answer *a) {
         end_parts(v, a);
         return;
     }
-    if (v->mem) rest_told(v, a);
-    else if (a->ok) reply(r, 200, a->body);
+    if (v->mem && !rest_told(v, a)) return;
+    if (v->mem) {
+    } else if (a->ok) reply(r, 200, a->body);
     else reply_error(r, rest_status_of(a->error, is_nobody(r)), a->error);
     over(v);
 }
@@ -408,7 +445,8 @@ static void ask(struct node_visit *v) {
                                      .hops = app_request_hops(r->exchange)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     v->asked_ns = clock_mono_ns();
-    v->query = node_data_stream(r->app, &to, v->mem, on_part, on_told, v);
+    v->query = UNLIKELY(v->computed.count) ? node_data_query(r->app, &to, on_told, v)
+                                           : node_data_stream(r->app, &to, v->mem, on_part, on_told, v);
     buf_free(&headers);
     buf_free(&search);
     buf_free(&v->body);
@@ -433,6 +471,8 @@ static void made(void *arg, bool ran) {
     v->plan = arena_make(v->mem, struct rest_plan);
     *v->plan = m->plan;
     rest_plan_keep(v->mem, v->plan);
+    v->computed = m->computed;
+    for (uint32_t i = 0; i < v->computed.count; i++) v->computed.of[i].name = arena_str(v->mem, v->computed.of[i].name);
     ask(v);
 }
 
@@ -593,6 +633,7 @@ bool node_door_is_call(struct node_request *r) {
 void node_door_event(struct node_request *r) {
     struct node_visit *v = r->visit;
     if (v->query) node_data_query_cancel(v->query);
+    if (v->computing) node_computing_cancel(v->computing);
     if (v->streams && r->killed != BY_CLIENT) {
         count_slow(v, false);
         node_refusal_count(r, r->limit);

@@ -425,7 +425,10 @@ void node_handler_internal(struct node_handler *h, struct net_exchange *x, struc
     if (!node_handler_admit(r)) return;
     if (part->function->spin) node_spin_fields(r, NULL);
     give(r, part);
-    if (caller) {
+    if (caller && told) { /* who asks for it has no instance that waits */
+        r->rq.deadline_ns = MIN(r->rq.deadline_ns, caller->rq.deadline_ns);
+        node_who_as(r, &caller->rq.principal);
+    } else if (caller) {
         r->caller = container_of(app_request_ref(&caller->rq), struct node_request, rq);
         r->rq.deadline_ns = MIN(r->rq.deadline_ns, caller->rq.deadline_ns);
         node_who_as(r, &caller->rq.principal);
