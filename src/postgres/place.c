@@ -33,6 +33,8 @@ enum {
     TLS_MS = 200
 };
 static const uint64_t ms_ns = 1'000'000u;
+/* A path that is none: libpq takes it for a file that somebody does not have. */
+#define NOWHERE "/dev/null/none"
 enum { NICE = 10, HOSTS_MAX = 8, ADDRESSES_MAX = 16, PAIRS_MAX = 32, OLDEST = 150000 };
 
 struct pair {
@@ -146,8 +148,10 @@ static err take_pairs(struct postgres_place *p, const PQconninfoOption *o, struc
     if (!value_of(o, "user")) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it names no user");
     if (!value_of(o, "dbname")) put_pair(p, "dbname", value_of(o, "user"));
     if (!value_of(o, "application_name")) put_pair(p, "application_name", "orlo");
-    static const char *const ours[][2] = {{"keepalives_idle", "20"},     {"keepalives_interval", "5"}, {"keepalives_count", "3"},
-                                          {"tcp_user_timeout", "20000"}, {"client_encoding", "UTF8"},  {"gssencmode", "disable"}};
+    static const char *const ours[][2] = {
+        {"keepalives_idle", "20"},     {"keepalives_interval", "5"}, {"keepalives_count", "3"},
+        {"tcp_user_timeout", "20000"}, {"client_encoding", "UTF8"},  {"gssencmode", "disable"},
+        {"passfile", NOWHERE},         {"sslcert", NOWHERE}}; /* those of whoever runs the node are his */
     for (size_t i = 0; i < ARRAY_COUNT(ours); i++) put_pair(p, ours[i][0], ours[i][1]);
     return ERR_OK;
 }

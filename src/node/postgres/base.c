@@ -574,11 +574,11 @@ static err take_url(struct broker_base *b, int fd, struct diag *d) {
     arena *mem = arena_new(0);
     struct postgres_place *place = NULL;
     struct diag why = DIAG_INIT;
-    str url;
+    str url = {0};
     err e = read_url(mem, fd, &url, d);
     if (e == ERR_OK) e = postgres_place_new(url, node_broker.limits.postgres_private, &place, &why);
     if (why.text[0]) diag_set(d, e, DIAG_NOWHERE, "the secret %s: %s", b->secret, why.text);
-    if (e == ERR_OK) explicit_bzero((void *)(uintptr_t)url.p, url.n);
+    if (url.n) explicit_bzero((void *)(uintptr_t)url.p, url.n);
     arena_free(mem);
     if (e != ERR_OK) return e;
     bool same = b->place && postgres_place_same(b->place, place); /* who is still on the way there is counted */

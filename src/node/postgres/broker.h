@@ -127,7 +127,7 @@ struct broker_errand {
     enum node_data_does does;
     uint64_t bytes_max;
     int in, out;
-    bool begun;
+    bool begun, was_frozen; /* was_frozen: move.c's */
     err e;
     struct diag d;
     uint32_t sums; /* tables, of move.c's */

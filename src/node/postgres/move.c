@@ -3,7 +3,7 @@
 #include "node/postgres/broker.h"
 #include <stdio.h>
 
-enum { OWN_MS = 60'000, SUMS_MS = 600'000, SUMS_BYTES_MAX = 16 << 20 };
+enum { FREEZE_MS = 60'000, OWN_MS = 60'000, SUMS_MS = 600'000, SUMS_BYTES_MAX = 16 << 20 };
 
 /* False: it is over. */
 static bool went_well(struct broker_errand *w, const struct postgres_answer *a) {
@@ -37,12 +37,24 @@ static void on_thawed(void *arg, const struct postgres_answer *a) {
 }
 
 /* What is under way ends first: none begins until then. */
-void node_move_freeze(struct broker_errand *w) { w->base->frozen = w->base->held = true; }
+void node_move_freeze(struct broker_errand *w) {
+    w->was_frozen = w->base->frozen;
+    w->base->frozen = w->base->held = true;
+    w->came_ns = clock_mono_ns();
+}
 
 void node_move_tick(struct broker_errand *w) {
     struct broker_base *b = w->base;
-    if (!b->held || (b->running && b->admin)) return;
+    if (!b->held) return;
+    if (b->running && b->admin && clock_mono_ns() < w->came_ns + MIN(w->ms_max, (uint32_t)FREEZE_MS) * 1'000'000ull) return;
     b->held = false;
+    if (b->running && b->admin) { /* somebody's transaction goes on for as long as it likes: nobody else waits for it */
+        b->frozen = w->was_frozen;
+        node_errand_over(
+            w, diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE,
+                        "a transaction of the app's has been open for all the time that is waited for it: try again later"));
+        return;
+    }
     if (b->admin) ask_one(w, "insert into _orlo.meta values ('frozen', '1') on conflict (key) do nothing", on_written);
     else node_errand_over(w, diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the database system is not there at the moment"));
 }

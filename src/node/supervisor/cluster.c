@@ -461,11 +461,11 @@ static void serve(struct supervisor *s, struct cluster *c, int folder) {
         return;
     }
     if (!node_sandbox_has_landlock()) {
-        if (geteuid() != 0) {
+        if (node_role_app_user(c->app).uid < NODE_APP_USERS) { /* in a container with few users, root has none to give either */
             refuse(s, c, ERR_UNSUPPORTED,
                    "this kernel has no Landlock, and without it an app's PostgreSQL could read whatever the node's user may: "
-                   "start the node as root, so "
-                   "that each has a user of its own, or on a kernel that has it");
+                   "start the node as root, where there are users from 2000000000 on, so that each has one of its own, or on a "
+                   "kernel that has it");
             return;
         }
         log_event(LOG_WARN, "postgres-unboxed", LF_CSTR("app", c->name));

@@ -72,7 +72,9 @@ bool node_data_want(struct supervisor *s, struct node_message *m) {
     uint32_t n = 0;
     for (; *at; at = &(*at)->next, n++)
         if ((*at)->want.id == m->data_want.id) return false;
-    if (n >= DATA_ASKS_MAX) {
+    bool lets_go =
+        m->data_want.does == NODE_DATA_RELEASE || m->data_want.does == NODE_DATA_THAW; /* what is held for it waits for that */
+    if (n >= DATA_ASKS_MAX && !lets_go) {
         refuse_ask(s, m->data_want.id, ERR_BUSY, "the store has enough to do: try again later");
         return true;
     }
