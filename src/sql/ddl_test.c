@@ -379,6 +379,15 @@ static void test_functions(void **state) {
     assert_null(catalog_function_next(c, STR("public"), STR("one"), NULL));
 }
 
+/* A view's star has the columns that were there; it is read again when what it calls changes. */
+static void test_star(void **state) {
+    const struct catalog *c =
+        good(NULL, "create table t (id int primary key); create function f(a int) returns int language sql as 'select a';"
+                   "create view v as select f(id) as x, t.* from t; alter table t add column b int, add column c int;"
+                   "create or replace function f(a int) returns int language sql as 'select a + 1'");
+    assert_int_equal(table(c, "v")->columns.n, 2);
+}
+
 static void test_no_text(void **state) {
     refused(NULL, "create table t (id int);\n-- \xff\n", "22021", 2, 4, "0xff (byte 28 of the file)");
     refused(NULL, "create table t (id int);\n\n insert into t values ('\xc3\x28')", "22021", 3, 25, "0xc3");

@@ -40,7 +40,7 @@ static err name_columns(struct sql_ddl *d, struct catalog_relation *r, const str
 
 static err through(struct sql_context *cx, struct catalog_relation *r, const PgQuery__SelectStmt *query, const str *names) {
     struct sql_through t;
-    TRY(sql_translate_through(cx, query, names, &t));
+    TRY(sql_translate_through(cx, query, names, r->columns.n, &t));
     r->base = t.base, r->base_list = t.list, r->base_from = t.from, r->base_where = t.where;
     r->not_writable = str_c(t.why_not);
     for (uint32_t i = 0; i < r->columns.n; i++) r->columns.p[i].base_number = t.base ? t.numbers[i] : 0;

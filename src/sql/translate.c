@@ -150,7 +150,8 @@ static const char *why_not_through(const PgQuery__SelectStmt *s, const struct sq
     return NULL;
 }
 
-err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names, struct sql_through *out) {
+err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names, uint32_t names_count,
+                          struct sql_through *out) {
     struct sql_part p;
     VEC(str) list = {0};
     str alias;
@@ -163,7 +164,7 @@ err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *sel
     if (out->why_not) return ERR_OK;
     out->base = base->id;
     out->numbers = arena_array(cx->mem, uint16_t, p.targets.n + 1);
-    for (uint32_t i = 0; i < p.targets.n; i++) {
+    for (uint32_t i = 0; i < p.targets.n && i < names_count; i++) { /* a star's are those that were there when it was made */
         str name = sql_quoted(cx->mem, names[i]);
         out->numbers[i] = number_of(cx, base, alias, p.targets.p[i].text);
         out->columns |= out->numbers[i] != 0;

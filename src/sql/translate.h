@@ -124,7 +124,7 @@ struct sql_through {
     bool columns; /* one of them is the base's */
 };
 [[nodiscard]] err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names,
-                                        struct sql_through *out);
+                                        uint32_t names_count, struct sql_through *out);
 /* INSERT, UPDATE, DELETE. columns: of RETURNING; may be NULL. */
 [[nodiscard]] err sql_translate_dml(struct sql_context *cx, const PgQuery__Node *statement, struct catalog_fragment *out,
                                     struct sql_columns *columns);
