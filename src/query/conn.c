@@ -211,6 +211,12 @@ static void fn_setval(struct db_call *call, void *arg, const struct db_value *ar
     else db_refuse(call, STR("setval"));
 }
 
+static void fn_trigger_depth(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    const struct query_conn *conn = arg;
+    (void)args, (void)n;
+    db_answer(call, DB_I64(conn->trigger_depth));
+}
+
 static err query_functions_add(struct query_conn *conn, struct diag *d) {
     const struct db_function functions[] = {
         {"query_row", -1, DB_FN_DETERMINISTIC, fn_row, conn},
@@ -223,6 +229,8 @@ static err query_functions_add(struct query_conn *conn, struct diag *d) {
         {"pg_lastval", 0, 0, fn_lastval, conn},
         {"pg_setval", 2, 0, fn_setval, conn},
         {"pg_setval", 3, 0, fn_setval, conn},
+        {"query_trigger_depth", 0, 0, fn_trigger_depth, conn},
+        {"query_apply", 1, DB_FN_DIRECT_ONLY, query_routine_apply, conn},
         {"query_call", -1, 0, query_routine_call, conn},
         {"query_call_same", -1, DB_FN_DETERMINISTIC, query_routine_call, conn},
     };

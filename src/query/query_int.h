@@ -260,7 +260,8 @@ struct query_conn {
     uint32_t routine_depth;
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
     struct db_table_function tables[1];
-    struct db_function functions[12]; /* the connection's own, as long as that is there */
+    uint32_t trigger_depth;
+    struct db_function functions[14]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
     const struct catalog_relation *target; /* of a statement that writes */
     VEC(struct query_touch) touched;       /* it, and what changes with it because of keys */
@@ -332,6 +333,7 @@ struct query_places { /* places that a text names, in the order in which they we
     arena *mem;
     VEC(uint32_t) list;
 };
+void query_routine_apply(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
                         uint32_t n);                       /* query_call(function, as whom, …) */
 extern const struct db_table_function query_routine_table; /* query_table(function, as whom, …) */

@@ -740,7 +740,10 @@ bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t
         query_fail_detail(&conn->raised, STR_FMT, STR_ARG(f ? str_sub(f->why_not, 0, 400) : (str){0}));
         return false;
     }
-    if (!call_code(conn, f, &t->routine, conn->current, args, n, &rows)) return false;
+    conn->trigger_depth++;
+    bool ok = call_code(conn, f, &t->routine, conn->current, args, n, &rows);
+    conn->trigger_depth--;
+    if (!ok) return false;
     *out = rows.n && !rows.null ? rows.values : NULL;
     return true;
 }
@@ -749,10 +752,32 @@ void query_routine_call(struct db_call *call, void *arg, const struct db_value *
     struct query_conn *conn = arg;
     if (conn->row_mem) return; /* a statement is looked at once more, for the row that it failed with: nothing is done again */
     struct query_routine_rows rows = {.mem = arena_new(0)};
-    if (!call_function(conn, args, n, &rows)) db_refuse(call, STR("a function raised"));
+    if (!call_function(conn, args, n, &rows)) db_refuse(call, str_c(conn->raised.message));
     else if (rows.n && !rows.null) db_answer(call, rows.values[0]);
     else db_answer(call, DB_NOTHING);
     arena_free(rows.mem);
+}
+
+static struct db_value no_value(void *arg, uint32_t place) {
+    (void)arg, (void)place;
+    return DB_NOTHING;
+}
+
+/* query_apply(statement): as the owner, with triggers. */
+void query_routine_apply(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    struct above above;
+    struct query_change c = {.conn = conn, .mem = arena_new(0)};
+    uint32_t owner = conn->catalog->owner;
+    struct query_expanding x = {.conn = conn, .at = QUERY_AT_VALUES, .role = owner, .definer = owner};
+    (void)n;
+    put_aside(conn, &above);
+    conn->current = owner;
+    bool ok = args[0].kind == DB_TEXTUAL && query_change_statement(&c, &x, args[0].s, no_value, NULL);
+    take_back(conn, &above);
+    arena_free(c.mem);
+    if (ok) db_answer(call, DB_I64((int64_t)c.affected));
+    else db_refuse(call, conn->raised.set ? str_c(conn->raised.message) : STR("a statement failed"));
 }
 
 struct rows_state {
@@ -766,7 +791,7 @@ static void table_begin(struct db_call *call, void *arg, void *state, const stru
     *s = (struct rows_state){.rows.mem = arena_new(0)};
     if (conn->row_mem) return;
     const struct catalog_function *f = n >= 2 && args[0].kind == DB_INTEGER ? function_of(conn, (uint32_t)args[0].i) : NULL;
-    if (!call_function(conn, args, n, &s->rows)) return db_refuse(call, STR("a function raised"));
+    if (!call_function(conn, args, n, &s->rows)) return db_refuse(call, str_c(conn->raised.message));
     if (f && !f->set && !s->rows.n && !f->strict) { /* no row is one of nulls */
         s->rows.values = arena_array(s->rows.mem, struct db_value, s->rows.columns);
         for (uint32_t i = 0; i < s->rows.columns; i++) s->rows.values[i] = DB_NOTHING;

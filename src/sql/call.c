@@ -211,6 +211,14 @@ err sql_fit_arguments(struct sql_context *cx, const struct sql_callee *callee, c
 /* nextval('s') and its kin, of a sequence that is known now. */
 static err sequence_call(struct sql_context *cx, str name, const struct sql_value *args, uint32_t n, int32_t location,
                          struct sql_value *out, bool *done) {
+    if ((*done = !n && str_eqc(name, "pg_trigger_depth"))) {
+        *out = (struct sql_value){.text = STR("query_trigger_depth()"),
+                                  .type = PG_INT4,
+                                  .typmod = -1,
+                                  .flags = SQL_SESSION | SQL_NOT_NULL,
+                                  .location = location};
+        return ERR_OK;
+    }
     static const char *const names[] = {"nextval", "currval", "setval", "lastval"};
     *done = false;
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) *done |= str_eqc(name, names[i]);

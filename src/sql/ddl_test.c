@@ -832,11 +832,36 @@ static int teardown(void **state) { return db_close(db), arena_free(mem), 0; }
 
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {T(table),        T(names),  T(made_names), T(foreign_key), T(alter),
-                                       T(actions),      T(once),   T(identity),   T(index),       T(enum),
-                                       T(domain),       T(views),  T(functions),  T(refresh),     T(no_text),
-                                       T(writing_with), T(exists), T(doubling),   T(complex),     T(marks),
-                                       T(policies),     T(grants), T(rest),       T(malicious),   T(bombs),
-                                       T(all_at_once),  T(engine), T(lints),      T(commits),     T(extensions_on_postgres)};
+    const struct CMUnitTest tests[] = {T(table),
+                                       T(names),
+                                       T(made_names),
+                                       T(foreign_key),
+                                       T(alter),
+                                       T(actions),
+                                       T(once),
+                                       T(identity),
+                                       T(index),
+                                       T(enum),
+                                       T(domain),
+                                       T(views),
+                                       T(functions),
+                                       T(star),
+                                       T(refresh),
+                                       T(no_text),
+                                       T(writing_with),
+                                       T(exists),
+                                       T(doubling),
+                                       T(complex),
+                                       T(marks),
+                                       T(policies),
+                                       T(grants),
+                                       T(rest),
+                                       T(malicious),
+                                       T(bombs),
+                                       T(all_at_once),
+                                       T(engine),
+                                       T(lints),
+                                       T(commits),
+                                       T(extensions_on_postgres)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

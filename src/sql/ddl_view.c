@@ -201,26 +201,29 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- rows ---- */
 
-/* Rows that a migration writes fire no triggers: whoever relies on them is told. */
-static void tell_of_triggers(struct sql_ddl *d, str fragment) {
+/* The table that a statement writes, if it has triggers. */
+static const struct catalog_relation *triggered(struct sql_ddl *d, str fragment) {
     static const char *const verbs[] = {"insert into ", "update ", "delete from "};
     struct catalog_mark m = {0};
     while (catalog_mark_next(fragment, m.end, &m)) {
         const struct catalog_relation *r = m.kind == 'R' || m.kind == 'B' ? catalog_relation_of(d->c, m.id) : NULL;
         bool target = false;
         for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) target |= str_ends(str_sub(fragment, 0, m.at), str_c(verbs[i]));
-        if (!r || !target || !r->triggers.n) continue;
-        sql_remark(d, -1, "write what they would do as statements, too",
-                   "triggers of table \"" STR_FMT "\" do not fire for rows that migrations and seeds write, on SQLite",
-                   STR_ARG(r->name));
-        return;
+        if (r && target) return r->triggers.n ? r : NULL;
     }
+    return NULL;
 }
 
+/* Rows of a seed fire triggers, as the catalogue is whole by then; of those that a migration writes whoever relies on that is told. */
 err sql_row_step(struct sql_ddl *d, str fragment) {
-    tell_of_triggers(d, fragment);
     str text = sql_expanded(d, fragment, NULL);
+    const struct catalog_relation *r = triggered(d, fragment);
     if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
+    if (r && d->file->seed && d->engine == CATALOG_SQLITE)
+        text = arena_fmt(d->mem, "select query_apply(" STR_FMT ")", STR_ARG(sql_literal_text(d->mem, fragment)));
+    else if (r)
+        sql_remark(d, -1, "write what they would do as statements, too",
+                   "triggers of table \"" STR_FMT "\" do not fire for rows that migrations write, on SQLite", STR_ARG(r->name));
     sql_step(d, text);
     return ERR_OK;
 }

@@ -569,10 +569,36 @@ static void texts_of(struct sql_context *cx, const sql_values *values, struct sq
     *joined = sql_joined(cx, texts.p, texts.n, ", ");
 }
 
+/* coalesce(new, old): a row of nulls is none. */
+static err coalesce_rows(struct sql_context *cx, const struct sql_value *a, const struct sql_value *b, struct sql_value *out) {
+    struct sql_row *row = arena_make(cx->mem, struct sql_row);
+    VEC(str) there = {0};
+    if (a->row->n != b->row->n) return sql_unsupported(cx, a->location, "COALESCE of rows that differ", NULL);
+    *row = (struct sql_row){.n = a->row->n, .names = a->row->names};
+    row->values = arena_array(cx->mem, struct sql_value, row->n + 1);
+    for (uint32_t i = 0; i < row->n; i++) {
+        if (a->row->values[i].row || b->row->values[i].row || a->row->values[i].type != b->row->values[i].type)
+            return sql_unsupported(cx, a->location, "COALESCE of rows that differ", NULL);
+        vec_push(cx->mem, &there, sql_fmt(cx, STR_FMT " is not null", STR_ARG(a->row->values[i].text)));
+    }
+    str any = a->row->present.n ? a->row->present : there.n ? sql_joined(cx, there.p, there.n, " or ") : STR("0");
+    for (uint32_t i = 0; i < row->n; i++) {
+        row->values[i] = a->row->values[i];
+        row->values[i].flags &= ~(uint32_t)SQL_NOT_NULL;
+        row->values[i].text = sql_fmt(cx, "(case when " STR_FMT " then " STR_FMT " else " STR_FMT " end)", STR_ARG(any),
+                                      STR_ARG(a->row->values[i].text), STR_ARG(b->row->values[i].text));
+        sql_inherit(&row->values[i], &b->row->values[i]);
+    }
+    *out = (struct sql_value){.type = a->type, .typmod = -1, .row = row, .location = a->location};
+    sql_inherit(out, a), sql_inherit(out, b);
+    return ERR_OK;
+}
+
 static err coalesce_expr(struct sql_context *cx, const PgQuery__CoalesceExpr *c, struct sql_value *out) {
     sql_values values = {0};
     uint32_t type;
     TRY(sql_exprs(cx, c->args, c->n_args, &values));
+    if (values.n == 2 && values.p[0].row && values.p[1].row) return coalesce_rows(cx, &values.p[0], &values.p[1], out);
     TRY(sql_to_common_type(cx, values.p, values.n, "COALESCE", &type));
     *out = (struct sql_value){.type = type, .typmod = values.p[0].typmod, .location = c->location};
     for (uint32_t i = 0; i < values.n; i++)

@@ -189,6 +189,7 @@ bool sql_gives_row(struct sql_context *cx, const struct catalog_function *f) {
 
 /* Whose rights it has: 0: those of who runs the statement. Within a function that was taken in and is its definer's, the definer's. */
 static uint32_t runs_as(struct sql_context *cx) {
+    if (cx->migrates) return cx->catalog->owner;
     for (const struct sql_inline *i = cx->inlining; i; i = i->outer)
         for (uint32_t k = 0; k < cx->catalog->functions.n; k++)
             if (cx->catalog->functions.p[k].id == i->function && cx->catalog->functions.p[k].definer)
@@ -200,17 +201,21 @@ static uint32_t runs_as(struct sql_context *cx) {
 static err routine_text(struct sql_context *cx, const struct catalog_function *f, const char *name, const struct sql_value *args,
                         uint32_t n, int32_t location, str *out) {
     VEC(str) parts = {0};
-    if (cx->migrates) {
-        err e = sql_refuse(cx, location, "0A000",
-                           "function " STR_FMT " is in PL/pgSQL, and is not called by a migration on SQLite", STR_ARG(f->name));
-        sql_hint(cx, "Write what it does as statements.");
-        return e;
-    }
     vec_push(cx->mem, &parts, sql_fmt(cx, "%u", f->id));
     vec_push(cx->mem, &parts, sql_fmt(cx, "%u", runs_as(cx)));
     for (uint32_t i = 0; i < n; i++) {
-        if (args[i].row) return sql_unsupported(cx, location, "a row as an argument of a PL/pgSQL function", "Give its columns.");
-        vec_push(cx->mem, &parts, args[i].text);
+        for (uint32_t k = 0; args[i].row && k < args[i].row->n; k++) { /* its columns, a place each */
+            struct sql_value v = args[i].row->values[k];
+            TRY(sql_settle(cx, &v));
+            if (v.row)
+                return sql_unsupported(cx, location, "a row of rows as an argument of a PL/pgSQL function", "Give its columns.");
+            vec_push(cx->mem, &parts, v.text);
+        }
+        if (!args[i].row && sql_is_row_type(cx, args[i].type))
+            return sql_unsupported(cx, location, "a row that is no table's as an argument of a PL/pgSQL function",
+                                   "Give its columns.");
+        if (!args[i].row) vec_push(cx->mem, &parts, args[i].text);
+        if (parts.n > SQL_ARGS_MAX) return sql_unsupported(cx, location, "a PL/pgSQL function of more than 98 columns", NULL);
     }
     *out = sql_fmt(cx, "%s(" STR_FMT ")", name, STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
     if (!catalog_ids_have(&cx->calls, f->id)) vec_push(cx->mem, &cx->calls, f->id);
@@ -264,6 +269,7 @@ static err routine_by_itself(struct sql_context *cx, struct catalog_function *f)
                          "\x01"
                          "A%u\x02",
                          args.n + 1);
+        if (sql_is_row_type(cx, a->type)) v.type = PG_TEXT; /* nobody calls it by itself (query/resolve.c) */
         vec_push(cx->mem, &args, v);
     }
     cx->calls = cx->reads = (catalog_ids){0};

@@ -42,8 +42,11 @@ static err hand(struct routine *r, uint32_t from, uint32_t type, const struct ro
     return ERR_OK;
 }
 
+static err assign_from_call(struct routine *r, struct sql_variable *v, const struct plpgsql_expr *x);
+
 static err assign_row(struct routine *r, struct sql_variable *v, const struct plpgsql_expr *x) {
     bool null;
+    if (sql_routine_is_call(r, x)) return assign_from_call(r, v, x);
     if (v->record) {
         catalog_fields fields;
         TRY(sql_routine_row_shape(r, x, &fields));
@@ -144,6 +147,20 @@ static err distribute(struct routine *r, struct receiver *rc, const catalog_fiel
         } else if (columns->n) sql_routine_emit(r, CATALOG_OP_CLEAR, rc->targets[i].place, 1, 0, 0);
     }
     return ERR_OK;
+}
+
+/* v := f(…), of a function that gives a row: as select … into */
+static err assign_from_call(struct routine *r, struct sql_variable *v, const struct plpgsql_expr *x) {
+    struct plpgsql_expr query = {arena_fmt(r->cx->mem, "SELECT * FROM " STR_FMT, STR_ARG(x->text)), x->at};
+    struct receiver rc = {.row = v, .has_want = !v->record};
+    catalog_fields columns;
+    uint32_t e;
+    bool is_select;
+    if (!v->record) rc.want = *v->fields;
+    TRY(sql_routine_statement(r, &query, rc.has_want ? &rc.want : NULL, &e, &columns, &is_select));
+    receive(r, &rc, &columns);
+    sql_routine_emit(r, CATALOG_OP_RUN, e, rc.place, rc.columns, CATALOG_RUN_INTO | CATALOG_RUN_QUERY);
+    return distribute(r, &rc, &columns);
 }
 
 /* ---- statements of SQL's ---- */
@@ -526,6 +543,11 @@ static bool has_outs(const struct routine *r) {
 static err value_into_result(struct routine *r, const struct plpgsql_expr *x, bool *null) {
     uint32_t e;
     *null = false;
+    if (gives_row(r) && !r->rows && sql_routine_is_call(r, x)) {
+        struct sql_variable result = {
+            .name = STR("result"), .place = r->result, .type = r->f->returns, .typmod = -1, .fields = &r->fields};
+        return assign_from_call(r, &result, x);
+    }
     if (gives_row(r) && !(r->rows && str_eq_nocase(x->text, STR("null"))))
         return sql_routine_row(r, x, &r->fields, r->result, null);
     if (r->rows) return *null = true, ERR_OK;
@@ -772,24 +794,28 @@ static err trigger_condition(struct routine *r, const struct catalog_trigger *t)
 }
 
 static err argument_variables(struct routine *r) {
-    uint32_t in = 0, out = 0;
+    uint32_t out = 0;
     const struct catalog_function *f = r->f;
-    for (uint32_t i = 0; i < f->arguments.n; i++)
-        in += f->arguments.p[i].mode != CATALOG_OUT && f->arguments.p[i].mode != CATALOG_TABLE_COLUMN;
-    uint32_t first = sql_routine_places(r, in);
+    VEC(uint32_t) firsts = {0};
+    for (uint32_t i = 0; i < f->arguments.n; i++) { /* a row takes as many places as it has columns */
+        const struct catalog_argument *a = &f->arguments.p[i];
+        const catalog_fields *fields = sql_routine_fields(r, a->type);
+        bool takes = a->mode != CATALOG_OUT && a->mode != CATALOG_TABLE_COLUMN;
+        vec_push(r->cx->mem, &firsts, takes ? sql_routine_places(r, fields ? fields->n : 1) : 0u);
+    }
     TRY(sql_declared(r->cx, f, &r->fields));
     r->result = sql_routine_places(r, MAX(r->fields.n, 1u));
     sql_routine_emit(r, CATALOG_OP_CLEAR, r->result, MAX(r->fields.n, 1u), 0, 0);
-    in = 0;
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
         bool gives = a->mode == CATALOG_OUT || a->mode == CATALOG_INOUT || a->mode == CATALOG_TABLE_COLUMN;
         bool takes = a->mode != CATALOG_OUT && a->mode != CATALOG_TABLE_COLUMN;
-        uint32_t place = gives ? r->result + out : first + in;
-        if (takes && gives) sql_routine_emit(r, CATALOG_OP_COPY, place, first + in, 1, 0);
-        if (a->name.n) named(r, arena_cstr(r->cx->mem, a->name), place, a->type, NULL);
-        named(r, (const char *)sql_fmt(r->cx, "$%u", i + 1).p, place, a->type, NULL);
-        in += takes, out += gives;
+        uint32_t place = gives ? r->result + out : firsts.p[i];
+        const catalog_fields *fields = gives ? NULL : sql_routine_fields(r, a->type);
+        if (takes && gives) sql_routine_emit(r, CATALOG_OP_COPY, place, firsts.p[i], 1, 0);
+        if (a->name.n) named(r, arena_cstr(r->cx->mem, a->name), place, a->type, fields);
+        named(r, (const char *)sql_fmt(r->cx, "$%u", i + 1).p, place, a->type, fields);
+        out += gives;
     }
     return ERR_OK;
 }
@@ -802,6 +828,17 @@ static err end(struct routine *r) {
     return r->cx->problem.set ? ERR_INVALID : ERR_OK;
 }
 
+/* Names are looked for where the function is, too: whoever calls it by that schema has it in his search path. */
+static void own_path(struct sql_context *cx, const struct catalog_function *f) {
+    const struct catalog_schema *s = catalog_schema_of(cx->catalog, f->schema);
+    str *path = arena_array(cx->mem, str, cx->path_count + 1);
+    uint32_t n = 0;
+    if (s) path[n++] = s->name;
+    for (uint32_t i = 0; i < cx->path_count; i++)
+        if (!s || !str_eq(cx->path[i], s->name)) path[n++] = cx->path[i];
+    cx->path = path, cx->path_count = n;
+}
+
 err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f, const struct catalog_relation *rows,
                         const struct catalog_trigger *t, struct catalog_routine *out) {
     struct plpgsql_tree tree;
@@ -812,6 +849,7 @@ err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f
     if (!plpgsql_parse(cx->mem, f->source, &tree, &problem))
         return sql_refuse(cx, (int32_t)problem.at, problem.state, "%s", problem.message);
     cx->definer = cx->definer_function = f->definer;
+    own_path(cx, f);
     sql_path_of(cx, f);
     sql_routine_open(&r, &scope, f->name);
     scope.conflict = (uint8_t)tree.conflict;

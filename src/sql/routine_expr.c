@@ -4,6 +4,7 @@
  * 2. What PostgreSQL says of an expression when it is first run is said when it is run: the fragment is a call of pg_refuse then. Syntax is looked at now.
  * 3. A name that is a column's and a variable's is refused, unless the body says which one is meant (#variable_conflict).
  */
+#include "sql/parse.h"
 #include "sql/routine_int.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -291,6 +292,20 @@ err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint3
 
 /* ---- rows ---- */
 
+bool sql_routine_is_call(struct routine *r, const struct plpgsql_expr *x) {
+    const PgQuery__Node *node = sql_expr_tree(r->cx->mem, x->text);
+    if (!node || node->node_case != PG_QUERY__NODE__NODE_FUNC_CALL) return false;
+    const PgQuery__FuncCall *c = node->func_call;
+    str name = sql_name_of(c->funcname[c->n_funcname - 1]),
+        schema = c->n_funcname > 1 ? sql_name_of(c->funcname[c->n_funcname - 2]) : (str){0};
+    for (uint32_t i = 0; i < r->cx->catalog->functions.n; i++) {
+        const struct catalog_function *f = &r->cx->catalog->functions.p[i];
+        const struct catalog_schema *s = catalog_schema_of(r->cx->catalog, f->schema);
+        if (str_eq(f->name, name) && (!schema.n || (s && str_eq(s->name, schema))) && sql_gives_row(r->cx, f)) return true;
+    }
+    return false;
+}
+
 static err row_of(struct routine *r, const PgQuery__Node *node, struct sql_value *v) {
     if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT || !sql_is_bare_value(node->select_stmt)) {
         *v = (struct sql_value){.type = PG_UNKNOWN, .location = -1};
@@ -381,10 +396,34 @@ static err select_fragment(struct routine *r, const PgQuery__SelectStmt *s, cons
     return sql_fragment_done(cx, out->text);
 }
 
+/* What changes nothing here; SET search_path holds for the names behind it. */
+static bool does_nothing(struct routine *r, const PgQuery__Node *node) {
+    if (node->node_case == PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT || node->node_case == PG_QUERY__NODE__NODE_LOCK_STMT ||
+        node->node_case == PG_QUERY__NODE__NODE_VACUUM_STMT)
+        return true;
+    const PgQuery__VariableSetStmt *s =
+        node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ? node->variable_set_stmt : NULL;
+    if (!s || strcmp(s->name, "search_path") != 0 || s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE) return false;
+    str *path = arena_array(r->cx->mem, str, s->n_args + 1);
+    uint32_t n = 0;
+    for (size_t i = 0; i < s->n_args; i++) {
+        const PgQuery__AConst *c = s->args[i]->node_case == PG_QUERY__NODE__NODE_A_CONST ? s->args[i]->a_const : NULL;
+        if (!c || c->val_case != PG_QUERY__A__CONST__VAL_SVAL) return false;
+        str name = str_c(c->sval->sval);
+        if (name.n && !str_eqc(name, "pg_catalog") && !str_eqc(name, "pg_temp")) path[n++] = name;
+    }
+    r->cx->path = path, r->cx->path_count = n;
+    return true;
+}
+
 static err statement_fragment(struct routine *r, const PgQuery__Node *node, const catalog_fields *want,
                               struct catalog_fragment *out, catalog_fields *columns) {
     struct sql_columns back = {0};
     TRY(sql_set_local(r->cx, node, &node));
+    if (does_nothing(r, node)) {
+        *out = (struct catalog_fragment){.text = STR("select 1 where 0"), .typmod = -1};
+        return ERR_OK;
+    }
     if (node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) return select_fragment(r, node->select_stmt, want, out, columns);
     err e = sql_translate_dml(r->cx, node, out, &back);
     if (e == ERR_USAGE)
@@ -420,7 +459,7 @@ static const catalog_fields *fields_of(struct routine *r, const struct catalog_r
     return f;
 }
 
-static const catalog_fields *fields_of_type(struct routine *r, uint32_t type) {
+const catalog_fields *sql_routine_fields(struct routine *r, uint32_t type) {
     const struct catalog_type *t = type >= PG_OWN_MIN ? catalog_type_of(r->cx->catalog, type) : NULL;
     if (!t || t->id != type) return NULL;
     const struct catalog_relation *rel = t->kind == CATALOG_ROW ? catalog_relation_of(r->cx->catalog, t->relation) : NULL;
@@ -464,7 +503,7 @@ static err type_of_other(struct routine *r, const struct plpgsql_expr *x, str te
     if (!c)
         return sql_routine_say(r, x->at, "42703", "column \"" STR_FMT "\" of relation \"" STR_FMT "\" does not exist",
                                STR_ARG(w[n - 1]), STR_ARG(rel->name));
-    return *type = c->type, *typmod = c->typmod, *fields = fields_of_type(r, c->type), ERR_OK;
+    return *type = c->type, *typmod = c->typmod, *fields = sql_routine_fields(r, c->type), ERR_OK;
 }
 
 static bool cut_suffix(str *text, const char *suffix) {
@@ -497,7 +536,7 @@ err sql_routine_type(struct routine *r, const struct plpgsql_expr *x, uint32_t *
     err e = sql_type_named(r->cx, v->type_cast->type_name, type, typmod);
     if (e != ERR_OK) r->cx->problem.location = (int32_t)x->at;
     TRY(e);
-    *fields = fields_of_type(r, *type);
+    *fields = sql_routine_fields(r, *type);
     return ERR_OK;
 }
 

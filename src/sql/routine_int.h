@@ -47,6 +47,7 @@ err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t 
 err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint32_t *e);
 /* A place's value as another type's. */
 err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint32_t type, int32_t typmod, uint32_t *e);
+bool sql_routine_is_call(struct routine *r, const struct plpgsql_expr *x); /* of a function of the catalogue's that gives a row */
 /* A row, into places: `fields` of them. *null: it is NULL, or there are no fields: nothing was emitted. */
 err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null);
 /* The row's own fields, where it is one; n 0: it is none. */
@@ -54,6 +55,7 @@ err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catal
 /* A query or a statement; want: types that its columns are made to, as far as they go; columns: what they are then. */
 err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *want, uint32_t *e,
                           catalog_fields *columns, bool *is_select);
+const catalog_fields *sql_routine_fields(struct routine *r, uint32_t type); /* of a row's type; NULL: it is none */
 /* Text of ours as a value's: a fragment. */
 uint32_t sql_routine_text(struct routine *r, str sql);
 uint32_t sql_routine_refusal(struct routine *r, const char *state,

@@ -374,6 +374,18 @@ err sql_find_column(struct sql_context *cx, const PgQuery__ColumnRef *ref, struc
     str names[4] = {0};
     size_t n = ref->n_fields;
     for (size_t i = 0; i < n && i < 4; i++) names[i] = sql_name_of(ref->fields[i]);
+    if (n == 2 && ref->fields[1]->node_case == PG_QUERY__NODE__NODE_A_STAR) n = 1; /* t.* as a value is t's row */
+    if (n == 1 && ref->n_fields == 2 && cx->scope) {
+        struct sql_scope *scope;
+        bool hidden;
+        const struct sql_item *item = find_item(cx, (str){0}, names[0], &scope, &hidden);
+        if (item) {
+            *out = sql_row_of_item(cx, item);
+            out->location = ref->location;
+            for (uint32_t i = 0; i < item->n; i++) mention(cx, scope, item, &item->columns[i], ref->location);
+            return ERR_OK;
+        }
+    }
     if (n == 1) return find_plain(cx, names[0], ref->location, out);
     if (n == 2) return find_qualified(cx, (str){0}, names[0], names[1], ref->location, out);
     if (n == 3) return find_qualified(cx, names[0], names[1], names[2], ref->location, out);

@@ -163,8 +163,39 @@ begin
 end $$;
 create function secret() returns int language plpgsql as $$ begin return 1; end $$;
 revoke execute on function secret() from public, anon, authenticated;
+create function one_row(which int) returns notes language plpgsql security definer as $$ declare n notes; begin select * into n from notes where id = which; return n; end $$;
+create function through_call(which int) returns text language plpgsql as $$
+declare n notes; r record;
+begin
+  n := one_row(which);
+  r := one_row(which + 1);
+  return n.title || '/' || r.title;
+end $$;
+create function passes_on(which int) returns notes language plpgsql as $$ begin return one_row(which); end $$;
+create function shout(n notes, mark text) returns text language plpgsql as $$ begin n.title := upper(n.title) || mark; return n.title || n.views; end $$;
+create function shouts(which int) returns text language plpgsql as $$
+declare n notes;
+begin
+  select * into n from notes where id = which;
+  return shout(n, '!') || (select string_agg(shout(x, '?'), ',' order by x.id) from notes x);
+end $$;
+create function whole(which int) returns jsonb language plpgsql as $$ begin return (select to_jsonb(n.*) - 'at' from notes n where n.id = which); end $$;
+create function sets_path() returns int language plpgsql as $$ begin set local search_path = other; return (select count(*) from things); end $$;
+create schema other;
+create table other.things (id int);
+grant usage on schema other to authenticated; grant select on other.things to authenticated;
+create function other.from_here() returns int language plpgsql security definer as $$ begin return (select count(*) from things); end $$;
+grant execute on function other.from_here() to authenticated;
+create function depth_of() returns int language plpgsql as $$ begin return pg_trigger_depth(); end $$;
 
 -- ask
+authenticated:1 through_call {"which": 1}
+authenticated:1 passes_on {"which": 3}
+authenticated:1 passes_on {"which": 33}
+authenticated:1 shouts {"which": 2}
+authenticated:1 whole {"which": 2}
+authenticated:1 sets_path
+authenticated:1 depth_of
 authenticated:1 is_admin
 authenticated:2 is_admin
 authenticated:1 {"from": "notes", "select": ["id", "title"], "order": [{"column": "id"}]}

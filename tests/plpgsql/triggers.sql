@@ -30,7 +30,7 @@ begin
   base := lower(regexp_replace(new.title, '[^a-zA-Z0-9]+', '-', 'g'));
   if new.title is null then raise exception 'a note has a title' using errcode = '23502', hint = 'give one'; end if;
   if new.title = 'skip' then return null; end if;
-  new.slug := base || '-' || new.id;
+  new.slug := base || '-' || new.id || repeat('~', pg_trigger_depth() - 1);
   if tg_op = 'UPDATE' and old.title is distinct from new.title then new.views := new.views + 1; end if;
   return new;
 end $$;
@@ -40,7 +40,7 @@ create function log_it() returns trigger language plpgsql security definer as $$
 begin
   if tg_op = 'DELETE' then
     insert into audit (tbl, op, who, was, note) values (tg_table_name, tg_op, auth.uid()::text, to_jsonb(old), tg_argv[0]);
-    return old;
+    return coalesce(new, old);
   end if;
   insert into audit (tbl, op, who, was, is_now, note)
   values (tg_table_schema || '.' || tg_table_name, tg_op, auth.uid()::text, case when tg_op = 'UPDATE' then jsonb_build_object('title', old.title, 'views', old.views) end,
