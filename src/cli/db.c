@@ -80,6 +80,7 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .csv = o->csv,
                                .writes = o->db_write,
                                .mark = o->db_mark,
+                               .drop_old = o->drop_old,
                                .schema_only = o->schema_only,
                                .data_only = o->data_only};
     return v->fn(&c);

@@ -27,6 +27,7 @@
       "JSON")         /* asked of what the plan makes; then none of it is there */                                                \
     X(FREEZE, "", "") /* from now on it is read alone, whoever ends meanwhile: its rows go elsewhere (control/move.c) */          \
     X(THAW, "", "")                                                                                                               \
+    X(DROP, "", "") /* what was moved away from is emptied, and its file is as small as that; still read alone */                 \
     X(SUMS, "", "of each table that has rows: NAME, how many, a sum of what they say; a line each")                               \
     X(SCHEMA, "a plan of an empty database, or nothing",                                                                          \
       "what stands there, an object a line; a line '-', and what the plan makes") /* of a PostgreSQL alone (postgres/schema.c) */ \

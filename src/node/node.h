@@ -183,7 +183,7 @@ struct node_db_config {
     const char *as, *claims, *command; /* NULL: not said */
     FILE *to;
     const char *engine; /* of check: "sqlite", "postgres"; NULL: the former */
-    bool yes, json, csv, dry_run, schema_only, data_only, writes, mark;
+    bool yes, json, csv, dry_run, schema_only, data_only, writes, mark, drop_old;
 };
 /* Mistakes of files are printed to stderr, a line each. ERR_INVALID: there are some, or a migration cannot be; ERR_USAGE: --yes is missing. */
 [[nodiscard]] err node_db_migrate(const struct node_db_config *c, struct diag *d);

@@ -787,6 +787,15 @@ def test_postgres_move():
         eq(titles(n, BOB), [])
         check("migrated" not in cli(n, "deploy", folder))
         has(cli(n, "rollback", "notes", "1", code=65), "orlo db move --engine sqlite")
+        # What it was moved away from is read alone, in a backup too; it goes when that is said, and not before.
+        kept = tempfile.mkdtemp(prefix="backup-", dir=WORK)
+        cli(n, "backup", kept, "--no-verify")
+        base = glob.glob(os.path.join(n.state, "data/notes.*/app.db"))[0]
+        check(sum(os.path.getsize(f) for f in (base, base + "-wal") if os.path.exists(f)) > 200_000)
+        has(cli(n, "db", "move", "--drop-old", "--app", "notes", code=64), "--yes")
+        has(cli(n, "db", "move", "--drop-old", "--app", "notes", "--yes"), "is gone")
+        until(lambda: sum(os.path.getsize(f) for f in (base, base + "-wal") if os.path.exists(f)) < 100_000, 60)
+        eq(everything()[2:3], before[2:3])
         # And back, while somebody writes: each write is answered, what was acknowledged is there, and nothing else.
         done, odd, ends = [], [], threading.Event()
 
@@ -809,7 +818,19 @@ def test_postgres_move():
         t.join()
         eq(odd, [])
         eq(sorted(r["title"] for r in ask({"from": "notes", "select": ["title"]})), sorted(["one", *done]))
+        cli(n, "db", "move", "--drop-old", "--app", "notes", "--yes")
+        until(lambda: not os.listdir(os.path.join(n.state, "clusters")) and not servers(n), 60)
+        until(lambda: orlo("db", "move", "--app", "notes", "--engine", "postgres", "--state", n.state, timeout=120)[0] == 0, 60)
+        cli(n, "db", "move", "--app", "notes", "--engine", "sqlite")
+        eq(sorted(r["title"] for r in ask({"from": "notes", "select": ["title"]})), sorted(["one", *done]))
         eq(n.events("role-died"), [])
+        state = n.state
+    # That backup has a database of SQLite's that is read alone, and the app is on SQLite meanwhile: it is written again.
+    got, out, error = orlo("restore", kept, "--app", "notes", "--state", state, timeout=100)
+    check(got == 0, out, error)
+    with node(state=state) as n:
+        until(lambda: data(n, "notes", key, insert("goes on"), timeout=60).status == 200)
+        eq(titles(n, "service_role"), ["one", "goes on"])
 
 
 @needs

@@ -574,35 +574,90 @@ static err cluster_in_backup(struct work *w, str app, const char *aside, str *ou
     return e;
 }
 
-static err restore_cluster(struct work *w, str from, int64_t id, const char *aside, struct diag *d) {
+/* A folder that was made beside, and where it is to be. */
+struct placed {
+    char *made, *to, *old;
+    bool wanted, there; /* there: it had one before, which is in old */
+};
+
+static err make_cluster(struct work *w, str from, int64_t id, const char *aside, struct placed *p, struct diag *d) {
     struct backup_restore r = {
         .folder = w->folder, .b = &w->b, .to = aside, .below = from, .app = (uint32_t)id, .moved = show, .arg = w};
-    char *made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n - 1)))),
-         *to = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/clusters/%lld", STR_ARG(w->state), (long long)id)),
-         *old = arena_cstr(w->mem, arena_fmt(w->mem, "%s.before-%llu", to, (unsigned long long)now_ms()));
+    p->made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n - 1))));
+    p->to = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/clusters/%lld", STR_ARG(w->state), (long long)id));
+    p->wanted = true;
     TRY(node_backup_into(&r, d));
     w->r.clusters = r.clusters, w->r.unseen = r.unseen, w->r.unseen_version = r.unseen_version;
     if (mkdirat(w->dir, "clusters", 0700) && errno != EEXIST)
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "clusters: %s", strerror(errno));
-    bool there = access(to, F_OK) == 0;
-    if (!(there ? swap_data(w->mem, made, to, old) : rename(made, to) == 0) || !sync_above(w->mem, to))
-        return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
-    if (there) fprintf(w->c->to, "what it had before is in %s\n", old);
     return ERR_OK;
+}
+
+static err make_data(struct work *w, str app, str from, int64_t id, const char *aside, struct placed *p, struct diag *d) {
+    p->made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n - 1))));
+    p->to =
+        arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/data/" STR_FMT ".%lld", STR_ARG(w->state), STR_ARG(app), (long long)id));
+    p->wanted = true;
+    TRY(node_backup_into(&w->r, d));
+    give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
+    return ERR_OK;
+}
+
+static bool put_place(struct work *w, struct placed *p) {
+    if (!p->wanted) return true;
+    p->old = arena_cstr(w->mem, arena_fmt(w->mem, "%s.before-%llu", p->to, (unsigned long long)now_ms()));
+    p->there = access(p->to, F_OK) == 0;
+    return p->there ? swap_data(w->mem, p->made, p->to, p->old) : rename(p->made, p->to) == 0;
+}
+
+static void take_back(struct work *w, struct placed *p) {
+    if (!p->wanted) return;
+    if (p->there && exchange(w->mem, p->old, p->to)) rename(p->old, p->made);
+    else if (!p->there && rename(p->to, p->made)) {}
+}
+
+/* Both, or none: what can fail is behind them, and where the second cannot be put into its place, the first is as it was. */
+static err put_places(struct work *w, struct placed *data, struct placed *cluster, struct diag *d) {
+    if (!put_place(w, data)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", data->to, strerror(errno));
+    if (!put_place(w, cluster)) {
+        diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", cluster->to, strerror(errno));
+        take_back(w, data);
+        return ERR_IO;
+    }
+    struct placed *const all[] = {data, cluster};
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        if (all[i]->wanted && !sync_above(w->mem, all[i]->to))
+            return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", all[i]->to, strerror(errno));
+        if (all[i]->there) fprintf(w->c->to, "what it had before is in %s\n", all[i]->old);
+    }
+    return ERR_OK;
+}
+
+/* The backup may be of the middle of a move, or of an engine that was moved away from: then its database is read alone. Which one the app is on, the node says when
+ * it starts (control/move.c: what a control that ended in the middle left). */
+static err note_move(struct work *w, int64_t id, struct diag *d) {
+    struct db *db = NULL;
+    int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (before < 0 || fchdir(w->dir)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno));
+    err e = db_open(&(struct db_options){.name = "db/node.db"}, &db, d);
+    if (e == ERR_OK)
+        e = db_run(db, d, "insert or replace into meta (key, value) values (?, 'restored')",
+                   DB_TEXT(arena_fmt(w->mem, "move:%lld", (long long)id)));
+    db_close(db);
+    if (fchdir(before)) e = ERR_IO;
+    close(before);
+    return e;
 }
 
 static err restore_app(struct work *w, str app, struct diag *d) {
     int64_t id;
     int lock;
     str from = folder_in_backup(w, app), cluster = {0};
+    struct placed places[2] = {0};
     if (w->dir < 0) return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "there is no state folder " STR_FMT, STR_ARG(w->state));
     TRY(lock_state(w, &lock, d));
     err e = app_number(w, app, &id, d);
     char *aside = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/restoring", STR_ARG(w->state)));
-    char *to = arena_cstr(w->mem, arena_fmt(w->mem, STR_FMT "/data/" STR_FMT ".%lld", STR_ARG(w->state), STR_ARG(app),
-                                            (long long)(e == ERR_OK ? id : 0)));
-    char *made = arena_cstr(w->mem, arena_fmt(w->mem, "%s/" STR_FMT, aside, STR_ARG(str_sub(from, 0, from.n ? from.n - 1 : 0))));
-    char *old = arena_cstr(w->mem, arena_fmt(w->mem, "%s.before-%llu", to, (unsigned long long)now_ms()));
     node_backup_remove(aside);
     if (e == ERR_OK && mkdir(aside, 0700)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", aside, strerror(errno));
     if (e == ERR_OK) e = cluster_in_backup(w, app, aside, &cluster, d);
@@ -616,16 +671,12 @@ static err restore_app(struct work *w, str app, struct diag *d) {
                                    .until_ms = w->c->at ? w->until_ms : 0,
                                    .moved = show,
                                    .arg = w};
-    if (e == ERR_OK && from.n) e = node_backup_into(&w->r, d);
-    if (e == ERR_OK && cluster.n) e = restore_cluster(w, cluster, id, aside, d);
-    if (e == ERR_OK && from.n) give_data(arena_cstr(w->mem, arena_fmt(w->mem, "%s/data", aside)), 7);
-    bool there = from.n && access(to, F_OK) == 0;
-    if (e == ERR_OK && from.n && !(there ? swap_data(w->mem, made, to, old) : rename(made, to) == 0))
-        e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
-    if (e == ERR_OK && from.n && !sync_above(w->mem, to)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", to, strerror(errno));
+    if (e == ERR_OK && from.n) e = make_data(w, app, from, id, aside, &places[0], d);
+    if (e == ERR_OK && cluster.n) e = make_cluster(w, cluster, id, aside, &places[1], d);
+    if (e == ERR_OK) e = note_move(w, id, d);
+    if (e == ERR_OK) e = put_places(w, &places[0], &places[1], d);
     node_backup_remove(aside);
     close(lock);
-    if (e == ERR_OK && there) fprintf(w->c->to, "what it had before is in %s\n", old);
     return e;
 }
 

@@ -480,12 +480,30 @@ static bool say_in_manifest(struct project *p, const char *engine) {
     return ok && rename(aside, p->file) == 0;
 }
 
+static err drop_old(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct answer answer;
+    if (c->engine)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                        "--engine moves it, --drop-old drops what it was moved away from: one after the other");
+    if (!c->yes)
+        return diag_set(
+            d, ERR_USAGE, DIAG_NOWHERE,
+            "orlo db move --drop-old: what the database was moved away from is gone then, with all of its rows: add --yes");
+    TRY(open_project(&p, c, c->operand, d));
+    err e = ask_node(&p, "POST", "/drop-old", NULL, &answer, d);
+    node_ask_close(p.a);
+    if (e == ERR_OK) fprintf(c->to, "what the database of " STR_FMT " was moved away from is gone\n", STR_ARG(p.app));
+    return e;
+}
+
 /* With a folder its migrations are brought along: what a node has by itself are those of what was deployed. */
 err node_db_move(const struct node_db_config *c, struct diag *d) {
     struct project p;
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
     struct answer answer;
+    if (c->drop_old) return drop_old(c, d);
     if (!c->engine || (strcmp(c->engine, "sqlite") && strcmp(c->engine, "postgres")))
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo db move goes somewhere: --engine postgres, or --engine sqlite");
     TRY(open_project(&p, c, c->operand, d));

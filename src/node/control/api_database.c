@@ -313,3 +313,19 @@ void node_api_move(struct api_call *call) {
     err e = node_move_begin(call->control, app, to, on_moved, call, &d);
     if (e != ERR_OK) node_api_fail(call, e, &d);
 }
+
+static void on_dropped(void *arg, err e, const struct diag *d, int out) {
+    struct api_call *call = arg;
+    if (out >= 0) close(out);
+    if (e == ERR_OK) node_api_empty(call);
+    else node_api_fail(call, e, d);
+}
+
+void node_api_drop_old(struct api_call *call) {
+    struct app_record r;
+    struct diag d = DIAG_INIT;
+    const struct control_app *app = app_of(call, &r);
+    if (!app) return;
+    err e = node_move_drop_old(call->control, app, on_dropped, call, &d);
+    if (e != ERR_OK) node_api_fail(call, e, &d);
+}

@@ -85,6 +85,9 @@ typedef void (*control_moved_fn)(void *arg, const struct control_moved *result);
 /* What a control that ended in the middle left. After a start. */
 [[nodiscard]] err node_moves_mend(struct control *c, struct diag *d);
 bool node_move_is(const struct control *c, uint32_t app); /* its database is being moved */
+/* What it was moved away from goes, and its room with it: done, once. ERR: not begun. */
+[[nodiscard]] err node_move_drop_old(struct control *c, const struct control_app *app,
+                                     void (*done)(void *arg, err e, const struct diag *d, int out), void *arg, struct diag *d);
 /* Whether a version on that engine may become what is live. */
 [[nodiscard]] err node_move_check(const struct control *c, str name, enum app_database_engine engine, struct diag *d);
 

@@ -7,7 +7,7 @@
  *
  * 1. Nothing is written to either between the copy and the version: what was acknowledged is in it. Who writes meanwhile is told 57P03, 503 by HTTP.
  * 2. Who ends in the middle leaves the note, and a database that is read alone. The next control lets that one be written which the live version is on (node_moves_mend).
- * 3. The old database stays as it was, read alone. Versions before the move are on it, so none of them is served again (node_move_check), unless it is moved back.
+ * 3. The old database stays as it was, read alone, until it is said to go (node_move_drop_old). Versions before the move are on it, so none of them is served again (node_move_check), unless it is moved back.
  */
 #include "node/control/data.h"
 #include <stdlib.h>
@@ -336,6 +336,39 @@ err node_move_begin(struct control *c, const struct control_app *app, enum app_d
         return e;
     }
     ask(m, NODE_DATA_FREEZE, from, (str){0}, on_old_frozen);
+    return ERR_OK;
+}
+
+/* ---- what was left behind ---- */
+
+/* A cluster's files are the supervisor's to remove; of SQLite the file stays, with nothing in it, as the store has others beside it. */
+err node_move_drop_old(struct control *c, const struct control_app *app,
+                       void (*done)(void *arg, err e, const struct diag *d, int out), void *arg, struct diag *d) {
+    arena *mem = arena_new(0);
+    const struct app_record *r = node_control_app_record(mem, app);
+    enum app_database_engine live = r->database.engine;
+    struct app_limits limits = r->limits;
+    arena_free(mem);
+    if (node_move_is(c, app->id))
+        return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved: try again in a moment");
+    if (!holds_rows(live))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "its database is on %s, and was not moved there from here",
+                        app_database_text(live));
+    log_event(LOG_INFO, "app-old-dropped", LF_STR("app", app->name),
+              LF_CSTR("engine", app_database_text(live == APP_DATABASE_SQLITE ? APP_DATABASE_POSTGRES : APP_DATABASE_SQLITE)));
+    if (live == APP_DATABASE_SQLITE) {
+        node_control_tell(c, &NODE_MESSAGE(data_forget, .app = app->id, .name = app->name, .cluster = true));
+        done(arg, ERR_OK, d, -1);
+        return ERR_OK;
+    }
+    node_data_ask(c, &(struct control_data_want){.does = NODE_DATA_DROP,
+                                                 .app = app->id,
+                                                 .name = app->name,
+                                                 .in = -1,
+                                                 .limits = &limits,
+                                                 .ms_max = ASK_MS,
+                                                 .done = done,
+                                                 .arg = arg});
     return ERR_OK;
 }
 

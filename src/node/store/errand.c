@@ -8,6 +8,7 @@
  *            function that a statement is for so long: what it writes stays
  *   EXPLAIN  which grants and policies hold for a role, as text
  *   STATE    the catalogue, and what was applied
+ *   DROP     what was moved away from is emptied: tables, migrations, changes; it is still read alone
  *   FREEZE   it is read alone from now on, and THAW: no more. SUMS: what its rows come to (sums.c)
  *
  * 1. Each is done alone, by the database's own thread: what apps ask of it meanwhile waits.
@@ -611,6 +612,27 @@ static err thaw(struct work *w) {
     return set_frozen(w, "delete from _orlo_meta where key = 'frozen'");
 }
 
+/* Of the one that the app is on nothing goes: that one is not read alone. */
+static err drop(struct work *w) {
+    struct diag unused = DIAG_INIT, *d = &w->errand->d;
+    struct db *db = w->base->db;
+    if (!node_store_own_frozen(w->base)) return fail(w, ERR_INVALID, "it was not moved away from: the app is on it");
+    TRY(db_run(db, d, "pragma foreign_keys = off"));
+    err e = db_begin(db, d);
+    node_store_feed_stop(node_store_own_feed(w->base));
+    if (e == ERR_OK) e = drop_all(w);
+    if (e == ERR_OK) e = db_run(db, d, "delete from _orlo_changes");
+    if (e == ERR_OK) e = db_run(db, d, "delete from _orlo_consumers");
+    if (e == ERR_OK) e = node_store_commit(db, d);
+    if (e != ERR_OK) node_store_undo(w->base);
+    if (db_run(db, &unused, "pragma foreign_keys = on") != ERR_OK) w->base->close = true;
+    if (node_store_own_reload(w->base, &unused) != ERR_OK) w->base->close = true;
+    if (e == ERR_OK && db_run(db, &unused, "vacuum") != ERR_OK) /* it is empty all the same */
+        log_event(LOG_ERROR, "data-log-not-merged", LF_CSTR("database", w->base->name), LF_CSTR("reason", unused.text));
+    w->base->close = true; /* its log goes into its file, which becomes small by that */
+    return e;
+}
+
 static err sums(struct work *w) {
     struct buf b = {0};
     err e = node_store_sums(w->base, w->mem, &b, &w->errand->d);
@@ -625,7 +647,7 @@ void node_store_errand_do(struct store_base *base, struct store_ask *ask) {
     static err (*const does[NODE_DATA_DOES])(struct work * w) = {
         [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate, [NODE_DATA_DUMP] = dump,
         [NODE_DATA_QUERY] = query,      [NODE_DATA_EXPLAIN] = explain, [NODE_DATA_SQL] = sql,       [NODE_DATA_FREEZE] = freeze,
-        [NODE_DATA_THAW] = thaw,        [NODE_DATA_SUMS] = sums,
+        [NODE_DATA_THAW] = thaw,        [NODE_DATA_DROP] = drop,       [NODE_DATA_SUMS] = sums,
     };
     struct work w = {.base = base, .ask = ask, .errand = ask->errand, .mem = ask->mem};
     w.errand->e = does[w.errand->does] ? does[w.errand->does](&w) : fail(&w, ERR_UNSUPPORTED, "the store cannot do that");

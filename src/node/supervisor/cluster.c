@@ -55,6 +55,7 @@ struct cluster {
     pid_t pid;
     bool wanted, dropped;
     bool gone;         /* and removed: kept, so that who asks late is told */
+    bool again;        /* its app is there, on another engine: once all is removed, it may have one again */
     int asked_to_stop; /* by so many signals */
     char password[2 * PASSWORD_BYTES + 1], bin[256];
     uint64_t started_ns, start_at_ns, pause_ns, late_ns;
@@ -641,7 +642,8 @@ static void refuse_room(struct supervisor *s, struct cluster *c) {
 static void on_want(struct supervisor *s, const struct node_msg_cluster_want *m) {
     struct cluster *c = cluster_of(s, m->app, m->name);
     c->wanted = !c->dropped;
-    if (c->dropped) tell(s, c, ERR_NOT_FOUND, "the app is no more");
+    if (c->dropped && c->again) tell(s, c, ERR_AGAIN, "its files are being removed: then there is a new one");
+    else if (c->dropped) tell(s, c, ERR_NOT_FOUND, "the app is no more");
     else if (c->state == CLUSTER_SERVES) tell(s, c, ERR_OK, "");
     else if (c->state == CLUSTER_NONE && has_no_room(s)) refuse_room(s, c);
     else if (c->state == CLUSTER_NONE && c->start_at_ns > clock_mono_ns())
@@ -699,6 +701,8 @@ void node_clusters_lose(struct supervisor *s, int status) {
 static void mark_dropped(struct supervisor *s, const struct cluster *c) {
     int folder = app_folder(s, c, false);
     int fd = folder >= 0 ? openat(folder, "dropped", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (fd >= 0 && (ftruncate(fd, 0) || (c->again && write(fd, "again", 5) != 5)))
+        log_event(LOG_WARN, "postgres-not-removed", LF_CSTR("app", c->name), LF_CSTR("reason", strerror(errno)));
     if (fd >= 0) fsync(fd), close(fd);
     if (folder >= 0) fsync(folder), close(folder);
 }
@@ -715,16 +719,19 @@ void node_clusters_look(struct supervisor *s) {
         if (!str_to_u64(str_c(e->d_name), &app) || app > UINT32_MAX ||
             faccessat(s->state.clusters, path, F_OK, AT_SYMLINK_NOFOLLOW))
             continue;
-        cluster_of(s, (uint32_t)app, str_c(e->d_name))->dropped = true;
+        struct cluster *c = cluster_of(s, (uint32_t)app, str_c(e->d_name));
+        struct stat st;
+        c->dropped = true;
+        c->again = fstatat(s->state.clusters, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
     }
     if (d) closedir(d);
     else if (fd >= 0) close(fd);
 }
 
-void node_clusters_forget(struct supervisor *s, uint32_t app, str name) {
+void node_clusters_forget(struct supervisor *s, uint32_t app, str name, bool again) {
     if (s->state.clusters < 0) return;
     struct cluster *c = cluster_of(s, app, name);
-    c->wanted = false, c->dropped = true, c->gone = false;
+    c->wanted = false, c->dropped = true, c->gone = false, c->again = again;
     mark_dropped(s, c);
     node_roles_tell(s, NODE_ROLE_postgres, &NODE_MESSAGE(postgres_forget, .app = app));
     stop(c);
@@ -742,7 +749,10 @@ void node_clusters_act(struct supervisor *s, uint64_t now) {
         if (!is_due(c) || now < c->start_at_ns || s->draining) continue;
         if (!c->dropped && has_no_room(s)) refuse_room(s, c); /* others came while it had ended */
         else if (!c->dropped) start(s, c);
-        else if (!removes_next(s, c)) remove_rest(s, c), c->gone = true;
+        else if (!removes_next(s, c)) {
+            remove_rest(s, c), c->gone = true;
+            if (c->again) forget(s, c);
+        }
     }
 }
 

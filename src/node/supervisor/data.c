@@ -155,6 +155,10 @@ void node_data_lost(struct supervisor *s, enum node_role role) {
 void node_data_lose(struct supervisor *s, int status) { node_data_lost(s, NODE_ROLE_store); }
 
 void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m) {
+    if (m->cluster) {
+        node_clusters_forget(s, m->app, m->name, true);
+        return;
+    }
     struct forgotten *f = calloc(1, sizeof *f);
     ENSURE(f && m->name.n < sizeof f->name);
     f->next = s->forgotten;
@@ -164,5 +168,5 @@ void node_data_forget(struct supervisor *s, const struct node_msg_data_forget *m
     const struct single *store = &s->singles[NODE_ROLE_store];
     if (store->process.wire >= 0 && !store->rests) tell_forgotten(s);
     else if (s->state.data >= 0) node_roles_want(s, NODE_ROLE_store);
-    node_clusters_forget(s, m->app, m->name);
+    node_clusters_forget(s, m->app, m->name, false);
 }

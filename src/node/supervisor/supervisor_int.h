@@ -384,7 +384,8 @@ bool node_clusters_begin(struct supervisor *s);
 bool node_clusters_hear(struct supervisor *s, struct node_message *m);
 void node_clusters_lose(struct supervisor *s, int status);
 void node_clusters_look(struct supervisor *s); /* once, when the state folder is open */
-void node_clusters_forget(struct supervisor *s, uint32_t app, str name);
+void node_clusters_forget(struct supervisor *s, uint32_t app, str name,
+                          bool again);                                /* again: it may have one anew, once this is gone */
 bool node_clusters_reap(struct supervisor *s, pid_t pid, int status); /* false: no program of theirs */
 void node_clusters_act(struct supervisor *s, uint64_t now);
 uint64_t node_clusters_due_ns(const struct supervisor *s);
