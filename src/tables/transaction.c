@@ -101,9 +101,13 @@ static void fill_rows(struct host_call *call, const struct app_reply *reply, voi
 }
 
 static void fill_done(struct host_call *call, const struct app_reply *reply, void *about, void *result) {
+    transaction *t = about;
     done *to = result;
     to->is_err = reply->outcome != APP_DATA_OK;
-    if (to->is_err) to->err = why(about, reply);
+    if (to->is_err) to->err = why(t, reply);
+    if (!to->is_err || reply->outcome == APP_DATA_ERROR) return;
+    t->state = OPEN; /* it could not be asked: whoever holds it is not to wait for its time */
+    undo(t, OVER);
 }
 
 enum abi_trap orlo_database_client_transaction_query(struct host_call *call, transaction *self, str tree,

@@ -23,6 +23,7 @@ database = ["service_role"]
 source = "ask.wasm"
 database = ["service_role"]
 limits = {{ timeout_ms = 5000 }}
+routes = [{{ path = "/open", strip = true }}]
 triggers = [{{ table = "orders", on = ["insert", "update", "delete", "all"], columns = ["state"], attempts = 2 }}, {{ table = "again", attempts = 1 }}]
 {more}"""
 OTHER = """[functions.other]
@@ -117,6 +118,15 @@ def circles(t):
     eq(len(t.service(["query", {"from": "again", "select": ["id"]}])[0]["rows"]), 5)
 
 
+def outside(t):
+    """Where the node tells it, nobody else does, however he writes it; what else the function answers he may ask."""
+    body = json.dumps({"type": "INSERT", "table": "orders", "record": {"id": 1}}).encode()
+    for path in ("/open/trigger", "/open/trigger?x=1", "/open/%74rigger", "/open/trigger/", "/open//trigger", "/open/tri%67ger?a"):
+        eq(t.n.get("notes", path, "-H", "x-orlo-change: 1", "-H", "content-type: application/json", data=body).status, 404)
+    eq(t.n.get("notes", "/open/triggers", data=b'{"steps": []}').status, 200)
+    eq(t.service(["query", {"from": "heard", "select": ["id"]}])[0]["rows"], [])
+
+
 def many(t):
     t.clear()
     t.service(["query", {"kind": "insert", "from": "orders", "rows": [{"id": i, "state": "many"} for i in range(1000, 1300)]}])
@@ -162,7 +172,7 @@ def versions(t, folder, engine):
     check(not [e for e in t.n.events() if e["event"] in ("worker-died", "role-died")])
 
 
-PARTS = (kinds, transactions, failures, circles, many)
+PARTS = (kinds, transactions, outside, failures, circles, many)
 
 
 def on(n, engine):

@@ -154,9 +154,11 @@ void node_store_ask_anew(struct store_ask *ask) {
 
 /* ---- which are ready ---- */
 
+/* Who opens its files reads what is committed: that is anybody's. */
 static bool is_holders(const struct store_base *base, const struct store_ask *ask) {
-    return !base->holder || (ask->peer == base->holder && ask->count && ask->values[0].kind == APP_VALUE_INTEGER &&
-                             ask->values[0].i == base->holder_connection);
+    return !base->holder || (ask->op == APP_OPEN && !ask->errand) ||
+           (ask->peer == base->holder && ask->count && ask->values[0].kind == APP_VALUE_INTEGER &&
+            ask->values[0].i == base->holder_connection);
 }
 
 /* Once it is told, and what is on its way of it has left. */

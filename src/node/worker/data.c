@@ -74,14 +74,15 @@ static struct count **count_of(struct node_data *data, uint32_t app) {
     return at;
 }
 
-static bool count_up(struct node_data *data, uint32_t app) {
+/* What ends a transaction is not one too many: else it would stay, and hold what it has. */
+static bool count_up(struct node_data *data, uint32_t app, bool ends) {
     struct count **at = count_of(data, app);
     if (!*at) {
         *at = calloc(1, sizeof **at);
         ENSURE(*at);
         (*at)->app = app;
     }
-    if ((*at)->n >= OF_APP_MAX) return false;
+    if ((*at)->n >= OF_APP_MAX && !ends) return false;
     (*at)->n++;
     return true;
 }
@@ -349,7 +350,8 @@ static bool make_message(struct app_ask *ask, enum node_data_to to, const struct
 
 static struct app_ask *ask(struct app_data *base, struct app *app, const struct app_question *q, app_told told, void *arg) {
     struct node_data *data = container_of(base, struct node_data, base);
-    if (!count_up(data, app->id)) return NULL;
+    bool ends = q->op == APP_TX && q->count == APP_TX_VALUES && q->values[1].i == APP_TX_ROLLBACK;
+    if (!count_up(data, app->id, ends)) return NULL;
     arena *mem = arena_new(0);
     struct app_ask *a = arena_make(mem, struct app_ask);
     while (find(data, ++data->last_id)) {}

@@ -169,12 +169,45 @@ static bool for_supabase(const struct node_request *r, const struct node_route *
            str_starts(route->path, STR("/functions/v1/"));
 }
 
+static bool hex_digit(uint8_t c, uint8_t *value) {
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
+    if (at) *value = (uint8_t)(at - digits);
+    return at;
+}
+
+/* "/trigger", however it is written. */
+static bool means_path(str path, const char *word) {
+    size_t n = 0, len = strlen(word);
+    path = str_sub(path, 0, str_find(path, '?'));
+    while (path.n > 1 && path.p[path.n - 1] == '/') path.n--;
+    for (size_t i = 0; i < path.n; i++, n++) {
+        uint8_t c = path.p[i], high, low;
+        if (c == '/' && n && word[n] != '/' && n <= 1) { /* "//trigger" */
+            n--;
+            continue;
+        }
+        if (c == '%' && i + 2 < path.n && hex_digit(path.p[i + 1], &high) && hex_digit(path.p[i + 2], &low))
+            c = (uint8_t)(high << 4 | low), i += 2;
+        if (n >= len || c != (uint8_t)word[n]) return false;
+    }
+    return n == len;
+}
+
+/* Where the node alone tells a function something, nobody from outside does. */
+static bool is_the_nodes(const struct node_request *r, const struct app_function *f) {
+    if (LIKELY(!f->triggers.n && !f->computes.n)) return false;
+    str path = net_exchange_request(r->exchange)->path;
+    return (f->triggers.n && means_path(path, "/trigger")) || (f->computes.n && means_path(path, "/computed"));
+}
+
 static struct node_part *lead(struct node_request *r, const struct node_route *route) {
     switch ((enum app_route_to)route->to) {
     case APP_TO_FUNCTION:
         if (route->strip) strip(r, r->matched);
         else if (for_supabase(r, route)) strip(r, sizeof supabase - 1);
         if (UNLIKELY(r->app->record.functions.p[route->index].spin)) node_spin_fields(r, route);
+        if (is_the_nodes(r, &r->app->record.functions.p[route->index])) return answer(r, NODE_REFUSE_NO_ROUTE);
         return &r->app->parts[route->index];
     case APP_TO_FILES: return &r->app->parts[r->app->record.functions.n + route->index];
     case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index]);
