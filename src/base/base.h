@@ -54,10 +54,11 @@ typedef struct str {
 #define STR_FMT "%.*s"
 #define STR_ARG(s) (int)(s).n, (const char *)(s).p
 
-str str_c(const char *c); /* borrows a NUL-terminated string; NULL gives the empty str */
-bool str_eq(str a, str b);
+/* Borrows a NUL-terminated string; NULL gives the empty str. Here, so that the length of one in quotes is not counted each time. */
+static inline str str_c(const char *c) { return c ? (str){(const uint8_t *)c, strlen(c)} : (str){0}; }
+static inline bool str_eq(str a, str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
 bool str_eq_nocase(str a, str b); /* ASCII */
-bool str_eqc(str a, const char *b);
+static inline bool str_eqc(str a, const char *b) { return str_eq(a, str_c(b)); }
 int str_cmp(str a, str b); /* bytewise, shorter first on a tie */
 bool str_starts(str s, str prefix);
 bool str_ends(str s, str suffix);
@@ -163,12 +164,22 @@ struct buf {
 void buf_free(struct buf *b);
 bool buf_reserve(struct buf *b, size_t more); /* room for `more` past n; false when the cap forbids */
 bool buf_put(struct buf *b, const void *p, size_t n);
-bool buf_puts(struct buf *b, str s);
-bool buf_putc(struct buf *b, uint8_t c);
+static inline bool buf_puts(struct buf *b, str s) {
+    if (UNLIKELY(!s.n || s.n > b->cap - b->n)) return buf_put(b, s.p, s.n);
+    memcpy(b->p + b->n, s.p, s.n);
+    b->n += s.n;
+    return true;
+}
+static inline bool buf_putc(struct buf *b, uint8_t c) {
+    if (UNLIKELY(b->n == b->cap)) return buf_put(b, &c, 1);
+    b->p[b->n++] = c;
+    return true;
+}
 bool buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_drop(struct buf *b, size_t n); /* the first n bytes */
 static inline str buf_str(const struct buf *b) { return (str){b->p, b->n}; }
-bool buf_u64(struct buf *b, uint64_t v);       /* in decimal */
+bool buf_u64(struct buf *b, uint64_t v); /* in decimal; printf takes ten times as long */
+bool buf_i64(struct buf *b, int64_t v);
 bool buf_thousandths(struct buf *b, double v); /* a finite number with three decimals */
 /* On storage of the caller's that is not to be freed: an array, that is. */
 #define BUF_FIXED(storage) ((struct buf){.p = (storage), .cap = sizeof(storage), .max = sizeof(storage)})

@@ -30,9 +30,6 @@ bool buf_put(struct buf *b, const void *p, size_t n) {
     return true;
 }
 
-bool buf_puts(struct buf *b, str s) { return buf_put(b, s.p, s.n); }
-bool buf_putc(struct buf *b, uint8_t c) { return buf_put(b, &c, 1); }
-
 bool buf_printf(struct buf *b, const char *fmt, ...) {
     va_list ap, again;
     va_start(ap, fmt);
@@ -55,11 +52,21 @@ void buf_drop(struct buf *b, size_t n) {
     if (b->n && n) memmove(b->p, b->p + n, b->n);
 }
 
-bool buf_u64(struct buf *b, uint64_t v) {
-    char text[20], *p = text + sizeof text;
-    do *--p = (char)('0' + v % 10);
+static char *digits(char *end, uint64_t v) {
+    do *--end = (char)('0' + v % 10);
     while (v /= 10);
-    return buf_put(b, p, (size_t)(text + sizeof text - p));
+    return end;
+}
+
+bool buf_u64(struct buf *b, uint64_t v) {
+    char text[20], *end = text + sizeof text, *p = digits(end, v);
+    return buf_put(b, p, (size_t)(end - p));
+}
+
+bool buf_i64(struct buf *b, int64_t v) {
+    char text[21], *end = text + sizeof text, *p = digits(end, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    if (v < 0) *--p = '-';
+    return buf_put(b, p, (size_t)(end - p));
 }
 
 bool buf_thousandths(struct buf *b, double v) {

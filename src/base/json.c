@@ -172,8 +172,7 @@ void json_put_u64(struct json_writer *w, const char *key, uint64_t v) {
 
 void json_put_i64(struct json_writer *w, const char *key, int64_t v) {
     lead(w, key);
-    if (v < 0) buf_putc(w->b, '-');
-    buf_u64(w->b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    buf_i64(w->b, v);
 }
 
 /* A number in few digits where those are enough, with a point or an exponent, so that it stays no integer. */

@@ -102,7 +102,7 @@ static void put_value(struct buf *b, const struct log_field *f, size_t most) {
     case LOG_STR:
     case LOG_LINES: put_string(b, f->s, most); break;
     case LOG_U64: buf_u64(b, f->u); break;
-    case LOG_I64: buf_printf(b, "%lld", (long long)f->i); break;
+    case LOG_I64: buf_i64(b, f->i); break;
     case LOG_F64: buf_thousandths(b, f->f); break;
     case LOG_BOOL: buf_puts(b, f->b ? STR("true") : STR("false")); break;
     }

@@ -1,10 +1,6 @@
 /* str: bytes by pointer and length. */
 #include "base/base.h"
 
-str str_c(const char *c) { return c ? (str){(const uint8_t *)c, strlen(c)} : (str){0}; }
-
-bool str_eq(str a, str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
-
 static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
 
 bool str_eq_nocase(str a, str b) {
@@ -13,8 +9,6 @@ bool str_eq_nocase(str a, str b) {
         if (lower(a.p[i]) != lower(b.p[i])) return false;
     return true;
 }
-
-bool str_eqc(str a, const char *b) { return str_eq(a, str_c(b)); }
 
 int str_cmp(str a, str b) {
     size_t n = MIN(a.n, b.n);

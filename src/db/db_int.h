@@ -66,6 +66,8 @@ void db_memory_forgive(void);
 void db_guest_confine(struct db *db);
 /* May the statement that runs go on? Not where it took too much memory, or whoever waits for it says so. */
 [[nodiscard]] bool db_guest_goes_on(struct db *db);
+/* extend.c: borrows what it has */
+struct db_value db_value_of(sqlite3_value *v);
 /* extend.c: gives back what was added, once the connection is closed */
 void db_extend_close(struct db *db);
 /* functions.c: in place of SQLite's that cannot be stopped. SQLite's code. */

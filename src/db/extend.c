@@ -21,7 +21,7 @@ enum { ARGUMENTS_MAX = 100 };
 
 /* ---- values ---- */
 
-static struct db_value value_in(sqlite3_value *v) {
+struct db_value db_value_of(sqlite3_value *v) {
     switch (sqlite3_value_type(v)) {
     case SQLITE_INTEGER: return DB_I64(sqlite3_value_int64(v));
     case SQLITE_FLOAT: return DB_F64(sqlite3_value_double(v));
@@ -38,7 +38,7 @@ static struct db_value value_in(sqlite3_value *v) {
 }
 
 static void values_in(sqlite3_value **from, int n, struct db_value *to) {
-    for (int i = 0; i < n; i++) to[i] = value_in(from[i]);
+    for (int i = 0; i < n; i++) to[i] = db_value_of(from[i]);
 }
 
 static void value_out(sqlite3_context *to, const struct db_value *v) {
@@ -343,7 +343,7 @@ static int filter(sqlite3_vtab_cursor *base, int mask, const char *text, int n, 
     uint32_t count = 0;
     end_rows(c);
     for (uint32_t i = 0, given = 0; i < a->table->arguments; i++)
-        if ((uint32_t)mask & 1u << i && given < (uint32_t)n) args[i] = value_in(from[given++]), count = i + 1;
+        if ((uint32_t)mask & 1u << i && given < (uint32_t)n) args[i] = db_value_of(from[given++]), count = i + 1;
     if (count < a->table->arguments_min) {
         db_refuse(&call, STR("a table function wants more arguments"));
         return SQLITE_ERROR;

@@ -16,7 +16,7 @@ static void put_hex(struct buf *b, str s) {
 
 void pg_array_put_item(struct buf *b, struct db_value v) {
     switch (v.kind) {
-    case DB_INTEGER: buf_printf(b, "%lld", (long long)v.i); return;
+    case DB_INTEGER: buf_i64(b, v.i); return;
     case DB_REAL:
         if (isinf(v.f)) buf_puts(b, v.f < 0 ? STR("-1e999") : STR("1e999"));
         else buf_printf(b, v.f == floor(v.f) && fabs(v.f) < 1e15 ? "%.1f" : "%.17g", v.f);

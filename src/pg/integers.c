@@ -34,7 +34,7 @@ static bool read_integer(struct pg_call *call, const char *type, str text, int64
     return true;
 }
 
-static bool put_integer(struct db_value v, struct buf *text) { return buf_printf(text, "%lld", (long long)v.i); }
+static bool put_integer(struct db_value v, struct buf *text) { return buf_i64(text, v.i); }
 
 bool pg_int2_in(struct pg_call *call, str text, int32_t typmod, struct db_value *out) {
     return read_integer(call, "smallint", text, INT16_MIN, INT16_MAX, out);

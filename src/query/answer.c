@@ -1,21 +1,51 @@
 /* answer: rows as JSON, as PostgreSQL's row_to_json says them: {"id":1,"title":"x"}, keys in the order of the list, values as to_json has them. */
 #include "query/query_int.h"
 
+/* How many of its first bytes stand for themselves in JSON, as PostgreSQL's escape_json has it: all but controls, quotes and backslashes. Eight at a time: a
+ * byte of v that is one of those sets its highest bit; ahead of it others may come out set wrongly, never one left out. */
+static size_t plain_run(str s) {
+    const uint64_t ones = UINT64_MAX / 255;
+    size_t i = 0;
+    for (uint64_t v; i + 8 <= s.n; i += 8) {
+        memcpy(&v, s.p + i, 8);
+        uint64_t quote = v ^ ones * '"', slash = v ^ ones * '\\';
+        if (((v - ones * 0x20) | (quote - ones) | (slash - ones)) & ~v & ones << 7) break;
+    }
+    while (i < s.n && s.p[i] >= 0x20 && s.p[i] != '"' && s.p[i] != '\\') i++;
+    return i;
+}
+
+static void put_odd(struct buf *b, uint8_t c) {
+    static const char *const short_ones[] = {
+        ['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t", ['"'] = "\\\"", ['\\'] = "\\\\"};
+    if (c < ARRAY_COUNT(short_ones) && short_ones[c]) buf_puts(b, str_c(short_ones[c]));
+    else buf_printf(b, "\\u%04x", c);
+}
+
 static void put_text(struct buf *b, str s) {
     buf_putc(b, '"');
-    for (size_t i = 0, from = 0; i <= s.n; i++) { /* as PostgreSQL's escape_json: what JSON must escape, and nothing else */
-        static const char *const short_ones[] = {
-            ['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t", ['"'] = "\\\"", ['\\'] = "\\\\"};
-        uint8_t c = i < s.n ? s.p[i] : 0;
-        bool odd = i == s.n || c < 0x20 || c == '"' || c == '\\';
-        if (!odd) continue;
-        buf_put(b, s.p + from, i - from);
-        from = i + 1;
-        if (i == s.n) break;
-        if (c < ARRAY_COUNT(short_ones) && short_ones[c]) buf_puts(b, str_c(short_ones[c]));
-        else buf_printf(b, "\\u%04x", c);
+    while (s.n) {
+        size_t n = plain_run(s);
+        buf_puts(b, (str){s.p, n});
+        if (n == s.n) break;
+        put_odd(b, s.p[n]);
+        s = (str){s.p + n + 1, s.n - n - 1};
     }
     buf_putc(b, '"');
+}
+
+void query_shape_add(arena *out, struct query_shape *s, str name, uint32_t type) {
+    struct buf key = {0};
+    if (s->count % 16 == 0) {
+        struct query_member *more = arena_array(out, struct query_member, s->count + 16);
+        if (s->count) memcpy(more, s->members, s->count * sizeof *more);
+        s->members = more;
+    }
+    buf_putc(&key, s->count ? ',' : '{');
+    put_text(&key, name);
+    buf_putc(&key, ':');
+    s->members[s->count++] = (struct query_member){name, arena_str(out, buf_str(&key)), type};
+    buf_free(&key);
 }
 
 bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, struct buf *to, arena *scratch) {
@@ -26,7 +56,7 @@ bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, s
     case PG_TEXT:
     case PG_VARCHAR: return v.kind == DB_TEXTUAL ? (put_text(to, v.s), true) : pg_value_json(&call, type, v, to);
     case PG_INT4:
-    case PG_INT8: return v.kind == DB_INTEGER ? buf_printf(to, "%lld", (long long)v.i) : pg_value_json(&call, type, v, to);
+    case PG_INT8: return v.kind == DB_INTEGER ? buf_i64(to, v.i) : pg_value_json(&call, type, v, to);
     case PG_BOOL:
         return v.kind == DB_INTEGER ? buf_puts(to, v.i ? STR("true") : STR("false")) : pg_value_json(&call, type, v, to);
     default: return pg_value_json(&call, type, v, to);
@@ -35,11 +65,9 @@ bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, s
 
 bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values, struct buf *to,
                    arena *scratch) {
-    buf_putc(to, '{');
+    if (!shape->count) buf_putc(to, '{');
     for (uint32_t i = 0; i < shape->count; i++) {
-        if (i) buf_putc(to, ',');
-        put_text(to, shape->members[i].name);
-        buf_putc(to, ':');
+        buf_puts(to, shape->members[i].key);
         if (!query_put_json(conn, shape->members[i].type, values[i], to, scratch)) return false;
     }
     return buf_putc(to, '}');

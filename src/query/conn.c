@@ -12,32 +12,36 @@
 
 /* ---- JSON ---- */
 
-static void answer_json(struct query_conn *conn, struct db_call *call, struct buf *b, bool ok) {
-    if (!ok) db_refuse(call, STR("a value cannot be said"));
-    else db_answer(call, DB_TEXT(buf_str(b)));
-    buf_free(b);
-    (void)conn;
+/* A row or a value of a statement is made in what the connection keeps for that: there are as many as the statement has rows. */
+static struct buf *begin_json(struct query_conn *conn, struct db_call *call) {
+    conn->said.n = 0;
+    conn->said.full = false;
+    conn->said.max = db_call_value_bytes_max(call);
+    return &conn->said;
+}
+
+static void answer_json(struct query_conn *conn, struct db_call *call, bool ok) {
+    enum { KEPT_BYTES = 64 << 10 };
+    if (!ok || conn->said.full) db_refuse(call, STR("a value cannot be said"));
+    else db_answer(call, DB_TEXT(buf_str(&conn->said)));
+    if (conn->said.cap > KEPT_BYTES) buf_free(&conn->said);
+    arena_reset(conn->said_mem);
+    if (arena_bytes(conn->said_mem) > KEPT_BYTES) arena_free(conn->said_mem), conn->said_mem = arena_new(0);
 }
 
 static void fn_row(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
     struct query_conn *conn = arg;
     uint64_t at = n && args[0].kind == DB_INTEGER ? (uint64_t)args[0].i : UINT64_MAX;
-    struct buf b = {.max = db_call_value_bytes_max(call)};
+    struct buf *b = begin_json(conn, call);
     const struct query_statement *s = conn->statement;
     bool ok = s && at < s->shapes.n && s->shapes.p[at].count <= n - 1;
-    arena *scratch = arena_new(0);
-    ok = ok && query_put_row(conn, &s->shapes.p[at], args + 1, &b, scratch);
-    arena_free(scratch);
-    answer_json(conn, call, &b, ok && !b.full);
+    answer_json(conn, call, ok && query_put_row(conn, &s->shapes.p[at], args + 1, b, conn->said_mem));
 }
 
 static void fn_value(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
     struct query_conn *conn = arg;
-    struct buf b = {.max = db_call_value_bytes_max(call)};
-    arena *scratch = arena_new(0);
-    bool ok = query_put_json(conn, (uint32_t)args[0].i, args[1], &b, scratch);
-    arena_free(scratch);
-    answer_json(conn, call, &b, ok && !b.full);
+    struct buf *b = begin_json(conn, call);
+    answer_json(conn, call, query_put_json(conn, (uint32_t)args[0].i, args[1], b, conn->said_mem));
     (void)n;
 }
 
@@ -294,6 +298,7 @@ err query_conn_new(struct db *db, const struct catalog *c, const struct query_op
     conn->session.error = &conn->raised;
     make_token(conn->token);
     conn->seen_mem = arena_new(0);
+    conn->said_mem = arena_new(0);
     begin_catalog(conn, c);
     err e = pg_register(db, &conn->session, d);
     if (e == ERR_OK) e = query_functions_add(conn, d);
@@ -324,5 +329,7 @@ void query_conn_free(struct query_conn *conn) {
     db_guard(conn->db, NULL, NULL);
     arena_free(conn->mem);
     arena_free(conn->seen_mem);
+    arena_free(conn->said_mem);
+    buf_free(&conn->said);
     free(conn);
 }

@@ -85,8 +85,8 @@ const struct catalog_relation *query_relation_find(struct query_resolving *r, st
 /* ---- a statement for SQLite (sqlite.c) ---- */
 
 struct query_member { /* of a row as it is answered */
-    str name;
-    uint32_t type; /* PG_NO_TYPE: it is JSON text already */
+    str name, key;    /* key: `,"name":`, or of the first one `{"name":` */
+    uint32_t type;    /* PG_NO_TYPE: it is JSON text already */
 };
 struct query_shape {
     struct query_member *members;
@@ -267,6 +267,8 @@ struct query_conn {
     VEC(struct query_touch) touched;       /* it, and what changes with it because of keys */
     struct map seen;                       /* tables that the statement reads by views of ours */
     arena *seen_mem;
+    struct buf said; /* one row of what is embedded, while it is made */
+    arena *said_mem;
     arena *row_mem, *row_values_mem; /* while a row is looked for */
     struct db_value *row;
     uint32_t row_count;
@@ -350,6 +352,7 @@ void query_row_tell(struct query_conn *conn, const struct query *q, const struct
                     struct pg_error *error);
 void query_row_seen(struct query_conn *conn, const struct db_value *values, uint32_t n);
 /* answer.c */
+void query_shape_add(arena *out, struct query_shape *s, str name, uint32_t type);
 [[nodiscard]] bool query_put_json(struct query_conn *conn, uint32_t type, struct db_value v, struct buf *to, arena *scratch);
 [[nodiscard]] bool query_put_row(struct query_conn *conn, const struct query_shape *shape, const struct db_value *values,
                                  struct buf *to, arena *scratch);

@@ -110,7 +110,7 @@ static bool take_values(struct run *r, const struct db_value *values, const stru
     if (how == ANSWER_VALUES && r->q->form == QUERY_FORM_BARE && shape->count) return put_bare(r, shape, values, to, scratch);
     if (how == ANSWER_PLAN) return put_step(r, values, to);
     if (to->n > 1 || r->gave) buf_putc(to, ',');
-    if (how == ANSWER_KEYS) return buf_printf(to, "%lld", (long long)values[0].i);
+    if (how == ANSWER_KEYS) return buf_i64(to, values[0].i);
     size_t from = to->n;
     bool ok = how == ANSWER_VALUES && shape->count ? query_put_json(r->conn, shape->members[0].type, values[0], to, scratch)
                                                    : query_put_row(r->conn, shape, values, to, scratch);
@@ -761,9 +761,9 @@ static bool run_returning(struct run *r, const struct catalog_fragment *f) {
     const struct catalog_function *fn = r->q->function;
     struct query_statement st = {0};
     struct query_expanding x = body_of(r, f);
-    struct query_shape shape = {arena_array(r->mem, struct query_member, fn->columns.n), fn->columns.n};
+    struct query_shape shape = {0};
     for (uint32_t i = 0; i < fn->columns.n; i++)
-        shape.members[i] = (struct query_member){r->q->select.of->columns.p[i].name, fn->columns.p[i].type};
+        query_shape_add(r->mem, &shape, r->q->select.of->columns.p[i].name, fn->columns.p[i].type);
     vec_push(r->mem, &st.shapes, shape);
     bool scalar = fn->columns.n == 1 && !fn->columns.p[0].name.n;
     r->ranged = true;

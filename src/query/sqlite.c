@@ -29,7 +29,8 @@ void query_put_name(struct buf *b, str name) {
 
 void query_put_value(struct query_printing *p, struct db_value v) {
     vec_push(p->out, &p->to->values, v);
-    buf_printf(&p->to->sql, "?%u", p->to->values.n);
+    buf_putc(&p->to->sql, '?');
+    buf_u64(&p->to->sql, p->to->values.n);
 }
 
 /* Right behind the value before it, or where there is none before it: SQLite counts, which is the same number. It looks through all the numbers that a
@@ -40,7 +41,7 @@ void query_put_next_value(struct query_printing *p, struct db_value v) {
 }
 
 static void query_put_column(struct query_printing *p, uint32_t alias, str storage) {
-    if (alias != QUERY_NO_ALIAS) buf_printf(&p->to->sql, "q%u.", alias);
+    if (alias != QUERY_NO_ALIAS) buf_putc(&p->to->sql, 'q'), buf_u64(&p->to->sql, alias), buf_putc(&p->to->sql, '.');
     query_put_name(&p->to->sql, storage);
 }
 
@@ -116,6 +117,7 @@ static bool made_json(struct query_printing *p, str *text, uint32_t *type) {
 }
 
 static bool put_field(struct query_printing *p, uint32_t alias, const struct query_field *f) {
+    if (!f->computed && !f->steps_count) return query_put_column(p, alias, f->of->storage), true;
     struct aside a = begin_aside(p);
     uint32_t type = query_type_base(p->conn->types, f->of->type);
     bool there = true;
@@ -499,6 +501,9 @@ static bool put_made(struct query_printing *p, const struct query_item *it, str 
 
 static bool put_item(struct query_printing *p, const struct query_item *it, uint32_t alias) {
     bool ok = true;
+    const struct query_field *f = &it->field;
+    if (it->kind == QUERY_FIELD && !it->cast.n && !f->steps_count && !f->computed)
+        return query_put_column(p, alias, f->of->storage), true;
     str text = it->whole ? (str){0} : field_text(p, alias, &it->field, &ok);
     return ok && put_made(p, it, text);
 }
@@ -511,13 +516,7 @@ static bool put_bare(struct query_printing *p, const struct query_item *it, uint
 }
 
 static void add_member(struct query_printing *p, uint32_t shape, str name, uint32_t type) {
-    struct query_shape *s = &p->to->shapes.p[shape];
-    if (s->count % 16 == 0) {
-        struct query_member *more = arena_array(p->out, struct query_member, s->count + 16);
-        if (s->count) memcpy(more, s->members, s->count * sizeof *more);
-        s->members = more;
-    }
-    s->members[s->count++] = (struct query_member){name, type};
+    query_shape_add(p->out, &p->to->shapes.p[shape], name, type);
 }
 
 /* The columns of what is embedded, as columns of the row itself: of one row each its value, of many an array each. A spread in a spread is a longer way: a

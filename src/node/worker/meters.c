@@ -84,6 +84,7 @@ static void move_end(void) { __atomic_store_n(&node_meters->moves, node_meters->
 
 /* Of a version that nobody has asked for lately: to its app. */
 static void call_up(uint32_t row) {
+    ENSURE(rows.region); /* without one there is no row but nobody's */
     struct node_meters_call *c = &calls()[row];
     table_remove(rows.call_table, hash_call(c->app, c->version, c->name), row);
     add_words(&apps()[c->app].earlier, &c->counts, sizeof c->counts);
