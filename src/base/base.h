@@ -56,7 +56,7 @@ typedef struct str {
 
 /* Borrows a NUL-terminated string; NULL gives the empty str. Here, so that the length of one in quotes is not counted each time. */
 static inline str str_c(const char *c) { return c ? (str){(const uint8_t *)c, strlen(c)} : (str){0}; }
-static inline bool str_eq(str a, str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
+bool str_eq(str a, str b);
 bool str_eq_nocase(str a, str b); /* ASCII */
 static inline bool str_eqc(str a, const char *b) { return str_eq(a, str_c(b)); }
 int str_cmp(str a, str b); /* bytewise, shorter first on a tie */

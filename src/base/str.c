@@ -1,6 +1,8 @@
 /* str: bytes by pointer and length. */
 #include "base/base.h"
 
+bool str_eq(str a, str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
+
 static uint8_t lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
 
 bool str_eq_nocase(str a, str b) {

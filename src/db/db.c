@@ -319,15 +319,7 @@ uint32_t db_columns(const struct db_rows *rows) { return (uint32_t)sqlite3_colum
 str db_column_name(const struct db_rows *rows, uint32_t i) { return str_c(sqlite3_column_name(rows->statement, (int)i)); }
 
 struct db_value db_value(const struct db_rows *rows, uint32_t i) {
-    sqlite3_stmt *s = rows->statement;
-    int at = (int)i;
-    switch (sqlite3_column_type(s, at)) {
-    case SQLITE_INTEGER: return DB_I64(sqlite3_column_int64(s, at));
-    case SQLITE_FLOAT: return DB_F64(sqlite3_column_double(s, at));
-    case SQLITE_TEXT: return DB_TEXT(((str){sqlite3_column_text(s, at), (size_t)sqlite3_column_bytes(s, at)}));
-    case SQLITE_BLOB: return DB_BLOB(((str){sqlite3_column_blob(s, at), (size_t)sqlite3_column_bytes(s, at)}));
-    default: return DB_NOTHING;
-    }
+    return db_value_of(sqlite3_column_value(rows->statement, (int)i)); /* nobody else has the connection meanwhile */
 }
 
 int64_t db_i64(const struct db_rows *rows, uint32_t i) {
@@ -385,6 +377,11 @@ void db_part_undo(struct db *db) {
 }
 
 bool db_in_transaction(const struct db *db) { return !sqlite3_get_autocommit(db->raw); }
+
+uint32_t db_data_version(const struct db *db) {
+    uint32_t v = 0;
+    return sqlite3_file_control(db->raw, "main", SQLITE_FCNTL_DATA_VERSION, &v) == SQLITE_OK ? v : 0;
+}
 
 err db_checkpoint(struct db *db, struct diag *d) {
     return db_failed(db, sqlite3_wal_checkpoint_v2(db->raw, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL), d);

@@ -190,6 +190,8 @@ uint64_t db_changed(const struct db *db);   /* rows, by the last statement */
 [[nodiscard]] err db_commit(struct db *db, struct diag *d); /* an error: nothing of it is there */
 void db_rollback(struct db *db);                            /* nothing is open: nothing happens */
 bool db_in_transaction(const struct db *db);
+/* In a transaction: another number wherever anything was committed since this connection's last one, by whomever. 0: not known. */
+uint32_t db_data_version(const struct db *db);
 /* A part of a transaction that may fail without the rest: it stays, or it is undone. One at a time. */
 [[nodiscard]] err db_part_begin(struct db *db, struct diag *d);
 [[nodiscard]] err db_part_keep(struct db *db, struct diag *d);

@@ -280,6 +280,8 @@ struct query_said {
 };
 /* As JSON, which query_read_batch reads as the same. Of what was read or made, not of what was resolved. */
 void query_put_batch(struct buf *to, const struct query_batch *b);
+/* One select that was made: its JSON would be read as just that, so it need not be said, and read again. False: nothing is known of it. */
+bool query_stands(struct query_batch *b);
 /* One tree. False: *error says what is wrong with it (PGRST100 and its kin). */
 [[nodiscard]] bool query_read(arena *out, str text, struct query *q, struct pg_error *error);
 /* {"query": tree, "tx": "rollback"} or {"batch": [tree, …]} */

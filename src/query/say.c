@@ -191,3 +191,73 @@ void query_put_batch(struct buf *to, const struct query_batch *b) {
     if (b->time_zone.n) json_put_str(&w, "timeZone", b->time_zone);
     json_put_end(&w);
 }
+
+/* ---- what need not be said ---- */
+
+static bool is_name(str s) { return s.n && s.n <= 256; }
+static bool is_name_or_none(str s) { return s.n <= 256; }
+
+static bool is_field(const struct query_field *f) { return is_name(f->column) && f->steps_count <= 32; }
+
+static bool is_where(const struct query_where *w, uint32_t depth) {
+    if (depth > 32) return false;
+    if (w->kind == QUERY_HAS) return is_name(w->embed);
+    if (w->kind == QUERY_TEST) {
+        const struct query_test *t = &w->test;
+        uint32_t flags = query_ops[t->op].flags;
+        bool many = (flags & QUERY_IS_MANY) || t->quantifier, ok = is_field(&t->field) && is_name_or_none(t->config);
+        ok = ok && (!t->quantifier || (flags & QUERY_IS_QUANTIFIED)) && (!t->config.n || (flags & QUERY_IS_SEARCH));
+        ok = ok && (many ? t->values_count <= QUERY_PARAMS_MAX : t->values_count == 1);
+        for (uint32_t i = 0; ok && i < t->values_count; i++) ok = t->values[i]->kind == JSON_KIND_STR;
+        return ok;
+    }
+    if (w->parts_count > 1000 || (w->kind == QUERY_NOT && w->parts_count != 1)) return false;
+    for (uint32_t i = 0; i < w->parts_count; i++)
+        if (!is_where(&w->parts[i], depth + 1)) return false;
+    return true;
+}
+
+static bool is_select(const struct query_select *s, uint32_t depth);
+
+static bool is_item(const struct query_item *it, uint32_t depth) {
+    const struct query_embed *e = it->embed;
+    if (it->kind == QUERY_STAR) return true;
+    if (it->kind == QUERY_EMBED && !(is_name(e->target) && is_name_or_none(e->hint) && is_select(&e->select, depth + 1)))
+        return false;
+    return it->kind != QUERY_KEY &&
+           (it->kind == QUERY_EMBED || (it->whole && it->kind == QUERY_AGGREGATE) || is_field(&it->field)) &&
+           (it->kind != QUERY_AGGREGATE || is_name(it->aggregate)) &&
+           (!it->whole || (str_eqc(it->aggregate, "count") && !it->cast.n)) &&
+           (!it->cast_after.n || it->kind == QUERY_AGGREGATE) && is_name_or_none(it->alias) && is_name_or_none(it->cast) &&
+           is_name_or_none(it->aggregate) && is_name_or_none(it->cast_after);
+}
+
+static bool is_select(const struct query_select *s, uint32_t depth) {
+    if (depth > QUERY_EMBEDS_MAX || s->items_count > QUERY_ITEMS_MAX || s->order_count > 100) return false;
+    if (s->where && !is_where(s->where, 1)) return false;
+    for (uint32_t i = 0; i < s->order_count; i++)
+        if (!is_field(&s->order[i].field) || !is_name_or_none(s->order[i].embed)) return false;
+    for (uint32_t i = 0; i < s->items_count; i++)
+        if (!is_item(&s->items[i], depth)) return false;
+    return true;
+}
+
+static bool are_names(const str *names, uint32_t n, uint32_t most) {
+    for (uint32_t i = 0; i < n; i++)
+        if (!is_name(names[i])) return false;
+    return n <= most;
+}
+
+bool query_stands(struct query_batch *b) {
+    static const str usual[] = {STR_INIT("public"), STR_INIT("extensions")};
+    struct query *q = b->queries;
+    if (b->many || b->count != 1 || q->kind != QUERY_SELECT || q->rows || q->raw || q->put || q->conflict || q->explain ||
+        q->max_affected >= 0)
+        return false;
+    if (!is_name(q->select.schema) || !is_name(q->select.relation) || !is_select(&q->select, 0) ||
+        !is_name_or_none(b->time_zone) || !are_names(q->accept, q->accept_count, QUERY_ACCEPTS_MAX) ||
+        !are_names(q->exposed, q->exposed_count, QUERY_EXPOSED_MAX) || !are_names(q->path, q->path_count, 32))
+        return false;
+    if (!q->has_path) q->path = usual, q->path_count = ARRAY_COUNT(usual);
+    return true;
+}

@@ -117,12 +117,12 @@ static bool made_json(struct query_printing *p, str *text, uint32_t *type) {
 }
 
 static bool put_field(struct query_printing *p, uint32_t alias, const struct query_field *f) {
-    if (!f->computed && !f->steps_count) return query_put_column(p, alias, f->of->storage), true;
+    const struct catalog_column *c =
+        alias == QUERY_NO_ALIAS ? query_column_through(p->query, f->of) : f->of; /* of what is written */
+    if (!f->computed && !f->steps_count) return query_put_column(p, alias, c->storage), true;
     struct aside a = begin_aside(p);
     uint32_t type = query_type_base(p->conn->types, f->of->type);
     bool there = true;
-    const struct catalog_column *c =
-        alias == QUERY_NO_ALIAS ? query_column_through(p->query, f->of) : f->of; /* of what is written */
     if (!f->computed) query_put_column(p, alias, c->storage);
     else there = PUT(p, "(") && put_computed(p, f->computed, f->rows, alias) && PUT(p, ")");
     str text = end_aside(p, a);
@@ -501,9 +501,7 @@ static bool put_made(struct query_printing *p, const struct query_item *it, str 
 
 static bool put_item(struct query_printing *p, const struct query_item *it, uint32_t alias) {
     bool ok = true;
-    const struct query_field *f = &it->field;
-    if (it->kind == QUERY_FIELD && !it->cast.n && !f->steps_count && !f->computed)
-        return query_put_column(p, alias, f->of->storage), true;
+    if (it->kind == QUERY_FIELD && !it->cast.n) return put_field(p, alias, &it->field);
     str text = it->whole ? (str){0} : field_text(p, alias, &it->field, &ok);
     return ok && put_made(p, it, text);
 }

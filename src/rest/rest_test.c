@@ -45,8 +45,10 @@ static bool plan_of(arena *a, const struct asked *q, const struct rest_options *
     return rest_plan_of(a, o, rq, plan, error);
 }
 
-/* The tree of a plan, without what all have; and read again it is the same. */
+/* The tree of a plan, without what all have; and read again it is the same. One that reads goes on as it was made. */
 static str tree_of(arena *a, const struct rest_plan *plan) {
+    struct query_batch made = plan->batch;
+    assert_true(query_stands(&made) == (made.queries[0].kind == QUERY_SELECT && !made.queries[0].explain));
     struct buf b = {0}, again = {0};
     struct query_batch read;
     struct pg_error error = {0};

@@ -545,7 +545,7 @@ static err with_of(struct sql_context *cx, const PgQuery__WithClause *w, str *te
 static err insert(struct sql_context *cx, const PgQuery__InsertStmt *s, str *text, struct sql_columns *columns, uint32_t *flags) {
     struct insert in = {.overrides_system = s->override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE,
                         .overrides_user = s->override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_USER_VALUE};
-    str with, body = {0}, conflict, back;
+    str with, body, conflict, back;
     TRY(with_of(cx, s->with_clause, &with));
     TRY(open_target(cx, s->relation, &in.t));
     TRY(insert_columns(cx, s, &in));

@@ -231,13 +231,13 @@ static void begin_making(struct node_visit *v) {
     v->cookies = rest_cookies(v->mem, &m->asked);
 }
 
-/* On a thread, perhaps. */
+/* On a thread, perhaps: there a tree becomes the text by which it goes on, too. */
 static void make(void *arg) {
     struct making *m = ((struct node_visit *)arg)->making;
     const struct app_record *record = &((struct node_visit *)arg)->app->record;
     m->ok = rest_plan_of(m->mem, &m->options, &m->asked, &m->plan, &m->error) &&
             node_computed_plan(m->mem, record, &m->plan, &m->computed, &m->error);
-    if (m->ok) query_put_batch(&m->tree, &m->plan.batch);
+    if (m->ok && (m->body.n > LARGE_BYTES || m->computed.count)) query_put_batch(&m->tree, &m->plan.batch);
 }
 
 /* Functions of the app that are called as its database's, and columns that they compute. */
@@ -445,8 +445,13 @@ static void ask(struct node_visit *v) {
                                      .hops = app_request_hops(r->exchange)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     v->asked_ns = clock_mono_ns();
-    v->query = UNLIKELY(v->computed.count) ? node_data_query(r->app, &to, on_told, v)
-                                           : node_data_stream(r->app, &to, v->mem, on_part, on_told, v);
+    struct making *m = v->making;
+    bool trees = m && !m->tree.n; /* that were not made text, on a thread or as functions compute of their rows */
+    if (UNLIKELY(v->computed.count)) v->query = node_data_query(r->app, &to, on_told, v);
+    else
+        v->query =
+            node_data_stream(r->app, &to, trees ? &m->plan.batch : NULL, trees ? m->mem : NULL, v->mem, on_part, on_told, v);
+    if (trees) m->mem = NULL;
     buf_free(&headers);
     buf_free(&search);
     buf_free(&v->body);

@@ -23,6 +23,7 @@ static void free_query(struct node_query *q) {
     buf_free(&q->body);
     buf_free(&q->piece);
     buf_free(&q->queue);
+    arena_free(q->trees_mem);
     arena_free(q->mem); /* it is in there */
 }
 
@@ -244,13 +245,30 @@ struct node_query *node_data_query(struct node_app *app, const struct node_tree_
     return q;
 }
 
-struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, bool counted, node_query_part part,
-                                    node_query_told told, void *arg) {
+/* Of trees that are there: one select goes on as it is, all else as its text. */
+static void begin_trees(struct node_query *q, const struct query_batch *trees) {
+    q->batch = *trees;
+    if (q->app->record.database.engine <= APP_DATABASE_SQLITE && query_stands(&q->batch)) {
+        node_reader_ask(q->app->guest->readers, q);
+        return;
+    }
+    struct buf body = {0};
+    query_put_batch(&body, trees);
+    q->ask.body = arena_str(q->mem, buf_str(&body));
+    buf_free(&body);
+    if (node_tree_writes(trees)) ask_store(q);
+    else begin(q);
+}
+
+struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, const struct query_batch *trees,
+                                    arena *trees_mem, bool counted, node_query_part part, node_query_told told, void *arg) {
     struct node_query *q = new_query(app, told, arg);
     node_tree_ask_copy(q->mem, ask, &q->ask);
     q->part = part;
     q->ask.parts = counted ? STR(NODE_TREE_PARTS_COUNTED) : STR(NODE_TREE_PARTS);
-    begin(q);
+    q->trees_mem = trees_mem;
+    if (trees) begin_trees(q, trees);
+    else begin(q);
     return q;
 }
 

@@ -39,8 +39,9 @@ struct node_query *node_data_changes(struct node_app *app, const struct node_cha
  * how many rows there will be. While a part waits the query's time stands still; its transaction may be open for NODE_QUERY_OPEN_S all the same. */
 enum { NODE_QUERY_OPEN_S = 600, NODE_QUERY_PARTS_BYTES = NODE_TREE_FIRST_BYTES + 2 * NODE_TREE_PART_BYTES };
 typedef void (*node_query_part)(void *arg, str bytes);
-struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, bool counted, node_query_part part,
-                                    node_query_told told, void *arg);
+/* trees: NULL: ask's body; else those, which were made and not read, and trees_mem, in which they stand, is taken. */
+struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, const struct query_batch *trees,
+                                    arena *trees_mem, bool counted, node_query_part part, node_query_told told, void *arg);
 void node_query_more(struct node_query *q);
 void node_data_query_cancel(struct node_query *q); /* told is not called; what writes may be done all the same */
 
@@ -62,7 +63,7 @@ void node_reader_ask(struct node_readers *readers, struct node_query *q);
 
 /* What reader.c sees of one. */
 struct node_query {
-    arena *mem;
+    arena *mem, *trees_mem; /* trees_mem: NULL, or what batch stands in */
     struct node_app *app;
     struct node_tree_ask ask;
     struct query_batch batch;

@@ -410,6 +410,7 @@ static void check_files(struct base *b) {
 }
 
 static void serve(struct base *b) {
+    if (!b->waiting) return;
     check_files(b);
     while (b->waiting) {
         if (!b->files) {
