@@ -122,10 +122,12 @@ char *arena_cstr(arena *a, str s) { return (char *)(uintptr_t)arena_str(a, s).p;
 str arena_vfmt(arena *a, const char *fmt, va_list ap) {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    char text[256];
+    int n = vsnprintf(text, sizeof text, fmt, ap);
     ENSURE(n >= 0);
     char *p = arena_alloc(a, (size_t)n + 1, 1);
-    vsnprintf(p, (size_t)n + 1, fmt, again);
+    if ((size_t)n < sizeof text) memcpy(p, text, (size_t)n);
+    else vsnprintf(p, (size_t)n + 1, fmt, again);
     va_end(again);
     return (str){(uint8_t *)p, (size_t)n};
 }

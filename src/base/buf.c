@@ -34,14 +34,12 @@ bool buf_printf(struct buf *b, const char *fmt, ...) {
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    size_t room = b->cap - b->n; /* mostly it is enough; vsnprintf wants some for a NUL, which is not counted into n */
+    int n = vsnprintf(room ? (char *)b->p + b->n : NULL, room, fmt, ap);
     va_end(ap);
-    /* vsnprintf wants room for a NUL, which is not counted into n. */
-    bool ok = n >= 0 && buf_reserve(b, (size_t)n + 1);
-    if (ok) {
-        vsnprintf((char *)b->p + b->n, (size_t)n + 1, fmt, again);
-        b->n += (size_t)n;
-    }
+    bool fits = n >= 0 && (size_t)n < room, ok = fits || (n >= 0 && buf_reserve(b, (size_t)n + 1));
+    if (ok && !fits) vsnprintf((char *)b->p + b->n, (size_t)n + 1, fmt, again);
+    if (ok) b->n += (size_t)n;
     va_end(again);
     return ok;
 }

@@ -71,23 +71,30 @@ static struct parameters parameters_of(arena *mem, const struct postgres_stateme
 }
 
 /* By its text and the types of its values, so that one name never stands for two statements. */
-static uint64_t hash_of(const struct postgres_statement *s, const struct parameters *p) {
-    uint64_t types = str_hash((str){(const uint8_t *)p->types, (size_t)p->count * sizeof(Oid)});
-    return str_hash(s->text) ^ (types * 0x9e3779b97f4a7c15u);
+uint64_t postgres_statement_hash(const struct postgres_statement *s) {
+    uint64_t hash = str_hash(s->text);
+    for (uint32_t i = 0; i < s->count; i++) hash = (hash ^ s->values[i].type) * 0x9e3779b97f4a7c15u;
+    return hash ? hash : 1;
+}
+
+static void put_name(uint64_t hash, char name[static 24]) {
+    *name++ = 'o';
+    for (int i = 60; i >= 0; i -= 4) *name++ = "0123456789abcdef"[hash >> i & 15];
+    *name = 0;
 }
 
 static bool send_statement(struct postgres_connection *c, struct postgres_ask *ask, uint32_t i) {
     const struct postgres_statement *s = &ask->statements[i];
     const struct parameters p = parameters_of(ask->mem, s);
     const char *text = (const char *)s->text.p;
-    uint64_t hash = hash_of(s, &p);
+    uint64_t hash = s->hash ? s->hash : postgres_statement_hash(s);
     char name[24];
     bool known = is_kept(c, hash), unprepared = ask->again || c->db->lost_kept >= LOST_KEPT_MAX;
     if (!s->kept || unprepared || (!known && c->kept_count == POSTGRES_KEPT_MAX)) {
         add_op(c, OP_STATEMENT, i, 0);
         return PQsendQueryParams(c->raw, text, p.count, p.types, p.values, NULL, NULL, 0) == 1;
     }
-    snprintf(name, sizeof name, "o%016llx", (unsigned long long)hash);
+    put_name(hash, name);
     if (!known) {
         add_op(c, OP_PREPARE, i, hash);
         if (PQsendPrepare(c->raw, name, text, p.count, p.types) != 1) return false;

@@ -61,9 +61,11 @@ struct postgres_statement {
     str text;
     const struct postgres_value *values;
     uint32_t count;
-    bool kept;  /* the same text will come again */
-    bool lasts; /* its text is there until the ask is told or cancelled: it is not copied */
+    bool kept;     /* the same text will come again */
+    uint64_t hash; /* postgres_statement_hash of one of the same text and types; 0: it is found out */
+    bool lasts;    /* its text is there until the ask is told or cancelled: it is not copied */
 };
+uint64_t postgres_statement_hash(const struct postgres_statement *s);
 struct postgres_answer;
 /* All but the commit is done: is it to be? False: it is undone, and told as the error that was filled in. */
 struct postgres_error;

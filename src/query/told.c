@@ -71,6 +71,9 @@ static void take_body(const struct query *q, struct place p, struct query_result
         buf_puts(&r->body, value_at(p, 0, 0));
         return;
     }
+    size_t bytes = 64;
+    for (uint32_t i = 0; i < rows_at(p); i++) bytes += value_at(p, i, 0).n + 1;
+    buf_reserve(&r->body, bytes);
     for (uint32_t i = 0; i < rows_at(p); i++) query_put_told(q, i, value_at(p, i, 0), &r->body);
     query_put_told_end(q, rows_at(p), &r->body);
 }

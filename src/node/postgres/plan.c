@@ -256,7 +256,8 @@ static void take(struct broker_ask *a, struct broker_plan *p, const struct query
 }
 
 static void keep(struct broker_made *made, struct broker_plan *p, str key, uint64_t hash) {
-    for (uint32_t i = 0; i < p->statements_count; i++) p->statements[i].lasts = true;
+    for (uint32_t i = 0; i < p->statements_count; i++)
+        p->statements[i].lasts = true, p->statements[i].hash = postgres_statement_hash(&p->statements[i]);
     p->key = arena_str(p->mem, key);
     p->hash = hash;
     p->bytes = arena_bytes(p->mem);
