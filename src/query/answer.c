@@ -163,9 +163,10 @@ bool query_take_result(const struct query *q, struct query_result *r) {
 /* Each with its head, behind a line that says how long it is. */
 static void put_counted(const struct query_batch *b, const struct query_result *results, const struct query_said *said,
                         struct buf *to) {
+    static const struct query_said again = {0}; /* it is the transaction's: the first one has it */
     for (uint32_t i = 0; i < b->count; i++) {
         struct buf head = {0};
-        query_put_head(&b->queries[i], &results[i], said, &head);
+        query_put_head(&b->queries[i], &results[i], i ? &again : said, &head);
         str body = results[i].has_body ? buf_str(&results[i].body) : (str){0};
         buf_printf(to, "%zu\n", head.n + body.n);
         buf_puts(to, buf_str(&head));

@@ -90,7 +90,7 @@ static void put_may(struct describe *d, const struct catalog_relation *of) {
     json_put_cstr(&d->w, "kind", kinds[of->kind]);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         bool can = !rows[i].when || of->kind == CATALOG_TABLE || has_instead(of, rows[i].when) ||
-                   (of->kind == CATALOG_VIEW && d->c->engine == CATALOG_POSTGRES && of->depends.n == 1);
+                   (of->kind == CATALOG_VIEW && (d->c->engine == CATALOG_POSTGRES ? of->depends.n == 1 : of->base != 0));
         json_put_bool(&d->w, rows[i].name, can && catalog_may_relation(d->c, d->role, of, rows[i].privilege));
     }
 }
@@ -137,6 +137,7 @@ static void put_function(struct describe *d, const struct catalog_function *f) {
         json_put_str(&d->w, "name", a->name);
         put_type(d, a->type);
         json_put_bool(&d->w, "required", !a->default_value.source.n && a->mode != CATALOG_VARIADIC);
+        json_put_bool(&d->w, "variadic", a->mode == CATALOG_VARIADIC);
         json_put_end(&d->w);
     }
     json_put_end(&d->w);

@@ -682,9 +682,11 @@ static bool put_write_alone(struct print *p);
 /* Had a row been there? Of a partitioned table rows do not say so: how many were is counted on the way (put_conflict), and said of as many, once all are there. */
 static void put_updated(struct print *p, uint32_t alias) {
     if (!p->q->select.of->partitioned) buf_printf(&p->sql, "a%u.\"_orlo_u\"", alias);
-    else
-        PUT(p, "case when count(*) over () > 0 then row_number() over () <= "
-               "coalesce(nullif(current_setting('orlo.updated', true), ''), '0')::int end");
+    else /* the last one takes the count back: the next statement begins from none */
+        PUT(p, "case when row_number() over () < count(*) over () then row_number() over () <= "
+               "coalesce(nullif(current_setting('orlo.updated', true), ''), '0')::int "
+               "when row_number() over () <= coalesce(nullif(current_setting('orlo.updated', true), ''), '0')::int "
+               "then set_config('orlo.updated', '', true) = '' else set_config('orlo.updated', '', true) <> '' end");
 }
 
 /* with w as (insert … returning …) select the rows' text from w */

@@ -5,7 +5,8 @@
  *                                                                                                     └─ query_print (PostgreSQL)
  *
  * 1. Nothing that a client sent becomes SQL text. A statement's text is made of words of this room, of names that the catalogue has, quoted, and of
- *    fragments that were made at deployment; whatever else varies is bound. The same shape has the same text.
+ *    fragments that were made at deployment; whatever else varies is bound. The same shape has the same text. (But one: for a media type of the app's own
+ *    over any row, and for GeoJSON, rows have the names of the list, quoted, on PostgreSQL.)
  * 2. No relation is read but through a view of the role's (policy.c), which only shows rows that the policies let through; what could raise runs on
  *    those rows alone. A second wall (wall.c) refuses each read of a table that is not by such a view.
  * 3. What goes wrong is an SQLSTATE with PostgreSQL's words, or one of PostgREST's codes (PGRST…) with its; the first one holds. A statement that failed
@@ -278,6 +279,9 @@ struct query_batch {
 struct query_said {
     str headers, status;
 };
+enum { QUERY_SAID_FIELDS_MAX = 32 };
+/* False: they are no fields, or no status, of an answer: PGRST111, PGRST112. */
+[[nodiscard]] bool query_said_ok(const struct query_said *said, struct pg_error *error);
 /* As JSON, which query_read_batch reads as the same. Of what was read or made, not of what was resolved. */
 void query_put_batch(struct buf *to, const struct query_batch *b);
 /* One select that was made: its JSON would be read as just that, so it need not be said, and read again. False: nothing is known of it. */

@@ -1015,20 +1015,36 @@ static bool takes_raw(const struct query_resolving *r, const struct catalog_func
     }
 }
 
-/* PGRST203 names all of them. */
+struct named_function {
+    uint32_t arguments;
+    str text;
+};
+
+static int by_arguments(const void *a, const void *b) {
+    const struct named_function *x = a, *y = b;
+    return x->arguments != y->arguments ? (x->arguments < y->arguments ? -1 : 1) : str_cmp(x->text, y->text);
+}
+
+/* PGRST203 names all of them: those that take less first, then by what they take. */
 static bool several_functions(struct query_resolving *r, bool raw) {
     const struct query *q = r->query;
     const struct catalog_function *f = NULL;
     struct buf b = {0};
+    VEC(struct named_function) all = {0};
     while ((f = catalog_function_next(r->catalog, q->select.schema, q->select.relation, f))) {
         if (raw ? !takes_raw(r, f) : !takes(f, q->rows)) continue;
-        buf_printf(&b, "%s" STR_FMT "." STR_FMT "(", b.n ? ", " : "", STR_ARG(q->select.schema), STR_ARG(f->name));
+        b.n = 0;
+        buf_printf(&b, STR_FMT "." STR_FMT "(", STR_ARG(q->select.schema), STR_ARG(f->name));
         for (uint32_t i = 0; i < f->arguments.n; i++) {
             const struct pg_type *t = query_type_of(r->session->types, f->arguments.p[i].type);
             buf_printf(&b, "%s" STR_FMT " => %s", i ? ", " : "", STR_ARG(f->arguments.p[i].name), t ? t->sql : "unknown");
         }
         buf_putc(&b, ')');
+        vec_push(r->out, &all, ((struct named_function){f->arguments.n, arena_str(r->out, buf_str(&b))}));
     }
+    if (all.n) qsort(all.p, all.n, sizeof *all.p, by_arguments);
+    b.n = 0;
+    for (uint32_t i = 0; i < all.n; i++) buf_printf(&b, "%s" STR_FMT, i ? ", " : "", STR_ARG(all.p[i].text));
     query_fail(r->error, "PGRST203", "Could not choose the best candidate function between: " STR_FMT, STR_ARG(buf_str(&b)));
     query_fail_hint(r->error,
                     "Try renaming the parameters or the function itself in the database so function overloading can be resolved");

@@ -958,5 +958,5 @@ bool query_run_batch(struct query_conn *conn, const struct pg_session *asks, str
     conn->answered = 0;
     if (!ok) return false;
     *said = query_said_of(&session);
-    return true;
+    return !b->counted || query_said_ok(said, &results[0].error);
 }

@@ -113,7 +113,8 @@ bool query_judge_answers(const struct query_batch *b, const struct query_text *t
         struct query_result r = counted(&b->queries[i], &texts[i], p);
         if (!query_check_result(&b->queries[i], &r)) return *error = r.error, false;
     }
-    return true;
+    if (!b->counted || b->silent) return true;
+    return query_said_ok(&(struct query_said){value_at(p, 0, 0), value_at(p, 0, 1)}, error);
 }
 
 bool query_take_answers(const struct query_batch *b, const struct query_text *texts, const struct query_answers *a,

@@ -109,10 +109,17 @@ static void put_member(struct json_writer *w, const char *key, const struct quer
 }
 
 static void raised_fields(arena *out, const struct query_json *headers, struct rest_response *r) {
+    uint32_t ours = r->fields_count;
     for (uint32_t i = 0; i < headers->n && r->fields_count + 1 < REST_FIELDS_MAX; i++) {
         const struct query_json_member *h = &headers->members[i];
-        if (h->v.kind == JSON_KIND_STR && is_token(h->key) && !is_framing(h->key) && is_field_value(h->v.s))
-            add(r, arena_cstr(out, h->key), h->v.s);
+        if (h->v.kind != JSON_KIND_STR || !is_token(h->key) || is_framing(h->key) || !is_field_value(h->v.s)) continue;
+        bool there = false; /* one of ours: theirs is in its place */
+        for (uint32_t k = 0; k < ours; k++) {
+            if (!str_eq_nocase(r->fields[k].name, h->key)) continue;
+            r->fields[k].value = h->v.s;
+            there = true;
+        }
+        if (!there) add(r, arena_cstr(out, h->key), h->v.s);
     }
 }
 

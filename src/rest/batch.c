@@ -144,7 +144,7 @@ bool rest_batch_answer(arena *out, const struct rest_plan *plan, str answers, st
         str one, rows;
         ok = query_answer_next(&answers, &one) && query_head_of(out, one, &head, &rows);
         if (!ok) break;
-        *said = head.said; /* all have the same: it is the transaction's */
+        if (!i) *said = head.said;
         head.said = (struct query_said){0};
         rest_answer(out, &plan->parts[i], &head, rows, &r);
         put_response(&w, out, &r);

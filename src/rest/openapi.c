@@ -29,11 +29,45 @@ static const char *json_type(str type) {
     return str_eqc(type, "json") || str_eqc(type, "jsonb") ? NULL : "string";
 }
 
+/* A comment's first line is a title, and what follows it the text. */
+static str title_of(str comment) { return str_sub(comment, 0, str_find(comment, '\n')); }
+static str rest_of(str comment) {
+    str rest = str_sub(comment, title_of(comment).n, comment.n);
+    while (rest.n && rest.p[0] == '\n') rest = str_sub(rest, 1, rest.n);
+    return rest;
+}
+static void put_comment(struct json_writer *w, str comment) {
+    if (comment.n) json_put_str(w, "summary", title_of(comment));
+    if (rest_of(comment).n) json_put_str(w, "description", rest_of(comment));
+}
+
+static str format_of(str type) {
+    if (str_eqc(type, "smallint") || str_eqc(type, "integer")) return STR("int32");
+    return str_eqc(type, "bigint") ? STR("int64") : type;
+}
+
+/* What it is where nothing is given, if that is a value, or at least a text. */
+static void put_default(struct json_writer *w, arena *out, const struct query_json *of) {
+    str said = text(of, "default");
+    const char *json = json_type(text(of, "type"));
+    struct query_json v;
+    struct pg_error ignored = {0};
+    if (!said.n) return;
+    if (json && !strcmp(json, "string")) {
+        size_t end = said.n;
+        while (end > 2 && !str_starts(str_sub(said, end - 2, said.n), STR("::"))) end--;
+        if (end > 3 && said.p[end - 3] == '\'') said = str_sub(said, 0, end - 2);
+        if (said.n >= 2 && said.p[0] == '\'' && said.p[said.n - 1] == '\'') said = str_sub(said, 1, said.n - 2);
+        json_put_str(w, "default", said);
+    } else if (query_json_read(out, said, &v, &ignored) && v.kind != JSON_KIND_OBJECT && v.kind != JSON_KIND_ARRAY)
+        json_put_raw(w, "default", said);
+}
+
 static void put_type(struct json_writer *w, const struct query_json *of) {
     str type = text(of, "type");
     const char *json = json_type(type);
     const struct query_json *labels = query_json_get(of, "enum");
-    json_put_str(w, "format", text(of, "format"));
+    json_put_str(w, "format", format_of(text(of, "format")));
     if (json) json_put_cstr(w, "type", json);
     if (json && str_eqc(str_c(json), "array")) {
         const char *item = json_type(str_sub(type, 0, type.n - 2));
@@ -63,6 +97,7 @@ static void put_column(arena *out, struct json_writer *w, const struct query_jso
     if (b.n) json_put_str(w, "description", buf_str(&b));
     buf_free(&b);
     put_type(w, c);
+    put_default(w, out, c);
     if (max) json_put_raw(w, "maxLength", max->raw);
     json_put_end(w);
 }
@@ -97,19 +132,19 @@ static void put_definition(arena *out, struct json_writer *w, const struct rest_
 /* ---- parameters ---- */
 
 static const struct {
-    const char *name, *in, *key, *description;
+    const char *name, *in, *key, *description, *values /* that it may have */, *otherwise;
 } shared[] = {
-    {"select", "query", "select", "Filtering Columns"},
-    {"order", "query", "order", "Ordering"},
-    {"on_conflict", "query", "on_conflict", "On Conflict"},
-    {"limit", "query", "limit", "Limiting and Pagination"},
-    {"offset", "query", "offset", "Limiting and Pagination"},
-    {"Range", "header", "range", "Limiting and Pagination"},
-    {"Range-Unit", "header", "rangeUnit", "Limiting and Pagination"},
-    {"Prefer", "header", "preferParams", "Preference"},
-    {"Prefer", "header", "preferReturn", "Preference"},
-    {"Prefer", "header", "preferCount", "Preference"},
-    {"Prefer", "header", "preferPost", "Preference"},
+    {"select", "query", "select", "Filtering Columns", NULL, NULL},
+    {"order", "query", "order", "Ordering", NULL, NULL},
+    {"on_conflict", "query", "on_conflict", "On Conflict", NULL, NULL},
+    {"limit", "query", "limit", "Limiting and Pagination", NULL, NULL},
+    {"offset", "query", "offset", "Limiting and Pagination", NULL, NULL},
+    {"Range", "header", "range", "Limiting and Pagination", NULL, NULL},
+    {"Range-Unit", "header", "rangeUnit", "Limiting and Pagination", NULL, "items"},
+    {"Prefer", "header", "preferParams", "Preference", NULL, NULL},
+    {"Prefer", "header", "preferReturn", "Preference", "[\"return=representation\",\"return=minimal\",\"return=none\"]", NULL},
+    {"Prefer", "header", "preferCount", "Preference", "[\"count=none\",\"count=exact\",\"count=planned\",\"count=estimated\"]",
+     NULL},
 };
 
 static void put_parameters(arena *out, struct json_writer *w, const struct query_json *tables) {
@@ -121,6 +156,8 @@ static void put_parameters(arena *out, struct json_writer *w, const struct query
         json_put_bool(w, "required", false);
         json_put_cstr(w, "in", shared[i].in);
         json_put_cstr(w, "type", "string");
+        if (shared[i].values) json_put_raw(w, "enum", str_c(shared[i].values));
+        if (shared[i].otherwise) json_put_cstr(w, "default", shared[i].otherwise);
         json_put_end(w);
     }
     EACH(t, tables) {
@@ -192,7 +229,7 @@ static void put_method(arena *out, struct json_writer *w, const struct query_jso
     bool reads = method[0] == 'g', creates = method[1] == 'o', patches = method[1] == 'a';
     json_put_object(w, method);
     put_tags(w, text(t, "name"));
-    if (text(t, "comment").n) json_put_str(w, "summary", text(t, "comment"));
+    put_comment(w, text(t, "comment"));
     put_refs(out, w, t, !creates, creates || patches,
              reads     ? get
              : creates ? post
@@ -262,21 +299,54 @@ static void put_arguments(arena *out, struct json_writer *w, const struct query_
     json_put_end(w);
 }
 
-static void put_function(arena *out, struct json_writer *w, const struct query_json *f) {
-    json_put_object(w, arena_cstr(out, arena_fmt(out, "/rpc/" STR_FMT, STR_ARG(text(f, "name")))));
-    json_put_object(w, "post");
+/* Of GET they are the query's. */
+static void put_query_arguments(arena *out, struct json_writer *w, const struct query_json *f) {
+    json_put_array(w, "parameters");
+    EACH(a, query_json_get(f, "arguments")) {
+        if (!text(a, "name").n) continue;
+        str type = text(a, "type"), item = str_sub(type, 0, type.n > 2 ? type.n - 2 : 0);
+        const char *json = json_type(type), *of = json_type(item);
+        bool several = has(a, "variadic");
+        json_put_object(w, NULL);
+        json_put_str(w, "name", text(a, "name"));
+        json_put_bool(w, "required", has(a, "required"));
+        json_put_cstr(w, "in", "query");
+        json_put_cstr(w, "type", several ? "array" : json && strcmp(json, "array") != 0 ? json : "string");
+        if (!several) json_put_str(w, "format", format_of(text(a, "format")));
+        else {
+            json_put_cstr(w, "collectionFormat", "multi");
+            json_put_object(w, "items");
+            json_put_cstr(w, "type", of ? of : "string");
+            json_put_str(w, "format", format_of(item));
+            json_put_end(w);
+        }
+        json_put_end(w);
+    }
+    json_put_end(w);
+}
+
+static void put_call(arena *out, struct json_writer *w, const struct query_json *f, bool get) {
+    json_put_object(w, get ? "get" : "post");
     put_tags(w, arena_fmt(out, "(rpc) " STR_FMT, STR_ARG(text(f, "name"))));
-    if (text(f, "comment").n) json_put_str(w, "summary", text(f, "comment"));
+    put_comment(w, text(f, "comment"));
     json_put_array(w, "produces");
     json_put_cstr(w, NULL, "application/json");
+    json_put_cstr(w, NULL, "application/vnd.pgrst.object+json;nulls=stripped");
     json_put_cstr(w, NULL, "application/vnd.pgrst.object+json");
     json_put_end(w);
-    put_arguments(out, w, f);
+    if (get) put_query_arguments(out, w, f);
+    else put_arguments(out, w, f);
     json_put_object(w, "responses");
     put_response(w, "200", "OK");
     json_put_end(w);
     json_put_end(w);
     json_put_end(w);
+}
+
+static void put_function(arena *out, struct json_writer *w, const struct query_json *f) {
+    json_put_object(w, arena_cstr(out, arena_fmt(out, "/rpc/" STR_FMT, STR_ARG(text(f, "name")))));
+    if (!has(f, "volatile")) put_call(out, w, f, true);
+    put_call(out, w, f, false);
     json_put_end(w);
 }
 
@@ -353,9 +423,9 @@ str rest_openapi(arena *out, const struct rest_plan *plan, str description) {
     json_put_object(&w, NULL);
     json_put_cstr(&w, "swagger", "2.0");
     json_put_object(&w, "info");
-    json_put_str(&w, "title",
-                 arena_fmt(out, "%s API", text(&v, "comment").n ? arena_cstr(out, text(&v, "comment")) : "Orlo REST"));
-    json_put_str(&w, "description", arena_fmt(out, "the schema " STR_FMT, STR_ARG(plan->schema)));
+    str comment = text(&v, "comment"), more = rest_of(comment);
+    json_put_str(&w, "title", comment.n ? title_of(comment) : STR("Orlo REST API"));
+    json_put_str(&w, "description", more.n ? more : arena_fmt(out, "the schema " STR_FMT, STR_ARG(plan->schema)));
     json_put_cstr(&w, "version", "1");
     json_put_end(&w);
     put_paths(out, &w, plan, &v);

@@ -216,6 +216,14 @@ create table api.hours (id int primary key, at timestamptz not null, note text);
 insert into api.hours values (1, '2024-05-01T10:00:00Z', null), (2, '2024-07-01T10:00:00Z', 'a "b", c');
 grant all on api.hours to anon, service_role;
 create table secrets (id int primary key);
+create table api.kinds (id int primary key, kind text default 'plain'::text);
+grant all on api.kinds to anon;
+comment on schema api is 'Hours
+
+All that are kept.';
+comment on table api.kinds is 'One kind
+and what was in it';
+create function api.sum(variadic of int[]) returns bigint language sql stable as $$ select sum(n) from unnest(of) n $$;
 create domain api."text/html" as text;
 create domain api."image/x-dot" as bytea;
 create function api.page() returns api."text/html" language sql stable as $$ select '<p>hi</p>'::api."text/html" $$;
@@ -226,6 +234,10 @@ create function api.teapot() returns text language sql as $$
   select current_setting('request.cookies', true)::json ->> 'who' $$;
 create function api.gate() returns void language sql stable as $$
   select set_config('api.seen', current_setting('request.headers', true)::json ->> 'x-seen', true) $$;
+create function api.bad(headers text, status text) returns text language sql as $$
+  insert into api.hours values (70, '2025-01-01T00:00:00Z');
+  select set_config('response.status', status, true);
+  select set_config('response.headers', headers, true) $$;
 create function api.seen() returns text language sql stable as $$ select current_setting('api.seen', true) $$;
 """
 REST = """[rest]
@@ -276,6 +288,12 @@ def test_rest_as_the_manifest_says():
             r = conn.getresponse()
             eq((r.status, json.loads(r.read())["code"]), (401, "42501"))
             conn.close()
+            document = json.loads(ask(n, keys, "GET", "/", **at)[2])
+            eq((document["info"]["title"], document["info"]["description"]), ("Hours", "All that are kept."))
+            eq((list(document["paths"]["/rpc/page"]), list(document["paths"]["/rpc/teapot"]), sorted(document["paths"]["/hours"])), (["get", "post"], ["post"], ["delete", "get", "patch", "post"]))
+            eq(document["paths"]["/rpc/sum"]["get"]["parameters"], [{"name": "of", "required": False, "in": "query", "type": "array", "collectionFormat": "multi", "items": {"type": "integer", "format": "int32"}}])
+            eq(document["definitions"]["kinds"]["properties"]["kind"], {"format": "text", "type": "string", "default": "plain"})
+            eq((document["paths"]["/kinds"]["get"]["summary"], document["paths"]["/kinds"]["get"]["description"]), ("One kind", "and what was in it"))
             batches_on(n, keys, at)
             about_on(n, engine)
 
@@ -360,6 +378,15 @@ def batches_on(n, keys, at):
         eq(ask(n, keys, "POST", "/-/batch", wrong, **at)[0], 404 if "/-/" in wrong else 400)
     eq(ask(n, keys, "POST", "/-/batch", [one | {"body": {**row, "id": 5}}], Prefer="tx=rollback", **at)[0], 200)
     eq(ask(n, keys, "GET", "/hours?id=eq.5", **at)[2], "[]")
+    # What is no field, or no status, is told while it can be undone; and in a batch once, however many there are.
+    for headers, status, code in (("nonsense", "", "PGRST111"), ('[{"a": 1}]', "", "PGRST111"), ('[{"a b": "c"}]', "", "PGRST111"), ('[{"a":"b","c":"d"}]', "", "PGRST111"),
+                                  (json.dumps([{f"x-{i}": "y"} for i in range(33)]), "", "PGRST111"), ("", "600", "PGRST112"), ("", "ok", "PGRST112")):
+        got = ask(n, keys, "POST", "/rpc/bad", {"headers": headers, "status": status}, **at)
+        eq((headers[:20], got[0], json.loads(got[2])["code"]), (headers[:20], 500, code))
+    eq(ask(n, keys, "GET", "/hours?id=eq.70", **at)[2], "[]")
+    good = {"method": "POST", "path": "/rpc/bad", "body": {"headers": '[{"X-One": "1"}]', "status": "202"}}
+    status, head, body = ask(n, keys, "POST", "/-/batch", [good] + [{"path": "/hours?id=eq.70"}] * 3, Prefer="tx=rollback", **at)
+    eq((status, head["x-one"], [a["status"] for a in json.loads(body)]), (202, "1", [200] * 4))
     # A body that a thread reads.
     many = [{"id": i, "at": "2025-01-01T00:00:00Z", "note": "n" * 100} for i in range(100, 3100)]
     eq(ask(n, keys, "POST", "/hours", many, **at)[0], 201)
