@@ -79,6 +79,19 @@ static void quoted(struct plpgsql_parser *p, struct plpgsql_token *t, size_t fro
     t->end = (uint32_t)end;
 }
 
+/* 'a', then a line's end among blanks, then 'b': one string. */
+static void go_on(struct plpgsql_parser *p, struct plpgsql_token *t, bool escapes) {
+    for (;;) {
+        size_t next = past_blanks(p, t->end);
+        str between = str_sub(p->source, t->end, next - t->end);
+        if (at(p, next) != '\'' || str_find(between, '\n') >= between.n) return;
+        struct plpgsql_token more = {0};
+        quoted(p, &more, next, '\'', escapes);
+        t->text = arena_fmt(p->mem, STR_FMT STR_FMT, STR_ARG(t->text), STR_ARG(more.text));
+        t->end = more.end;
+    }
+}
+
 static void number(struct plpgsql_parser *p, struct plpgsql_token *t) {
     size_t i = t->at;
     while ((at(p, i) >= '0' && at(p, i) <= '9') || (at(p, i) == '.' && at(p, i + 1) != '.')) i++;
@@ -99,8 +112,9 @@ struct plpgsql_token plpgsql_lex(struct plpgsql_parser *p, size_t from) {
     uint8_t c = at(p, i);
     size_t end;
     if (i >= p->source.n) return t;
-    if (c == '\'' || c == '"') quoted(p, &t, i, c, false);
-    else if ((c | 32) == 'e' && at(p, i + 1) == '\'') quoted(p, &t, i + 1, '\'', true);
+    if (c == '"') quoted(p, &t, i, c, false);
+    else if (c == '\'') quoted(p, &t, i, c, false), go_on(p, &t, false);
+    else if ((c | 32) == 'e' && at(p, i + 1) == '\'') quoted(p, &t, i + 1, '\'', true), go_on(p, &t, true);
     else if (c == '$' && (end = past_dollars(p, i, &t.text))) t.kind = PLPGSQL_STRING, t.end = (uint32_t)end;
     else if (c >= '0' && c <= '9') number(p, &t);
     else if (is_word(c)) {

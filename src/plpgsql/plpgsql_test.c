@@ -29,6 +29,13 @@ static void statements(void **state) {
                 raise->level == PLPGSQL_EXCEPTION);
 }
 
+static void strings(void **state) {
+    struct plpgsql_statement *b =
+        read("begin raise exception 'a % '\n  'b %' -- c\n 'd', 1, e'\\'x'; raise notice $$q '%'$$, 2; end");
+    assert_true(str_eqc(b->body.p[0]->format, "a % b %d") && b->body.p[0]->exprs.n == 2);
+    assert_true(str_eqc(b->body.p[1]->format, "q '%'"));
+}
+
 static void into(void **state) {
     struct plpgsql_statement *b =
         read("begin select a, b into strict x, r.f from t where c = 1; insert into t (a) values (1) returning a into x; end");
@@ -92,8 +99,8 @@ static int end(void **state) { return arena_free(mem), 0; }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(statements), cmocka_unit_test(into),    cmocka_unit_test(loops),
-        cmocka_unit_test(handlers),   cmocka_unit_test(refused),
+        cmocka_unit_test(statements), cmocka_unit_test(into),     cmocka_unit_test(strings),
+        cmocka_unit_test(loops),      cmocka_unit_test(handlers), cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -443,7 +443,12 @@ static err raise_option(struct routine *r, const struct plpgsql_option *o, uint3
     for (uint32_t i = 0; i < ARRAY_COUNT(names); i++) {
         uint32_t e;
         if (!str_eqc(o->name, names[i])) continue;
-        if (*seen & 1u << i) return sql_routine_say(r, o->value.at, "42601", "RAISE option already specified: %s", names[i]);
+        if (*seen & 1u << i) { /* PostgreSQL finds that out when it is run */
+            static const char *const said[] = {"MESSAGE",    "ERRCODE",  "DETAIL", "HINT",  "COLUMN",
+                                               "CONSTRAINT", "DATATYPE", "TABLE",  "SCHEMA"};
+            refuse_later(r, "42601", (const char *)arena_fmt(r->cx->mem, "RAISE option already specified: %s", said[i]).p);
+            return ERR_OK;
+        }
         *seen |= 1u << i;
         TRY(sql_routine_value(r, &o->value, PG_TEXT, -1, &e, NULL));
         sql_routine_emit(r, CATALOG_OP_SET, places + i, e, 0, 0);

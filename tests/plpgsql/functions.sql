@@ -187,8 +187,16 @@ grant usage on schema other to authenticated; grant select on other.things to au
 create function other.from_here() returns int language plpgsql security definer as $$ begin return (select count(*) from things); end $$;
 grant execute on function other.from_here() to authenticated;
 create function depth_of() returns int language plpgsql as $$ begin return pg_trigger_depth(); end $$;
+create function raise_more(x int) returns void language plpgsql as $$
+begin
+  if x = 1 then raise exception 'one % '
+    'line', x; end if;
+  if x = 2 then raise exception 'two' using message = 'again'; end if;
+end $$;
 
 -- ask
+anon raise_more {"x": 1}
+anon raise_more {"x": 2}
 authenticated:1 through_call {"which": 1}
 authenticated:1 passes_on {"which": 3}
 authenticated:1 passes_on {"which": 33}
