@@ -8,7 +8,8 @@
  *    shares the cores among them. So nobody's statement, however long, holds another app's.
  * 2. Where more are ready than there are threads, the app that has had least of their time is next, and an app has two of them at most.
  * 3. All that is shared is under one lock, which nobody holds while he works.
- * 4. A transaction that goes on over several statements holds its database for its own connection, and for so long as a statement may take.
+ * 4. Nothing waits but for a database, its thread, or those who were answered a moment ago (gather).
+ * 5. A transaction that goes on over several statements holds its database for its own connection, and for so long as a statement may take.
  */
 #include "node/store/store_int.h"
 #include "node/wal.h"
@@ -332,6 +333,40 @@ void node_store_bases_checked(struct store_base *base, const struct db_wal *wal)
     pthread_mutex_unlock(&all.lock);
 }
 
+/* ---- those who ask again ---- */
+
+static bool is_write(const struct store_ask *ask) { return !ask->errand && ask->op != APP_TX && app_data_writes(ask->op); }
+
+/* Whoever was answered after a commit asks again, as a rule, within a moment. Were the next one begun at once, half of them would always wait for the
+ * commit of the other half, and each commit would be of half of them. So it waits for as many as there were, answered or waiting, when the one before it
+ * was over: for no longer than a part of what that took, and not at all where nothing was committed just now, or something else than a write waits. Where
+ * they do not come it was a part of one commit's time, once: fewer are expected from then on. */
+static void gather(struct store_base *base) {
+    enum { GATHER_NS_MAX = 500'000 };
+    uint32_t n = 0, expected = MIN(base->expected, (uint32_t)STORE_BATCH_MAX);
+    uint64_t until = base->used_ns + MIN(base->took_ns / 2, (uint64_t)GATHER_NS_MAX);
+    for (const struct store_ask *ask = base->first; ask; ask = ask->next, n++)
+        if (!is_write(ask)) return;
+    if (!n || n >= expected || base->holder || clock_mono_ns() >= until) return;
+    const struct timespec at = {.tv_sec = (time_t)(until / 1'000'000'000u), .tv_nsec = (long)(until % 1'000'000'000u)};
+    base->wanted = expected - n;
+    while (base->wanted && pthread_cond_clockwait(&base->came, &all.lock, CLOCK_MONOTONIC, &at) != ETIMEDOUT) {}
+    base->wanted = 0;
+}
+
+static void has_come(struct store_base *base, const struct store_ask *ask) {
+    if (!base->wanted) return;
+    base->wanted = is_write(ask) ? base->wanted - 1 : 0;
+    if (!base->wanted) pthread_cond_signal(&base->came);
+}
+
+static void expect(struct store_base *base, uint32_t answered, uint64_t took) {
+    bool committed = all.config.keeps && base->db && db_wal(base->db).commits != base->wal.commits;
+    base->expected = committed ? answered : 0;
+    base->took_ns = took;
+    for (const struct store_ask *ask = base->first; committed && ask; ask = ask->next) base->expected++;
+}
+
 static void serve(struct store_base *base) {
     struct store_ask *asks[STORE_BATCH_MAX];
     if (base->undo && base->db) {
@@ -343,6 +378,7 @@ static void serve(struct store_base *base) {
     base->undo = false;
     if (is_to_close(base)) close_it(base);
     if (base->forget && !node_store_checkpoint_held()) forget_app(base);
+    if (base->open) gather(base);
     uint32_t n = take(base, asks), did = 0;
     if (!n) return;
     if (!base->open) {
@@ -365,6 +401,7 @@ static void serve(struct store_base *base) {
     base->taken_count = 0;
     put_back(base, asks + did, n - did);
     finish(asks, did);
+    expect(base, did, took);
     look_at_log(base);
 }
 
@@ -452,8 +489,13 @@ static struct store_base *base_of(struct store_app *app, enum app_data_of of, st
         if (!strcmp(base->name, name)) return base;
     struct store_base *base = calloc(1, sizeof *base);
     ENSURE(base);
-    *base = (struct store_base){
-        .app = app, .of = of, .last = NULL, .next_of_app = app->bases, .next = all.all, .taking = PTHREAD_MUTEX_INITIALIZER};
+    *base = (struct store_base){.app = app,
+                                .of = of,
+                                .last = NULL,
+                                .next_of_app = app->bases,
+                                .next = all.all,
+                                .taking = PTHREAD_MUTEX_INITIALIZER,
+                                .came = PTHREAD_COND_INITIALIZER};
     base->last = &base->first;
     memcpy(base->name, name, sizeof name);
     app->bases = base;
@@ -502,6 +544,7 @@ bool node_store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
         app->bytes += ask->bytes, all.bytes += ask->bytes;
         *base->last = ask;
         base->last = &ask->next;
+        has_come(base, ask);
         settle(base);
         wake();
     }

@@ -90,6 +90,10 @@ struct store_base {
     bool checked, wrote; /* * its log is being brought into its file by another thread (checkpoint.c); it has grown meanwhile */
     uint32_t given;      /* * its files are on their way to a worker: it stays open */
     uint64_t used_ns;    /* * when a thread had it last */
+    uint64_t took_ns;    /* * what that took */
+    uint32_t expected;   /* * that will ask for a write: as many as the last commit answered, and those who waited then */
+    uint32_t wanted;     /* * its thread waits for so many of them to come (came) */
+    pthread_cond_t came;
     struct store_peer *holder;   /* * whose transaction goes on; NULL: nobody's */
     int64_t holder_connection;   /* * of that one */
     uint64_t holder_until_ns;    /* * then it is undone */
