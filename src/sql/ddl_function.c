@@ -464,8 +464,16 @@ static void poison_made(struct sql_ddl *d, str body) {
 }
 
 err sql_do_do_block(struct sql_ddl *d, const PgQuery__Node *node_) {
-    poison_made(d, sql_option_text(sql_option(node_->do_stmt->args, node_->do_stmt->n_args, "as")));
-    return sql_needs_postgres(
-        d, -1, "write the statements themselves, with if [not] exists where they may have run before; or database = \"postgres\"",
-        "a DO block is not there yet on SQLite");
+    PgQuery__Node *const *args = node_->do_stmt->args;
+    size_t n = node_->do_stmt->n_args;
+    str body = arena_str(d->mem, sql_option_text(sql_option(args, n, "as"))),
+        language = sql_option_text(sql_option(args, n, "language"));
+    if (d->engine == CATALOG_POSTGRES)
+        return sql_needs_postgres(d, -1, NULL, "a DO block is run by PostgreSQL: what it makes is not seen here");
+    if (language.n && !str_eq_nocase(language, STR("plpgsql")))
+        return sql_needs_postgres(d, -1, "write it in plpgsql", "a DO block in " STR_FMT " is not there on SQLite",
+                                  STR_ARG(language));
+    err e = sql_do_block_run(d, body);
+    if (e != ERR_OK) poison_made(d, body);
+    return e;
 }

@@ -43,7 +43,7 @@ static err through(struct sql_context *cx, struct catalog_relation *r, const PgQ
     TRY(sql_translate_through(cx, query, names, r->columns.n, &t));
     r->base = t.base, r->base_list = t.list, r->base_from = t.from, r->base_where = t.where;
     r->not_writable = str_c(t.why_not);
-    for (uint32_t i = 0; i < r->columns.n; i++) r->columns.p[i].base_number = t.base ? t.numbers[i] : 0;
+    for (uint32_t i = 0; i < r->columns.n; i++) r->columns.p[i].base_number = t.base && i < t.count ? t.numbers[i] : 0;
     if (t.base && !t.columns) r->not_writable = STR("Views that have no updatable columns are not automatically updatable.");
     return ERR_OK;
 }

@@ -8,6 +8,7 @@ struct sql_context sql_context_of(struct sql_ddl *d) {
                                 .path = d->path,
                                 .path_count = d->path_n,
                                 .definer = true,
+                                .variables = d->variables,
                                 .reader = d->engine == CATALOG_SQLITE ? d->reader : NULL};
 }
 

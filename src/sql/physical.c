@@ -43,6 +43,7 @@ static void expand(struct sql_ddl *d, str f, const struct catalog_relation *row,
         const struct catalog_column *c = row && (m.kind == 'C' || m.kind == 'N') ? catalog_column_of(row, m.id) : NULL;
         buf_puts(out, str_sub(f, from, m.at - from));
         if (m.kind == 'R' || m.kind == 'B') expand_relation(d, m.id, depth, out);
+        else if (m.kind == 'A' && m.id && m.id <= d->places_n) buf_puts(out, sql_literal(d->mem, d->places[m.id - 1]));
         else if (c) buf_puts(out, quoted(d, c->storage));
         else if (!strchr("PKQ", m.kind)) buf_puts(out, STR("null"));
     }

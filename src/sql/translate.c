@@ -164,7 +164,8 @@ err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *sel
     if (out->why_not) return ERR_OK;
     out->base = base->id;
     out->numbers = arena_array(cx->mem, uint16_t, p.targets.n + 1);
-    for (uint32_t i = 0; i < p.targets.n && i < names_count; i++) { /* a star's are those that were there when it was made */
+    out->count = MIN(p.targets.n, names_count);
+    for (uint32_t i = 0; i < p.targets.n && i < names_count; i++) { /* of a * there may be more by now */
         str name = sql_quoted(cx->mem, names[i]);
         out->numbers[i] = number_of(cx, base, alias, p.targets.p[i].text);
         out->columns |= out->numbers[i] != 0;

@@ -121,6 +121,7 @@ struct sql_through {
     str list, from, where;
     const char *why_not;
     uint16_t *numbers;
+    uint32_t count;
     bool columns; /* one of them is the base's */
 };
 [[nodiscard]] err sql_translate_through(struct sql_context *cx, const PgQuery__SelectStmt *select, const str *names,

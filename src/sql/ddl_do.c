@@ -1,0 +1,638 @@
+/* ddl_do: DO blocks, run while the migrations are read: what they ask is the catalogue as it is at their place, what they do are statements of the file.
+ *
+ *   do $$ begin if not exists (select from pg_type where typname = 'mood') then create type mood as enum ('sad', 'ok'); end if; end $$
+ *
+ * 1. Expressions and queries are asked of an empty SQLite that has the pg room's functions and the catalogue's relations (the system room). One that reads
+ *    rows of tables has no answer here, and is refused: 0A000.
+ * 2. Statements that define, and those that change rows, are as they are in a file; the latter's variables are their values by then.
+ * 3. What a handler catches is what a statement was refused with; one that was done before it in its block cannot be undone, and then it is not caught.
+ * 4. Steps, rows and variables are bounded: 54000.
+ */
+#include "db/db.h"
+#include "sql/ddl_int.h"
+#include "sql/routine_int.h"
+#include "system/system.h"
+#include <stdio.h>
+
+enum { STEPS_MAX = 100'000, ROWS_MAX = 100'000 };
+typedef struct plpgsql_statement statement;
+
+/* Where expressions are asked, for all blocks of a deployment. */
+struct sql_asking {
+    struct db *db;
+    struct pg_session session;
+    struct pg_error raised;
+    struct pg_types types;
+    struct sql_context cx; /* types' */
+    struct system_context system;
+};
+
+struct failure {
+    char state[6];
+    str message;
+};
+struct doing {
+    struct sql_ddl *d;
+    struct sql_asking *ask;
+    struct routine r;
+    struct sql_context cx;
+    struct catalog_routine out;
+    struct catalog_function f; /* the block, as a function */
+    VEC(struct db_value) places;
+    uint32_t steps, effects;
+    uint64_t body; /* where its text begins in the file */
+    const struct sql_statement *outer;
+    struct failure failed, *caught;
+    str label; /* of EXIT and CONTINUE on their way out */
+};
+enum flow { GO, FAILED, LEAVES, AGAIN, RETURNS };
+
+/* ---- what went wrong ---- */
+
+static enum flow fail(struct doing *x, const char *state, str message) {
+    snprintf(x->failed.state, sizeof x->failed.state, "%.5s", state);
+    x->failed.message = arena_str(x->d->mem, message);
+    return FAILED;
+}
+
+static enum flow fail_problem(struct doing *x) {
+    const struct sql_problem *p = &x->cx.problem;
+    enum flow f = fail(x, p->set ? p->state : "XX000", str_c(p->set ? p->message : "a statement is not understood"));
+    x->cx.problem = (struct sql_problem){0};
+    return f;
+}
+
+static enum flow not_here(struct doing *x, const char *what) {
+    return fail(x, "0A000", arena_fmt(x->d->mem, "%s is not there in a DO block on SQLite", what));
+}
+
+/* ---- asking ---- */
+
+static void close_asking(void *arg) { db_close(((struct sql_asking *)arg)->db); }
+
+static struct sql_asking *asking_of(struct sql_ddl *d) {
+    struct diag diag = DIAG_INIT;
+    if (d->asking) return d->asking;
+    struct sql_asking *a = arena_make(d->mem, struct sql_asking);
+    *a = (struct sql_asking){.session = {.role = STR("postgres"),
+                                         .database = STR("postgres"),
+                                         .mem = d->mem,
+                                         .now = (int64_t)(clock_wall_ns() / 1000) - 946'684'800'000'000}};
+    a->session.statement_now = a->session.now;
+    a->session.error = &a->raised;
+    a->system.session = &a->session;
+    if (db_open(&(struct db_options){.name = ":memory:", .create = true}, &a->db, &diag) != ERR_OK) return NULL;
+    arena_cleanup(d->mem, close_asking, a);
+    if (pg_register(a->db, &a->session, &diag) != ERR_OK || system_register(a->db, &a->system, &diag) != ERR_OK) return NULL;
+    return d->asking = a;
+}
+
+struct answer {
+    struct db_value *values;
+    uint32_t columns, rows;
+};
+
+static struct db_value kept(struct doing *x, struct db_value v) {
+    if (v.kind >= DB_TEXTUAL) v.s = arena_str(x->d->mem, v.s);
+    return v;
+}
+
+/* Marks are values by now. What reads a relation is refused. */
+static bool expand(struct doing *x, str text, struct buf *to) {
+    struct catalog_mark m = {0};
+    size_t from = 0;
+    for (; catalog_mark_next(text, from, &m); from = m.end) {
+        buf_puts(to, str_sub(text, from, m.at - from));
+        if (m.kind != 'A' || !m.id || m.id > x->places.n) return not_here(x, "a query of rows"), false;
+        buf_puts(to, sql_literal(x->d->mem, x->places.p[m.id - 1]));
+    }
+    buf_puts(to, str_sub(text, from, text.n));
+    return true;
+}
+
+static enum flow said(struct doing *x, const struct diag *diag) {
+    const struct pg_error *e = &x->ask->raised;
+    if (e->set) return fail(x, e->state, str_c(e->message));
+    if (strstr(diag->text, "no such function")) return not_here(x, "a call of a function in PL/pgSQL");
+    return fail(x, "XX000", str_c(diag->text));
+}
+
+static enum flow ask(struct doing *x, str sql, struct answer *out) {
+    struct diag diag = DIAG_INIT;
+    struct db_rows *rows;
+    VEC(struct db_value) values = {0};
+    struct sql_asking *a = x->ask;
+    *out = (struct answer){0};
+    a->raised = (struct pg_error){0};
+    a->cx = sql_context_of(x->d);
+    sql_types_of(&a->cx, &a->types);
+    a->session.types = &a->types;
+    a->system.catalog = x->d->c;
+    if (db_query_values(a->db, sql, NULL, 0, &rows, &diag) != ERR_OK) return said(x, &diag);
+    out->columns = db_columns(rows);
+    while (out->rows < ROWS_MAX && db_next(rows)) {
+        for (uint32_t i = 0; i < out->columns; i++) vec_push(x->d->mem, &values, kept(x, db_value(rows, i)));
+        out->rows++;
+    }
+    out->values = values.p;
+    if (db_end(rows, &diag) != ERR_OK) return said(x, &diag);
+    return out->rows < ROWS_MAX ? GO : fail(x, "54000", STR("a query of a DO block has too many rows"));
+}
+
+/* The fragment that was made last. value: an expression's. */
+static enum flow ask_fragment(struct doing *x, uint32_t e, bool value, struct answer *out) {
+    struct buf b = {0};
+    while (x->places.n < x->out.places) vec_push(x->d->mem, &x->places, DB_NOTHING);
+    if (value) buf_puts(&b, STR("select "));
+    enum flow f = expand(x, x->out.statements.p[e].text, &b) ? ask(x, arena_str(x->d->mem, buf_str(&b)), out) : FAILED;
+    buf_free(&b);
+    return f;
+}
+
+static enum flow value_of(struct doing *x, const struct plpgsql_expr *expr, uint32_t type, int32_t typmod, struct db_value *out,
+                          uint32_t *of) {
+    uint32_t e;
+    struct answer a;
+    *out = DB_NOTHING;
+    if (sql_routine_value(&x->r, expr, type, typmod, &e, of) != ERR_OK) return fail_problem(x);
+    enum flow f = ask_fragment(x, e, true, &a);
+    if (f == GO && a.rows) *out = a.values[0];
+    return f;
+}
+
+static enum flow text_of(struct doing *x, const struct plpgsql_expr *expr, str *out, bool *null) {
+    struct db_value v;
+    struct plpgsql_expr as_text = {arena_fmt(x->d->mem, "(" STR_FMT ")::text", STR_ARG(expr->text)), expr->at};
+    enum flow f = value_of(x, &as_text, PG_TEXT, -1, &v, NULL);
+    *null = v.kind != DB_TEXTUAL;
+    *out = *null ? (str){0} : v.s;
+    return f;
+}
+
+static enum flow holds(struct doing *x, const struct plpgsql_expr *expr, bool *out) {
+    uint32_t e;
+    struct answer a;
+    *out = false;
+    if (sql_routine_condition(&x->r, expr, &e) != ERR_OK) return fail_problem(x);
+    enum flow f = ask_fragment(x, e, true, &a);
+    *out = f == GO && a.rows && a.values[0].kind == DB_INTEGER && a.values[0].i;
+    return f;
+}
+
+/* ---- variables ---- */
+
+static void put(struct doing *x, uint32_t place, struct db_value v) {
+    while (x->places.n < x->out.places) vec_push(x->d->mem, &x->places, DB_NOTHING);
+    x->places.p[place] = v;
+}
+
+static void set_found(struct doing *x, bool found) { put(x, 0, DB_I64(found)); }
+
+static enum flow assign(struct doing *x, const struct plpgsql_target *t, const struct plpgsql_expr *expr) {
+    struct routine_target to;
+    bool later;
+    struct db_value v;
+    if (t->subscripts.n) return not_here(x, "an assignment to an element");
+    if (sql_routine_target(&x->r, t, &to, &later) != ERR_OK) return fail_problem(x);
+    if (later || (to.variable && (to.variable->fields || to.variable->record))) return not_here(x, "an assignment to a row");
+    enum flow f = value_of(x, expr, to.type, to.typmod, &v, NULL);
+    if (f == GO) put(x, to.place, v);
+    return f;
+}
+
+static enum flow declare(struct doing *x, const struct plpgsql_declaration *d) {
+    uint32_t type;
+    int32_t typmod;
+    const catalog_fields *fields;
+    bool record;
+    struct db_value v = DB_NOTHING;
+    if (d->cursor || d->alias.n) return not_here(x, d->cursor ? "a cursor" : "an alias");
+    if (sql_routine_type(&x->r, &d->type, &type, &typmod, &fields, &record) != ERR_OK) return fail_problem(x);
+    enum flow f = d->value.text.n && !fields ? value_of(x, &d->value, type, typmod, &v, NULL) : GO;
+    if (f != GO) return f;
+    struct sql_variable *made = sql_routine_variable(&x->r, d->name, type, typmod, fields);
+    made->record = record;
+    put(x, made->place, v);
+    return GO;
+}
+
+/* A row goes into what is named: a record, a row, or values. */
+static enum flow take(struct doing *x, const plpgsql_targets *targets, const catalog_fields *columns,
+                      const struct db_value *row) {
+    for (uint32_t i = 0; i < targets->n; i++) {
+        struct routine_target to;
+        bool later;
+        if (sql_routine_target(&x->r, &targets->p[i], &to, &later) != ERR_OK) return fail_problem(x);
+        struct sql_variable *v = to.variable;
+        if (later) return not_here(x, "an assignment to a field");
+        if (v && (v->record || v->fields)) {
+            if (targets->n > 1) return not_here(x, "a row among several variables");
+            if (v->record) sql_routine_shape(&x->r, v, columns);
+            for (uint32_t k = 0; k < v->fields->n; k++) put(x, v->place + k, row && k < columns->n ? row[k] : DB_NOTHING);
+            return GO;
+        }
+        struct db_value value = row && i < columns->n ? row[i] : DB_NOTHING;
+        if (i < columns->n && columns->p[i].type != to.type) {
+            struct sql_variable *hidden = sql_routine_variable(&x->r, STR(" "), columns->p[i].type, columns->p[i].typmod, NULL);
+            uint32_t e;
+            struct answer a;
+            put(x, hidden->place, value);
+            if (sql_routine_cast(&x->r, hidden->place, columns->p[i].type, to.type, to.typmod, &e) != ERR_OK)
+                return fail_problem(x);
+            enum flow f = ask_fragment(x, e, true, &a);
+            if (f != GO) return f;
+            value = a.rows ? a.values[0] : DB_NOTHING;
+        }
+        put(x, to.place, value);
+    }
+    return GO;
+}
+
+/* ---- statements of the file's kind ---- */
+
+static bool is_row_statement(const PgQuery__Node *n) {
+    return n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT || n->node_case == PG_QUERY__NODE__NODE_INSERT_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT || n->node_case == PG_QUERY__NODE__NODE_DELETE_STMT;
+}
+
+static uint32_t parts_of(const PgQuery__Node *n) {
+    return n->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_STMT ? (uint32_t)n->alter_table_stmt->n_cmds : 1;
+}
+
+/* What it was refused with is taken out of the report again: a handler may want it. */
+static enum flow run_one(struct doing *x, const struct sql_statement *s) {
+    struct sql_ddl *d = x->d;
+    uint32_t notes = d->report->notes.n, refused = d->report->refused, needs = d->report->needs_postgres;
+    const struct sql_statement *outer = d->statement;
+    if (!s->node) return fail(x, s->state, s->message);
+    if (s->node->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT || s->node->node_case == PG_QUERY__NODE__NODE_DO_STMT)
+        return not_here(x, s->node->node_case == PG_QUERY__NODE__NODE_DO_STMT ? "a DO block" : "a transaction");
+    d->statement = s;
+    while (x->places.n < x->out.places) vec_push(d->mem, &x->places, DB_NOTHING);
+    d->variables = is_row_statement(s->node) ? x->cx.variables : NULL;
+    d->places = x->places.p, d->places_n = x->places.n;
+    (void)sql_statement_run(d, s->node);
+    d->variables = NULL, d->places_n = 0;
+    d->statement = outer;
+    for (uint32_t i = notes; i < d->report->notes.n; i++) {
+        const struct sql_note *n = &d->report->notes.p[i];
+        if (n->severity != SQL_REFUSAL) continue;
+        str text = n->instead.n ? arena_fmt(d->mem, STR_FMT "\n" STR_FMT, STR_ARG(n->text), STR_ARG(n->instead)) : n->text;
+        char state[6];
+        snprintf(state, sizeof state, STR_FMT, STR_ARG(n->code));
+        if (parts_of(s->node) > 1) x->effects++;
+        d->report->notes.n = notes, d->report->refused = refused, d->report->needs_postgres = needs;
+        return fail(x, state, text);
+    }
+    x->effects++;
+    return GO;
+}
+
+/* at: where the text stands in the block; UINT32_MAX: nowhere, it was made. */
+static enum flow run_text(struct doing *x, str text, uint32_t at) {
+    sql_statements all = {0};
+    enum flow f = GO;
+    sql_parse(x->d->mem, text, &all);
+    for (uint32_t i = 0; f == GO && i < all.n; i++) {
+        struct sql_statement *s = &all.p[i];
+        uint64_t to = x->body + at;
+        bool placed = x->body && at != UINT32_MAX && to + s->offset + s->bytes <= x->d->file->text.n;
+        if (placed) s->offset += (uint32_t)to, s->base += (uint32_t)to, s->at += (uint32_t)to;
+        else s->offset = x->outer->offset, s->bytes = x->outer->bytes, s->base = x->outer->offset;
+        f = run_one(x, s);
+    }
+    return f;
+}
+
+/* ---- queries ---- */
+
+static enum flow ask_query(struct doing *x, const struct plpgsql_expr *query, catalog_fields *columns, struct answer *out) {
+    uint32_t e;
+    bool is_select;
+    if (sql_routine_statement(&x->r, query, NULL, &e, columns, &is_select) != ERR_OK) return fail_problem(x);
+    return is_select ? ask_fragment(x, e, false, out) : not_here(x, "what a statement returns");
+}
+
+static enum flow select_into(struct doing *x, const statement *s, const struct plpgsql_expr *query) {
+    catalog_fields columns;
+    struct answer a;
+    enum flow f = ask_query(x, query, &columns, &a);
+    if (f != GO) return f;
+    if (s->strict && a.rows != 1)
+        return fail(x, a.rows ? "P0003" : "P0002",
+                    a.rows ? STR("query returned more than one row") : STR("query returned no rows"));
+    set_found(x, a.rows > 0);
+    return take(x, &s->targets, &columns, a.rows ? a.values : NULL);
+}
+
+/* $1, $2 … of USING */
+static enum flow with_arguments(struct doing *x, const statement *s, struct sql_variables *scope) {
+    VEC(struct db_value) values = {0};
+    VEC(uint32_t) types = {0};
+    for (uint32_t i = 0; i < s->exprs.n; i++) {
+        struct db_value v;
+        uint32_t type;
+        enum flow f = value_of(x, &s->exprs.p[i], PG_NO_TYPE, -1, &v, &type);
+        if (f != GO) return f;
+        vec_push(x->d->mem, &values, v);
+        vec_push(x->d->mem, &types, type);
+    }
+    sql_routine_open(&x->r, scope, (str){0});
+    for (uint32_t i = 0; i < values.n; i++) {
+        struct sql_variable *v = sql_routine_variable(&x->r, arena_fmt(x->d->mem, "$%u", i + 1), types.p[i], -1, NULL);
+        put(x, v->place, values.p[i]);
+    }
+    return GO;
+}
+
+static void close_scope(struct doing *x, const struct sql_variables *scope) {
+    x->r.scope = (struct sql_variables *)(uintptr_t)scope->outer;
+    x->cx.variables = scope->outer;
+}
+
+static enum flow execute(struct doing *x, const statement *s) {
+    struct sql_variables scope;
+    bool null;
+    str text;
+    enum flow f = text_of(x, &s->expr, &text, &null);
+    if (f == GO && null) f = fail(x, "22004", STR("query string argument of EXECUTE is null"));
+    if (f == GO) f = with_arguments(x, s, &scope);
+    if (f != GO) return f;
+    struct plpgsql_expr query = {text, s->expr.at};
+    f = s->into ? select_into(x, s, &query) : run_text(x, text, UINT32_MAX);
+    close_scope(x, &scope);
+    return f;
+}
+
+/* ---- RAISE ---- */
+
+static enum flow raise_text(struct doing *x, const statement *s, str *out) {
+    struct buf b = {0};
+    uint32_t at = 0;
+    enum flow f = GO;
+    for (size_t i = 0; f == GO && i < s->format.n; i++) {
+        bool hole = s->format.p[i] == '%', twice = hole && i + 1 < s->format.n && s->format.p[i + 1] == '%';
+        if (!hole || twice) {
+            buf_putc(&b, s->format.p[i]);
+            i += twice;
+            continue;
+        }
+        str value;
+        bool null = true;
+        if (at < s->exprs.n) f = text_of(x, &s->exprs.p[at++], &value, &null);
+        buf_puts(&b, null ? STR("<NULL>") : value);
+    }
+    *out = arena_str(x->d->mem, buf_str(&b));
+    buf_free(&b);
+    return f;
+}
+
+static enum flow raise(struct doing *x, const statement *s) {
+    size_t at = 0;
+    str message = s->condition;
+    const char *state =
+        s->condition.n ? s->is_state ? arena_cstr(x->d->mem, s->condition) : plpgsql_condition(s->condition, &at) : "P0001";
+    if (!s->format.p && !s->condition.n && !s->options.n && s->level == PLPGSQL_EXCEPTION) {
+        if (!x->caught) return fail(x, "0Z002", STR("RAISE without parameters cannot be used outside an exception handler"));
+        x->failed = *x->caught;
+        return FAILED;
+    }
+    enum flow f = s->format.p ? raise_text(x, s, &message) : GO;
+    for (uint32_t i = 0; f == GO && i < s->options.n; i++) {
+        str value;
+        bool null;
+        f = text_of(x, &s->options.p[i].value, &value, &null);
+        if (f != GO || null) continue;
+        if (str_eqc(s->options.p[i].name, "message")) message = value;
+        if (!str_eqc(s->options.p[i].name, "errcode")) continue;
+        at = 0;
+        const char *named = plpgsql_condition(value, &at);
+        state = named ? named : arena_cstr(x->d->mem, value);
+    }
+    if (f != GO || s->level != PLPGSQL_EXCEPTION) return f;
+    return fail(x, state ? state : "P0001", message);
+}
+
+/* ---- blocks, loops ---- */
+
+static enum flow run_body(struct doing *x, const plpgsql_body *body);
+
+static bool catches(const struct plpgsql_handler *h, const char *state) {
+    for (uint32_t i = 0; i < h->conditions.n; i++) {
+        const char *c;
+        for (size_t at = 0; (c = plpgsql_condition(h->conditions.p[i], &at)); at++) {
+            size_t n = strlen(c);
+            bool others = !strcmp(c, "OTHER") && strcmp(state, "57014") != 0;
+            bool class = n == 5 && !strcmp(c + 2, "000") && !strncmp(c, state, 2);
+            if (others || class || !strcmp(c, state)) return true;
+        }
+        if (h->conditions.p[i].n == 5 && str_eqc(h->conditions.p[i], state)) return true; /* SQLSTATE '…' */
+    }
+    return false;
+}
+
+static enum flow handle(struct doing *x, const struct plpgsql_handler *h) {
+    struct sql_variables scope;
+    struct failure mine = x->failed, *outer = x->caught;
+    sql_routine_open(&x->r, &scope, (str){0});
+    put(x, sql_routine_variable(&x->r, STR("sqlstate"), PG_TEXT, -1, NULL)->place,
+        DB_TEXT(arena_str(x->d->mem, str_c(mine.state))));
+    put(x, sql_routine_variable(&x->r, STR("sqlerrm"), PG_TEXT, -1, NULL)->place, DB_TEXT(mine.message));
+    x->caught = &mine;
+    enum flow f = run_body(x, &h->body);
+    x->caught = outer;
+    close_scope(x, &scope);
+    return f;
+}
+
+static enum flow block(struct doing *x, const statement *s) {
+    struct sql_variables scope;
+    enum flow f = GO;
+    uint32_t effects = x->effects;
+    sql_routine_open(&x->r, &scope, s->label);
+    for (uint32_t i = 0; f == GO && i < s->declarations.n; i++) f = declare(x, &s->declarations.p[i]);
+    if (f == GO) f = run_body(x, &s->body);
+    close_scope(x, &scope);
+    if (f == LEAVES && s->label.n && str_eq(s->label, x->label)) return GO;
+    for (uint32_t i = 0; f == FAILED && i < s->handlers.n; i++) {
+        if (!catches(&s->handlers.p[i], x->failed.state)) continue;
+        if (!strcmp(x->failed.state, "0A000") || !strcmp(x->failed.state, "54000"))
+            break; /* it is ours, and PostgreSQL would not have it */
+        if (x->effects != effects) return not_here(x, "an exception that undoes what came before it");
+        return handle(x, &s->handlers.p[i]);
+    }
+    return f;
+}
+
+/* Is the loop left? */
+static bool leaves(struct doing *x, const statement *s, enum flow *f) {
+    bool own = !x->label.n || str_eq(x->label, s->label);
+    if (*f == GO || (*f == AGAIN && own)) return *f = GO, false;
+    if (*f == LEAVES && own) *f = GO;
+    return true;
+}
+
+static enum flow loop_query(struct doing *x, const statement *s) {
+    catalog_fields columns;
+    struct answer a;
+    struct sql_variables scope;
+    struct plpgsql_expr query = s->expr;
+    bool null;
+    enum flow f = s->dynamic ? text_of(x, &s->expr, &query.text, &null) : GO;
+    if (f == GO && s->dynamic) f = with_arguments(x, s, &scope);
+    if (f != GO) return f;
+    f = ask_query(x, &query, &columns, &a);
+    if (s->dynamic) close_scope(x, &scope);
+    for (uint32_t i = 0; f == GO && i < a.rows; i++) {
+        f = take(x, &s->targets, &columns, a.values + (size_t)i * a.columns);
+        if (f == GO) f = run_body(x, &s->body);
+        if (leaves(x, s, &f)) break;
+    }
+    if (f == GO) set_found(x, a.rows > 0);
+    return f;
+}
+
+static enum flow loop_each(struct doing *x, const statement *s) {
+    struct plpgsql_expr query = {arena_fmt(x->d->mem, "select unnest(" STR_FMT ")", STR_ARG(s->expr.text)), s->expr.at};
+    catalog_fields columns;
+    struct answer a;
+    if (s->slice) return not_here(x, "FOREACH … SLICE");
+    enum flow f = ask_query(x, &query, &columns, &a);
+    for (uint32_t i = 0; f == GO && i < a.rows; i++) {
+        f = take(x, &s->targets, &columns, a.values + (size_t)i * a.columns);
+        if (f == GO) f = run_body(x, &s->body);
+        if (leaves(x, s, &f)) break;
+    }
+    return f;
+}
+
+static enum flow loop_integer(struct doing *x, const statement *s) {
+    struct db_value from, to, by = DB_I64(1);
+    struct sql_variables scope;
+    enum flow f = value_of(x, &s->expr, PG_INT4, -1, &from, NULL);
+    if (f == GO) f = value_of(x, &s->to, PG_INT4, -1, &to, NULL);
+    if (f == GO && s->by.text.n) f = value_of(x, &s->by, PG_INT4, -1, &by, NULL);
+    if (f != GO) return f;
+    if (from.kind != DB_INTEGER || to.kind != DB_INTEGER || by.kind != DB_INTEGER || by.i <= 0 || !s->targets.n)
+        return fail(x, "22004", STR("lower bound of FOR loop cannot be null"));
+    sql_routine_open(&x->r, &scope, s->label);
+    struct sql_variable *v = sql_routine_variable(&x->r, s->targets.p[0].names[0], PG_INT4, -1, NULL);
+    for (int64_t i = from.i; f == GO && (s->reverse ? i >= to.i : i <= to.i); i += s->reverse ? -by.i : by.i) {
+        put(x, v->place, DB_I64(i));
+        f = run_body(x, &s->body);
+        if (leaves(x, s, &f)) break;
+    }
+    close_scope(x, &scope);
+    return f;
+}
+
+static enum flow loop_while(struct doing *x, const statement *s) {
+    enum flow f = GO;
+    for (bool more = true; f == GO;) {
+        if (++x->steps > STEPS_MAX) return fail(x, "57014", STR("canceling statement due to statement timeout"));
+        if (s->kind == PLPGSQL_WHILE) f = holds(x, &s->expr, &more);
+        if (f != GO || !more) break;
+        f = run_body(x, &s->body);
+        if (leaves(x, s, &f)) break;
+    }
+    return f;
+}
+
+static enum flow choose(struct doing *x, const statement *s) {
+    for (uint32_t i = 0; i < s->arms.n; i++) {
+        struct plpgsql_expr when = s->arms.p[i].when;
+        bool yes;
+        if (s->kind == PLPGSQL_CASE && s->expr.text.n)
+            when.text = arena_fmt(x->d->mem, "(" STR_FMT ") in (" STR_FMT ")", STR_ARG(s->expr.text), STR_ARG(when.text));
+        enum flow f = holds(x, &when, &yes);
+        if (f != GO || yes) return f == GO ? run_body(x, &s->arms.p[i].body) : f;
+    }
+    if (s->kind == PLPGSQL_CASE && !s->has_else) return fail(x, "20000", STR("case not found"));
+    return run_body(x, &s->body);
+}
+
+static enum flow leave(struct doing *x, const statement *s) {
+    bool yes = true;
+    enum flow f = s->expr.text.n ? holds(x, &s->expr, &yes) : GO;
+    if (f != GO || !yes) return f;
+    x->label = s->label;
+    return s->kind == PLPGSQL_EXIT ? LEAVES : AGAIN;
+}
+
+static enum flow run(struct doing *x, const statement *s) {
+    struct plpgsql_expr query;
+    x->r.at = s->at;
+    if (++x->steps > STEPS_MAX) return fail(x, "57014", STR("canceling statement due to statement timeout"));
+    switch (s->kind) {
+    case PLPGSQL_BLOCK: return block(x, s);
+    case PLPGSQL_IF:
+    case PLPGSQL_CASE: return choose(x, s);
+    case PLPGSQL_LOOP:
+    case PLPGSQL_WHILE: return loop_while(x, s);
+    case PLPGSQL_FOR_INTEGER: return loop_integer(x, s);
+    case PLPGSQL_FOR_QUERY: return loop_query(x, s);
+    case PLPGSQL_FOREACH: return loop_each(x, s);
+    case PLPGSQL_EXIT:
+    case PLPGSQL_CONTINUE: return leave(x, s);
+    case PLPGSQL_ASSIGN: return s->targets.n == 1 ? assign(x, &s->targets.p[0], &s->expr) : not_here(x, "an assignment");
+    case PLPGSQL_SQL: return s->into ? select_into(x, s, &s->expr) : run_text(x, s->expr.text, s->expr.at);
+    case PLPGSQL_PERFORM:
+        query = (struct plpgsql_expr){arena_fmt(x->d->mem, "select " STR_FMT, STR_ARG(s->expr.text)), s->expr.at};
+        set_found(x, true);
+        return run_text(x, query.text, UINT32_MAX);
+    case PLPGSQL_EXECUTE: return execute(x, s);
+    case PLPGSQL_RAISE: return raise(x, s);
+    case PLPGSQL_ASSERT:
+    case PLPGSQL_NULL: return GO;
+    case PLPGSQL_RETURN: return RETURNS;
+    case PLPGSQL_GET: return not_here(x, "GET DIAGNOSTICS");
+    case PLPGSQL_CURSOR: return not_here(x, "a cursor");
+    case PLPGSQL_TRANSACTION: return not_here(x, "a transaction");
+    case PLPGSQL_RETURN_NEXT:
+    case PLPGSQL_RETURN_QUERY: break;
+    }
+    return fail(x, "42804", STR("cannot use RETURN in a DO block with a value"));
+}
+
+static enum flow run_body(struct doing *x, const plpgsql_body *body) {
+    enum flow f = GO;
+    for (uint32_t i = 0; f == GO && i < body->n; i++) f = run(x, body->p[i]);
+    return f;
+}
+
+/* ---- the statement ---- */
+
+static err refuse(struct sql_ddl *d, const struct failure *f) {
+    str text, instead;
+    bool hint = str_cut(f->message, '\n', &text, &instead);
+    return sql_refuse_at(d, -1, f->state,
+                         hint                         ? arena_cstr(d->mem, instead)
+                         : !strcmp(f->state, "0A000") ? "write the statements themselves"
+                                                      : NULL,
+                         STR_FMT " (in a DO block)", STR_ARG(text));
+}
+
+err sql_do_block_run(struct sql_ddl *d, str source) {
+    struct plpgsql_tree tree;
+    struct plpgsql_problem problem;
+    struct sql_variables scope;
+    struct doing x = {.d = d, .ask = asking_of(d), .outer = d->statement};
+    if (!plpgsql_parse(d->mem, source, &tree, &problem)) return sql_refuse_at(d, -1, problem.state, NULL, "%s", problem.message);
+    if (!x.ask) return sql_refuse_at(d, -1, "53200", NULL, "out of memory");
+    str file = d->file->text;
+    const uint8_t *at =
+        source.n && d->statement
+            ? memmem(file.p + d->statement->offset, MIN(d->statement->bytes, file.n - d->statement->offset), source.p, source.n)
+            : NULL;
+    x.body = at ? (uint64_t)(at - file.p) : 0;
+    x.cx = sql_context_of(d);
+    x.f = (struct catalog_function){
+        .name = STR("inline_code_block"), .language = STR("plpgsql"), .source = source, .returns = PG_VOID};
+    x.r = (struct routine){.cx = &x.cx, .f = &x.f, .out = &x.out, .source = source};
+    scope = (struct sql_variables){.conflict = tree.conflict};
+    x.r.scope = &scope, x.cx.variables = &scope;
+    sql_routine_variable(&x.r, STR("found"), PG_BOOL, -1, NULL);
+    set_found(&x, false);
+    enum flow f = run(&x, tree.block);
+    return f == FAILED ? refuse(d, &x.failed) : ERR_OK;
+}
