@@ -18,7 +18,8 @@
     X(STATE, "", "a state")                                                                                                       \
     X(MIGRATE, "a plan", "a done")                                                                                                \
     X(RESET, "a plan", "a done") /* what is there goes first; all of it is one transaction */                                     \
-    X(DUMP, "what of it", "SQL")                                                                                                  \
+    X(DUMP, "nothing; or ENGINE TABLE PLACE: what is to be filled with it, and where a piece begins (0 -: at the first)",         \
+      "SQL; of a piece the first line is -- next TABLE PLACE, or -- last")                                                        \
     X(QUERY, "role, claims, JSON", "JSON")                                                                                        \
     X(EXPLAIN, "role, claims, relation, command", "text")                                                                         \
     X(HOLD, "", "a line of JSON for each database with a log") /* of no app: no log goes into its file from now on */             \
@@ -27,7 +28,8 @@
       "JSON")         /* asked of what the plan makes; then none of it is there */                                                \
     X(FREEZE, "", "") /* from now on it is read alone, whoever ends meanwhile: its rows go elsewhere (control/move.c) */          \
     X(THAW, "", "")                                                                                                               \
-    X(DROP, "", "") /* what was moved away from is emptied, and its file is as small as that; still read alone */                 \
+    X(FILL, "a plan", "a done") /* rows of a piece: keys are not looked at, as others come behind it */                           \
+    X(DROP, "", "")             /* what was moved away from is emptied, and its file is as small as that; still read alone */     \
     X(SUMS, "", "of each table that has rows: NAME, how many, a sum of what they say; a line each")                               \
     X(SCHEMA, "a plan of an empty database, or nothing",                                                                          \
       "what stands there, an object a line; a line '-', and what the plan makes") /* of a PostgreSQL alone (postgres/schema.c) */ \
@@ -42,6 +44,8 @@ enum node_data_does {
 };
 
 enum {
+    MIGRATION_PIECE_BYTES = 8 << 20,       /* of rows as SQL, and no more than one row beyond that */
+    MIGRATION_STATEMENT_BYTES = 256 << 10, /* of them in a statement, likewise */
     MIGRATION_FILES_MAX = 10'000,
     MIGRATION_NAME_MAX = 255,
     MIGRATION_SQL_BYTES_MAX = 64 << 20,   /* of all files of an ask */

@@ -146,7 +146,10 @@ static void ask_of_it(struct migrating *g) {
 
 static void apply(struct migrating *g) {
     off_t bytes = lseek(g->plan_fd, 0, SEEK_END);
-    enum node_data_does does = g->what.compares ? NODE_DATA_SCHEMA : g->what.reset ? NODE_DATA_RESET : NODE_DATA_MIGRATE;
+    enum node_data_does does = g->what.compares ? NODE_DATA_SCHEMA
+                               : g->what.fills  ? NODE_DATA_FILL
+                               : g->what.reset  ? NODE_DATA_RESET
+                                                : NODE_DATA_MIGRATE;
     node_data_ask(g->c, &(struct control_data_want){.does = does,
                                                     .app = g->what.app,
                                                     .name = g->what.name,
@@ -246,13 +249,14 @@ static err settle(struct migrating *g) {
         g->pending_count = 1;
         return ERR_OK;
     }
-    uint32_t migrations = 0, *pending, count;
+    uint32_t migrations = 0, *pending = NULL, count = 0;
     while (migrations < g->files.n && !g->files.p[migrations].seed) migrations++;
-    TRY(node_migration_pending(g->mem, g->files.p, migrations, is_anew(g) ? &nothing : &g->state, &pending, &count, &g->d));
+    if (!g->what.fills)
+        TRY(node_migration_pending(g->mem, g->files.p, migrations, is_anew(g) ? &nothing : &g->state, &pending, &count, &g->d));
     g->pending = arena_array(g->mem, uint32_t, g->files.n + 1);
     g->pending_count = 0;
     for (uint32_t i = 0; i < count; i++) g->pending[g->pending_count++] = pending[i];
-    for (uint32_t i = migrations; i < g->files.n && g->what.reset; i++) g->pending[g->pending_count++] = i;
+    for (uint32_t i = migrations; i < g->files.n && (g->what.reset || g->what.fills); i++) g->pending[g->pending_count++] = i;
     for (uint32_t i = 0; i < g->pending_count; i++) vec_push(g->mem, &g->names, g->files.p[g->pending[i]].name);
     for (uint32_t i = 0; i < g->pending_count; i++)
         if (!is_here(&g->files.p[g->pending[i]]) && !g->what.dry_run)

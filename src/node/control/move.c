@@ -24,7 +24,9 @@ struct control_move {
     enum app_database_engine from, to;
     struct app_limits limits;
     struct migration_state state;
-    str rows, sums;                       /* of the old one */
+    str rows, sums;                       /* of the old one; rows: a piece of them */
+    arena *piece;                         /* of rows */
+    str behind;                           /* where the next piece begins; empty: that was the last */
     void (*then)(struct control_move *m); /* what an ask's answer is for */
     str answer;
     control_moved_fn done; /* NULL: nobody waits */
@@ -56,6 +58,7 @@ static void forget(struct control_move *m) {
     while (*at != m) at = &(*at)->next;
     *at = m->next;
     net_timer_free(m->timer);
+    arena_free(m->piece);
     arena_free(m->mem);
 }
 
@@ -89,12 +92,15 @@ err node_move_check(const struct control *c, str name, enum app_database_engine 
 /* ---- asking the one, and the other ---- */
 
 static void fail(struct control_move *m, err e);
+static void on_rows(struct control_move *m), on_more_rows(struct control_move *m);
 
 static void on_told(void *arg, err e, const struct diag *d, int out) {
     struct control_move *m = arg;
     m->answer = (str){0};
     if (e != ERR_OK) m->d = *d;
-    if (e == ERR_OK) e = node_fd_bytes(m->mem, out, TOLD_BYTES_MAX, &m->answer, &m->d);
+    arena *mem = m->then == on_rows || m->then == on_more_rows ? m->piece : m->mem;
+    if (mem == m->piece) arena_reset(mem);
+    if (e == ERR_OK) e = node_fd_bytes(mem, out, TOLD_BYTES_MAX, &m->answer, &m->d);
     if (out >= 0) close(out);
     if (e == ERR_OK) m->then(m);
     else fail(m, e);
@@ -256,6 +262,11 @@ static void on_old_sums(struct control_move *m) {
 
 static void on_new_frozen(struct control_move *m) { ask(m, NODE_DATA_SUMS, m->from, (str){0}, on_old_sums); }
 
+static void ask_rows(struct control_move *m, str from, void (*then)(struct control_move *m)) {
+    str what = arena_fmt(m->mem, "%s " STR_FMT, app_database_text(m->to), STR_ARG(from));
+    ask(m, NODE_DATA_DUMP, m->from, what, then);
+}
+
 static void on_filled(void *arg, const struct control_migrated *r) {
     struct control_move *m = arg;
     if (r->err != ERR_OK) {
@@ -263,7 +274,29 @@ static void on_filled(void *arg, const struct control_migrated *r) {
         fail(m, r->err);
         return;
     }
-    ask(m, NODE_DATA_FREEZE, m->to, (str){0}, on_new_frozen);
+    if (m->behind.n) ask_rows(m, m->behind, on_more_rows);
+    else ask(m, NODE_DATA_FREEZE, m->to, (str){0}, on_new_frozen);
+}
+
+/* Its first line says where the next one begins. */
+static void take_rows(struct control_move *m) {
+    str line, rest, word = STR("-- next ");
+    m->rows = m->answer;
+    str_cut(m->answer, '\n', &line, &rest);
+    m->behind = str_starts(line, word) ? arena_str(m->mem, str_sub(line, word.n, line.n)) : (str){0};
+}
+
+/* Pieces behind the first are put beside what is there: nobody sees it before it is whole, and a move that fails begins with a reset again. */
+static void on_more_rows(struct control_move *m) {
+    take_rows(m);
+    node_migrate_begin(m->c, &(struct control_migrate){.app = m->app,
+                                                       .name = m->name,
+                                                       .engine = m->to,
+                                                       .limits = &m->limits,
+                                                       .fills = true,
+                                                       .rows = m->rows,
+                                                       .done = on_filled,
+                                                       .arg = m});
 }
 
 static void on_new_open(struct control_move *m) {
@@ -287,7 +320,7 @@ static void on_new_open(struct control_move *m) {
 
 /* It may be read alone since it was moved away from. */
 static void on_rows(struct control_move *m) {
-    m->rows = m->answer;
+    take_rows(m);
     ask(m, NODE_DATA_THAW, m->to, (str){0}, on_new_open);
 }
 
@@ -298,7 +331,7 @@ static void on_state(struct control_move *m) {
                      "nothing was migrated to it: say database = \"%s\" in the manifest, and deploy it",
                      app_database_text(m->to));
     if (e != ERR_OK) fail(m, e);
-    else ask(m, NODE_DATA_DUMP, m->from, str_c(app_database_text(m->to)), on_rows);
+    else ask_rows(m, STR("0 -"), on_rows);
 }
 
 static void on_old_frozen(struct control_move *m) { ask(m, NODE_DATA_STATE, m->from, (str){0}, on_state); }
@@ -308,7 +341,8 @@ static void on_old_frozen(struct control_move *m) { ask(m, NODE_DATA_STATE, m->f
 static struct control_move *new_move(struct control *c, uint32_t app, str name) {
     arena *mem = arena_new(0);
     struct control_move *m = arena_make(mem, struct control_move);
-    *m = (struct control_move){.next = c->moves, .c = c, .mem = mem, .app = app, .name = arena_str(mem, name), .d = DIAG_INIT};
+    *m = (struct control_move){
+        .next = c->moves, .c = c, .mem = mem, .app = app, .name = arena_str(mem, name), .piece = arena_new(0), .d = DIAG_INIT};
     m->timer = net_timer_new(c->loop, thaw, m);
     c->moves = m;
     return m;

@@ -24,7 +24,8 @@
  *   explain.c  what rights and policies come to
  *   schema.c   what it is made of, as SQL
  *   move.c     while its rows go elsewhere
- *   errand.c   what its owner has done with it: migrations, dumps
+ *   errand.c   what its owner has done with it: migrations, resets
+ *   dump.c     rows as SQL
  *
  * 1. Everything that is asked is answered once. What was written is on the server's disk when it is told; where nobody knows, it is told so (08007).
  * 2. An app has so many connections, so many asks that wait and bytes of those that are not answered; all apps together so many bytes, of which no app can take
@@ -364,6 +365,10 @@ void node_feed_tick(struct broker_base *b, uint64_t now);
 
 struct json;
 void node_sql_ask(struct broker_errand *w, const struct json *asked); /* {"sql", "role", "claims", "owner", "write"} */
+
+/* ---- dump.c ---- */
+
+void node_dump_begin(struct broker_errand *w);
 
 /* ---- explain.c ---- */
 

@@ -4,7 +4,8 @@
  *            Where a later part needs that an earlier one is committed, the plan has a catalogue there too, and is as many transactions
  *   RESET    the same in a new database, made of _platform; then the two change places: nobody is at work, all are cut off, both are renamed in one transaction,
  *            and the old one goes. What is left of one that did not come to its end goes when the base is opened again
- *   DUMP     all rows as INSERT statements, tables that others refer to first
+ *   FILL     as MIGRATE
+ *   DUMP     all rows as INSERT statements (dump.c)
  *   QUERY    a query tree, as a role and with claims: an ask like all others (ask.c)
  *
  * 1. Each is done alone; what apps ask of the database meanwhile goes on, and PostgreSQL's locks say who waits.
@@ -19,8 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DUMP_ROWS = 100 /* in a statement */, SWAP_ATTEMPTS = 100, ANSWER_BYTES_MAX = 64 << 20 };
-enum { OWN_MS = 60'000, PLAN_MS = 3'600'000, DUMP_MS = 600'000 };
+enum { SWAP_ATTEMPTS = 100, ANSWER_BYTES_MAX = 64 << 20 };
+enum { OWN_MS = 60'000, PLAN_MS = 3'600'000 };
 
 struct owed { /* a statement that is sent: of which part and step; step 0: our own */
     uint32_t part, step;
@@ -39,10 +40,6 @@ struct work {
     struct postgres *next, *template;                                /* connections to _next, to template1 */
     enum { RESET_WORKS, RESET_WAITS, RESET_CUTS, RESET_ENDS } reset; /* what it is to do where it is not told: node_errand_tick */
     uint32_t attempts;
-    /* DUMP */
-    struct broker_made *made;
-    struct buf out;
-    VEC(const struct catalog_relation *) tables;
 };
 
 static struct work *work_of(struct broker_errand *w) { return w->work; }
@@ -58,10 +55,7 @@ err node_errand_say(struct broker_errand *w, str bytes) {
 }
 
 void node_errand_over(struct broker_errand *w, err e) {
-    struct work *k = work_of(w);
     w->e = e;
-    buf_free(&k->out);
-    node_made_unref(k->made);
     node_base_errand_over(w);
 }
 
@@ -438,149 +432,6 @@ void node_errand_tick(struct broker_errand *w) {
     }
 }
 
-/* ---- rows as SQL ---- */
-
-static void put_quoted(struct buf *to, str s) {
-    buf_putc(to, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"') buf_putc(to, '"');
-        buf_putc(to, s.p[i]);
-    }
-    buf_putc(to, '"');
-}
-
-static void put_relation(const struct catalog *c, const struct catalog_relation *r, struct buf *to) {
-    const struct catalog_schema *s = catalog_schema_of(c, r->schema);
-    put_quoted(to, s ? s->name : STR("public"));
-    buf_putc(to, '.');
-    put_quoted(to, r->name);
-}
-
-/* select '(' || quote_nullable("a"::text) || … || ')' from t: a row as it stands in an INSERT. */
-static str select_of(struct broker_errand *w, const struct catalog *c, const struct catalog_relation *r) {
-    struct buf b = {0};
-    bool any = false;
-    buf_puts(&b, STR("select '('"));
-    for (uint32_t i = 0; i < r->columns.n; i++) {
-        if (r->columns.p[i].generated) continue;
-        buf_puts(&b, any ? STR(" || ', ' || pg_catalog.quote_nullable(") : STR(" || pg_catalog.quote_nullable("));
-        put_quoted(&b, r->columns.p[i].name);
-        buf_puts(&b, STR("::pg_catalog.text)"));
-        any = true;
-    }
-    buf_puts(&b, STR(" || ')' from only "));
-    put_relation(c, r, &b);
-    str text = arena_str(w->mem, buf_str(&b));
-    buf_free(&b);
-    return any ? text : (str){0};
-}
-
-/* Those that others refer to come first, as far as they do not refer to each other. depth: of a chain of keys. */
-static void list_after(struct work *k, const struct catalog *c, const struct catalog_relation *r, uint8_t *seen, uint32_t depth) {
-    size_t at = (size_t)(r - c->relations.p);
-    if (seen[at] || r->kind != CATALOG_TABLE) return;
-    seen[at] = 1;
-    for (uint32_t i = 0; i < r->constraints.n && depth < 200; i++) {
-        const struct catalog_relation *to =
-            r->constraints.p[i].kind == CATALOG_FOREIGN ? catalog_relation_of(c, r->constraints.p[i].reference) : NULL;
-        if (to) list_after(k, c, to, seen, depth + 1);
-    }
-    str text = select_of(k->errand, c, r);
-    if (!text.n) return;
-    push(k, text, NULL, 0, (struct owed){UINT32_MAX, 0});
-    vec_push(k->errand->mem, &k->tables, r);
-}
-
-static void put_head(struct buf *to, const struct catalog *c, const struct catalog_relation *r) {
-    bool any = false, always = false;
-    buf_puts(to, STR("insert into "));
-    put_relation(c, r, to);
-    for (uint32_t i = 0; i < r->columns.n; i++) {
-        if (r->columns.p[i].generated) continue;
-        buf_puts(to, any ? STR(", ") : STR(" ("));
-        put_quoted(to, r->columns.p[i].name);
-        any = true;
-        always |= r->columns.p[i].identity == CATALOG_IDENTITY_ALWAYS;
-    }
-    buf_puts(to, always ? STR(") overriding system value values\n") : STR(") values\n"));
-}
-
-static void put_rows(struct work *k, const struct catalog *c, const struct catalog_relation *r, const struct postgres_answer *a,
-                     uint32_t s) {
-    uint32_t n = postgres_rows(a, s);
-    for (uint32_t row = 0; row < n; row++) {
-        if (row % DUMP_ROWS == 0) buf_puts(&k->out, row ? STR(";\n") : STR("")), put_head(&k->out, c, r);
-        if (row % DUMP_ROWS) buf_puts(&k->out, STR(",\n"));
-        buf_puts(&k->out, postgres_value(a, s, row, 0, NULL));
-    }
-    if (n) buf_puts(&k->out, STR(";\n\n"));
-}
-
-static void on_dumped(void *arg, const struct postgres_answer *a) {
-    struct broker_errand *w = arg;
-    struct work *k = work_of(w);
-    uint32_t last = 1 + k->tables.n;
-    if (postgres_outcome(a) != POSTGRES_DONE) {
-        bool large = postgres_outcome(a) == POSTGRES_ERROR && !strcmp(postgres_error(a)->state, "54000");
-        node_errand_over(
-            w, large ? diag_set(&w->d, ERR_LIMIT, DIAG_NOWHERE, "the rows are more than %d MiB as SQL", ANSWER_BYTES_MAX >> 20)
-                     : failed(w, a));
-        return;
-    }
-    for (uint32_t i = 0; i < k->tables.n; i++) put_rows(k, k->made->catalog, k->tables.p[i], a, 1 + i);
-    for (uint32_t i = 0; i < postgres_rows(a, last); i++) {
-        buf_puts(&k->out, postgres_value(a, last, i, 0, NULL));
-        buf_putc(&k->out, '\n');
-    }
-    node_errand_over(w, node_errand_say(w, buf_str(&k->out)));
-}
-
-/* For who copies it into a database that the same migrations have been run on: what they put there goes first. */
-static void empty_first(struct work *k, const struct catalog *c, bool postgres) {
-    if (postgres) buf_puts(&k->out, STR("set local session_replication_role = replica;\n"));
-    for (uint32_t i = c->relations.n; i-- > 0;) {
-        if (c->relations.p[i].kind != CATALOG_TABLE) continue;
-        buf_puts(&k->out, STR("delete from "));
-        put_relation(c, &c->relations.p[i], &k->out);
-        buf_puts(&k->out, STR(";\n"));
-    }
-}
-
-/* As the owner: what he made is run by nobody above him. */
-static void dump(struct broker_errand *w) {
-    struct work *k = work_of(w);
-    struct broker_base *b = w->base;
-    if (!b->made) {
-        node_errand_over(w, ERR_OK);
-        return;
-    }
-    k->made = b->made;
-    k->made->users++;
-    const struct catalog *c = k->made->catalog;
-    uint8_t *seen = arena_alloc(w->mem, c->relations.n + 1, 1);
-    memset(seen, 0, c->relations.n + 1);
-    push_own(k, "set transaction isolation level repeatable read, read only");
-    str target;
-    err e = node_fd_bytes(w->mem, w->in, 64, &target, &w->d);
-    if (e != ERR_OK) {
-        node_errand_over(w, e);
-        return;
-    }
-    if (target.n) empty_first(k, c, str_eqc(target, "postgres"));
-    for (uint32_t i = 0; i < c->relations.n; i++) list_after(k, c, &c->relations.p[i], seen, 0);
-    push_own(
-        k,
-        "select pg_catalog.format('select pg_catalog.setval(%L, %s, %L);', pg_catalog.format('%I.%I', schemaname, sequencename), "
-        "coalesce(last_value, start_value), last_value is not null) from pg_catalog.pg_sequences where schemaname <> '_orlo' "
-        "order by 1");
-    b->owner = node_base_connect(b, "postgres", "postgres", 1);
-    (void)postgres_ask(
-        b->owner,
-        &(struct postgres_question){
-            .statements = k->s.p, .count = k->s.n, .ms_max = DUMP_MS, .bytes_max = ANSWER_BYTES_MAX, .undone = true},
-        on_dumped, w);
-}
-
 /* ---- as somebody ---- */
 
 static void query(struct broker_errand *w) {
@@ -630,7 +481,8 @@ void node_errand_begin(struct broker_errand *w) {
     static void (*const does[NODE_DATA_DOES])(struct broker_errand * w) = {[NODE_DATA_STATE] = tell_state,
                                                                            [NODE_DATA_MIGRATE] = migrate,
                                                                            [NODE_DATA_RESET] = reset,
-                                                                           [NODE_DATA_DUMP] = dump,
+                                                                           [NODE_DATA_DUMP] = node_dump_begin,
+                                                                           [NODE_DATA_FILL] = migrate,
                                                                            [NODE_DATA_QUERY] = query,
                                                                            [NODE_DATA_EXPLAIN] = node_explain_begin,
                                                                            [NODE_DATA_SCHEMA] = node_schema_begin,

@@ -276,7 +276,7 @@ static err migrate(struct work *w) {
     if (node_disk_full(full)) return fail(w, ERR_LIMIT, "%s", full);
     if (node_store_own_frozen(w->base)) return fail(w, ERR_BUSY, NODE_TREE_MOVES ": try again later");
     TRY(read_plan(w, &plan));
-    bool off = plan.foreign_keys_off || w->errand->does == NODE_DATA_RESET;
+    bool off = plan.foreign_keys_off || w->errand->does == NODE_DATA_RESET || w->errand->does == NODE_DATA_FILL;
     if (off) TRY(db_run(db, d, "pragma foreign_keys = off"));
     err e = db_begin(db, d);
     if (e == ERR_OK) e = in_transaction(w, &plan, &done);
@@ -301,6 +301,12 @@ struct dump {
     struct pg_session session;
     struct pg_error error;
     arena *scratch;
+    size_t statement; /* where the last one begins */
+    /* Of a piece: */
+    bool pieces, postgres, begun,
+        full;           /* begun: its first table was begun before, and goes on behind `after`; full: this piece is */
+    uint32_t first, at; /* tables, in the order in which they are written */
+    int64_t after;      /* the last row that was written */
 };
 
 static void put_quoted(struct buf *to, str s, uint8_t with) {
@@ -351,22 +357,38 @@ static void put_head(struct dump *u, const struct catalog_relation *r) {
 
 static err put_rows(struct dump *u, const struct catalog_relation *r, struct db_rows *rows) {
     uint32_t n = 0;
-    while (db_next(rows)) {
+    uint32_t in_statement = 0;
+    while (!u->full && db_next(rows)) {
         uint32_t at = 0;
-        if (n % DUMP_ROWS == 0) buf_puts(&u->out, n ? STR(";\n") : STR("")), put_head(u, r);
-        buf_puts(&u->out, n++ % DUMP_ROWS ? STR(",\n(") : STR("("));
+        if (in_statement == DUMP_ROWS || u->out.n - u->statement > MIGRATION_STATEMENT_BYTES) in_statement = 0;
+        if (!in_statement) buf_puts(&u->out, n ? STR(";\n") : STR("")), u->statement = u->out.n, put_head(u, r);
+        buf_puts(&u->out, in_statement++ ? STR(",\n(") : STR("("));
+        n++;
         for (uint32_t i = 0; i < r->columns.n; i++) {
             if (!is_written(&r->columns.p[i])) continue;
             if (at) buf_puts(&u->out, STR(", "));
             TRY(put_value(u, r->columns.p[i].type, db_value(rows, at++)));
         }
         buf_putc(&u->out, ')');
-        if (u->out.n > DUMP_BYTES_MAX)
+        u->after = db_i64(rows, at);
+        u->full = u->pieces && u->out.n > MIGRATION_PIECE_BYTES;
+        if (!u->pieces && u->out.n > DUMP_BYTES_MAX)
             return fail(u->w, ERR_LIMIT, "the rows are more than %d MiB as SQL: orlo backup keeps databases of any size",
                         DUMP_BYTES_MAX >> 20);
     }
     if (n) buf_puts(&u->out, STR(";\n\n"));
     return ERR_OK;
+}
+
+/* Of SQLite's three names for a row's own number one that no column has. */
+static const char *rowid_of(const struct catalog_relation *r) {
+    static const char *const names[] = {"rowid", "_rowid_", "oid"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        bool taken = false;
+        for (uint32_t k = 0; k < r->columns.n; k++) taken |= str_eq_nocase(r->columns.p[k].storage, str_c(names[i]));
+        if (!taken) return names[i];
+    }
+    return names[0];
 }
 
 static err dump_table(struct dump *u, const struct catalog_relation *r) {
@@ -378,8 +400,11 @@ static err dump_table(struct dump *u, const struct catalog_relation *r) {
         if (!is_written(&r->columns.p[i])) continue;
         buf_puts(&q, any ? STR(", ") : STR("select ")), put_quoted(&q, r->columns.p[i].storage, '"'), any = true;
     }
-    buf_puts(&q, any ? STR(" from ") : STR("select 1 from "));
+    buf_printf(&q, "%s%s from ", any ? ", " : "select ", rowid_of(r));
     put_quoted(&q, r->storage, '"');
+    if (u->begun) buf_printf(&q, " where %s > %lld", rowid_of(r), (long long)u->after);
+    if (u->pieces) buf_printf(&q, " order by %s", rowid_of(r));
+    u->begun = false;
     err e = db_query_values(u->w->base->db, buf_str(&q), NULL, 0, &rows, d);
     buf_free(&q);
     TRY(e);
@@ -390,8 +415,7 @@ static err dump_table(struct dump *u, const struct catalog_relation *r) {
 }
 
 /* For who copies it into a database that the same migrations have been run on: what they put there goes first. */
-static void dump_emptying(struct dump *u, str target) {
-    if (str_eqc(target, "postgres")) buf_puts(&u->out, STR("set local session_replication_role = replica;\n"));
+static void dump_emptying(struct dump *u) {
     for (uint32_t i = u->c->relations.n; i-- > 0;) {
         if (u->c->relations.p[i].kind != CATALOG_TABLE) continue;
         buf_puts(&u->out, STR("delete from "));
@@ -410,7 +434,28 @@ static err dump_after(struct dump *u, const struct catalog_relation *r, uint8_t 
             r->constraints.p[i].kind == CATALOG_FOREIGN ? catalog_relation_of(u->c, r->constraints.p[i].reference) : NULL;
         if (to) TRY(dump_after(u, to, seen, depth + 1));
     }
-    return dump_table(u, r);
+    uint32_t number = u->at++;
+    if (number < u->first || u->full) return ERR_OK;
+    TRY(dump_table(u, r));
+    if (u->full) u->first = number;
+    return ERR_OK;
+}
+
+/* "postgres 3 17": the fourth table goes on behind row 17; "- ": at its first. */
+static err read_piece(struct dump *u, str in) {
+    str engine, table, place, rest;
+    uint64_t n = 0;
+    if (!in.n) return ERR_OK;
+    str_cut(in, ' ', &engine, &rest), str_cut(rest, ' ', &table, &place);
+    bool minus = place.n > 1 && place.p[0] == '-';
+    uint64_t row = 0;
+    u->pieces = true;
+    u->postgres = str_eqc(engine, "postgres");
+    u->begun = !str_eqc(place, "-");
+    bool ok = str_to_u64(table, &n) && n <= UINT32_MAX && (!u->begun || str_to_u64(str_sub(place, minus, place.n), &row));
+    u->first = (uint32_t)n;
+    u->after = minus ? (int64_t)-row : (int64_t)row;
+    return ok ? ERR_OK : fail(u->w, ERR_MALFORMED, "no piece");
 }
 
 static err dump_sequences(struct dump *u) {
@@ -438,15 +483,22 @@ static err dump(struct work *w) {
     memset(seen, 0, u.c->relations.n + 1);
     u.session =
         (struct pg_session){.role = STR("postgres"), .mem = u.scratch, .error = &u.error, .types = query_types_new(w->mem, u.c)};
-    str target;
-    err e = node_fd_bytes(w->mem, w->errand->in, 64, &target, &w->errand->d);
-    if (e == ERR_OK && target.n) dump_emptying(&u, target);
+    str in;
+    err e = node_fd_bytes(w->mem, w->errand->in, 64, &in, &w->errand->d);
+    if (e == ERR_OK) e = read_piece(&u, in);
+    if (e == ERR_OK && u.postgres) buf_puts(&u.out, STR("set local session_replication_role = replica;\n"));
+    if (e == ERR_OK && u.pieces && !u.first && !u.begun) dump_emptying(&u);
     if (e == ERR_OK) e = db_begin(w->base->db, &w->errand->d);
     for (uint32_t i = 0; i < u.c->relations.n && e == ERR_OK; i++)
         if (u.c->relations.p[i].kind == CATALOG_TABLE) e = dump_after(&u, &u.c->relations.p[i], seen, 0);
-    if (e == ERR_OK) e = dump_sequences(&u);
+    if (e == ERR_OK && !u.full) e = dump_sequences(&u);
     node_store_undo(w->base);
-    if (e == ERR_OK) e = say(w, buf_str(&u.out));
+    struct buf all = {0};
+    if (u.full) buf_printf(&all, "-- next %u %lld\n", u.first, (long long)u.after);
+    else if (u.pieces) buf_puts(&all, STR("-- last\n"));
+    buf_puts(&all, buf_str(&u.out));
+    if (e == ERR_OK) e = say(w, buf_str(&all));
+    buf_free(&all);
     buf_free(&u.out);
     arena_free(u.scratch);
     return e;
@@ -647,7 +699,7 @@ void node_store_errand_do(struct store_base *base, struct store_ask *ask) {
     static err (*const does[NODE_DATA_DOES])(struct work * w) = {
         [NODE_DATA_STATE] = tell_state, [NODE_DATA_MIGRATE] = migrate, [NODE_DATA_RESET] = migrate, [NODE_DATA_DUMP] = dump,
         [NODE_DATA_QUERY] = query,      [NODE_DATA_EXPLAIN] = explain, [NODE_DATA_SQL] = sql,       [NODE_DATA_FREEZE] = freeze,
-        [NODE_DATA_THAW] = thaw,        [NODE_DATA_DROP] = drop,       [NODE_DATA_SUMS] = sums,
+        [NODE_DATA_THAW] = thaw,        [NODE_DATA_FILL] = migrate,    [NODE_DATA_DROP] = drop,     [NODE_DATA_SUMS] = sums,
     };
     struct work w = {.base = base, .ask = ask, .errand = ask->errand, .mem = ask->mem};
     w.errand->e = does[w.errand->does] ? does[w.errand->does](&w) : fail(&w, ERR_UNSUPPORTED, "the store cannot do that");
