@@ -219,7 +219,8 @@ static void run_platform(struct sql_ddl *d) {
     const struct sql_file *files = sql_platform(false, &n);
     if (d->c->platform >= SQL_PLATFORM) return;
     d->platform = true;
-    for (uint32_t i = 0; i < n; i++) run_file(d, &files[i]);
+    for (uint32_t i = 0; i < n; i++)
+        if (files[i].since > d->c->platform) run_file(d, &files[i]);
     d->platform = false;
     d->c->platform = SQL_PLATFORM;
 }

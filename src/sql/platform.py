@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """platform/*.sql as a C table, in the order of their names: platform.py OUT FILE..."""
-import os, sys
+import os, re, sys
 
 
 def literal(text):
@@ -12,5 +12,6 @@ with open(out, "w", encoding="utf-8") as f:
     f.write("static const struct sql_file platform_files[] = {\n")
     for path in files:
         text = open(path, encoding="utf-8").read()
-        f.write(f'{{.name = STR_INIT("platform/{os.path.basename(path)}"), .text = STR_INIT(\n{literal(text)})}},\n')
+        since = re.match(r"-- since (\d+)", text)
+        f.write(f'{{.since = {since[1] if since else 1}, .name = STR_INIT("platform/{os.path.basename(path)}"), .text = STR_INIT(\n{literal(text)})}},\n')
     f.write("};\n")

@@ -23,12 +23,13 @@ enum {
     SQL_FILE_BYTES_MAX = 16 << 20,
     SQL_STATEMENT_BYTES_MAX = 4 << 20,
     SQL_TERMS_MAX = 10'000,
-    SQL_PLATFORM = 1 /* version of platform/ */
+    SQL_PLATFORM = 2 /* version of platform/ */
 };
 
 struct sql_file {
     str name, text;
-    bool seed; /* rows for a development database: no part of the history */
+    bool seed;     /* rows for a development database: no part of the history */
+    uint8_t since; /* of the platform's: the version that has it first */
     bool
         asked; /* no migration: one statement of a person's, which reads or writes rows. It becomes a function, SQL_ASKED, of the catalogue's, and nothing else does */
     bool owner; /* … and runs with the owner's rights */

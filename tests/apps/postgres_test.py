@@ -240,6 +240,52 @@ def test_postgres_extensions():
         eq([r["m"] for r in query(n, {"from": "moods"}, "service_role")], ["bad", "worse", "best"])
 
 
+SERVICES = r"""create extension if not exists pg_cron;
+select cron.schedule('nightly', '0 3 * * *', $$select 1$$);
+select cron.schedule('nightly', '0 4 * * *', $$select 2$$);
+select cron.schedule('*/5 * * * *', 'vacuum');
+select cron.unschedule('nightly');
+select cron.unschedule(jobid) from cron.job where command = 'vacuum';
+select cron.alter_job(job_id := cron.schedule('x', '1 1 1 1 1', 'y'), active := false);
+select net.http_post(url := 'https://example.org/hook', body := '{"a": 1}'::jsonb, headers := '{"x": "y"}');
+select net.http_get('https://example.org/?q=1', '{"k": "v"}');
+select vault.create_secret('s3cret', 'name');
+select pgmq.create('jobs');
+select pgmq.send('jobs', '{"n": 1}');
+select * from pgmq.send_batch('jobs', array['{"n": 2}', '{"n": 3}']::jsonb[]);
+select pgmq.delete('jobs', (select msg_id from pgmq.read('jobs', 30, 1)));
+create table things (id int primary key, n text);
+create trigger hook after insert or update or delete on things for each row execute function supabase_functions.http_request('https://example.org', 'POST', '{}', '{}', '1000');
+create view seen with (security_invoker = false) as select method, url, headers, convert_from(body, 'UTF8') b, timeout_milliseconds t from net.http_request_queue order by id;
+create view jobs as select jobid, schedule, command, active, jobname, username from cron.job;
+create view msgs as select msg_id, queue_name, read_ct, message from pgmq.messages;
+create view secs as select name, decrypted_secret from vault.decrypted_secrets;
+grant all on things to anon, service_role;
+grant select on seen, jobs, msgs, secs to service_role;
+"""
+
+
+@needs
+def test_platform_functions():
+    """What projects call of cron, net, vault and pgmq is written down in their tables, on both engines alike; a dashboard's hook asks as whoever writes."""
+    told = {}
+    with node() as n:
+        for engine in ("sqlite", "postgres"):
+            cli(n, "deploy", project({"migrations/1.sql": SERVICES}, f'name = "notes"\ndatabase = "{engine}"\n'))
+            for tree in ({"kind": "insert", "from": "things", "rows": [{"id": 1, "n": "a"}]}, {"kind": "update", "from": "things", "set": {"n": "b"}, "where": {"column": "id", "op": "eq", "value": 1}}, {"kind": "delete", "from": "things", "where": {"column": "id", "op": "eq", "value": 1}}):
+                query(n, tree, "anon")
+            for what in ({"kind": "call", "function": "schedule"}, {"from": "secrets"}):
+                has(query(n, what, "anon", code=65), "PGRST")
+            told[engine] = [query(n, {"from": view}, "service_role") for view in ("seen", "jobs", "msgs", "secs")]
+            n.delete("notes")
+    eq(told["sqlite"], told["postgres"])
+    seen, jobs, messages, secrets = told["sqlite"]
+    eq([(r["method"], r["url"]) for r in seen], [("POST", "https://example.org/hook"), ("GET", "https://example.org/?q=1&k=v")] + 3 * [("POST", "https://example.org")])
+    eq([json.loads(r["b"])["type"] for r in seen[2:]], ["INSERT", "UPDATE", "DELETE"])
+    eq([(r["schedule"], r["active"]) for r in jobs], [("1 1 1 1 1", False)])
+    eq(([r["message"]["n"] for r in messages], [r["decrypted_secret"] for r in secrets]), ([2, 3], ["s3cret"]))
+
+
 # Two columns' names hold what names are joined by, and a key of one column looks like one of two.
 ODD = """create table p (id int primary key, n int);
 create table c (id int primary key, p int references p (id));
@@ -565,8 +611,8 @@ def test_postgres_upgrade():
         folder = project(ALL, MANIFEST)
         cli(n, "deploy", folder)
         newest = sql(version)
-        made = "select count(*) from pg_proc p join pg_namespace n on n.oid = pronamespace where n.nspname = '_orlo' and proname = 'extension'"
-        old = "drop function _orlo.extension; update _orlo.meta set value = '1' where key = 'platform'"
+        made = "select count(*) from pg_proc p join pg_namespace n on n.oid = pronamespace where n.nspname = '_orlo' and proname = 'extension' or proname in ('schedule', 'http_request')"
+        old = "drop function cron.schedule(text, text); drop schema supabase_functions cascade; drop function _orlo.extension; update _orlo.meta set value = '1' where key = 'platform'"
         check(int(newest) > 1, newest)
         for both in (True, False):  # False: one that was killed between the two
             sql("alter role authenticator password 'x'; " + old)
@@ -579,10 +625,10 @@ def test_postgres_upgrade():
             until(lambda: len(n.events("postgres-upgraded")) == (1 if both else 2))
             until(lambda: servers(n))
             has(cli(n, "db", "status", folder), "001_notes.sql")
-            eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')"), sql(made)), (newest, "0", "1"))
+            eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')"), sql(made)), (newest, "0", "4"))
         eq(sql("select datallowconn from pg_database where datname = '_platform'"), "f")
         cli(n, "db", "reset", folder, "--yes")
-        eq((sql(version), sql(made), len(n.events("postgres-upgraded"))), (newest, "1", 2))  # it began with what was brought there
+        eq((sql(version), sql(made), len(n.events("postgres-upgraded"))), (newest, "4", 2))  # it began with what was brought there
         eq(n.events("role-died") + n.events("postgres-not-opened"), [])
 
 

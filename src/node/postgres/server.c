@@ -182,6 +182,13 @@ static str platform_of(arena *mem, bool sixteen) {
               "create schema extensions; grant usage on schema extensions to anon, authenticated, service_role, postgres");
     put_defaults(&m);
     for (uint32_t i = 1; i + 1 < n; i++) put_schemas(&m, files[i].text);
+    for (uint32_t i = 1; i + 1 < n; i++)
+        if (str_ends(files[i].name, STR("functions.sql")))
+            put_step(
+                &m,
+                STR("to_regprocedure('cron.schedule(text, text)') is not null or to_regprocedure('net.http_post(text, jsonb, "
+                    "jsonb, jsonb, integer)') is not null"),
+                files[i].text, STR("create functions of cron, net, vault, pgmq, realtime"));
     put_step(&m, STR("to_regprocedure('auth.uid()') is not null"), functions_of(files[n - 1].text),
              STR("create function auth.uid(), auth.role(), auth.email(), auth.jwt()"));
     put_extensions(&m);
