@@ -359,7 +359,7 @@ void query_shape_add(arena *out, struct query_shape *s, str name, uint32_t type)
 
 /* answer.c: what stands before an answer's body */
 void query_put_head(const struct query *q, const struct query_result *r, const struct query_said *said, struct buf *to);
-/* What functions have set so far. (run.c) */
+/* said.c: what functions have set so far, on SQLite */
 struct query_said query_said_of(const struct pg_session *s);
 /* query_check_result, and a value that came as a list of one row becomes what it is. */
 [[nodiscard]] bool query_take_result(const struct query *q, struct query_result *result);

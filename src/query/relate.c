@@ -155,12 +155,19 @@ void query_primary_key(arena *out, const struct catalog *c, const struct catalog
 
 /* ---- finding ---- */
 
+struct shown { /* by a view */
+    uint32_t table;
+    const struct catalog_relation *view;
+};
+
 struct searching {
     struct query_resolving *r;
     const struct catalog_relation *from, *named; /* named: what is called like the target, in from's schema; may be NULL */
     const struct query_embed *e;
     candidates *all;
     const struct catalog_relation *overridden; /* what is called like a function that stands for keys to it */
+    VEC(struct shown) shown;                   /* which views might be junctions, by the tables that they show */
+    bool looked;                               /* … is made */
 };
 
 static bool same_schema(const struct searching *s, const struct catalog_relation *of) { return of->schema == s->from->schema; }
@@ -262,12 +269,37 @@ static void try_through(struct searching *s, const struct catalog_edge *g, const
             if (are_in(&holds.p[a], &primary)) try_second(s, g, j, key_with(s, g->key, holds.p[a], held.p[b]), &primary);
 }
 
-static void try_junctions(struct searching *s, const struct catalog_edge *g) {
+static int by_table(const void *a, const void *b) {
+    const struct shown *x = a, *y = b;
+    if (x->table != y->table) return x->table < y->table ? -1 : 1;
+    return x->view < y->view ? -1 : x->view > y->view; /* as they are in the catalogue */
+}
+
+/* Once for all keys: there may be many of both. */
+static void look_at_views(struct searching *s) {
     const struct catalog *c = s->r->catalog;
+    s->looked = true;
+    for (uint32_t i = 0; i < c->relations.n; i++) {
+        const struct catalog_relation *view = &c->relations.p[i];
+        catalog_ids tables = {0};
+        if (view->kind == CATALOG_TABLE || !same_schema(s, view)) continue;
+        tables_of(s->r->out, view, &tables);
+        for (uint32_t k = 0; k < tables.n; k++) vec_push(s->r->out, &s->shown, ((struct shown){tables.p[k], view}));
+    }
+    if (s->shown.n) qsort(s->shown.p, s->shown.n, sizeof *s->shown.p, by_table);
+}
+
+static void try_junctions(struct searching *s, const struct catalog_edge *g) {
     if (!s->named || s->named == s->from || is_unique(g->from, &g->key->columns)) return;
     try_through(s, g, g->from);
-    for (uint32_t i = 0; i < c->relations.n; i++)
-        if (c->relations.p[i].kind != CATALOG_TABLE) try_through(s, g, &c->relations.p[i]);
+    if (!s->looked) look_at_views(s);
+    uint32_t low = 0, high = s->shown.n;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (s->shown.p[middle].table < g->from->id) low = middle + 1;
+        else high = middle;
+    }
+    for (; low < s->shown.n && s->shown.p[low].table == g->from->id; low++) try_through(s, g, s->shown.p[low].view);
 }
 
 /* A function of from's rows that gives rows: it is called as the target is. */
@@ -286,7 +318,7 @@ static bool try_computed(struct searching *s) {
 }
 
 static void find(struct query_resolving *r, const struct catalog_relation *from, const struct query_embed *e, candidates *all) {
-    struct searching s = {r, from, catalog_relation_named(r->catalog, schema_name(r, from), e->target), e, all, NULL};
+    struct searching s = {r, from, catalog_relation_named(r->catalog, schema_name(r, from), e->target), e, all, NULL, {0}, false};
     catalog_ids tables = {0};
     if (try_computed(&s)) s.overridden = s.named, s.named = NULL;
     tables_of(r->out, from, &tables);

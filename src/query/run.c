@@ -927,16 +927,6 @@ static bool run_before(struct query_conn *conn, struct pg_session *session, cons
     return ok;
 }
 
-static str setting_of(const struct pg_session *s, const char *name) {
-    for (uint32_t i = 0; i < s->settings.n; i++)
-        if (str_eq_nocase(s->settings.p[i].name, str_c(name))) return s->settings.p[i].value;
-    return (str){0};
-}
-
-struct query_said query_said_of(const struct pg_session *s) {
-    return (struct query_said){setting_of(s, "response.headers"), setting_of(s, "response.status")};
-}
-
 bool query_run_batch(struct query_conn *conn, const struct pg_session *asks, struct query_batch *b, struct query_result *results,
                      struct query_said *said) {
     struct pg_session session = *asks;

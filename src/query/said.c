@@ -2,6 +2,16 @@
  * error finds nothing done. */
 #include "query/query_int.h"
 
+static str setting_of(const struct pg_session *s, const char *name) {
+    for (uint32_t i = 0; i < s->settings.n; i++)
+        if (str_eq_nocase(s->settings.p[i].name, str_c(name))) return s->settings.p[i].value;
+    return (str){0};
+}
+
+struct query_said query_said_of(const struct pg_session *s) {
+    return (struct query_said){setting_of(s, "response.headers"), setting_of(s, "response.status")};
+}
+
 static bool is_token(str s) {
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] <= ' ' || s.p[i] >= 127 || strchr("()<>@,;:\\\"/[]?={}", s.p[i])) return false;
