@@ -407,8 +407,9 @@ void query_conn_begin(struct query_conn *conn, const struct pg_session *session)
 /* Rows that are told before the last of them is there: bytes that one after the other are what query_batch_body would have put, so a head stands in the
  * first part. What is small is no stream: `begun` says whether it was one, and what then is left in the result's body is the rest. */
 struct query_stream {
-    size_t first, part; /* bytes that are collected before the first part, and before each other */
-    bool counts;        /* the head says how many rows there will be: they are counted first */
+    size_t first, part;     /* bytes that are collected before the first part, and before each other */
+    bool counts;            /* the head says how many rows there will be: they are counted first */
+    bool (*may)(void *arg); /* false: not now, so that what is small enough for one answer is collected all the same */
     bool (*give)(void *arg, struct buf *part,
                  struct pg_error *error); /* it takes what is in it. False: nobody wants more, or *error */
     void *arg;

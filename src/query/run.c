@@ -184,7 +184,11 @@ static bool give(struct run *r, struct buf *rows) {
 
 /* Rows have come: what is to be told of them is. */
 static bool tell_rows(struct run *r, struct buf *rows) {
-    return rows->n < (r->gave ? r->stream->part : r->stream->first) || give(r, rows);
+    if (rows->n < (r->gave ? r->stream->part : r->stream->first)) return true;
+    bool waits = !r->gave && !r->stream->may(r->stream->arg);
+    if (waits && rows->n <= r->conn->answer_max) return true;
+    return waits ? query_fail(&r->result->error, "53300", "too many large answers are on their way: ask again in a moment")
+                 : give(r, rows);
 }
 
 /* How many there are is all that is still of use: their bytes are not kept. */

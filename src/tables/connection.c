@@ -125,7 +125,7 @@ void orlo_database_client_connection_drop(struct host_instance *in, struct orlo_
 static void fill_rows(struct host_call *call, const struct app_reply *reply, void *about, void *result) {
     tables_answer *to = result;
     if (reply->outcome == APP_DATA_OK && reply->count == 1 && reply->values[0].kind == APP_VALUE_TEXT) {
-        tables_rows_answer(call, reply->values[0].s, to);
+        tables_rows_answer(call, about, reply->values[0].s, to);
         return;
     }
     to->is_err = true;
@@ -141,7 +141,10 @@ enum abi_trap orlo_database_client_connection_query(struct host_call *call, stru
     result->is_err = !tables_body(call, tree, parameters.p, parameters.n, &body, &result->err, &t);
     uint64_t bytes = body.cap;
     bool charged = !result->is_err && host_charge(call->instance, bytes);
-    if (!result->is_err && !charged) {
+    struct tables_source *source = charged && tables->more ? tables_source_new(tables) : NULL;
+    struct orlo_database_client_rows *rows = source ? tables_rows_new(call->instance, source) : NULL;
+    if (source && !rows) tables_source_free(source);
+    if (!result->is_err && (!charged || (source && !rows))) {
         result->is_err = true;
         result->err = tables_error_of("53200", "out of memory", "");
     }
@@ -153,8 +156,9 @@ enum abi_trap orlo_database_client_connection_query(struct host_call *call, stru
                                  .values = values,
                                  .count = ARRAY_COUNT(values),
                                  .hops = app_request_depth(app_request_of(call))};
-        t = app_wait(call, tables, &q, fill_rows, self, result);
+        t = app_wait(call, source ? tables_source_data(source) : tables, &q, fill_rows, rows, result);
     }
+    app_object_unref(call->instance, rows); /* who waits for it, and who has it, hold references of their own */
     if (charged) host_uncharge(call->instance, bytes);
     buf_free(&body);
     return t;

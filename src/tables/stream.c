@@ -2,7 +2,7 @@
  *
  *   PAGE ──all of it read──> the next page ──none, an error, nobody reads──> closed, and the future has its value
  *
- * 1. Nothing is made before somebody reads: who does not, holds the answer's text, which is charged to his instance.
+ * 1. Nothing is made, and no part asked for, before somebody reads: who does not, holds the answer's text, which is charged to his instance.
  * 2. The instance may go at any time: both ends say so, each by its waker. With the second end it goes.
  */
 #include "tables/tables_int.h"
@@ -20,6 +20,7 @@ struct stream {
     uint64_t charged;
     struct tables_page page;
     size_t at;
+    bool waits; /* for the next part of them */
     bool known; /* whether those were all */
     struct pg_error error;
     done result;
@@ -51,6 +52,8 @@ static void know(struct stream *g) {
 }
 
 static void close_stream(struct stream *g) {
+    if (g->waits) tables_source_leave(tables_rows_source(g->rows));
+    g->waits = false;
     host_stream_writer_close(g->s);
     g->s = NULL;
     if (!g->f) release(g);
@@ -62,6 +65,24 @@ static void fail(struct stream *g) {
     g->result.is_err = true;
     g->result.err = (tables_error){str_c(g->error.state), str_c(g->error.message), str_c(g->error.detail), str_c(g->error.hint)};
     know(g);
+}
+
+static void take_page(struct stream *g);
+
+static void on_part(void *arg, const struct app_answer *answer) {
+    struct stream *g = arg;
+    g->waits = false;
+    const struct app_value *v = answer->values;
+    if (answer->outcome != APP_DATA_OK) {
+        g->error = (struct pg_error){.set = true, .state = "58030", .message = "what keeps the app's data failed"};
+        if (answer->outcome == APP_DATA_ERROR && answer->count >= 2) {
+            snprintf(g->error.state, sizeof g->error.state, STR_FMT, STR_ARG(v[0].s));
+            snprintf(g->error.message, sizeof g->error.message, STR_FMT, STR_ARG(v[1].s));
+        }
+        fail(g);
+    } else if (!tables_rows_refill(g->rows, answer->count ? v[0].s : (str){0}, &g->error)) fail(g);
+    else take_page(g);
+    if (g->s) host_stream_writer_wake(g->s);
 }
 
 /* The next one; an empty one: that was all. */
@@ -82,7 +103,13 @@ static void take_page(struct stream *g) {
         fail(g);
         return;
     }
-    if (!g->page.n) know(g);
+    if (g->page.n) return;
+    if (tables_rows_over(g->rows)) {
+        know(g);
+        return;
+    }
+    g->waits = true;
+    tables_source_more(tables_rows_source(g->rows), on_part, g);
 }
 
 static void run_stream(void *arg) {
@@ -94,10 +121,12 @@ static void run_stream(void *arg) {
             close_stream(g);
             return;
         }
+        if (g->waits) return;
         if (!g->known && g->at == g->page.n) {
             if (!host_stream_writer_asked(g->s) && g->mem)
                 return; /* the first page is looked at at once: who waits for the future alone hears of none */
             take_page(g);
+            if (g->waits) return;
         }
         if (g->at == g->page.n) {
             if (!host_stream_writer_untold(g->s)) close_stream(g); /* else it will ask once more */

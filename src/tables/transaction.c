@@ -92,7 +92,7 @@ static void fill_rows(struct host_call *call, const struct app_reply *reply, voi
     transaction *t = about;
     tables_answer *to = result;
     if (reply->outcome == APP_DATA_OK && reply->count == 1 && reply->values[0].kind == APP_VALUE_TEXT) {
-        tables_rows_answer(call, reply->values[0].s, to);
+        tables_rows_answer(call, NULL, reply->values[0].s, to);
         return;
     }
     to->is_err = true;

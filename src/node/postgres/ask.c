@@ -120,7 +120,9 @@ static void on_told(void *arg, const struct postgres_answer *answer) {
 static uint64_t rows_bytes_max(const struct broker_ask *a) {
     uint64_t around = ANSWER_AROUND * ((uint64_t)a->batch.count + 1);
     uint64_t most = a->answer_bytes_max > around ? a->answer_bytes_max - around : 1;
-    return node_stream_may(a) && !a->batch.queries[0].single ? MIN(most, (uint64_t)BROKER_FIRST_BYTES) : most;
+    return node_stream_may(a) && node_stream_has_room(a->base) && !a->batch.queries[0].single
+               ? MIN(most, (uint64_t)BROKER_FIRST_BYTES)
+               : most;
 }
 
 static void send_it(struct broker_ask *a) {

@@ -268,6 +268,7 @@ struct query_answers node_ask_answers(const struct postgres_answer *answer);
 
 enum { BROKER_FIRST_BYTES = 1 << 20, BROKER_OPEN_MS = 600'000 }; /* of an answer that may be one; that its transaction may take */
 bool node_stream_may(const struct broker_ask *a);
+bool node_stream_has_room(const struct broker_base *b);                       /* for one more */
 void node_stream_begin(struct broker_ask *a);                                 /* it was too large for one answer */
 void node_stream_put(struct broker_ask *a, const struct pg_session *session); /* what is sent, once it was resolved and printed */
 bool node_stream_row(void *ask, const struct postgres_answer *answer, str row);

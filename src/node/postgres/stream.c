@@ -18,13 +18,13 @@ bool node_stream_may(const struct broker_ask *a) {
     return one && !a->streams && !a->of_tx && a->peer && query_streams(&a->batch.queries[0]);
 }
 
-static bool has_room(const struct broker_base *b) {
+bool node_stream_has_room(const struct broker_base *b) {
     uint32_t most = (uint32_t)MIN(node_broker.limits.postgres_connections_max, UINT32_MAX);
     return b->streams < MAX(most / 2, 1u) && b->streams + b->txs_count < MAX(most, 2u) - 1;
 }
 
 void node_stream_begin(struct broker_ask *a) {
-    if (!has_room(a->base)) {
+    if (!node_stream_has_room(a->base)) {
         node_tree_fail(&a->error, "53300", "too many large answers are on their way: ask again in a moment");
         node_ask_over(a);
         return;

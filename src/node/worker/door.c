@@ -450,7 +450,7 @@ static void ask(struct node_visit *v) {
     if (UNLIKELY(v->computed.count)) v->query = node_data_query(r->app, &to, on_told, v);
     else
         v->query =
-            node_data_stream(r->app, &to, trees ? &m->plan.batch : NULL, trees ? m->mem : NULL, v->mem, on_part, on_told, v);
+            node_data_stream(r->app, &to, trees ? &m->plan.batch : NULL, trees ? m->mem : NULL, v->mem, 0, on_part, on_told, v);
     if (trees) m->mem = NULL;
     buf_free(&headers);
     buf_free(&search);

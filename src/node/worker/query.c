@@ -2,6 +2,7 @@
 #include "node/worker/query.h"
 #include "app/data.h"
 #include "base/json.h"
+#include "net/loop.h"
 #include "node/worker/data.h"
 
 enum { LARGE_BYTES = 64 << 10 /* that is not looked at here: the loop would stand still */ };
@@ -19,6 +20,7 @@ static void free_query(struct node_query *q) {
     engine_post_cancel(&q->post);
     engine_post_cancel(&q->gives);
     q->app->requests--;
+    net_timer_free(q->untaken);
     if (q->paid) engine_unpay(q->app->share, NODE_QUERY_PARTS_BYTES);
     buf_free(&q->body);
     buf_free(&q->piece);
@@ -64,7 +66,26 @@ void node_query_failed(struct pg_error *error, const struct app_answer *a) {
     if (a->text.n) snprintf(error->detail, sizeof error->detail, STR_FMT, STR_ARG(a->text));
 }
 
-/* ---- in parts, from who is asked ---- */
+/* ---- in parts ---- */
+
+static void refuse_parts(struct node_query *q, const char *state, const char *message);
+
+static void on_untaken(void *arg) {
+    struct node_query *q = arg;
+    if (!q->waits) return;
+    q->late = true;
+    q->waits = false;
+    if (q->fiber) engine_ready(q->fiber);
+    else refuse_parts(q, "57014", NODE_QUERY_UNTAKEN);
+}
+
+void node_query_given(struct node_query *q) {
+    if (!q->take_ms) return;
+    if (!q->untaken) q->untaken = net_timer_new(q->app->guest->loop, on_untaken, q);
+    net_timer_start(q->untaken, q->take_ms, 0);
+}
+
+/* ---- from who is asked ---- */
 
 static void give(void *arg) {
     struct node_query *q = arg;
@@ -73,6 +94,7 @@ static void give(void *arg) {
     q->queue.n = 0;
     q->given = q->queued, q->queued = 0;
     q->waits = true;
+    node_query_given(q);
     q->part(q->arg, buf_str(&q->piece));
 }
 
@@ -100,7 +122,7 @@ static void on_part(void *arg, str bytes) {
         return;
     }
     if (now - q->open_ns > NODE_QUERY_OPEN_S * 1'000'000'000ull) {
-        refuse_parts(q, "57014", "the rows were not taken in time");
+        refuse_parts(q, "57014", NODE_QUERY_UNTAKEN);
         return;
     }
     buf_puts(&q->queue, bytes);
@@ -261,10 +283,12 @@ static void begin_trees(struct node_query *q, const struct query_batch *trees) {
 }
 
 struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, const struct query_batch *trees,
-                                    arena *trees_mem, bool counted, node_query_part part, node_query_told told, void *arg) {
+                                    arena *trees_mem, bool counted, uint64_t take_ms, node_query_part part, node_query_told told,
+                                    void *arg) {
     struct node_query *q = new_query(app, told, arg);
     node_tree_ask_copy(q->mem, ask, &q->ask);
     q->part = part;
+    q->take_ms = take_ms;
     q->ask.parts = counted ? STR(NODE_TREE_PARTS_COUNTED) : STR(NODE_TREE_PARTS);
     q->trees_mem = trees_mem;
     if (trees) begin_trees(q, trees);
@@ -276,6 +300,7 @@ void node_query_more(struct node_query *q) {
     struct app_data *data = node_query_data_of(q->app);
     if (!q->waits) return;
     q->waits = false;
+    if (q->untaken) net_timer_stop(q->untaken);
     if (q->fiber) engine_ready(q->fiber);
     if (q->fiber || q->state == NODE_QUERY_READS) return;
     if (q->asked && data) data->more(data, q->asked, q->given);

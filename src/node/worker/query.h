@@ -36,12 +36,14 @@ struct node_changes_ask {
 struct node_query *node_data_changes(struct node_app *app, const struct node_changes_ask *ask, node_query_told told, void *arg);
 /* The same, and rows of a large answer are told as they come: part(arg, bytes), from the loop, and the next one once node_query_more says that those are
  * used up; until then they stay. told has the rest, or says why there is none: an error behind a part. counted: the head, which stands in the first part, says
- * how many rows there will be. While a part waits the query's time stands still; its transaction may be open for NODE_QUERY_OPEN_S all the same. */
+ * how many rows there will be. While a part waits the query's time stands still; its transaction may be open for NODE_QUERY_OPEN_S all the same. take_ms: for
+ * so long a part may wait; 0: for as long as whoever has the part says. */
 enum { NODE_QUERY_OPEN_S = 600, NODE_QUERY_PARTS_BYTES = NODE_TREE_FIRST_BYTES + 2 * NODE_TREE_PART_BYTES };
 typedef void (*node_query_part)(void *arg, str bytes);
 /* trees: NULL: ask's body; else those, which were made and not read, and trees_mem, in which they stand, is taken. */
 struct node_query *node_data_stream(struct node_app *app, const struct node_tree_ask *ask, const struct query_batch *trees,
-                                    arena *trees_mem, bool counted, node_query_part part, node_query_told told, void *arg);
+                                    arena *trees_mem, bool counted, uint64_t take_ms, node_query_part part, node_query_told told,
+                                    void *arg);
 void node_query_more(struct node_query *q);
 void node_data_query_cancel(struct node_query *q); /* told is not called; what writes may be done all the same */
 
@@ -87,8 +89,13 @@ struct node_query {
     struct engine_post gives;   /* it is about to be given */
     struct buf queue;           /* those that came meanwhile, of who is asked */
     uint32_t given, queued;     /* how many of them there are in each */
+    uint64_t take_ms;           /* 0: any */
+    struct net_timer *untaken;  /* NULL: none yet */
+    bool late;                  /* it was not taken in time */
     bool over, paid;            /* over: it is told once they are used up; paid: for their memory */
 };
-void node_query_read(struct node_query *q); /* it has been read, or has failed */
+#define NODE_QUERY_UNTAKEN "the rows were not taken in time"
+void node_query_given(struct node_query *q); /* a part of it: it is to be taken in time */
+void node_query_read(struct node_query *q);  /* it has been read, or has failed */
 
 #endif

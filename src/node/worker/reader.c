@@ -215,13 +215,14 @@ static bool open_reader(struct node_reader *c) {
 
 static void serve(struct base *b);
 
+static bool may(void *arg) {
+    const struct node_reader *c = arg;
+    return c->base->streams < STREAMS_OF_APP_MAX && c->base->readers->streams < STREAMS_MAX;
+}
+
 /* It is one that waits for others from now on, and holds nobody up. */
 static bool begin_stream(struct node_reader *c, struct pg_error *error) {
     struct node_readers *r = c->base->readers;
-    if (c->base->streams >= STREAMS_OF_APP_MAX || r->streams >= STREAMS_MAX) {
-        node_tree_fail(error, "53300", "too many large answers are on their way: ask again in a moment");
-        return false;
-    }
     if (!engine_pay(c->now->app->share, NODE_QUERY_PARTS_BYTES)) {
         node_tree_fail(error, "53200", "the app may not hold more memory");
         return false;
@@ -242,6 +243,7 @@ static void end_stream(struct node_reader *c, struct node_query *q) {
 static void tell_part(void *arg) {
     struct node_query *q = arg;
     serve(q->reader->base);
+    node_query_given(q);
     if (!q->cancelled) q->part(q->arg, buf_str(&q->piece));
 }
 
@@ -254,7 +256,7 @@ static bool give(void *arg, struct buf *rows, struct pg_error *error) {
     if (q->cancelled || (!c->streams && !begin_stream(c, error))) return false;
     uint64_t since = clock_mono_ns();
     if (since - q->open_ns > NODE_QUERY_OPEN_S * 1'000'000'000ull) {
-        node_tree_fail(error, "57014", "the rows were not taken in time");
+        node_tree_fail(error, "57014", NODE_QUERY_UNTAKEN);
         return false;
     }
     struct buf used = q->piece;
@@ -270,7 +272,8 @@ static bool give(void *arg, struct buf *rows, struct pg_error *error) {
     q->fiber = NULL;
     engine_post_cancel(&q->gives);
     q->until_ns += clock_mono_ns() - since;
-    return lives && !q->cancelled;
+    if (q->late) node_tree_fail(error, "57014", NODE_QUERY_UNTAKEN);
+    return lives && !q->cancelled && !q->late;
 }
 
 /* On its fiber. */
@@ -281,6 +284,7 @@ static void read_on_fiber(void *arg) {
     struct query_stream stream = {.first = MIN((size_t)most, (size_t)NODE_TREE_FIRST_BYTES),
                                   .part = NODE_TREE_PART_BYTES,
                                   .counts = str_eqc(q->ask.parts, NODE_TREE_PARTS_COUNTED),
+                                  .may = may,
                                   .give = give,
                                   .arg = c};
     db_account_begin(&c->base->memory, STACK_BYTES);

@@ -13,6 +13,7 @@ struct asked {
     struct app_ask *tx;       /* NULL: answered, or a query */
     struct node_query *query; /* NULL: the same */
     app_told told;
+    app_part part;
     void *arg;
 };
 
@@ -28,6 +29,11 @@ static void tell_error(app_told told, void *arg, const struct pg_error *error) {
     told(arg, &answer);
     arena_free(mem);
     buf_free(&b);
+}
+
+static void on_part(void *arg, str bytes) {
+    struct asked *a = arg;
+    a->part(a->arg, bytes);
 }
 
 static void on_query(void *arg, const struct node_query_answer *answer) {
@@ -93,9 +99,11 @@ static struct app_ask *ask_tables(struct app_data *base, struct app *of, const s
     }
     struct asked *a = malloc(sizeof *a);
     ENSURE(a);
-    *a = (struct asked){.data = data, .told = told, .arg = arg};
+    *a = (struct asked){.data = data, .told = told, .part = q->part, .arg = arg};
     if (q->op == APP_TX) a->tx = data && tx_of(q, values, &tx) ? data->ask(data, of, &tx, on_tx, a) : NULL;
-    else if (q->op == APP_QUERY && ask_of(q->values, q->count, q->hops, &to)) a->query = node_data_query(app, &to, on_query, a);
+    else if (q->op == APP_QUERY && ask_of(q->values, q->count, q->hops, &to))
+        a->query = q->part ? node_data_stream(app, &to, NULL, NULL, false, app->record.limits.data_ms_max, on_part, on_query, a)
+                           : node_data_query(app, &to, on_query, a);
     if (a->tx || a->query) return as_ask(a);
     free(a);
     return NULL;
@@ -108,7 +116,12 @@ static void cancel_asked(struct app_data *base, struct app_ask *ask) {
     free(a);
 }
 
+static void more_of(struct app_data *base, struct app_ask *ask, uint32_t parts) {
+    struct asked *a = (struct asked *)(void *)ask;
+    if (a->query) node_query_more(a->query);
+}
+
 struct app_data *node_tables(void) {
-    static struct app_data tables = {ask_tables, cancel_asked, NULL};
+    static struct app_data tables = {ask_tables, cancel_asked, more_of};
     return &tables;
 }
