@@ -477,6 +477,8 @@ static err routine_set(struct sql_context *cx, const struct catalog_function *f,
     TRY(routine_rows(cx, f, args, n, fields.n, location, &body));
     item_columns(cx, item, &fields);
     for (uint32_t i = 0; i < n; i++) levels |= args[i].levels;
+    for (uint32_t i = 0; i < fields.n; i++)
+        vec_push(cx->mem, &p.targets, ((struct sql_value){.type = fields.p[i].type, .typmod = -1}));
     if (f->volatility == CATALOG_IS_VOLATILE)
         body = sql_fmt(cx, "with v as materialized (" STR_FMT ") select * from v", STR_ARG(body));
     if (cx->scope && levels & (1ull << cx->scope->level)) return sql_lateral_text(cx, &p, body, item, text);
