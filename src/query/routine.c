@@ -671,12 +671,12 @@ static void end_frame(struct frame *f) {
 static bool call_code(struct query_conn *conn, const struct catalog_function *fn, const struct catalog_routine *code,
                       uint32_t role, const struct db_value *args, uint32_t n, struct query_routine_rows *out) {
     struct above above;
-    const struct catalog_role *owner = fn->definer ? catalog_role_of(conn->catalog, fn->owner) : NULL;
     if (conn->routine_depth >= DEPTH_MAX || !db_goes_deeper()) {
         query_fail(&conn->raised, "54001", "stack depth limit exceeded");
         return false;
     }
     uint32_t runs = fn->definer ? fn->owner : role;
+    const struct catalog_role *who = catalog_role_of(conn->catalog, runs);
     struct frame *f = calloc(1, sizeof *f);
     ENSURE(f);
     *f = (struct frame){.conn = conn,
@@ -689,7 +689,7 @@ static bool call_code(struct query_conn *conn, const struct catalog_function *fn
     put_aside(conn, &above);
     conn->routine_depth++;
     conn->current = runs;
-    if (owner) conn->session.role = owner->name;
+    if (who) conn->session.role = who->name; /* what is made for a role is made for who asks, too (policy.c) */
     bool ok = begin_frame(f, args, n) && run(f);
     conn->routine_depth--;
     end_frame(f);

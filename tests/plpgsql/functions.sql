@@ -193,8 +193,20 @@ begin
     'line', x; end if;
   if x = 2 then raise exception 'two' using message = 'again'; end if;
 end $$;
+create view mine_now with (security_invoker) as select id, title from notes;
+grant select on mine_now to anon, authenticated;
+create function looks() returns text language plpgsql as $$ begin return current_user || coalesce((select string_agg(title, ',' order by id) from mine_now), ' none'); end $$;
+create function looks_as_owner() returns text language sql security definer as $$ select looks() $$;
 
 -- ask
+anon looks
+anon looks_as_owner
+authenticated:1 looks
+authenticated:2 looks_as_owner
+authenticated:2 looks
+authenticated:1 looks_as_owner
+authenticated:1 looks
+anon looks
 anon raise_more {"x": 1}
 anon raise_more {"x": 2}
 authenticated:1 through_call {"which": 1}
