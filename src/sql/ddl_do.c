@@ -2,8 +2,8 @@
  *
  *   do $$ begin if not exists (select from pg_type where typname = 'mood') then create type mood as enum ('sad', 'ok'); end if; end $$
  *
- * 1. Expressions and queries are asked of an empty SQLite that has the pg room's functions and the catalogue's relations (the system room). One that reads
- *    rows of tables has no answer here, and is refused: 0A000.
+ * 1. Expressions and queries are asked of an empty SQLite that has the pg room's functions and the catalogue's relations (the system room). A table that this
+ *    deployment makes, and that nothing was put into yet, has no rows; of others nothing is known here, and what reads them is refused: 0A000.
  * 2. Statements that define, and those that change rows, are as they are in a file; the latter's variables are their values by then.
  * 3. What a handler catches is what a statement was refused with; one that was done before it in its block cannot be undone, and then it is not caught.
  * 4. Steps, rows and variables are bounded: 54000.
@@ -97,17 +97,40 @@ static struct db_value kept(struct doing *x, struct db_value v) {
     return v;
 }
 
-/* Marks are values by now. What reads a relation is refused. */
-static bool expand(struct doing *x, str text, struct buf *to) {
+static bool is_empty(const struct sql_ddl *d, const struct catalog_relation *r) {
+    return r->kind != CATALOG_VIEW && r->id >= d->first_id && !d->all_filled && !catalog_ids_have(&d->filled, r->id);
+}
+
+/* A relation, as far as its rows are known: they are none. */
+static bool put_relation(struct sql_ddl *d, uint32_t id, uint32_t depth, struct buf *to);
+
+/* Marks are values by now. false: it reads what is not known. */
+static bool put_known(struct sql_ddl *d, str text, const struct db_value *places, uint32_t places_n, uint32_t depth,
+                      struct buf *to) {
     struct catalog_mark m = {0};
     size_t from = 0;
     for (; catalog_mark_next(text, from, &m); from = m.end) {
         buf_puts(to, str_sub(text, from, m.at - from));
-        if (m.kind != 'A' || !m.id || m.id > x->places.n) return not_here(x, "a query of rows"), false;
-        buf_puts(to, sql_literal(x->d->mem, x->places.p[m.id - 1]));
+        if (m.kind == 'A' && m.id && m.id <= places_n) buf_puts(to, sql_literal(d->mem, places[m.id - 1]));
+        else if ((m.kind != 'R' && m.kind != 'B') || !put_relation(d, m.id, depth, to)) return false;
     }
-    buf_puts(to, str_sub(text, from, text.n));
-    return true;
+    return buf_puts(to, str_sub(text, from, text.n));
+}
+
+static bool put_relation(struct sql_ddl *d, uint32_t id, uint32_t depth, struct buf *to) {
+    const struct catalog_relation *r = catalog_relation_of(d->c, id);
+    if (!r || depth > 16) return false;
+    if (r->kind == CATALOG_VIEW)
+        return buf_putc(to, '(') && put_known(d, r->query.fragment.text, NULL, 0, depth + 1, to) && buf_putc(to, ')');
+    if (!is_empty(d, r)) return false;
+    buf_puts(to, STR("(select "));
+    for (uint32_t i = 0; i < r->columns.n; i++)
+        buf_printf(to, "null as " STR_FMT ", ", STR_ARG(sql_quoted(d->mem, r->columns.p[i].storage)));
+    return buf_puts(to, STR("null as \"_orlo_k\" where 0)"));
+}
+
+static bool expand(struct doing *x, str text, struct buf *to) {
+    return put_known(x->d, text, x->places.p, x->places.n, 0, to) || (not_here(x, "a query of rows"), false);
 }
 
 static enum flow said(struct doing *x, const struct diag *diag) {
@@ -635,4 +658,39 @@ err sql_do_block_run(struct sql_ddl *d, str source) {
     set_found(&x, false);
     enum flow f = run(&x, tree.block);
     return f == FAILED ? refuse(d, &x.failed) : ERR_OK;
+}
+
+/* ---- what is known of rows ---- */
+
+/* A query, which rows of an insert come from, that reads what is empty: does it give any? */
+static bool gives_rows(struct sql_ddl *d, const PgQuery__InsertStmt *s) {
+    const PgQuery__SelectStmt *select = s->select_stmt ? s->select_stmt->select_stmt : NULL;
+    struct doing x = {.d = d, .ask = asking_of(d)};
+    struct sql_context cx = sql_context_of(d);
+    struct catalog_fragment f;
+    struct answer a;
+    struct buf b = {0};
+    if (!select || !select->n_from_clause || s->with_clause || !x.ask) return true;
+    if (sql_translate_query(&cx, select, NULL, 0, &f, NULL) != ERR_OK) return true;
+    buf_puts(&b, STR("select 1 from ("));
+    bool known = put_known(d, f.text, d->places, d->places_n, 0, &b) && buf_puts(&b, STR(") limit 1"));
+    bool none = known && ask(&x, arena_str(d->mem, buf_str(&b)), &a) == GO && !a.rows;
+    buf_free(&b);
+    return !none;
+}
+
+void sql_note_rows(struct sql_ddl *d, const PgQuery__Node *node, str fragment) {
+    const PgQuery__RangeVar *var = node->node_case == PG_QUERY__NODE__NODE_INSERT_STMT   ? node->insert_stmt->relation
+                                   : node->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT ? node->update_stmt->relation
+                                   : node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ? node->delete_stmt->relation
+                                                                                         : NULL;
+    const struct catalog_relation *r = var ? sql_relation_of(d, var) : NULL;
+    static const char call[] = "query_"; /* of PL/pgSQL's, whatever that does */
+    if ((var && (!r || r->kind != CATALOG_TABLE)) || memmem(fragment.p, fragment.n, call, sizeof call - 1)) d->all_filled = true;
+    if (d->all_filled || !r || is_empty(d, r)) {
+        if (d->all_filled || !r) return;
+        if (node->node_case != PG_QUERY__NODE__NODE_INSERT_STMT || !gives_rows(d, node->insert_stmt)) return;
+        vec_push(d->mem, &d->filled, r->id);
+    }
+    d->all_filled |= r->triggers.n != 0; /* they may write to any */
 }

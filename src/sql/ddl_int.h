@@ -58,8 +58,11 @@ struct sql_ddl {
     VEC(struct sql_body) bodies; /* of functions in PL/pgSQL that these files make */
     catalog_ids changed_functions, changed_keys; /* changed_keys: relations, of whose keys some may have come or gone */
     uint64_t statements;
-    uint32_t rows_kept;                    /* tables of ddl_with.c's */
-    bool flushing;                         /* steps are no one statement's */
+    uint32_t rows_kept; /* tables of ddl_with.c's */
+    bool flushing;      /* steps are no one statement's */
+    uint32_t first_id;  /* what has an id from here on this deployment makes */
+    catalog_ids filled; /* of that, tables that may have rows by now */
+    bool all_filled;
     struct sql_asking *asking;             /* ddl_do.c's; NULL: nothing was asked yet */
     const struct sql_variables *variables; /* of the DO block whose statement is run */
     const struct db_value *places;         /* their values */
@@ -162,7 +165,9 @@ void sql_path_reset(struct sql_ddl *d);
 err sql_view_query(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__SelectStmt *query);
 err sql_view_check_option(struct sql_ddl *d, struct catalog_relation *r, uint8_t option);
 uint8_t sql_check_option_of(const PgQuery__DefElem *o); /* NULL: none */
-err sql_do_block_run(struct sql_ddl *d, str source);    /* ddl_do.c */
+void sql_note_rows(struct sql_ddl *d, const PgQuery__Node *node,
+                   str fragment);                    /* a statement changes rows: which tables may have some now? */
+err sql_do_block_run(struct sql_ddl *d, str source); /* ddl_do.c */
 err sql_drop_referring(struct sql_ddl *d, const struct catalog_relation *r, bool cascade);
 err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node);
 

@@ -421,6 +421,26 @@ static void test_do(void **state) {
     refused(c, "create table a (id int);\ndo $$ begin\n  create table b (id int);\n  create table a (id int);\nend $$", "42P07",
             2, 1, "already exists");
     refused(c, "do $$ begin if exists (select from t where n = 1) then drop table t; end if; end $$", "0A000", 1, 1, "rows");
+    refused(
+        NULL,
+        "create table t (id int); insert into t values (1); do $$ begin perform 1; if (select count(*) from t) > 0 then null; "
+        "end if; end $$",
+        "0A000", 1, 52, "rows");
+    refused(
+        NULL,
+        "create table t (id int); create table u (id int); insert into t select max(id) from u; do $$ declare r record; begin "
+        "for r in select * from t loop null; end loop; end $$",
+        "0A000", 0, 0, "rows");
+    migrate(
+        NULL,
+        "create table t (id int, who uuid); create table u (id int); create view v as select * from t where id > 1; insert into "
+        "u "
+        "select id from t; do $$ declare r record; n int; begin for r in select * from v join u using (id) loop drop table t; "
+        "end "
+        "loop; select count(*) into n from u; if n > 0 or exists (select from t) then drop table t; end if; insert into u values "
+        "(n); end $$",
+        CATALOG_SQLITE); /* they are empty, as far as that goes */
+    if (report.refused) fail_msg(STR_FMT, STR_ARG(report.notes.p[0].text));
     refused(c, "do $$ begin raise exception 'no % of %', 1, 'it' using errcode = 'foreign_key_violation'; end $$", "23503", 1, 1,
             "no 1 of it");
     refused(c, "do $$ begin loop null; end loop; end $$", "57014", 1, 1, "timeout");

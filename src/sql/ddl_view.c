@@ -140,6 +140,7 @@ static err too_complex(struct sql_ddl *d) {
 }
 
 static err fill(struct sql_ddl *d, uint32_t id) {
+    vec_push(d->mem, &d->filled, id);
     sql_flush(d);
     const struct catalog_relation *r = catalog_relation_of(d->c, id);
     struct buf names = {0};
@@ -231,11 +232,12 @@ err sql_row_step(struct sql_ddl *d, str fragment) {
 static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     struct sql_context cx = sql_context_of(d);
     struct catalog_fragment f;
-    if (sql_writes_in_with(node)) return sql_run_writing_with(d, node);
+    if (sql_writes_in_with(node)) return d->all_filled = true, sql_run_writing_with(d, node);
     cx.migrates = true;
     sql_flush(d);
     if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
     TRY(sql_row_step(d, f.text));
+    sql_note_rows(d, node, f.text);
     const struct catalog_relation *from =
         node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ? sql_relation_of(d, node->delete_stmt->relation) : NULL;
     if (from) sql_actions_of(d, from);

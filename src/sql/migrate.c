@@ -239,6 +239,7 @@ static err migrate(struct migrating *m) {
     if (m->from) TRY(copy_of(d->mem, m->from, &d->c, m->diag));
     else d->c = catalog_new(d->mem, d->engine);
     d->c->engine = (uint8_t)d->engine;
+    d->first_id = d->c->next_id;
     note_storage(d);
     first_owner(d);
     run_platform(d);
