@@ -627,6 +627,17 @@ def test_postgres_upgrade():
             has(cli(n, "db", "status", folder), "001_notes.sql")
             eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')"), sql(made)), (newest, "0", "4"))
         eq(sql("select datallowconn from pg_database where datname = '_platform'"), "f")
+        # The feed as it was: what it has kept stays, and it goes on behind that.
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        changes = lambda after: json.loads(n.get("notes", f"/data/v1/changes?after={after}", "-H", f"apikey: {key}").text)
+        eq(data(n, "notes", key, insert("before")).status, 200)
+        before = changes(0)
+        sql("update _orlo.meta set value = '1' where key = 'feed'; alter table _orlo.fed drop column hops; alter table _orlo.changes drop column hops")
+        sql("create or replace function _orlo.feed_row() returns trigger language plpgsql as $$ begin return null; end $$")
+        os.kill(next(iter(servers(n))), signal.SIGKILL)
+        until(lambda: data(n, "notes", key, insert("behind")).status == 200)
+        eq([c["new"]["title"] for c in changes(before["last"])["changes"]], ["BEHIND"])
+        eq(changes(0)["changes"][: len(before["changes"])], before["changes"])
         cli(n, "db", "reset", folder, "--yes")
         eq((sql(version), sql(made), len(n.events("postgres-upgraded"))), (newest, "4", 2))  # it began with what was brought there
         eq(n.events("role-died") + n.events("postgres-not-opened"), [])
