@@ -681,6 +681,9 @@ static void check_triggers(struct reader *r, const struct app *app, const struct
                            "functions." STR_FMT ".triggers: changes of a server of yours are not kept: write a trigger there",
                            STR_ARG(f->f.name));
     }
+    if (follow && record->limits.changes_max == 1)
+        manifest_error(r, root,
+                       "limits.database_changes = 1 keeps no changes, and functions have triggers that are told of them");
     if (follow > APP_FOLLOWERS_MAX) manifest_error(r, root, "at most %d functions of an app have triggers", APP_FOLLOWERS_MAX);
 }
 

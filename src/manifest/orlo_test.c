@@ -284,6 +284,9 @@ static void test_database(void **state) {
     says("[functions.f]\ntriggers = [{ table = \"a\", attempts = 0 }]", "attempts: it takes a number from 1 to 100");
     says("[functions.f]\nsource = \"f\"\ntriggers = [{ table = \"a\" }]",
          "functions.f.triggers: it is for an app with a database");
+    says(
+        "database = \"sqlite\"\nlimits = { database_changes = 1 }\n[functions.f]\nsource = \"f\"\ntriggers = [{ table = \"a\" }]",
+        "keeps no changes");
     says("database = { secret = \"PG\" }\n[functions.f]\nsource = \"f\"\ntriggers = [{ table = \"a\" }]",
          "changes of a server of yours are not kept");
     says("[rest]\nschemas = []", "rest.schemas: it names no schema");

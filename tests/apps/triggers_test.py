@@ -125,6 +125,7 @@ def outside(t):
         eq(t.n.get("notes", path, "-H", "x-orlo-change: 1", "-H", "content-type: application/json", data=body).status, 404)
     eq(t.n.get("notes", "/open/triggers", data=b'{"steps": []}').status, 200)
     eq(t.service(["query", {"from": "heard", "select": ["id"]}])[0]["rows"], [])
+    eq(t.n.get("notes", "/data/v1/changes?consumer=trigger:orders&limit=-1", "-H", f"apikey: {t.keys['SUPABASE_SERVICE_ROLE_KEY']}").status, 400)
 
 
 def many(t):

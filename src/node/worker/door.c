@@ -565,13 +565,19 @@ static void ask_changes(struct node_request *r) {
     static const struct pg_error denied = {.state = "42501",
                                            .message = "permission denied for changes of the database",
                                            .hint = "They tell of all rows: they are for the service_role alone."},
-                                 wrong = {.state = "22023", .message = "after and limit are numbers"};
+                                 wrong = {.state = "22023", .message = "after and limit are numbers"},
+                                 ours = {.state = "22023", .message = "names that begin with trigger: are of functions"};
     str query = str_sub(r->path, MIN(str_find(r->path, '?') + 1, r->path.n), r->path.n);
     struct node_changes_ask ask = {.consumer = value_of(query, STR("consumer"))};
     bool may = str_eqc(r->rq.principal.role, "service_role");
     if (!may || !number_of(value_of(query, STR("after")), -1, &ask.after) ||
         !number_of(value_of(query, STR("limit")), 100, &ask.most)) {
         reply_error(r, may ? 400 : has_role(r) && !str_eqc(r->rq.principal.role, "anon") ? 403 : 401, may ? &wrong : &denied);
+        node_handler_over(r);
+        return;
+    }
+    if (str_starts(ask.consumer, STR("trigger:"))) {
+        reply_error(r, 400, &ours);
         node_handler_over(r);
         return;
     }
