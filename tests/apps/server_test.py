@@ -115,6 +115,8 @@ def test_server_deploy():
         has(cli(n, "db", "reset", folder, "--yes", code=65), "somebody else runs")
         has(cli(n, "db", "dump", "--app", "notes"), "'ONE'", "'TWO'")
         has(cli(n, "db", "status", folder), "001_notes.sql", "applied")
+        kept = tempfile.mkdtemp(prefix="backup-", dir=WORK)
+        has(cli(n, "backup", kept, "--no-verify"), "the PostgreSQL of notes is run by somebody else", "its backups are its own")
         # By hand, and which policy lets what through.
         sql = lambda text, *flags, code=0: cli(n, "db", "query", "--write", text, "--app", "notes", *flags, code=code)
         eq(json.loads(sql("update notes set price = 2.5 where title = 'TWO' returning title, price", "--as", BOB)), [{"title": "TWO", "price": 2.5}])

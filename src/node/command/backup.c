@@ -49,6 +49,7 @@ struct work {
     bool shows;
     err e;
     struct diag d;
+    str servers; /* apps whose PostgreSQL somebody else runs */
 };
 
 static void show(void *arg, uint64_t bytes) {
@@ -306,8 +307,32 @@ static void tell(const struct work *w, const char *name) {
         fprintf(w->c->to,
                 "the keys are not in it: keep " STR_FMT "/node.key and seal.key (or the --key-file) where the backup is not\n",
                 STR_ARG(w->state));
+    if (w->servers.n)
+        fprintf(w->c->to,
+                "the PostgreSQL of " STR_FMT " is run by somebody else: its rows are not in it, and its backups are its own\n",
+                STR_ARG(w->servers));
     tell_unseen(w);
     arena_free(scratch);
+}
+
+/* What somebody else runs is not in it, and whoever restores it has to have it from there. */
+static void name_servers(struct work *w, struct ask *a) {
+    struct buf b = {.max = 4096};
+    err e = w->running ? ERR_OK : ERR_NOT_FOUND;
+    for (unsigned after = 0, first = 1; e == ERR_OK && (after || first); first = 0) {
+        arena *mem = arena_new(0);
+        struct answer answer;
+        struct diag unused = DIAG_INIT;
+        e = node_ask(a, mem, &(struct ask_call){.method = "GET", .path = node_ask_path(mem, "/apps?after=%u", after)}, &answer,
+                     &unused);
+        after = e == ERR_OK ? (unsigned)json_i64(json_get(&answer.body, "next")) : 0;
+        JSON_EACH(app, e == ERR_OK ? json_get(&answer.body, "apps") : NULL)
+        if (json_str(json_get(app, "server")).n)
+            buf_printf(&b, "%s" STR_FMT, b.n ? ", " : "", STR_ARG(json_str(json_get(app, "name"))));
+        arena_free(mem);
+    }
+    w->servers = arena_str(w->mem, buf_str(&b));
+    buf_free(&b);
 }
 
 static err back_up(struct work *w, struct diag *d) {
@@ -315,6 +340,7 @@ static err back_up(struct work *w, struct diag *d) {
     char name[64];
     TRY(node_ask_open(&w->c->where, &a, d));
     err e = copy_running(w, a, d);
+    if (e == ERR_OK) name_servers(w, a);
     node_ask_close(a);
     if (e == ERR_NOT_FOUND && !w->logs.n && !w->copied) *d = (struct diag)DIAG_INIT, w->running = false, e = copy_resting(w, d);
     TRY(e);

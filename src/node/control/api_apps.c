@@ -61,6 +61,7 @@ static void put_app(struct api_call *call, const struct control_app *app) {
     json_put_end(w);
     json_put_str(w, "url", url_of(call->mem, call->control, r));
     put_canary(w, &app->state);
+    if (r->database.secret.n) json_put_str(w, "server", r->database.secret);
     json_put_end(w);
 }
 
