@@ -186,7 +186,13 @@ def test_database_sql():
         has(cli(n, "db", "diff", folder), "the database is what the migrations make")
         put(folder, "migrations/003_logs.sql", LOGS)
         cli(n, "db", "migrate", folder)
-        writes(n, True)
+        write = writes(n, True)
+        # Of a table with policies: his rows, and no others.
+        eq(write("update notes set price = 7 returning title", "--as", BOB)[0], [{"title": "two"}])
+        has(write(f"insert into notes (title, owner) values ('x', '{ANN}')", "--as", BOB, code=65), "42501", "row-level security")
+        eq(write("insert into notes (title) values ('tmp') returning owner", "--as", BOB)[0], [{"owner": BOB}])
+        eq(write("delete from notes where title = 'tmp' or owner <> auth.uid()", "--as", BOB)[1], "(1 row written)")
+        eq(write("update notes set price = null where title = 'two'")[1], "(1 row written)")
         has(cli(n, "db", "diff", folder), "the database is what the migrations make")
         # In a terminal it is a table.
         ours, theirs = pty.openpty()
