@@ -1,4 +1,4 @@
-"""What a request of /rest/v1 costs: ./dev bench rest, or one part: rest-rivals rest-postgres rest-beside. Called by run.py, whose rows these are.
+"""What a request of /rest/v1 costs: ./dev bench rest, or one part: rest-rivals rest-postgres rest-beside rest-lists. Called by run.py, whose rows these are.
 
 CPU of a server and all that it started, for each request that wrk had answered; the servers by turns, in one run, with the same rows. Rivals are what is found:
 PocketBase v0.36.0 (go install github.com/pocketbase/pocketbase/examples/base@v0.36.0: $POCKETBASE or ~/go/bin/base), @supabase/lite 0.10.0 on bun
@@ -235,7 +235,65 @@ def beside():
         bench.row("rest", "p99 of lists beside an insert of 100,000 rows, × alone", statistics.median(busy) / statistics.median(alone), "×", 2, note=f"{statistics.median(busy):.1f} to {statistics.median(alone):.1f} ms")
 
 
-PARTS = {"rivals": rivals, "postgres": postgres, "beside": beside}
+MILLION = 1_000_000
+
+
+def grown(pids):
+    """How far each process grew since clear_refs, by name, as MiB."""
+    most = {}
+    for pid, before in pids.items():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as f:
+            text = f.read()
+            name = re.search(r"Name:\s+(\S+)", text)[1]
+            most[name] = max(most.get(name, 0), (int(re.search(r"VmHWM:\s+(\d+)", text)[1]) - before) / 1024)
+    return most
+
+
+def long_list(engine):
+    """A list of a million rows, read as fast as this client can: rows a second, and how far the processes of the node grow (constant: they do not with the rows)."""
+    sql = f"""create table big (id int primary key, name text not null, pages int not null);
+insert into big select i, 'the name of ' || i, i % 1000 from generate_series(1, {MILLION}) as i;
+grant all on big to anon, authenticated, service_role;
+"""
+    with stores.Node("rest-list-" + engine, [], pin=False) as s:
+        folder = stores.project("shop", sql)
+        with open(os.path.join(folder, "orlo.toml"), "w", encoding="utf-8") as f:
+            f.write(f'name = "shop"\ndatabase = "{engine}"\nlimits = {{ rest_rows = 10000000, timeout_ms = 600000, data_timeout_ms = 600000, migration_timeout_ms = 600000, database_mb = 4000 }}\n')
+        stores.run(bench.ORLO, "deploy", folder, "--state", s.state, timeout=600)
+        head = {"Host": "shop.localhost", "apikey": s.key("shop")["SUPABASE_ANON_KEY"]}
+        for _ in range(300):
+            with contextlib.suppress(RuntimeError):
+                if call(s.port, "GET", "/rest/v1/big?limit=1000", **head):
+                    break
+            time.sleep(0.1)
+        pids = {}
+        for pid in s.pids():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                pids[pid] = int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+                with open(f"/proc/{pid}/clear_refs", "w", encoding="utf-8") as f:
+                    f.write("5")
+        before, began = bench.cpu_us(s.pids()), time.monotonic()
+        c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=600)
+        c.request("GET", "/rest/v1/big", headers=head)
+        r = c.getresponse()
+        bytes_, closed = 0, b""
+        while part := r.read(1 << 20):
+            bytes_, closed = bytes_ + len(part), part[-2:]
+        took = time.monotonic() - began
+        us = sum(v - before.get(p, 0) for p, v in bench.cpu_us(s.pids()).items())
+        if r.status != 200 or closed != b"}]" or r.headers["content-range"] != f"0-{MILLION - 1}/*":
+            raise RuntimeError(f"a long list is not whole: {r.status} {r.headers} {bytes_}")
+        ours = {name: mib for name, mib in grown(pids).items() if not name.startswith("postgres")}
+        bench.row("rest", f"list of 1,000,000 rows ({engine})", MILLION / took, "rows/s", note=f"{bytes_ / 2**20:.0f} MiB in {took:.1f} s, {us / MILLION:.2f} µs of CPU a row")
+        bench.row("rest", f"list of 1,000,000 rows ({engine}), growth of the largest process", max(ours.values()), "MiB", 16, note=", ".join(f"{n} {m:.1f}" for n, m in sorted(ours.items())))
+
+
+def lists():
+    for engine in ("sqlite", "postgres"):
+        long_list(engine)
+
+
+PARTS = {"rivals": rivals, "postgres": postgres, "beside": beside, "lists": lists}
 
 
 def measure(name):

@@ -705,7 +705,7 @@ def rest(name):
     return measure
 
 
-REST = ["rest", *("rest-" + part for part in ("rivals", "postgres", "beside"))]
+REST = ["rest", *("rest-" + part for part in ("rivals", "postgres", "beside", "lists"))]
 BY_NAME = {**{name: rest(name) for name in REST}, "hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}, **{name: store(name) for name in STORE}}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 

@@ -94,7 +94,7 @@ TOLD = {
     "on_death": ("tell_death", r"wasi:on_death"),
     "on_idle": ("tell_idle", r"wasi:on_idle"),
     "cancel": ("tell_cancel node_data_query_cancel", r"wasi:\w+_cancel"),
-    "cancel:cancel": ("cancel", r"node:(cancel|cancel_asked)"), "cancel_asked:cancel": ("cancel_asked", r"node:cancel"), "free_line:cancel": ("free_line", r"node:cancel"),
+    "cancel:cancel": ("cancel", r"node:(cancel|cancel_asked)"), "cancel_asked:cancel": ("cancel_asked", r"node:cancel"), "refuse_parts:cancel": ("refuse_parts", r"node:cancel"), "free_line:cancel": ("free_line", r"node:cancel"),
     "gone": ("tell_gone app_late_end", r"wasi:\w+_gone"),
     "on_over": ("tell_inlet_over tell_outlet_over", r"wasi:(on_inlet_over|on_response_over|body_over)"),
     "over": ("feed_over drain_over", r"wasi:(?!feed_|drain_|inlet_over|tell_)(\w+_over|inlet_fed)"),
