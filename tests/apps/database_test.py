@@ -157,7 +157,14 @@ def writes(n, sqlite):
         write(sql, code=65)
     for sql in ("insert into logs (id, what) values (9, 'x')", "Delete from logs", "merge into logs using logs as b on true when matched then delete", "truncate logs", "call f()"):
         has(cli(n, "db", "query", sql, "--app", "notes", code=65), "--write")
+    # By hand, to the node: what is no statement, and who is nobody.
+    for sql, role in (("delete from logs\0 where id = 1", "anon"), ("select " + "(" * 60000 + "1" + ")" * 60000, "service_role"), ("delete from logs where what = '" + "x" * 190000 + "'; drop table logs", "service_role"),
+                      ("insert into logs select " + ", ".join(["1"] * 50000), "service_role"), ("delete from logs", "postgres"), ("delete from logs", "nobody"), ("delete from logs", "service_role\0"), ("/* " * 30000, "service_role"), ("-- only", "service_role"), (" ", "service_role"),
+                      ("delete from logs where what ~ '" + "(" * 5000 + "'", "anon"), ("\ud800", "service_role")):
+        a = say(Socket(n.state), "POST", "/v1/apps/notes/database/query", {"role": role, "claims": "{}", "sql": sql, "write": True})
+        check(400 <= a.status < 500, sql[:60], role, a.status, a.text[:300])
     eq(rows(), [{"id": 1, "what": "again"}, {"id": 3, "what": "it's"}, {"id": 4, "what": "with"}])
+    eq(n.events("role-died"), [])
     return write
 
 

@@ -95,6 +95,7 @@ static err take_kind(struct broker_errand *w, enum kind *kind) {
     while (to < w->sql.n && is_letter(w->sql.p[to])) to++;
     str word = str_sub(w->sql, from, to - from);
     *kind = kind_of(word);
+    if (from == w->sql.n) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "42601: there is no statement");
     if (*kind != SQL_NONE || !word.n) return ERR_OK; /* what is no word is PostgreSQL's to refuse */
     uint64_t characters = 1;
     for (size_t i = 0; i < from; i++) characters += (w->sql.p[i] & 0xc0) != 0x80;
