@@ -346,9 +346,10 @@ static void drain(struct postgres_connection *c) {
     }
     if (!told) return;
     uint64_t now = clock_mono_ns();
-    c->heard = 0;
+    if (!c->ask) c->heard = 0; /* an answer's bytes count whatever is said in between */
     if (now - c->told_ns > 1'000'000'000u) c->told_ns = now, c->told = 1;
-    if (c->told > TOLD_A_SECOND) c->ended = true; /* anybody may say something there: it is found out otherwise then */
+    if (c->told > TOLD_A_SECOND && c->state == POSTGRES_FREE)
+        c->ended = true; /* anybody may say something there: it is found out otherwise then */
     c->db->heard(c->db->heard_arg);
 }
 

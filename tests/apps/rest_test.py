@@ -408,6 +408,7 @@ LEAVES = """create function leave() returns void language plpgsql as $$ begin
     set_config('app.left', 'x', false), set_config('search_path', 'other', false), set_config('response.status', '418', false); end $$;
 create function look() returns text language sql stable as $$ select concat_ws(' ', current_user, current_setting('app.left', true), current_setting('search_path'), auth.uid(), current_setting('transaction_read_only')) $$;
 create function grow() returns void language plpgsql security definer as $$ begin execute 'create table grown (id int default 5); insert into grown default values; grant select on grown to anon'; end $$;
+create function cry() returns void language plpgsql as $$ begin for i in 1 .. 20000 loop perform pg_notify('orlo_schema', i::text || repeat('x', 200)); end loop; end $$;
 create function shrink() returns void language plpgsql security definer as $$ begin drop table grown; end $$;
 create function teapot() returns text language plpgsql as $$ begin perform set_config('response.status', '418', true); return 'short'; end $$;
 """
@@ -485,6 +486,7 @@ def asked_again_on(engine):
         check(int(total("all", "crowd?select=id&n=lt.5", "planned")) > 500 and int(total("a", "rooms?select=id", "planned")) > 1, "nothing is planned")
         eq([ask(n, keys, "POST", "/rpc/teapot", {}, key=users["a"])[0], ids("a", "n=eq.1")], [418, [1]])  # what such a function says is heard from now on
         # A function that makes a table, and drops it: the server says so.
+        eq(ask(n, keys, "POST", "/rpc/cry", {})[0], 204)  # whoever likes may say so, too: that holds nobody, and what is true is found out
         for name, want in (("grow", (200, '[{"id":5}]')), ("shrink", (404, None))) * 2:
             eq(ask(n, keys, "POST", "/rpc/" + name, {}, key=keys["service_role"])[0], 204)
             got = lambda: (lambda a: (a[0], a[2] if a[0] == 200 else None))(ask(n, keys, "GET", "/grown"))
