@@ -5,7 +5,7 @@
  * 1. NEW and OLD are rows of places (catalog_trigger.routine): what a BEFORE trigger returns is what is written, NULL passes the row over.
  * 2. Policies are held against what is written at last, by the triggers that policy.c makes (guards), one row at a time.
  * 3. An upsert writes its row if nothing is in its way, and else changes what is, as an update with that one's triggers.
- * 4. AFTER triggers see the table as the whole statement leaves it. Rows that keys take along (ON DELETE CASCADE) fire none.
+ * 4. AFTER triggers see the table as the whole statement leaves it. Rows that keys take along (ON DELETE CASCADE) go first, with their own triggers.
  */
 #include "query/query_int.h"
 #include <stdio.h>
@@ -25,10 +25,28 @@ static bool concerns(const struct catalog_trigger *t, const struct query_change 
     return false;
 }
 
-bool query_has_triggers(const struct catalog_relation *of, uint32_t events) {
+static bool has_own(const struct catalog_relation *of, uint32_t events) {
     for (uint32_t i = 0; i < of->triggers.n; i++)
         if (!of->triggers.p[i].disabled && of->triggers.p[i].when & events) return true;
     return false;
+}
+
+enum { CASCADES_MAX = 16 }; /* keys that lead on from keys */
+
+/* The next key by which rows of `of` take others along whose going fires something. */
+static bool next_cascade(const struct catalog *c, const struct catalog_relation *of, uint32_t depth, struct catalog_edge *g) {
+    struct catalog_edge inner;
+    while (depth < CASCADES_MAX && catalog_edge_next(c, of->id, g)) {
+        if (g->to != of || g->from == of || g->key->on_delete != CATALOG_CASCADE || !g->from->storage.n) continue;
+        inner = (struct catalog_edge){0};
+        if (has_own(g->from, CATALOG_TRIGGER_DELETE) || next_cascade(c, g->from, depth + 1, &inner)) return true;
+    }
+    return false;
+}
+
+bool query_has_triggers(const struct query_conn *conn, const struct catalog_relation *of, uint32_t events) {
+    struct catalog_edge g = {0};
+    return has_own(of, events) || (events & CATALOG_TRIGGER_DELETE && next_cascade(conn->catalog, of, 0, &g));
 }
 
 /* By name, as PostgreSQL fires them. */
@@ -347,11 +365,61 @@ static bool insert_row(struct query_change *c, struct db_value *new) {
     return now || !c->merges || merge_row(c, new);
 }
 
+static bool run_rows(struct query_change *c, const struct query_rows *rows);
+
+/* Rows that refer to one by a key: their own triggers fire, as their owner, before SQLite would take them along without a word. */
+static bool take_along(struct query_change *c, const struct catalog_edge *g, const struct db_value *old) {
+    struct query_change *child = arena_make(c->mem, struct query_change);
+    *child = (struct query_change){.conn = c->conn,
+                                   .q = c->q,
+                                   .mem = c->mem,
+                                   .event = CATALOG_TRIGGER_DELETE,
+                                   .of = g->from,
+                                   .role = g->from->owner,
+                                   .bytes = c->bytes,
+                                   .depth = c->depth + 1};
+    struct query_rows rows;
+    struct buf b = {0};
+    struct db_value *values = arena_array(c->mem, struct db_value, g->key->columns.n + 1);
+    uint32_t current = c->conn->current;
+    buf_printf(&b, "select %s", query_rowid_of(g->from));
+    for (uint32_t i = 0; i < g->from->columns.n; i++) {
+        buf_putc(&b, ',');
+        query_put_name(&b, g->from->columns.p[i].storage);
+    }
+    buf_puts(&b, STR(" from main."));
+    query_put_name(&b, g->from->storage);
+    for (uint32_t i = 0; i < g->key->columns.n; i++) {
+        buf_puts(&b, i ? STR(" and ") : STR(" where "));
+        query_put_name(&b, catalog_column_of(g->from, g->key->columns.p[i])->storage);
+        buf_printf(&b, "=?%u", i + 1);
+        values[i] = old[catalog_column_of(c->of, g->key->reference_columns.p[i]) - c->of->columns.p];
+    }
+    query_wall_target(c->conn, g->from);
+    bool ok = gather(child, buf_str(&b), values, g->key->columns.n, &rows);
+    query_wall_target(c->conn, NULL);
+    buf_free(&b);
+    c->conn->current = g->from->owner;
+    ok = ok && (!rows.list.n || (query_change_before(child) && run_rows(child, &rows)));
+    c->conn->current = current;
+    c->bytes = child->bytes;
+    if (ok && rows.list.n) vec_push(c->mem, &c->along, child);
+    return ok;
+}
+
+static bool cascade(struct query_change *c, const struct db_value *old) {
+    struct catalog_edge g = {0};
+    while (next_cascade(c->conn->catalog, c->of, c->depth, &g))
+        if (!take_along(c, &g, old)) return false;
+    return true;
+}
+
 static bool delete_row(struct query_change *c, struct db_value *old, int64_t key) {
     struct buf b = {0};
     struct db_value *row = old, *now;
     if (!fire_before(c, CATALOG_TRIGGER_DELETE, &row, old)) return false;
     if (!row) return true;
+    if (!cascade(c, old)) return false;
     buf_puts(&b, STR("delete from main."));
     query_put_name(&b, c->of->storage);
     if (c->alias.n) buf_printf(&b, " as " STR_FMT, STR_ARG(c->alias));
@@ -381,16 +449,29 @@ static bool change_row(struct query_change *c, struct db_value *row, struct map 
     return update_row(c, new, row + 1, row[0].i);
 }
 
-bool query_change_run(struct query_change *c, const struct query_rows *rows) {
+static bool run_rows(struct query_change *c, const struct query_rows *rows) {
     struct map seen = {0};
-    memcpy(c->guards, c->conn->guards, sizeof c->guards);
-    memset(c->conn->guards, 0, sizeof c->conn->guards);
     for (uint32_t i = 0; i < rows->list.n; i++)
         if (!db_goes_on(c->conn->db))
             return query_fail(&c->conn->raised, "57014", "canceling statement due to statement timeout");
         else if (!change_row(c, rows->list.p[i], &seen)) return false;
-    return fire_after(c) && (!c->merges || fire_statement(c, CATALOG_TRIGGER_UPDATE, CATALOG_TRIGGER_AFTER)) &&
-           fire_statement(c, c->event, CATALOG_TRIGGER_AFTER);
+    return true;
+}
+
+/* What comes behind all rows: of those that were taken along last, as who asks, too. */
+static bool end_rows(struct query_change *c) {
+    if (!fire_after(c) || (c->merges && !fire_statement(c, CATALOG_TRIGGER_UPDATE, CATALOG_TRIGGER_AFTER)) ||
+        !fire_statement(c, c->event, CATALOG_TRIGGER_AFTER))
+        return false;
+    for (uint32_t i = 0; i < c->along.n; i++)
+        if (!end_rows(c->along.p[i])) return false;
+    return true;
+}
+
+bool query_change_run(struct query_change *c, const struct query_rows *rows) {
+    memcpy(c->guards, c->conn->guards, sizeof c->guards);
+    memset(c->conn->guards, 0, sizeof c->conn->guards);
+    return run_rows(c, rows) && end_rows(c);
 }
 
 bool query_change_before(struct query_change *c) {
@@ -485,7 +566,7 @@ bool query_change_needed(const struct query_expanding *x, str text) {
     if (p.text[7].p) events |= CATALOG_TRIGGER_UPDATE;
     bool late = false;
     for (uint32_t i = 0; i < of->constraints.n; i++) late |= of->constraints.p[i].late;
-    return query_has_triggers(of, events) || catalog_policies_hold(x->conn->catalog, role, of) || late;
+    return query_has_triggers(x->conn, of, events) || catalog_policies_hold(x->conn->catalog, role, of) || late;
 }
 
 static bool may(struct query_change *c, uint32_t privilege, const struct catalog_column *const *columns, uint32_t n) {

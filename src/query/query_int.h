@@ -317,8 +317,10 @@ struct query_change {
     struct query_rows rows; /* what RETURNING gave */
     VEC(struct query_happened) happened;
     uint64_t affected, bytes;
+    uint32_t depth;                   /* of keys that lead here */
+    VEC(struct query_change *) along; /* rows that went with these, because of keys */
 };
-bool query_has_triggers(const struct catalog_relation *of, uint32_t events);
+bool query_has_triggers(const struct query_conn *conn, const struct catalog_relation *of, uint32_t events);
 [[nodiscard]] bool query_change_before(struct query_change *c); /* BEFORE triggers of the statement */
 [[nodiscard]] bool query_change_gather(struct query_change *c, str sql, const struct db_value *values, uint32_t n,
                                        struct query_rows *out);

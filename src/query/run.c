@@ -623,11 +623,12 @@ static bool run_by_rows(struct run *r) {
     return ok;
 }
 
-static bool fires(const struct query *q) {
-    return query_has_triggers(q->target, q->kind == QUERY_UPDATE               ? CATALOG_TRIGGER_UPDATE
-                                         : q->kind == QUERY_DELETE             ? CATALOG_TRIGGER_DELETE
-                                         : q->conflict == QUERY_CONFLICT_MERGE ? CATALOG_TRIGGER_INSERT | CATALOG_TRIGGER_UPDATE
-                                                                               : CATALOG_TRIGGER_INSERT);
+static bool fires(const struct query_conn *conn, const struct query *q) {
+    return query_has_triggers(conn, q->target,
+                              q->kind == QUERY_UPDATE               ? CATALOG_TRIGGER_UPDATE
+                              : q->kind == QUERY_DELETE             ? CATALOG_TRIGGER_DELETE
+                              : q->conflict == QUERY_CONFLICT_MERGE ? CATALOG_TRIGGER_INSERT | CATALOG_TRIGGER_UPDATE
+                                                                    : CATALOG_TRIGGER_INSERT);
 }
 
 static bool run_write(struct run *r) {
@@ -639,7 +640,7 @@ static bool run_write(struct run *r) {
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
     if (nothing && q->select.has_items) r->result->has_body = open_rows(r) && close_rows(r);
-    if (!nothing) ok = count_there(r) && (fires(q) && !q->explain ? run_by_rows(r) : run_guarded(r));
+    if (!nothing) ok = count_there(r) && (fires(conn, q) && !q->explain ? run_by_rows(r) : run_guarded(r));
     query_wall_target(conn, NULL);
     if (ok && q->count) r->result->total = (int64_t)r->result->affected;
     return ok;

@@ -39,7 +39,7 @@ static err name_columns(struct sql_ddl *d, struct catalog_relation *r, const str
 }
 
 static err through(struct sql_context *cx, struct catalog_relation *r, const PgQuery__SelectStmt *query, const str *names) {
-    struct sql_through t;
+    struct sql_through t = {0};
     TRY(sql_translate_through(cx, query, names, r->columns.n, &t));
     r->base = t.base, r->base_list = t.list, r->base_from = t.from, r->base_where = t.where;
     r->not_writable = str_c(t.why_not);

@@ -73,6 +73,12 @@ create table twin (like counters);
 create trigger loops after update on counters for each row when (new.name = 'loop') execute function loops();
 insert into counters values ('loop', 0);
 
+create table grand (id int primary key, kid int references kids on delete cascade);
+grant all on grand to service_role;
+create function gone() returns trigger language plpgsql as $$
+begin insert into audit (tbl, op, note, who) values (tg_table_name, tg_op, old.id, current_user); return old; end $$;
+create trigger gone after delete on kids for each row execute function gone();
+create trigger gone_before before delete on grand for each row execute function gone();
 create function touch(which int) returns int language plpgsql as $$
 declare v int;
 begin
@@ -146,3 +152,12 @@ service_role {"kind": "update", "from": "counters", "set": {"n": 1}, "where": {"
 service_role {"kind": "insert", "from": "users", "schema": "auth", "rows": [{"id": "$U3", "email": "eve@example.com"}]}
 service_role {"kind": "insert", "from": "profiles", "rows": [{"id": "$U1", "email": "x"}]}
 service_role {"kind": "insert", "from": "users", "schema": "auth", "conflict": {"do": "merge"}, "rows": [{"id": "$U1", "email": "ann2@example.com"}], "select": ["id", "email"]}
+service_role {"kind": "insert", "from": "notes", "rows": [{"id": 50, "owner": "$U1", "title": "parent"}, {"id": 51, "owner": "$U1", "title": "other"}]}
+service_role {"kind": "insert", "from": "kids", "rows": [{"id": 10, "note": 50}, {"id": 11, "note": 50}, {"id": 12, "note": 51}]}
+service_role {"kind": "insert", "from": "grand", "rows": [{"id": 20, "kid": 10}, {"id": 21, "kid": 12}]}
+authenticated:1 {"kind": "delete", "from": "notes", "where": {"column": "id", "op": "eq", "value": 50}}
+service_role {"from": "kids", "order": [{"column": "id"}]}
+service_role {"from": "grand", "order": [{"column": "id"}]}
+service_role {"from": "audit", "where": {"column": "tbl", "op": "in", "values": ["kids", "grand"]}, "order": [{"column": "tbl"}, {"column": "note"}], "select": ["tbl", "op", "note", "who"]}
+service_role {"kind": "delete", "from": "kids", "where": {"column": "id", "op": "eq", "value": 12}, "select": ["id"]}
+service_role {"from": "grand"}
