@@ -261,6 +261,81 @@ static void test_bounds(void **state) {
     postgres_free(db);
 }
 
+/* ---- rows that are given as they come ---- */
+
+struct taken {
+    struct said s; /* of told */
+    struct postgres_ask *ask;
+    struct net_timer *timer;
+    uint64_t rows, every, pause_ms;
+    uint32_t pauses;
+    bool wrong, stops;
+};
+
+static bool take_row(void *arg, const struct postgres_answer *a, str value) {
+    struct taken *t = arg;
+    uint64_t n = 0;
+    t->wrong |= !str_to_u64(value, &n) || n != ++t->rows || !str_eqc(postgres_value(a, 0, 0, 0, NULL), "before");
+    if (!t->every || t->rows % t->every) return true;
+    t->pauses++;
+    if (t->stops) net_loop_stop(loop);
+    else net_timer_start(t->timer, t->pause_ms, 0);
+    return false;
+}
+
+static void go_on(void *arg) {
+    struct taken *t = arg;
+    postgres_more(t->ask);
+}
+
+static void take(struct postgres *db, const char *text, uint32_t ms, struct taken *t) {
+    struct postgres_statement both[] = {{.text = STR("select 'before'"), .kept = true}, {.text = str_c(text), .kept = true}};
+    t->timer = net_timer_new(loop, go_on, t);
+    open_asks++;
+    t->ask = postgres_ask(
+        db,
+        &(struct postgres_question){
+            .statements = both, .count = 2, .ms_max = ms, .bytes_max = 10'000, .undone = true, .streams = 2, .row = take_row},
+        told, t);
+    net_loop_run(loop);
+    net_timer_free(t->timer);
+    assert_false(t->wrong);
+}
+
+static void test_rows_as_they_come(void **state) {
+    struct postgres *db = come();
+    struct said s;
+    for (int again = 0; again < 2; again++) { /* the second time it is prepared already */
+        struct taken t = {.every = 20'000, .pause_ms = 2};
+        take(db, "select g from generate_series(1, 200000) g", 60'000, &t);
+        assert_int_equal(t.s.outcome, POSTGRES_DONE);
+        assert_int_equal(t.rows, 200'000);
+        assert_int_equal(t.pauses, 10);
+    }
+    struct taken waits = {.every = 150'000, .pause_ms = 2500}; /* while nobody takes them its time stands still */
+    take(db, "select g from generate_series(1, 200000) g", 2000, &waits);
+    assert_int_equal(waits.s.outcome, POSTGRES_DONE);
+    assert_int_equal(waits.rows, 200'000);
+    struct taken breaks = {.every = 1000};
+    take(db, "select g + 0 / (150000 - g) from generate_series(1, 200000) g", 60'000, &breaks);
+    assert_string_equal(breaks.s.error.state, "22012");
+    assert_int_equal(breaks.rows, 149'999);
+    struct taken late = {0};
+    take(db, "select 1 from pg_sleep(600)", 300, &late);
+    assert_string_equal(late.s.error.state, "57014");
+    struct taken wide = {0};
+    take(db, "select repeat('1', 300000000)", 60'000, &wide);
+    assert_string_equal(wide.s.error.state, "54000");
+    struct taken left = {.every = 1000, .stops = true};
+    take(db, "select g from generate_series(1, 10000000) g", 60'000, &left);
+    open_asks--;
+    postgres_cancel(left.ask);
+    one(db, "select 'still'", NULL, &s);
+    assert_string_equal(s.value, "still");
+    assert_int_equal(postgres_busy(db), 0);
+    postgres_free(db);
+}
+
 /* Nobody waits any more: what is under way is given up, and its connection comes anew. */
 static void test_cancelled(void **state) {
     struct postgres *db = come();
@@ -543,6 +618,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_many, make, unmake),
         cmocka_unit_test_setup_teardown(test_hung, make, unmake),
         cmocka_unit_test_setup_teardown(test_bounds, make, unmake),
+        cmocka_unit_test_setup_teardown(test_rows_as_they_come, make, unmake),
         cmocka_unit_test_setup_teardown(test_cancelled, make, unmake),
         cmocka_unit_test_setup_teardown(test_killed_and_back, make, unmake),
     };
