@@ -206,6 +206,7 @@ struct catalog_index {
     str name, comment, storage;
     str method; /* "btree", "gin", … as it was asked for */
     bool unique, nulls_not_distinct;
+    bool exclusion;      /* it is the constraint of its name: EXCLUDE (… with =), which a unique one is */
     uint32_t constraint; /* it is there for a constraint: its id. Such a one is not in `indexes` unless it was made before */
     VEC(struct catalog_index_key) keys;
     catalog_ids include;

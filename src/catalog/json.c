@@ -86,8 +86,8 @@ RECORD(index_key, F(U16, column), R(ONE, expr, expr), F(BOOL, descending), F(BOO
 #undef T
 #define T catalog_index
 RECORD(index, F(U32, id), F(STRING, name), F(STRING, comment), F(STRING, storage), F(STRING, method), F(BOOL, unique),
-       F(BOOL, nulls_not_distinct), F(U32, constraint), R(MANY, keys, index_key), F(IDS, include), R(ONE, where, expr),
-       F(STRING, ignored))
+       F(BOOL, nulls_not_distinct), F(BOOL, exclusion), F(U32, constraint), R(MANY, keys, index_key), F(IDS, include),
+       R(ONE, where, expr), F(STRING, ignored))
 #undef T
 #define T catalog_policy
 RECORD(policy, F(U32, id), F(STRING, name), F(STRING, comment), F(U8, command), F(BOOL, permissive), F(IDS, roles),

@@ -135,15 +135,19 @@ static bool comes_again(const struct failing *f, uint32_t row, const catalog_ids
     return false;
 }
 
-static void tell_key(const struct failing *f, const catalog_ids *columns) {
+static void tell_key(const struct failing *f, const catalog_ids *columns, bool exclusion) {
     struct db_value values[32];
     if (!columns->n || columns->n > ARRAY_COUNT(values) || !may_tell(f, f->of, columns) || f->q->kind == QUERY_CALL) return;
     for (uint32_t row = 0; row < f->q->cells_count; row++) {
         struct buf b = {0};
         if (row_values(f, row, f->of, columns, values) &&
             (f->q->cells_count == 1 || comes_again(f, row, columns, values) || is_there(f, f->of, columns, values)) &&
-            put_key(f, f->of, columns, values, &b))
-            query_fail_detail(f->error, "Key " STR_FMT " already exists.", STR_ARG(buf_str(&b)));
+            put_key(f, f->of, columns, values, &b)) {
+            if (exclusion)
+                query_fail_detail(f->error, "Key " STR_FMT " conflicts with existing key " STR_FMT ".", STR_ARG(buf_str(&b)),
+                                  STR_ARG(buf_str(&b)));
+            else query_fail_detail(f->error, "Key " STR_FMT " already exists.", STR_ARG(buf_str(&b)));
+        }
         buf_free(&b);
         if (f->error->detail[0]) return;
     }
@@ -153,6 +157,7 @@ static bool unique_failed(struct failing *f, str said) {
     str name = {0};
     const catalog_ids *columns = NULL;
     catalog_ids keys = {0};
+    bool exclusion = false;
     for (uint32_t i = 0; i < f->of->constraints.n && !columns; i++) {
         const struct catalog_constraint *k = &f->of->constraints.p[i];
         if ((k->kind == CATALOG_PRIMARY || k->kind == CATALOG_UNIQUE) && is_said(said, f->of, &k->columns, k->storage))
@@ -163,12 +168,14 @@ static bool unique_failed(struct failing *f, str said) {
         keys.n = 0;
         for (uint32_t k = 0; k < x->keys.n; k++)
             if (x->keys.p[k].column) vec_push(f->mem, &keys, x->keys.p[k].column);
-        if (x->unique && is_said(said, f->of, &keys, x->storage)) name = x->name, columns = &keys;
+        if (x->unique && is_said(said, f->of, &keys, x->storage)) name = x->name, columns = &keys, exclusion = x->exclusion;
     }
     if (!columns) return query_fail(f->error, "23505", "duplicate key value violates unique constraint"), true;
-    query_fail(f->error, "23505", "duplicate key value violates unique constraint \"" STR_FMT "\"", STR_ARG(name));
+    if (exclusion)
+        query_fail(f->error, "23P01", "conflicting key value violates exclusion constraint \"" STR_FMT "\"", STR_ARG(name));
+    else query_fail(f->error, "23505", "duplicate key value violates unique constraint \"" STR_FMT "\"", STR_ARG(name));
     name_table(f->error, f->of, name);
-    tell_key(f, columns);
+    tell_key(f, columns, exclusion);
     return true;
 }
 

@@ -608,7 +608,7 @@ static bool has_arbiter(struct query_resolving *r) {
         const struct catalog_index *x = &of->indexes.p[i];
         catalog_ids columns = {0};
         for (uint32_t k = 0; k < x->keys.n; k++) vec_push(r->out, &columns, x->keys.p[k].column);
-        if (x->unique && !x->where.source.n && same_columns(q, &columns)) return true;
+        if (x->unique && !x->exclusion && !x->where.source.n && same_columns(q, &columns)) return true;
     }
     return false;
 }

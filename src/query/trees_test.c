@@ -54,6 +54,9 @@ static const char schema[] =
     "create function items_of(p post) returns setof back.item language sql stable security definer as $$ select i from back.item "
     "i "
     "where i.post = p.id $$;"
+    "create table booked (id integer primary key, room integer, gone boolean default false, constraint one_each exclude (room "
+    "with "
+    "=) where (not gone));"
     "create table kept (id integer primary key, owner uuid, n integer check (n < 100)); insert into kept values (1, null, 1), "
     "(2, '00000000-0000-0000-0000-000000000001', 2);"
     "alter table kept enable row level security; create policy own on kept to authenticated using (owner = auth.uid());"
@@ -540,6 +543,22 @@ static void written_views(void **state) {
     }
 }
 
+/* EXCLUDE with = is a unique index that says so in other words. */
+static void excluded(void **state) {
+    ASK(*state, -1,
+        "{\"kind\":\"insert\",\"from\":\"booked\",\"rows\":[{\"id\":1,\"room\":7,\"gone\":false},{\"id\":2,\"room\":7,\"gone\":"
+        "true}],"
+        "\"select\":[\"id\"]}",
+        "[{\"id\":1},{\"id\":2}]");
+    ASK(*state, -1, "{\"kind\":\"insert\",\"from\":\"booked\",\"rows\":[{\"id\":3,\"room\":7}]}",
+        "23P01 conflicting key value violates exclusion constraint \"one_each\" | Key (room)=(7) conflicts with existing key "
+        "(room)=(7).");
+    ASK(*state, -1,
+        "{\"kind\":\"insert\",\"from\":\"booked\",\"rows\":[{\"id\":3,\"room\":7}],\"conflict\":{\"do\":\"merge\",\"columns\":["
+        "\"room\"]}}",
+        "42P10 there is no unique or exclusion constraint matching the ON CONFLICT specification");
+}
+
 /* A schema without USAGE is closed, whichever way a tree leads into it; rows that a function of an open one gives are none of it. */
 static void hidden_schemas(void **state) {
     static const struct {
@@ -662,6 +681,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(tables_that_are_functions, start, stop),
         cmocka_unit_test_setup_teardown(hidden_keys, start, stop),
         cmocka_unit_test_setup_teardown(views_of_who_asks, start, stop),
+        cmocka_unit_test_setup_teardown(excluded, start, stop),
         cmocka_unit_test_setup_teardown(written_views, start, stop),
         cmocka_unit_test_setup_teardown(hidden_schemas, start, stop),
         cmocka_unit_test_setup_teardown(a_count_without_parentheses, start, stop),

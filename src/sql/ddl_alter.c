@@ -247,6 +247,7 @@ static err alter_add_constraint(struct sql_ddl *d, struct catalog_relation *r, c
 
 static err alter_drop_constraint(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__AlterTableCmd *c) {
     const struct catalog_constraint *k = catalog_constraint_named(r, str_c(c->name));
+    if (!k && sql_exclusion_drop(d, r, str_c(c->name))) return ERR_OK;
     if (!k && c->missing_ok) return ERR_OK;
     if (!k)
         return sql_refuse_at(d, -1, "42704", "write if exists where it may not be there",

@@ -135,3 +135,51 @@ err sql_do_create_index(struct sql_ddl *d, const PgQuery__Node *node_) {
     vec_push(d->mem, &r->indexes, x);
     return ERR_OK;
 }
+
+/* ---- EXCLUDE ---- */
+
+/* column with =, and no other operator: else NULL */
+static PgQuery__Node *excluded(PgQuery__Node *n) {
+    const PgQuery__List *pair = n->node_case == PG_QUERY__NODE__NODE_LIST ? n->list : NULL;
+    if (!pair || pair->n_items != 2 || pair->items[0]->node_case != PG_QUERY__NODE__NODE_INDEX_ELEM ||
+        pair->items[1]->node_case != PG_QUERY__NODE__NODE_LIST)
+        return NULL;
+    const PgQuery__List *op = pair->items[1]->list;
+    return op->n_items && str_eqc(sql_name_of(op->items[op->n_items - 1]), "=") ? pair->items[0] : NULL;
+}
+
+/* Of equality alone it is a unique index, whose violation is called otherwise. */
+err sql_exclusion_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__Constraint *k) {
+    PgQuery__IndexStmt s = PG_QUERY__INDEX_STMT__INIT;
+    PgQuery__Node **params = arena_array(d->mem, PgQuery__Node *, k->n_exclusions + 1);
+    for (size_t i = 0; i < k->n_exclusions; i++)
+        if (!(params[i] = excluded(k->exclusions[i])))
+            return sql_needs_postgres(d, k->location, "database = \"postgres\" runs it",
+                                      "EXCLUDE of anything but columns with = is not there on SQLite");
+    s.index_params = params, s.n_index_params = k->n_exclusions, s.where_clause = k->where_clause, s.unique = true;
+    s.access_method = arena_cstr(d->mem, STR("btree"));
+    struct catalog_index x = {
+        .id = d->c->next_id++, .method = STR("btree"), .unique = true, .exclusion = true, .where.fragment.typmod = -1};
+    TRY(index_parts(d, r, &s, &x));
+    const struct catalog_column *first = x.keys.n ? catalog_column_of(r, x.keys.p[0].column) : NULL;
+    x.name = k->conname && *k->conname ? arena_str(d->mem, str_c(k->conname))
+                                       : sql_made_name(d, r, first ? first->name : STR("expr"), "excl");
+    if (sql_name_taken(d, r->schema, x.name))
+        return sql_refuse_at(d, k->location, "42P07", NULL, "relation \"" STR_FMT "\" already exists", STR_ARG(x.name));
+    if (k->deferrable || k->initdeferred)
+        sql_remark(d, k->location, NULL, "a deferrable exclusion constraint is checked row by row on SQLite");
+    x.storage = sql_storage_name(d, r->schema, x.name, x.id);
+    vec_push(d->mem, &r->indexes, x);
+    return ERR_OK;
+}
+
+bool sql_exclusion_drop(struct sql_ddl *d, struct catalog_relation *r, str name) {
+    for (uint32_t i = 0; i < r->indexes.n; i++) {
+        struct catalog_index *x = &r->indexes.p[i];
+        if (!x->exclusion || !str_eq(x->name, name)) continue;
+        sql_storage_free(d, x->storage);
+        memmove(x, x + 1, (--r->indexes.n - i) * sizeof *x);
+        return true;
+    }
+    return false;
+}

@@ -153,6 +153,8 @@ void sql_relation_drop(struct sql_ddl *d, uint32_t id);
 err sql_column_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__ColumnDef *def);
 err sql_column_constraints(struct sql_ddl *d, uint32_t relation, const PgQuery__ColumnDef *def);
 err sql_constraint_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__Constraint *k, str column);
+err sql_exclusion_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__Constraint *k);
+bool sql_exclusion_drop(struct sql_ddl *d, struct catalog_relation *r, str name); /* false: there is none */
 void sql_constraint_drop(struct sql_ddl *d, struct catalog_relation *r, uint32_t id);
 void sql_grants_follow(struct sql_ddl *d, catalog_grants *g, uint32_t from, uint32_t to); /* an object's, with its owner */
 void sql_grants_new(struct sql_ddl *d, uint32_t owner, uint32_t schema, enum catalog_object object, catalog_grants *grants);

@@ -345,9 +345,7 @@ err sql_constraint_add(struct sql_ddl *d, struct catalog_relation *r, const PgQu
     case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE: c.kind = CATALOG_UNIQUE; break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK: c.kind = CATALOG_CHECK; break;
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN: c.kind = CATALOG_FOREIGN; break;
-    case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
-        return sql_needs_postgres(d, k->location, "use a unique index where it is one of equality, or database = \"postgres\"",
-                                  "EXCLUDE is not there on SQLite");
+    case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION: return sql_exclusion_add(d, r, k);
     default: return sql_needs_postgres(d, k->location, NULL, "a constraint of this kind is not there on SQLite");
     }
     err e = constraint_parts(d, r, k, column, &c);

@@ -383,7 +383,7 @@ static bool same_columns(const catalog_ids *a, const catalog_ids *b) {
 }
 
 static bool index_matches(const struct catalog_index *x, const catalog_ids *columns, bool partial) {
-    if (!x->unique || (x->where.source.n > 0 && !partial) || x->keys.n != columns->n) return false;
+    if (!x->unique || x->exclusion || (x->where.source.n > 0 && !partial) || x->keys.n != columns->n) return false;
     for (uint32_t k = 0; k < x->keys.n; k++)
         if (!catalog_ids_have(columns, x->keys.p[k].column)) return false;
     return true;

@@ -185,6 +185,15 @@ static void constraints(struct system_rows *o) {
         k->columns.n ? numbers(o, &k->columns) : null(o);
         foreign ? numbers(o, &k->reference_columns) : null(o);
     }
+    EACH(r) PART(indexes, x, r) {
+        catalog_ids columns = {0};
+        if (!x->exclusion) continue;
+        PART(keys, k, x) vec_push(o->mem, &columns, k->column);
+        row(o), number(o, x->id), text(o, x->name), number(o, r->schema), letter(o, 'x'), truth(o, false), truth(o, false),
+            truth(o, true);
+        number(o, r->id), number(o, 0), number(o, x->id), number(o, 0), letter(o, ' '), letter(o, ' '), letter(o, ' ');
+        numbers(o, &columns), null(o);
+    }
     PART(types, t, o->c) PART(checks, k, t) {
         row(o), number(o, t->id), text(o, k->name), number(o, t->schema), letter(o, 'c'), truth(o, false), truth(o, false),
             truth(o, true);

@@ -234,6 +234,16 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
         any |= may(cx, of, role->id, &args[2], bit, args[3].kind == DB_TEXTUAL ? args[3].s : (str){0}, &there);
     }
     if (there) return db_answer(call, DB_I64(any));
+    const struct catalog_relation *r = args[2].kind == DB_TEXTUAL && of == OF_COLUMN
+                                           ? catalog_relation_of(cx->catalog, system_regclass(cx->catalog, args[2].s))
+                                           : NULL;
+    if (r && args[3].kind == DB_TEXTUAL) {
+        arena *mem = arena_new(0);
+        str what = arena_fmt(mem, STR_FMT "\" of relation \"" STR_FMT, STR_ARG(args[3].s), STR_ARG(r->name));
+        raise(cx, call, "42703", "column \"%.*s\" does not exist", what);
+        arena_free(mem);
+        return;
+    }
     if (args[2].kind != DB_TEXTUAL) return db_answer(call, DB_NOTHING);
     raise(cx, call, of == OF_SCHEMA ? "3F000" : "42P01",
           of == OF_SCHEMA ? "schema \"%.*s\" does not exist" : "relation \"%.*s\" does not exist", args[2].s);
