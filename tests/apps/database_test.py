@@ -165,6 +165,9 @@ def writes(n, sqlite):
         check(400 <= a.status < 500, sql[:60], role, a.status, a.text[:300])
     eq(rows(), [{"id": 1, "what": "again"}, {"id": 3, "what": "it's"}, {"id": 4, "what": "with"}])
     eq(n.events("role-died"), [])
+    # Whoever follows was told of what stayed, and of nothing else.
+    told = [(c["type"], (c["new"] or c["old"])["id"]) for c in changes(n, 0)["changes"] if c["table"] == "logs"]
+    eq(told, [("INSERT", 1), ("INSERT", 2), ("INSERT", 3), ("UPDATE", 1), ("UPDATE", 2), ("DELETE", 2), ("UPDATE", 1), ("INSERT", 4), ("INSERT", 5), ("UPDATE", 5), ("DELETE", 5)])
     return write
 
 

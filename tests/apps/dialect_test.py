@@ -89,6 +89,9 @@ def test_dialect_quota():
         cli(n, "deploy", folder)
         put(folder, "migrations/002_full.sql", "\ninsert into big (t) select repeat('x', 10000) from generate_series(1, 500);\n")
         has(cli(n, "db", "migrate", folder, code=65), "002_full.sql:2: 53100: ", "(database_mb). nothing of it was applied")
+        fills = "insert into big (t) select repeat('x', 10000) from generate_series(1, 500)"
+        has(cli(n, "db", "query", "--write", fills, "--app", "notes", code=65), "53100")
+        eq(json.loads(cli(n, "db", "query", "select count(*) from big", "--app", "notes")), [{"count": 0}])
         put(folder, "migrations/002_full.sql", "insert into big (t) values (null);\ninsert into big (t) values ('a');\nalter table big alter t set not null;\n")
         has(cli(n, "db", "migrate", folder, code=65), "002_full.sql", "23502")
         put(folder, "migrations/002_full.sql", "insert into big (id, t) overriding system value values (1, 'a');\ninsert into big (id, t) overriding system value values (1, 'a');\n")

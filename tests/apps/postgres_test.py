@@ -465,6 +465,8 @@ def test_postgres_limits():
                 break
             time.sleep(0.3)
         eq((full.status, full.json["code"]), (507, "53100"))
+        fills = "insert into notes (owner, title, j) select gen_random_uuid(), 'x', to_jsonb(repeat(md5(g::text), 60)) from generate_series(1, 5000) g"
+        has(cli(n, "db", "query", "--write", fills, "--app", "notes", code=65), "53100", "database_mb")
         before = data(n, "notes", key, {"query": {"from": "notes", "select": [{"aggregate": "count"}]}}).json
         eq(data(n, "notes", key, {"query": {"kind": "delete", "from": "notes", "where": {"column": "id", "op": "lt", "value": 10}}}).status, 200)
         check(before[0]["count"] > 0, before)
