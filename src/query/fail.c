@@ -122,26 +122,57 @@ static bool is_said(str said, const struct catalog_relation *of, const catalog_i
     return same;
 }
 
-/* Has a row before it the same key? */
-static bool comes_again(const struct failing *f, uint32_t row, const catalog_ids *columns, const struct db_value *values) {
-    struct db_value other[32];
-    for (uint32_t i = 0; i < row; i++) {
-        bool same = row_values(f, i, f->of, columns, other);
-        for (uint32_t k = 0; same && k < columns->n; k++)
-            same = !pg_value_compare(query_type_base(f->conn->types, catalog_column_of(f->of, columns->p[k])->type), values[k],
-                                     other[k]);
-        if (same) return true;
+struct keyed { /* a row, and its key */
+    uint32_t row;
+    struct db_value values[32];
+};
+struct keyed_by {
+    const struct failing *f;
+    const catalog_ids *columns;
+};
+
+static int by_key(const void *a, const void *b, void *arg) {
+    const struct keyed *x = *(struct keyed *const *)a, *y = *(struct keyed *const *)b;
+    const struct keyed_by *by = arg;
+    int c = 0;
+    for (uint32_t k = 0; !c && k < by->columns->n; k++)
+        c = pg_value_compare(query_type_base(by->f->conn->types, catalog_column_of(by->f->of, by->columns->p[k])->type),
+                             x->values[k], y->values[k]);
+    return c;
+}
+
+static int by_key_and_row(const void *a, const void *b, void *arg) {
+    const struct keyed *x = *(struct keyed *const *)a, *y = *(struct keyed *const *)b;
+    int c = by_key(a, b, arg);
+    return c ? c : (x->row > y->row) - (x->row < y->row);
+}
+
+/* Of each row: has one before it the same key? Those of a key stand together once they are sorted. */
+static bool *which_come_again(const struct failing *f, const catalog_ids *columns) {
+    uint32_t n = 0, rows = f->q->cells_count;
+    bool *again = arena_array(f->mem, bool, rows + 1);
+    struct keyed **sorted = arena_array(f->mem, struct keyed *, rows + 1);
+    struct keyed_by by = {f, columns};
+    for (uint32_t row = 0; rows > 1 && row < rows; row++) {
+        struct keyed k = {.row = row};
+        if (!row_values(f, row, f->of, columns, k.values)) continue;
+        size_t bytes = offsetof(struct keyed, values) + columns->n * sizeof *k.values;
+        sorted[n] = arena_alloc(f->mem, bytes, _Alignof(struct keyed));
+        memcpy(sorted[n++], &k, bytes);
     }
-    return false;
+    qsort_r(sorted, n, sizeof(struct keyed *), by_key_and_row, &by);
+    for (uint32_t i = 1; i < n; i++) again[sorted[i]->row] = !by_key(&sorted[i - 1], &sorted[i], &by);
+    return again;
 }
 
 static void tell_key(const struct failing *f, const catalog_ids *columns, bool exclusion) {
     struct db_value values[32];
     if (!columns->n || columns->n > ARRAY_COUNT(values) || !may_tell(f, f->of, columns) || f->q->kind == QUERY_CALL) return;
+    const bool *again = which_come_again(f, columns);
     for (uint32_t row = 0; row < f->q->cells_count; row++) {
         struct buf b = {0};
         if (row_values(f, row, f->of, columns, values) &&
-            (f->q->cells_count == 1 || comes_again(f, row, columns, values) || is_there(f, f->of, columns, values)) &&
+            (f->q->cells_count == 1 || again[row] || is_there(f, f->of, columns, values)) &&
             put_key(f, f->of, columns, values, &b)) {
             if (exclusion)
                 query_fail_detail(f->error, "Key " STR_FMT " conflicts with existing key " STR_FMT ".", STR_ARG(buf_str(&b)),

@@ -485,10 +485,18 @@ static bool no_column(struct query_resolving *r, str name) {
                       STR_ARG(name), STR_ARG(r->query->select.of->name));
 }
 
-static bool same_keys(const struct query_json *a, const struct query_json *b) {
-    if (a->n != b->n) return false;
-    for (uint32_t i = 0; i < a->n; i++)
-        if (!query_json_get(b, (const char *)a->members[i].key.p)) return false;
+/* Each of the rows behind the first has as many members as that, and each of its names. */
+static bool rows_are_alike(struct query_resolving *r, const struct query_json *rows, const struct map *places, uint32_t names) {
+    uint32_t *seen = arena_array(r->out, uint32_t, names + 1); /* in which row a name was seen last */
+    for (uint32_t i = 1; i < rows->n; i++) {
+        const struct query_json *row = &rows->items[i];
+        uint32_t found = 0;
+        uint64_t at;
+        if (row->n != rows->items[0].n || (row->n && row->kind != JSON_KIND_OBJECT)) return false;
+        for (uint32_t k = 0; k < row->n; k++)
+            if (map_get(places, row->members[k].key, &at) && seen[at] != i) seen[at] = i, found++;
+        if (found != names) return false;
+    }
     return true;
 }
 
@@ -507,18 +515,18 @@ static bool find_columns(struct query_resolving *r) {
     if (first->n > QUERY_ITEMS_MAX)
         return query_fail(r->error, "54011", "target lists can have at most %d entries", QUERY_ITEMS_MAX);
     VEC(str) names = {0};
+    struct map places = {0};
+    uint64_t at;
     for (uint32_t i = 0; i < first->n; i++) {
         str key = arena_str(r->out, first->members[i].key);
-        ((struct query_json_member *)(uintptr_t)first->members)[i].key = key; /* with a NUL behind it, for lookups */
-        bool again = false;
-        for (uint32_t k = 0; k < names.n; k++) again |= str_eq(names.p[k], key);
-        if (!again) vec_push(r->out, &names, key);
+        if (map_get(&places, key, &at)) continue;
+        map_put(r->out, &places, key, names.n);
+        vec_push(r->out, &names, key);
     }
     q->columns = names.p;
     q->columns_count = names.n;
-    for (uint32_t i = 1; q->kind == QUERY_INSERT && i < q->rows->n; i++)
-        if (!same_keys(first, &q->rows->items[i])) return query_fail(r->error, "PGRST102", "All object keys must match");
-    return true;
+    return q->kind != QUERY_INSERT || rows_are_alike(r, q->rows, &places, names.n) ||
+           query_fail(r->error, "PGRST102", "All object keys must match");
 }
 
 static bool need_target(struct query_resolving *r, const struct catalog_column *c) {
@@ -560,14 +568,30 @@ static bool resolve_targets(struct query_resolving *r) {
     return true;
 }
 
-static bool resolve_row(struct query_resolving *r, const struct query_json *from, struct query_row *row) {
+/* The columns' members of a row: of two with a name the later one. places: of the columns' names, where there are many of them. */
+static const struct query_json **members_of(struct query_resolving *r, const struct query_json *from, const struct map *places) {
+    const struct query *q = r->query;
+    const struct query_json **to = arena_array(r->out, const struct query_json *, q->columns_count + 1);
+    for (uint32_t k = 0; k < from->n; k++) {
+        uint64_t at = 0;
+        str key = from->members[k].key;
+        if (places->n && !map_get(places, key, &at)) continue;
+        while (!places->n && at < q->columns_count && !str_eq(q->columns[at], key)) at++;
+        if (at < q->columns_count) to[at] = &from->members[k].v;
+    }
+    return to;
+}
+
+static bool resolve_row(struct query_resolving *r, const struct query_json *from, const struct map *places,
+                        struct query_row *row) {
     struct query *q = r->query;
     if (from->kind != JSON_KIND_OBJECT) return query_fail(r->error, "PGRST102", "All object keys must match");
     row->cells = arena_array(r->out, struct query_bound, q->columns_count + 1);
     row->there = arena_array(r->out, bool, q->columns_count + 1);
+    const struct query_json **members = members_of(r, from, places);
     for (uint32_t i = 0; i < q->columns_count; i++) {
         const struct catalog_column *c = q->targets[i];
-        const struct query_json *v = query_json_get(from, arena_cstr(r->out, q->columns[i]));
+        const struct query_json *v = members[i];
         row->there[i] = v || !q->missing_default;
         if (catalog_cast_of(r->catalog, PG_JSON, c->type)) { /* a function of theirs reads it, as it came */
             bool null = !v || v->kind == JSON_KIND_NULL;
@@ -583,8 +607,11 @@ static bool resolve_rows(struct query_resolving *r) {
     struct query *q = r->query;
     q->cells_count = q->kind == QUERY_UPDATE ? 1 : q->rows->n;
     q->cells = arena_array(r->out, struct query_row, q->cells_count + 1);
+    enum { MANY = 16 };
+    struct map places = {0};
+    for (uint32_t i = 0; q->columns_count > MANY && i < q->columns_count; i++) map_put(r->out, &places, q->columns[i], i);
     for (uint32_t i = 0; i < q->cells_count; i++)
-        if (!resolve_row(r, q->kind == QUERY_UPDATE ? q->rows : &q->rows->items[i], &q->cells[i])) return false;
+        if (!resolve_row(r, q->kind == QUERY_UPDATE ? q->rows : &q->rows->items[i], &places, &q->cells[i])) return false;
     return true;
 }
 
