@@ -85,6 +85,7 @@ void arena_reset(arena *a);                          /* as free, but keeps the f
 void *arena_alloc(arena *a, size_t n, size_t align); /* zeroed; never NULL */
 void *arena_try_alloc(arena *a, size_t n, size_t align); /* zeroed; NULL when the cap is reached */
 void arena_cleanup(arena *a, void (*fn)(void *), void *arg);
+void arena_keep(void); /* this thread, which lives as long as its process, serves: some chunks stay with it for the next arenas */
 size_t arena_bytes(const arena *a);
 str arena_str(arena *a, str s); /* a copy; one NUL byte follows it */
 char *arena_cstr(arena *a, str s);

@@ -14,7 +14,7 @@ bool buf_reserve(struct buf *b, size_t more) {
         return false;
     }
     if (need > b->cap) {
-        size_t cap = MAX(MAX(b->cap * 2, need), (size_t)64);
+        size_t cap = MAX(MAX(b->cap * (b->cap < 1024 ? 4 : 2), need), (size_t)64); /* most are small, or soon large */
         if (b->max) cap = MIN(cap, b->max);
         b->p = realloc(b->p, cap);
         if (!b->p) base_no_memory(cap);
@@ -32,13 +32,14 @@ bool buf_put(struct buf *b, const void *p, size_t n) {
 
 bool buf_printf(struct buf *b, const char *fmt, ...) {
     va_list ap, again;
+    size_t room = b->cap - b->n;
     va_start(ap, fmt);
     va_copy(again, ap);
-    size_t room = b->cap - b->n; /* mostly it is enough; vsnprintf wants some for a NUL, which is not counted into n */
-    int n = vsnprintf(room ? (char *)b->p + b->n : NULL, room, fmt, ap);
+    int n =
+        vsnprintf(room ? (char *)b->p + b->n : NULL, room, fmt, ap); /* which wants room for a NUL, that is not counted into n */
     va_end(ap);
-    bool fits = n >= 0 && (size_t)n < room, ok = fits || (n >= 0 && buf_reserve(b, (size_t)n + 1));
-    if (ok && !fits) vsnprintf((char *)b->p + b->n, (size_t)n + 1, fmt, again);
+    bool ok = n >= 0 && buf_reserve(b, (size_t)n + 1);
+    if (ok && (size_t)n >= room) vsnprintf((char *)b->p + b->n, (size_t)n + 1, fmt, again);
     if (ok) b->n += (size_t)n;
     va_end(again);
     return ok;

@@ -94,8 +94,9 @@ void query_put_head(const struct query *q, const struct query_result *r, const s
     if (q->form) flags |= QUERY_HEAD_BARE;
     if (q->hex) flags |= QUERY_HEAD_HEX;
     if (said->headers.n || said->status.n || q->media.n) flags |= QUERY_HEAD_SAID;
-    buf_printf(to, "%llu %llu %llu %lld %u\n", (unsigned long long)r->rows, (unsigned long long)r->affected,
-               (unsigned long long)r->updated, (long long)r->total, flags);
+    const int64_t numbers[] = {(int64_t)r->rows, (int64_t)r->affected, (int64_t)r->updated, r->total, flags};
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
+        buf_i64(to, numbers[i]), buf_putc(to, i + 1 < ARRAY_COUNT(numbers) ? ' ' : '\n');
     if (!(flags & QUERY_HEAD_SAID)) return;
     struct json_writer w = json_writer_of(to);
     json_put_array(&w, NULL);

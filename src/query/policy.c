@@ -167,8 +167,10 @@ enum { KEY = 48 };
 static str key_of(const struct query_conn *conn, char to[static KEY], const struct catalog_relation *of, uint32_t role,
                   uint32_t use) {
     const struct catalog_role *asks = catalog_role_named(conn->catalog, conn->session.role);
-    snprintf(to, KEY, "%u/%u/%u/%u", of->id, role, asks ? asks->id : 0, use);
-    return str_c(to);
+    const uint32_t parts[] = {of->id, role, asks ? asks->id : 0, use};
+    static_assert(sizeof parts <= KEY);
+    memcpy(to, parts, sizeof parts);
+    return (str){(const uint8_t *)to, sizeof parts};
 }
 
 enum { CHECKS = 100 }; /* a check's use, beside a sight's */

@@ -233,7 +233,9 @@ static bool put_compare(struct query_printing *p, const struct query_test *t, st
                             argument(p, value_text(p, v), b->type));
     buf_puts(&p->to->sql, field);
     put_collation(p, t->field.type);
-    buf_printf(&p->to->sql, " %s ", t->op == QUERY_OP_DISTINCT ? "is not" : op->operator);
+    buf_putc(&p->to->sql, ' ');
+    buf_puts(&p->to->sql, str_c(t->op == QUERY_OP_DISTINCT ? "is not" : op->operator));
+    buf_putc(&p->to->sql, ' ');
     query_put_value(p, v);
     return true;
 }
@@ -310,7 +312,7 @@ static bool put_view(struct query_printing *p, const struct catalog_relation *of
     if (rows_first) PUT(p, "(select * from ");
     query_put_name(&p->to->sql, name);
     if (rows_first) PUT(p, " limit -1)");
-    return buf_printf(&p->to->sql, " as q%u", alias);
+    return PUT(p, " as q") && buf_u64(&p->to->sql, alias);
 }
 
 static bool put_source(struct query_printing *p, const struct query_select *s, uint32_t alias) {

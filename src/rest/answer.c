@@ -213,9 +213,16 @@ static void add_applied(arena *out, const struct rest_plan *plan, const struct q
 
 /* lo-hi/total */
 static str content_range(arena *out, int64_t from, int64_t to, int64_t total) {
-    str of = total < 0 ? STR("*") : arena_fmt(out, "%lld", (long long)total);
-    if (total == 0 || from > to) return arena_fmt(out, "*/" STR_FMT, STR_ARG(of));
-    return arena_fmt(out, "%lld-%lld/" STR_FMT, (long long)from, (long long)to, STR_ARG(of));
+    struct buf b = {0};
+    bool none = total == 0 || from > to;
+    if (none) buf_putc(&b, '*');
+    else buf_i64(&b, from), buf_putc(&b, '-'), buf_i64(&b, to);
+    buf_putc(&b, '/');
+    if (total < 0) buf_putc(&b, '*');
+    else buf_i64(&b, total);
+    str s = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return s;
 }
 
 static bool is_utf8(str type) {
@@ -231,7 +238,8 @@ static bool is_utf8(str type) {
 /* type empty: JSON. */
 static void add_type(arena *out, const struct rest_plan *plan, str type, struct rest_response *r) {
     if (!type.n) type = STR("application/json");
-    add(r, "Content-Type", is_utf8(type) ? arena_fmt(out, STR_FMT "; charset=utf-8", STR_ARG(type)) : type);
+    if (str_eqc(type, "application/json")) add(r, "Content-Type", STR("application/json; charset=utf-8"));
+    else add(r, "Content-Type", is_utf8(type) ? arena_fmt(out, STR_FMT "; charset=utf-8", STR_ARG(type)) : type);
     if (plan->negotiated) add(r, "Content-Profile", plan->schema);
 }
 

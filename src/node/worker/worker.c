@@ -393,6 +393,7 @@ bool node_kind_is_service(uint32_t wasi_kind) { return wasi_kind == WASI_P3_HTTP
 
 int node_worker_main(void) {
     base_heap_tune();
+    arena_keep();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGINT, SIG_IGN);
