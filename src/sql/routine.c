@@ -185,7 +185,8 @@ static err sql_statement(struct routine *r, const statement *s) {
 }
 
 static err perform(struct routine *r, const statement *s) {
-    struct plpgsql_expr x = {arena_fmt(r->cx->mem, "SELECT " STR_FMT, STR_ARG(s->expr.text)), s->expr.at};
+    const char *how = sql_routine_is_call(r, &s->expr) ? "SELECT * FROM " : "SELECT ";
+    struct plpgsql_expr x = {arena_fmt(r->cx->mem, "%s" STR_FMT, how, STR_ARG(s->expr.text)), s->expr.at};
     catalog_fields columns;
     uint32_t e;
     bool is_select;

@@ -293,7 +293,9 @@ err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint3
 /* ---- rows ---- */
 
 bool sql_routine_is_call(struct routine *r, const struct plpgsql_expr *x) {
-    const PgQuery__Node *node = sql_expr_tree(r->cx->mem, x->text);
+    const PgQuery__Node *s = sql_statement_tree(r->cx->mem, arena_fmt(r->cx->mem, "SELECT " STR_FMT, STR_ARG(x->text)));
+    if (!s || s->node_case != PG_QUERY__NODE__NODE_SELECT_STMT || !sql_is_bare_value(s->select_stmt)) return false;
+    const PgQuery__Node *node = s->select_stmt->target_list[0]->res_target->val;
     if (!node || node->node_case != PG_QUERY__NODE__NODE_FUNC_CALL) return false;
     const PgQuery__FuncCall *c = node->func_call;
     str name = sql_name_of(c->funcname[c->n_funcname - 1]),

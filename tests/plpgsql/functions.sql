@@ -197,8 +197,17 @@ create view mine_now with (security_invoker) as select id, title from notes;
 grant select on mine_now to anon, authenticated;
 create function looks() returns text language plpgsql as $$ begin return current_user || coalesce((select string_agg(title, ',' order by id) from mine_now), ' none'); end $$;
 create function looks_as_owner() returns text language sql security definer as $$ select looks() $$;
+create function takes_rows() returns text language plpgsql as $$
+declare n notes;
+begin
+  perform one_row(1);
+  if not found then return 'none'; end if;
+  select * into n from one_row(2);
+  return n.title || n.views;
+end $$;
 
 -- ask
+authenticated:1 takes_rows
 anon looks
 anon looks_as_owner
 authenticated:1 looks
