@@ -1,5 +1,5 @@
 """Large answers of /rest/v1 and /data/v1 come in parts: in constant memory, at the pace of who reads, whole or visibly broken. Cases in one node an engine."""
-import re, signal
+import re, signal, threading
 
 from nodes import *
 from admin_test import cli
@@ -28,7 +28,7 @@ grant all on all tables in schema public to anon, authenticated, service_role;
 MANIFEST = """name = "shop"
 database = "%s"
 hosts = ["127.0.0.1"]
-limits = { rest_rows = 10000000, data_rows = 10000000, timeout_ms = 120000, data_timeout_ms = 5000 }
+limits = { rest_rows = 10000000, data_rows = 10000000, timeout_ms = 120000, data_timeout_ms = 3000 }
 """
 
 
@@ -185,17 +185,56 @@ def slow_readers(n, keys):
     eq(len(json.loads(body)), ROWS)
 
 
+def backends(n):
+    """PostgreSQL's processes that serve this node's asks."""
+    out = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True).stdout
+    rows = {int(pid): (int(ppid), args) for pid, ppid, args in (line.split(None, 2) for line in out.splitlines() if len(line.split(None, 2)) == 3)}
+
+    def is_ours(pid):
+        while pid in rows and pid != n.proc.pid:
+            pid = rows[pid][0]
+        return pid == n.proc.pid
+
+    return [pid for pid, (_, args) in rows.items() if args.startswith("postgres: authenticator") and is_ours(pid)]
+
+
+def server_dies(n, keys):
+    conn, r = asked(n, keys, "/rest/v1/big?order=id")
+    r.read(100_000)
+    before, there = len(n.events("answer-broken")), backends(n)
+    check(there, n.log()[-2000:])
+    for pid in there:
+        os.kill(pid, signal.SIGKILL)
+    try:
+        r.read()
+        raise AssertionError("what was cut off ended well")
+    except (http.client.IncompleteRead, ConnectionError):
+        conn.close()
+    check(n.wait_event("answer-broken", 60, count=before + 1)["code"] in ("57P03", "08006", "57P02"), n.events("answer-broken")[-1])
+    for _ in range(600):
+        if whole(n, keys, "/rest/v1/big?limit=1")[0] == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the server does not come back: " + n.log()[-2000:])
+
+
 def in_between(n, keys, folder, engine):
     """A deployment meanwhile: who has begun ends as he began. Then the worker is killed."""
     conn, r = asked(n, keys, "/rest/v1/big?order=id&select=id,name")
     first = r.read(100_000)
     put(folder, "migrations/002_more.sql", "alter table big add column more int;")
-    if engine == "sqlite":
-        cli(n, "deploy", folder)
+    deploys = threading.Thread(target=lambda: cli(n, "deploy", folder))
+    deploys.start()
+    if engine == "sqlite":  # on PostgreSQL it waits for who reads the table
+        deploys.join()
         eq(whole(n, keys, "/rest/v1/big?limit=1&select=more")[0], 200)
     rest = first + r.read()
     eq(len(json.loads(rest)), ROWS)
     conn.close()
+    deploys.join()
+    eq(whole(n, keys, "/rest/v1/big?limit=1&select=more")[0], 200)
+    if engine == "postgres":
+        server_dies(n, keys)
     conn, r = asked(n, keys, "/rest/v1/big?order=id")
     r.read(100_000)
     os.kill(n.workers()[0], signal.SIGKILL)
