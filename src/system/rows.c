@@ -53,15 +53,27 @@ static str role_name(const struct system_rows *o, uint32_t id) {
 }
 static void database(struct system_rows *o) { word(o, "postgres"); }
 
-/* Of information_schema: has whoever asks some right to it? */
-static bool shown(const struct system_rows *o, const struct catalog_relation *r) {
-    if (!o->role || catalog_role_is(o->c, o->role, r->owner)) return true;
-    for (uint32_t bit = 1; bit <= 1u << 7; bit <<= 1)
+/* Of information_schema: does whoever asks own it, or have some of these rights to it? */
+static bool owns(const struct system_rows *o, uint32_t owner) { return !o->role || catalog_role_is(o->c, o->role, owner); }
+
+static bool may_any(const struct system_rows *o, const struct catalog_relation *r, uint32_t bits) {
+    if (owns(o, r->owner)) return true;
+    for (uint32_t bit = 1; bit <= CATALOG_TRIGGER; bit <<= 1) {
+        if (!(bit & bits)) continue;
         if (catalog_may_relation(o->c, o->role, r, bit)) return true;
-    for (uint32_t i = 0; i < r->columns.n; i++)
-        for (uint32_t bit = 1; bit <= 1u << 7; bit <<= 1)
+        for (uint32_t i = 0; i < r->columns.n; i++)
             if (catalog_may_column(o->c, o->role, r, &r->columns.p[i], bit)) return true;
+    }
     return false;
+}
+
+static bool shown(const struct system_rows *o, const struct catalog_relation *r) {
+    return may_any(o, r, 2 * CATALOG_TRIGGER - 1);
+}
+
+/* Constraints and triggers are not of who may do no more than read. */
+static bool more_shown(const struct system_rows *o, const struct catalog_relation *r) {
+    return may_any(o, r, (2 * CATALOG_TRIGGER - 1) & ~(uint32_t)CATALOG_SELECT);
 }
 
 #define EACH(r) for (const struct catalog_relation *r = o->c->relations.p, *r##_end = r + o->c->relations.n; r < r##_end; r++)
@@ -418,7 +430,7 @@ static void place(struct system_rows *o, uint32_t schema, str name) {
 
 static void schemata(struct system_rows *o) {
     PART(schemas, s, o->c) {
-        if (o->role && !catalog_role_is(o->c, o->role, s->owner)) continue;
+        if (!owns(o, s->owner)) continue;
         row(o), database(o), text(o, s->name), text(o, role_name(o, s->owner));
     }
 }
@@ -490,7 +502,7 @@ static void constraints_shown(struct system_rows *o) {
                                         [CATALOG_UNIQUE] = "UNIQUE",
                                         [CATALOG_CHECK] = "CHECK",
                                         [CATALOG_FOREIGN] = "FOREIGN KEY"};
-    EACH(r) if (shown(o, r)) PART(constraints, k, r) {
+    EACH(r) if (more_shown(o, r)) PART(constraints, k, r) {
         row(o), place(o, r->schema, k->name), place(o, r->schema, r->name), word(o, kinds[k->kind]), yes(o, k->deferrable),
             yes(o, k->deferred);
     }
@@ -511,7 +523,7 @@ static void constraint_columns(struct system_rows *o) {
         bool foreign = k->kind == CATALOG_FOREIGN;
         const struct catalog_relation *of = foreign ? catalog_relation_of(o->c, k->reference) : r;
         const catalog_ids *columns = foreign ? &k->reference_columns : &k->columns;
-        for (uint32_t i = 0; of && i < columns->n; i++) {
+        for (uint32_t i = 0; of && owns(o, of->owner) && i < columns->n; i++) {
             const struct catalog_column *c = catalog_column_of(of, columns->p[i]);
             row(o), place(o, of->schema, of->name), text(o, c ? c->name : (str){0}), place(o, r->schema, k->name);
         }
@@ -520,7 +532,7 @@ static void constraint_columns(struct system_rows *o) {
 
 static void references_shown(struct system_rows *o) {
     static const char *const rules[] = {"NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"};
-    EACH(r) if (shown(o, r)) PART(constraints, k, r) {
+    EACH(r) if (more_shown(o, r)) PART(constraints, k, r) {
         const struct catalog_relation *of = k->kind == CATALOG_FOREIGN ? catalog_relation_of(o->c, k->reference) : NULL;
         const struct catalog_constraint *to = NULL;
         if (!of) continue;
@@ -535,7 +547,7 @@ static void references_shown(struct system_rows *o) {
 }
 
 static void checks_shown(struct system_rows *o) {
-    EACH(r) if (shown(o, r)) PART(constraints, k, r) if (k->kind == CATALOG_CHECK) {
+    EACH(r) if (owns(o, r->owner)) PART(constraints, k, r) if (k->kind == CATALOG_CHECK) {
         row(o), place(o, r->schema, k->name), text(o, arena_fmt(o->mem, "(" STR_FMT ")", STR_ARG(k->check.source)));
     }
 }
@@ -556,7 +568,7 @@ static void triggers_shown(struct system_rows *o) {
         uint32_t bit;
         const char *word;
     } events[] = {{CATALOG_TRIGGER_INSERT, "INSERT"}, {CATALOG_TRIGGER_DELETE, "DELETE"}, {CATALOG_TRIGGER_UPDATE, "UPDATE"}};
-    EACH(r) if (shown(o, r)) PART(triggers, t, r) {
+    EACH(r) if (more_shown(o, r)) PART(triggers, t, r) {
         const struct catalog_function *f = NULL;
         PART(functions, g, o->c) if (g->id == t->function) f = g;
         for (size_t i = 0; i < ARRAY_COUNT(events); i++) {
