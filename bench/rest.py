@@ -4,7 +4,7 @@ CPU of a server and all that it started, for each request that wrk had answered;
 PocketBase v0.36.0 (go install github.com/pocketbase/pocketbase/examples/base@v0.36.0: $POCKETBASE or ~/go/bin/base), @supabase/lite 0.10.0 on bun
 (npm i bun @supabase/lite@0.10.0 in the folder $SUPABASE_LITE). Durability: an answered create of ours is on the disk; theirs is as they ship (SQLite's WAL without
 a sync for each commit), which is less."""
-import contextlib, http.client, json, os, re, shutil, statistics, subprocess, sys, threading, time
+import contextlib, glob, http.client, json, os, re, shutil, statistics, subprocess, sys, threading, time
 
 bench = sys.modules["__main__"]
 import store as stores
@@ -199,14 +199,33 @@ def rivals():
                     bench.row("rest", f"{what}, × {name}", mid["orlo"] / mid[name], "×", bar, note=f"{mid[name]:.0f} µs")
 
 
+def bare_us(server, sql):
+    """What the server itself spends on the query alone, prepared once: by pgbench, at its socket; connections that ended are counted with who had started them."""
+    program = sorted(glob.glob("/usr/lib/postgresql/*/bin/pgbench"))[-1]
+    run = glob.glob(os.path.join(bench.WORK, "state-rest-postgres", "clusters", "*", "run"))[0]
+    fields = lambda p: open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()
+    first = next(p for p in server() if int(fields(p)[1]) not in server())
+    script = os.path.join(bench.WORK, "bare.sql")
+    with open(script, "w", encoding="utf-8") as f:
+        f.write(sql + ";\n")
+    spent = lambda: sum(map(int, fields(first)[13:15])) * bench.TICK_US
+    before = spent()
+    out = stores.run(program, "-h", run, "-U", "orlo", "-n", "-M", "prepared", "-c", "2", "-T", str(SECONDS), "-f", script, "postgres")
+    time.sleep(0.5)
+    return (spent() - before) / int(re.search(r"actually processed: (\d+)", out)[1])
+
+
 def postgres():
-    """What REST adds to the query: the same select, by libpq's own way of a prepared statement (pgbench), and through the node."""
+    """What REST adds to the query: what the node spends; and what PostgreSQL spends besides the query, on who asks, what he claims, and JSON."""
     bench.need("wrk")
     with ours("postgres") as (port, pids, paths):
         server = lambda: [p for p in pids() if open(f"/proc/{p}/comm").read().startswith("postgres")]
         rest = lambda: [p for p in pids() if p not in server()]
-        for what in ("get one", "list 30"):
+        for what, sql in (("get one", "select * from books where id = 4711"), ("list 30", "select * from books order by id limit 30")):
             bench.row("rest", what + " over PostgreSQL, CPU that is not PostgreSQL's", statistics.median(cost_us(rest, port, *paths[what]) for _ in range(ROUNDS)), "µs", 60)
+            pairs = [(cost_us(server, port, *paths[what]), bare_us(server, sql)) for _ in range(ROUNDS)]
+            ours_, bare = (statistics.median(v) for v in zip(*pairs))
+            bench.row("rest", what + " over PostgreSQL, its own CPU beyond the bare query's", ours_ - bare, "µs", note=f"{ours_:.0f} and {bare:.0f} µs")
 
 
 def beside():

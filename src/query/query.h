@@ -5,7 +5,7 @@
  *                                                                                                     └─ query_print (PostgreSQL)
  *
  * 1. Nothing that a client sent becomes SQL text. A statement's text is made of words of this room, of names that the catalogue has, quoted, and of
- *    fragments that were made at deployment; whatever else varies is bound. The same shape has the same text. (But one: for a media type of the app's own
+ *    fragments that were made at deployment; whatever else varies is bound, but for small limits, which are numbers. The same shape has the same text. (But one: for a media type of the app's own
  *    over any row, and for GeoJSON, rows have the names of the list, quoted, on PostgreSQL.)
  * 2. No relation is read but through a view of the role's (policy.c), which only shows rows that the policies let through; what could raise runs on
  *    those rows alone. A second wall (wall.c) refuses each read of a table that is not by such a view.
