@@ -103,7 +103,8 @@ static uint32_t relation_by(const struct catalog *c, str schema, str name) {
     return 0;
 }
 
-uint32_t system_regclass(const struct catalog *c, str text) {
+/* What regclass reads: schema.name, "quoted", or an id. 0: there is none. */
+static uint32_t regclass(const struct catalog *c, str text) {
     static const char *const path[] = {"public", "extensions"};
     char rooms[2][128];
     str parts[2], rest = str_trim(text);
@@ -124,7 +125,7 @@ uint32_t system_regclass(const struct catalog *c, str text) {
 
 static void fn_to_regclass(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
     struct system_context *cx = arg;
-    uint32_t id = n == 1 && args[0].kind == DB_TEXTUAL ? system_regclass(cx->catalog, args[0].s) : 0;
+    uint32_t id = n == 1 && args[0].kind == DB_TEXTUAL ? regclass(cx->catalog, args[0].s) : 0;
     db_answer(call, id ? DB_I64(id) : DB_NOTHING);
 }
 
@@ -195,7 +196,7 @@ static bool may(struct system_context *cx, enum object of, uint32_t role, const 
             if (c->functions.p[i].id == what->i) return catalog_may_function(c, role, &c->functions.p[i]);
         return *there = false;
     }
-    uint32_t id = what->kind == DB_TEXTUAL ? system_regclass(c, what->s) : (uint32_t)what->i;
+    uint32_t id = what->kind == DB_TEXTUAL ? regclass(c, what->s) : (uint32_t)what->i;
     const struct catalog_relation *r = catalog_relation_of(c, id);
     const struct catalog_column *k = r && of == OF_COLUMN ? catalog_column_named(r, column) : NULL;
     if (!(*there = r && (of != OF_COLUMN || k))) return false;
@@ -234,9 +235,8 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
         any |= may(cx, of, role->id, &args[2], bit, args[3].kind == DB_TEXTUAL ? args[3].s : (str){0}, &there);
     }
     if (there) return db_answer(call, DB_I64(any));
-    const struct catalog_relation *r = args[2].kind == DB_TEXTUAL && of == OF_COLUMN
-                                           ? catalog_relation_of(cx->catalog, system_regclass(cx->catalog, args[2].s))
-                                           : NULL;
+    const struct catalog_relation *r =
+        args[2].kind == DB_TEXTUAL && of == OF_COLUMN ? catalog_relation_of(cx->catalog, regclass(cx->catalog, args[2].s)) : NULL;
     if (r && args[3].kind == DB_TEXTUAL) {
         arena *mem = arena_new(0);
         str what = arena_fmt(mem, STR_FMT "\" of relation \"" STR_FMT, STR_ARG(args[3].s), STR_ARG(r->name));

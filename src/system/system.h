@@ -36,7 +36,4 @@ struct system_context {
 /* cx lasts as long as the connection. */
 [[nodiscard]] err system_register(struct db *db, struct system_context *cx, struct diag *d);
 
-/* A relation by what regclass reads: schema.name, "quoted", or its id. 0: there is none. */
-uint32_t system_regclass(const struct catalog *c, str text);
-
 #endif
