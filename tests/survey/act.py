@@ -117,12 +117,9 @@ def row_of(table, k, rows):
     return row
 
 
-def same(x, y):
-    return x == y
-
-
-def compare(s, p, differs, what, who, method, path, body=None, **fields):
-    got = [(app, *app.ask(who, method, path, body, **fields)) for app in (s, p)]
+def compare(s, p, differs, what, who, method, path, *bodies, **fields):
+    """One body for both, or one for each: what refers to rows refers to its own engine's."""
+    got = [(app, *app.ask(who, method, path, body, **fields)) for app, body in zip((s, p), bodies * 2 if len(bodies) == 1 else bodies or (None, None))]
     plain = []
     for app, status, text in got:
         try:
@@ -135,7 +132,8 @@ def compare(s, p, differs, what, who, method, path, body=None, **fields):
             j = sorted(j, key=lambda r: app.plain(json.dumps(r, sort_keys=True)))
         plain.append((status, app.plain(json.dumps(j, sort_keys=True))))
     if plain[0] != plain[1]:
-        differs.append(f"{what} as {who[:7]}: sqlite {plain[0][0]} {plain[0][1][:200]} | postgres {plain[1][0]} {plain[1][1][:200]}")
+        at = max(0, len(os.path.commonprefix([plain[0][1], plain[1][1]])) - 40)
+        differs.append(f"{what} as {who[:7]}: sqlite {plain[0][0]} {plain[0][1][at:at + 160]} | postgres {plain[1][0]} {plain[1][1][at:at + 160]}")
     return got
 
 
@@ -152,24 +150,26 @@ def act(s, p):
     if paths != paths2:
         differs.append(f"paths: only sqlite {sorted(set(paths) - set(paths2))[:8]} | only postgres {sorted(set(paths2) - set(paths))[:8]}")
     tables = [t for t in defs2 if t in defs]
-    rows = {t: [] for t in tables}
-    for t in tables:
-        status, text = p.ask("service", "GET", f"/rest/v1/{t}?limit=5")
-        if status == 200:
-            rows[t] = json.loads(text)
+    rows = [{t: [] for t in tables} for _ in (s, p)]
+    for app, own in zip((s, p), rows):
+        for t in tables:
+            status, text = app.ask("service", "GET", f"/rest/v1/{t}?limit=5")
+            if status == 200:
+                own[t] = sorted(json.loads(text), key=lambda r: app.plain(json.dumps(r, sort_keys=True)))
     for attempt in range(4):
         for t in tables:
-            if len(rows[t]) >= 4 or (attempt and rows[t]):
+            if len(rows[1][t]) >= 4 or (attempt and rows[1][t]):
                 continue
             for k in range(2):
                 who = ("service", *USERS)[(k + attempt) % 3]
-                got = compare(s, p, differs, f"POST {t} #{attempt}.{k}", who, "POST", f"/rest/v1/{t}", row_of(defs2[t], 2 * attempt + k, rows), prefer="return=representation")
+                got = compare(s, p, differs, f"POST {t} #{attempt}.{k}", who, "POST", f"/rest/v1/{t}", *(row_of(defs2[t], 2 * attempt + k, own) for own in rows), prefer="return=representation")
                 asked += 1
                 if got[1][1] == 201 and got[0][1] == 201:
-                    rows[t] += json.loads(got[1][2])
+                    for own, answer in zip(rows, got):
+                        own[t] += json.loads(answer[2])
     for t in tables:
         for who in ("anon", "service", *USERS):
-            compare(s, p, differs, f"GET {t}", who, "GET", f"/rest/v1/{t}?limit=50")
+            compare(s, p, differs, f"GET {t}", who, "GET", f"/rest/v1/{t}")
             asked += 1
         props = defs2[t].get("properties", {})
         texts = [c for c, d in props.items() if d.get("type") == "string" and d.get("format") in ("text", "character varying") and not d.get("enum")]
