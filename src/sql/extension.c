@@ -1,7 +1,8 @@
 /* extension: what CREATE EXTENSION and its kin mean, by the table (extensions.def): on SQLite, and in the steps of a plan for PostgreSQL.
  *
  * 1. On a server of the node's an extension that PostgreSQL trusts superusers alone with is made by a function of the node's that runs as its superuser. Its
- *    script looks for names in the schema where it goes: nobody's functions, operators and types may be there, nor come there meanwhile.
+ *    script looks for names in the schema where it goes, and in those of what it requires: nobody's functions, operators and types may be there, nor come
+ *    there meanwhile.
  * 2. The function names what it makes from the table, never from what it is told.
  * 3. On a server of yours it has the rights of the URL's role, and is only what leaves out the platform's. */
 #include "sql/ddl_int.h"
@@ -140,33 +141,36 @@ static void put_names(struct buf *b, enum on_postgres which) {
     buf_puts(b, STR("]::name[]"));
 }
 
-/* Nothing in schema `place` that is not an extension's, or the superuser's: what a script could take for its own. */
+/* Nothing in schema place_id that is not the superuser's, as all is that an extension's script made: what another script could take for its own. That it is
+ * a member of an extension says nothing: who owns one may put into it what is his. */
 static const char is_clean[] =
-    "not exists (select from pg_proc p where p.pronamespace = place_id and p.proowner <> me and not exists (select from "
-    "pg_depend "
-    "where classid = 'pg_proc'::regclass and objid = p.oid and deptype = 'e')) "
-    "and not exists (select from pg_operator p where p.oprnamespace = place_id and p.oprowner <> me and not exists (select from "
-    "pg_depend where classid = 'pg_operator'::regclass and objid = p.oid and deptype = 'e')) "
-    "and not exists (select from pg_opclass p where p.opcnamespace = place_id and p.opcowner <> me and not exists (select from "
-    "pg_depend where classid = 'pg_opclass'::regclass and objid = p.oid and deptype = 'e')) "
-    "and not exists (select from pg_type p where p.typnamespace = place_id and p.typowner <> me and p.typtype in ('d', 'e', 'r', "
-    "'m') and not exists (select from pg_depend where classid = 'pg_type'::regclass and objid = p.oid and deptype = 'e'))";
+    "not exists (select from pg_proc where pronamespace = place_id and proowner <> me) "
+    "and not exists (select from pg_operator where oprnamespace = place_id and oprowner <> me) "
+    "and not exists (select from pg_opclass where opcnamespace = place_id and opcowner <> me) "
+    "and not exists (select from pg_opfamily where opfnamespace = place_id and opfowner <> me) "
+    "and not exists (select from pg_type where typnamespace = place_id and typowner <> me and typtype in ('d', 'e', 'r', 'm'))";
 
 static void put_making(struct buf *b) {
-    buf_puts(b, STR("  if not wanted = any(raised) then raise insufficient_privilege using message = "
-                    "format('permission denied to create extension \"%s\"', wanted); end if;\n"
-                    "  if there is null then raise feature_not_supported using message = format('extension \"%s\" is not "
-                    "available', wanted), hint = 'The extension must first be installed on the system where PostgreSQL is "
-                    "running.'; end if;\n"
-                    "  lock table pg_proc, pg_operator, pg_opclass, pg_type in share row exclusive mode;\n"
-                    "  select schema into fixed from pg_available_extension_versions where name = wanted and version = there;\n"
-                    "  if fixed is not null then place := fixed; end if;\n"
-                    "  if place is null then place := first_of; named := false; end if;\n"
-                    "  for attempt in 1 .. 2 loop\n"
-                    "    select oid into place_id from pg_namespace where nspname = place;\n"
-                    "    if place_id is null and fixed is null then raise invalid_schema_name using message = format('schema "
-                    "\"%s\" does not exist', place); end if;\n"
-                    "    exit when place_id is null or ("));
+    buf_puts(
+        b,
+        STR("  if not wanted = any(raised) then raise insufficient_privilege using message = "
+            "format('permission denied to create extension \"%s\"', wanted); end if;\n"
+            "  if there is null then raise feature_not_supported using message = format('extension \"%s\" is not "
+            "available', wanted), hint = 'The extension must first be installed on the system where PostgreSQL is "
+            "running.'; end if;\n"
+            "  lock table pg_namespace, pg_proc, pg_operator, pg_opclass, pg_opfamily, pg_type in share row exclusive mode;\n"
+            "  select schema, requires into fixed, needed from pg_available_extension_versions where name = wanted and version "
+            "= there;\n"
+            "  if fixed is not null and exists (select from pg_namespace where nspname = fixed and nspowner <> me) then raise "
+            "insufficient_privilege using message = format('extension \"%s\" makes schema \"%s\", which is there and is "
+            "yours', wanted, fixed); end if;\n"
+            "  place := coalesce(fixed, place);\n"
+            "  if place is null then place := first_of; named := false; end if;\n"
+            "  for attempt in 1 .. 2 loop\n"
+            "    select oid into place_id from pg_namespace where nspname = place;\n"
+            "    if place_id is null and fixed is null then raise invalid_schema_name using message = format('schema "
+            "\"%s\" does not exist', place); end if;\n"
+            "    exit when place_id is null or ("));
     buf_puts(b, str_c(is_clean));
     buf_puts(b, STR(");\n"
                     "    if named or attempt = 2 then raise insufficient_privilege using message = format('extension \"%s\" "
@@ -174,6 +178,14 @@ static void put_making(struct buf *b) {
                     "hint = 'create it before them, or in a schema of its own: create schema gis; create extension … with "
                     "schema gis'; end if;\n"
                     "    place := 'extensions';\n"
+                    "  end loop;\n"
+                    /* its script looks for names there, too */
+                    "  for place_id, beside in select n.oid, n.nspname from pg_extension e join pg_namespace n on n.oid = "
+                    "e.extnamespace where e.extname = any(needed) loop\n"
+                    "    if not ("));
+    buf_puts(b, str_c(is_clean));
+    buf_puts(b, STR(") then raise insufficient_privilege using message = format('extension \"%s\" needs what is in schema "
+                    "\"%s\", which has functions, operators or types of yours', wanted, beside); end if;\n"
                     "  end loop;\n"
                     "  execute format('create extension %I%s%s', wanted, case when fixed is null then format(' with schema %I', "
                     "place) end, case when with_all then ' cascade' end);\n"));
@@ -193,7 +205,7 @@ str sql_extension_function(arena *out, bool own) {
     buf_puts(&b, STR(";\n  here bool := exists (select from pg_extension where extname = wanted);\n"
                      "  there text := (select default_version from pg_available_extensions where name = wanted);\n"
                      "  me oid := (select oid from pg_roles where rolname = current_user);\n"
-                     "  named bool := true;\n  fixed name;\n  place_id oid;\n"
+                     "  named bool := true;\n  fixed name;\n  beside name;\n  needed name[];\n  place_id oid;\n"
                      "begin\n"
                      "  if does = 'drop' then\n"
                      "    if not here then\n"

@@ -216,8 +216,11 @@ def test_postgres_extensions():
         refused("create extension nothing", "0A000")
         for name in ("dblink", "adminpack", "plpython3u", "file_fdw", "x'; create role evil superuser; --"):
             refused("select _orlo.extension('create', $n$%s$n$, 'public', false, true)" % name, "42501")
-        for thing in ("function gis.f() returns int language sql as 'select 1'", "operator gis.=== (leftarg = int, rightarg = int, function = int4eq)", "domain gis.d as int", "type gis.e as enum ('a')"):
+        for thing in ("function gis.f() returns int language sql as 'select 1'", "operator gis.=== (leftarg = int, rightarg = int, function = int4eq)", "domain gis.d as int", "type gis.e as enum ('a')",
+            # What its owner has put into an extension of his is his all the same.
+            "function gis.g(text) returns text language sql as 'select 1::text'; create extension hstore with schema public; alter extension hstore add function gis.g(text)"):
             refused("drop extension moddatetime cascade; create schema gis; create %s; create extension moddatetime with schema gis" % thing, "42501", "of yours")
+        refused("create schema c; create extension cube with schema c; create function c.f(text) returns text language sql as 'select 1::text'; create extension earthdistance with schema extensions", "42501", "needs what is in schema")
         refused("set role anon; select _orlo.extension('create', 'moddatetime', null, true, true)", "42501")
         # Where the owner's are in public, and the statement says nothing: beside them.
         put(folder, "migrations/9.sql", "drop extension moddatetime cascade; create function mine() returns int language sql as 'select 1'; create extension moddatetime; alter table docs drop column at;"
