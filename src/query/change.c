@@ -569,6 +569,25 @@ bool query_change_needed(const struct query_expanding *x, str text) {
     return query_has_triggers(x->conn, of, events) || catalog_policies_hold(x->conn->catalog, role, of) || late;
 }
 
+const struct catalog_relation *query_change_warm(const struct query_expanding *x, str text) {
+    static const enum query_check checks[] = {QUERY_CHECK_INSERT, QUERY_CHECK_INSERT_READ, QUERY_CHECK_UPSERT};
+    struct parts p = parts_of(text);
+    const struct catalog_relation *of;
+    uint32_t role, guard, event = event_of(p.text[1]);
+    struct pg_error ignored = {0};
+    str alias, name;
+    if (!p.text[1].n || !target_of(x, p.text[1], &of, &role, &alias) || !query_change_needed(x, text)) return NULL;
+    bool ok = true;
+    for (size_t i = 0; ok && event == CATALOG_TRIGGER_INSERT && i < ARRAY_COUNT(checks); i++)
+        ok = query_check_of(x->conn, of, role, checks[i], &guard, &ignored);
+    if (ok && event == CATALOG_TRIGGER_UPDATE) ok = query_check_of(x->conn, of, role, QUERY_CHECK_UPDATE_READ, &guard, &ignored);
+    if (ok && event != CATALOG_TRIGGER_INSERT)
+        ok = query_view_of(x->conn, of, role, event == CATALOG_TRIGGER_UPDATE ? QUERY_UPDATES_READ : QUERY_DELETES_READ, &name,
+                           &ignored);
+    (void)ok; /* who comes to it is told */
+    return of;
+}
+
 static bool may(struct query_change *c, uint32_t privilege, const struct catalog_column *const *columns, uint32_t n) {
     bool ok = catalog_may_relation(c->conn->catalog, c->role, c->of, privilege);
     for (uint32_t i = 0; !ok && i < n; i++) {

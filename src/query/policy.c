@@ -236,6 +236,7 @@ static bool make(struct query_conn *conn, const char *kind, uint32_t at, const s
     conn->remade += m->drop.n != 0;
     if (!m->drop.n) m->drop = arena_fmt(conn->mem, "drop %s if exists temp.\"" STR_FMT "\"", kind, STR_ARG(m->name));
     m->gone = false;
+    query_routine_warm(conn, buf_str(sql)); /* as long as nothing runs that reads it */
     conn->made_at = temp_version(conn);
     return true;
 }

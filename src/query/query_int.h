@@ -326,6 +326,8 @@ bool query_has_triggers(const struct query_conn *conn, const struct catalog_rela
                                        struct query_rows *out);
 /* rows: of an insert `columns`' values; of an update the key, the row, what is set; of a delete the key and the row. conn->guards are up. */
 [[nodiscard]] bool query_change_run(struct query_change *c, const struct query_rows *rows);
+/* Makes what the statement's rows are found by and held against, ahead; its target, where it is written row by row. */
+const struct catalog_relation *query_change_warm(const struct query_expanding *x, str text);
 bool query_change_needed(const struct query_expanding *x, str text);
 [[nodiscard]] bool query_change_statement(struct query_change *c, const struct query_expanding *x, str text,
                                           struct db_value (*value)(void *arg, uint32_t place), void *arg);
@@ -337,6 +339,7 @@ struct query_places { /* places that a text names, in the order in which they we
     arena *mem;
     VEC(uint32_t) list;
 };
+void query_routine_warm(struct query_conn *conn, str sql); /* before it is run */
 void query_routine_apply(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
                         uint32_t n);                       /* query_call(function, as whom, …) */

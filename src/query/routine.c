@@ -26,7 +26,8 @@ struct made { /* a statement's text */
 struct loaded {
     const struct catalog_routine *code;
     struct made *made;
-    uint32_t generation;
+    uint32_t generation, warm_generation;
+    bool warm;
 };
 
 struct place {
@@ -150,7 +151,79 @@ static bool made(struct frame *f, uint32_t e, bool query, struct made **out) {
     if (ok && b.full) ok = raised(f, "54001", "statement is too complex");
     if (ok) m->sql = arena_str(f->conn->mem, buf_str(&b)), m->there = true;
     buf_free(&b);
+    if (ok) query_routine_warm(f->conn, m->sql);
     return ok;
+}
+
+/* ---- before a statement that calls is run ----
+ *
+ * A TEMP view that is made while a statement runs ends that one (SQLite expires it). So all that bodies may come to is made before: views, checks, and what
+ * those call in turn. What cannot be made is not told now: whoever comes to it is. */
+
+static const struct catalog_function *function_of(struct query_conn *conn, uint32_t id);
+static struct loaded *load(struct query_conn *conn, const struct catalog_routine *code, uint32_t role);
+static void warm(struct query_conn *conn, str sql, uint32_t depth);
+enum { WARM_MAX = 24 };
+
+static void warm_code(struct query_conn *conn, const struct catalog_function *fn, const struct catalog_routine *code,
+                      uint32_t role, uint32_t depth) {
+    uint32_t runs = fn->definer ? fn->owner : role, current = conn->current;
+    const struct catalog_role *who = catalog_role_of(conn->catalog, runs);
+    struct loaded *l = load(conn, code, runs);
+    str name = conn->session.role;
+    if (!code->code.n || depth > WARM_MAX || (l->warm && l->warm_generation == conn->made_generation)) return;
+    l->warm = true, l->warm_generation = conn->made_generation;
+    conn->current = runs;
+    if (who) conn->session.role = who->name;
+    for (uint32_t i = 0; i < code->statements.n; i++) {
+        struct query_expanding x = {.conn = conn,
+                                    .at = QUERY_AT_VALUES,
+                                    .role = runs,
+                                    .definer = fn->definer ? fn->owner : 0,
+                                    .arguments_count = code->places,
+                                    .writes = true};
+        struct pg_error ignored = {0};
+        struct buf b = {.max = 4 << 20};
+        const struct catalog_relation *of = NULL;
+        if (code->statements.p[i].flags & CATALOG_WRITES) of = query_change_warm(&x, code->statements.p[i].text);
+        for (uint32_t k = 0; of && k < of->triggers.n; k++) {
+            const struct catalog_function *t = function_of(conn, of->triggers.p[k].function);
+            if (t) warm_code(conn, t, &of->triggers.p[k].routine, runs, depth + 1);
+        }
+        if (query_expand(&x, code->statements.p[i].text, &b, &ignored)) warm(conn, buf_str(&b), depth + 1);
+        buf_free(&b);
+    }
+    conn->current = current;
+    conn->session.role = name;
+}
+
+/* Calls in a text: name(function, as whom … */
+static void warm(struct query_conn *conn, str sql, uint32_t depth) {
+    static const char *const names[] = {"query_call(", "query_call_same(", "query_table("};
+    for (size_t k = 0; k < ARRAY_COUNT(names); k++) {
+        str rest = sql;
+        for (const uint8_t *at; rest.n && (at = memmem(rest.p, rest.n, names[k], strlen(names[k])));) {
+            uint64_t id = 0, as = 0;
+            size_t i = (size_t)(at - rest.p) + strlen(names[k]);
+            for (; i < rest.n && rest.p[i] >= '0' && rest.p[i] <= '9' && id <= UINT32_MAX; i++)
+                id = id * 10 + (uint64_t)(rest.p[i] - '0');
+            for (; i < rest.n && (rest.p[i] == ',' || rest.p[i] == ' '); i++) {}
+            for (; i < rest.n && rest.p[i] >= '0' && rest.p[i] <= '9' && as <= UINT32_MAX; i++)
+                as = as * 10 + (uint64_t)(rest.p[i] - '0');
+            const struct catalog_function *f = function_of(conn, (uint32_t)id);
+            if (f) warm_code(conn, f, &f->routine, as ? (uint32_t)as : conn->current, depth);
+            rest = str_sub(rest, i, rest.n);
+        }
+    }
+}
+
+void query_routine_warm(struct query_conn *conn, str sql) {
+    struct pg_error raised = conn->raised;
+    bool walled = conn->walled;
+    if (!sql.n || !memmem(sql.p, sql.n, "query_", 6)) return;
+    warm(conn, sql, 0);
+    conn->raised = raised;
+    conn->walled = walled;
 }
 
 static const char *verb_of(str text) {

@@ -252,6 +252,7 @@ static bool run_to_end(struct run *r, struct query_statement *s, enum answer how
         return query_fail(&r->result->error, "54023", "a statement has at most %d values", QUERY_PARAMS_MAX);
     conn->statement = s;
     if (conn->options.told) conn->options.told(conn->options.told_arg, buf_str(&s->sql));
+    query_routine_warm(conn, buf_str(&s->sql));
     query_wall_up(conn);
     err e = db_query_values(conn->db, buf_str(&s->sql), s->values.p, s->values.n, &rows, &d);
     if (e == ERR_OK) {

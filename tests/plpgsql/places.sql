@@ -74,8 +74,22 @@ exception when others then
   return jsonb_build_array(a, b, c, d, e);
 end $$;
 create procedure proc(x int) language plpgsql as $$ begin insert into typed values (x, x); end $$;
+create table items (id int primary key);
+create table items2 (id int primary key);
+create table items3 (id int primary key, x int);
+alter table items3 enable row level security;
+create policy p on items3 using (exists (select 1 from items2 where items2.id = items3.id)) with check (true);
+insert into items values (1), (2); insert into items2 values (1); insert into items3 values (1, 1), (2, 2);
+grant all on items, items2, items3 to anon;
+create function first_seen(n int) returns int language plpgsql as $$ begin if n > 0 then return (select count(*) from items3) + n; end if; return 0; end $$;
+create function later_seen(n int) returns int language plpgsql as $$ declare v int; begin if n = 2 then update items3 set x = x + 1 returning x into v; return v + first_seen(n); end if; return n; end $$;
+create function lists_seen() returns text language sql as $$ select string_agg(later_seen(i.id)::text, ',' order by i.id) from items i $$;
+create function set_seen() returns setof items language plpgsql as $$ begin return query select * from items i where first_seen(i.id) > 0 order by i.id; end $$;
 
 -- ask
+anon {"kind": "call", "function": "set_seen", "args": {}, "select": ["id"], "order": [{"column": "id"}]}
+anon lists_seen
+anon later_seen {"n": 2}
 anon {"kind": "insert", "from": "checked", "rows": [{"id": 1, "x": 1}, {"id": 2, "x": 2}]}
 anon {"kind": "insert", "from": "checked", "rows": [{"id": 3, "x": -1}]}
 anon {"kind": "insert", "from": "typed", "rows": [{"id": 1, "s": -1}]}
