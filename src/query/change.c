@@ -33,20 +33,41 @@ static bool has_own(const struct catalog_relation *of, uint32_t events) {
 
 enum { CASCADES_MAX = 16 }; /* keys that lead on from keys */
 
-/* The next key by which rows of `of` take others along whose going fires something. */
-static bool next_cascade(const struct catalog *c, const struct catalog_relation *of, uint32_t depth, struct catalog_edge *g) {
-    struct catalog_edge inner;
-    while (depth < CASCADES_MAX && catalog_edge_next(c, of->id, g)) {
-        if (g->to != of || g->from == of || g->key->on_delete != CATALOG_CASCADE || !g->from->storage.n) continue;
-        inner = (struct catalog_edge){0};
-        if (has_own(g->from, CATALOG_TRIGGER_DELETE) || next_cascade(c, g->from, depth + 1, &inner)) return true;
+/* Whether rows of a relation, as they are deleted, fire triggers: its own, or those of rows that keys take along, however far. Once for a catalogue. */
+static bool deleting_fires(struct query_conn *conn, const struct catalog_relation *of) {
+    const struct catalog *c = conn->catalog;
+    if (!conn->deleting_fires) {
+        uint32_t *stack = arena_array(conn->mem, uint32_t, c->relations.n + 1), n = 0;
+        bool *fires = conn->deleting_fires = arena_array(conn->mem, bool, c->relations.n + 1);
+        for (uint32_t i = 0; i < c->relations.n; i++)
+            if ((fires[i] = has_own(&c->relations.p[i], CATALOG_TRIGGER_DELETE))) stack[n++] = i;
+        while (n) {
+            const struct catalog_relation *child = &c->relations.p[stack[--n]];
+            for (uint32_t k = 0; k < child->constraints.n; k++) {
+                const struct catalog_constraint *key = &child->constraints.p[k];
+                const struct catalog_relation *parent = key->kind == CATALOG_FOREIGN && key->on_delete == CATALOG_CASCADE
+                                                            ? catalog_relation_of(c, key->reference)
+                                                            : NULL;
+                if (!parent || fires[parent - c->relations.p]) continue;
+                fires[parent - c->relations.p] = true;
+                stack[n++] = (uint32_t)(parent - c->relations.p);
+            }
+        }
     }
+    return conn->deleting_fires[of - c->relations.p];
+}
+
+/* The next key by which rows of `of` take others along whose going fires something. */
+static bool next_cascade(struct query_conn *conn, const struct catalog_relation *of, uint32_t depth, struct catalog_edge *g) {
+    while (depth < CASCADES_MAX && catalog_edge_next(conn->catalog, of->id, g))
+        if (g->to == of && g->from != of && g->key->on_delete == CATALOG_CASCADE && g->from->storage.n &&
+            deleting_fires(conn, g->from))
+            return true;
     return false;
 }
 
-bool query_has_triggers(const struct query_conn *conn, const struct catalog_relation *of, uint32_t events) {
-    struct catalog_edge g = {0};
-    return has_own(of, events) || (events & CATALOG_TRIGGER_DELETE && next_cascade(conn->catalog, of, 0, &g));
+bool query_has_triggers(struct query_conn *conn, const struct catalog_relation *of, uint32_t events) {
+    return has_own(of, events) || (events & CATALOG_TRIGGER_DELETE && deleting_fires(conn, of));
 }
 
 /* By name, as PostgreSQL fires them. */
@@ -279,16 +300,22 @@ static bool update_row(struct query_change *c, struct db_value *new, struct db_v
     return ok;
 }
 
-/* What is in the way of a row: the first one that has its arbiter's values, with what the row sets. */
+/* What is in the way of a row: the first one that has its arbiter's values; as it is, as the role may see it (what is set, and whether its WHERE holds, are
+ * read there, with the role's rights to columns), and with what the row sets. */
 static bool find_conflict(struct query_change *c, const struct db_value *row, struct query_rows *found) {
     struct buf b = {0};
     uint32_t n;
-    str alias = c->alias.n ? c->alias : STR("_orlo_u");
-    buf_printf(&b, "select " STR_FMT ".%s", STR_ARG(alias), query_rowid_of(c->of));
+    str alias = c->alias.n ? c->alias : STR("_orlo_u"), view;
+    if (!query_view_of(c->conn, c->of, c->role, QUERY_UPDATES_READ, &view, &c->conn->raised)) return false;
+    buf_printf(&b, "select _orlo_m.%s", query_rowid_of(c->of));
     for (uint32_t i = 0; i < c->of->columns.n; i++) {
-        buf_printf(&b, "," STR_FMT ".", STR_ARG(alias));
+        buf_puts(&b, STR(",_orlo_m."));
         query_put_name(&b, c->of->columns.p[i].storage);
     }
+    buf_printf(&b, "," STR_FMT ".\"_orlo_k\" is not null", STR_ARG(alias));
+    if (c->conflict_where.n)
+        buf_printf(&b, ",(" STR_FMT ")", STR_ARG(str_sub(c->conflict_where, 7, c->conflict_where.n))); /* " where " */
+    else buf_puts(&b, STR(",1"));
     for (uint32_t i = 0; i < c->set_count; i++) buf_printf(&b, "," STR_FMT, STR_ARG(c->set_texts[i]));
     buf_printf(&b, ",?%u from (select ", c->of->columns.n + 1 + c->extra_count + 1);
     for (uint32_t i = 0; i < c->of->columns.n; i++) {
@@ -297,15 +324,18 @@ static bool find_conflict(struct query_change *c, const struct db_value *row, st
     }
     buf_puts(&b, STR(") as excluded join main."));
     query_put_name(&b, c->of->storage);
-    buf_printf(&b, " as " STR_FMT " on ", STR_ARG(alias));
+    buf_puts(&b, STR(" as _orlo_m on "));
     for (uint32_t i = 0; i < c->arbiter.n; i++) {
         str name = catalog_column_of(c->of, c->arbiter.p[i])->storage;
-        buf_printf(&b, "%s" STR_FMT ".", i ? " and " : "", STR_ARG(alias));
+        buf_printf(&b, "%s_orlo_m.", i ? " and " : "");
         query_put_name(&b, name);
         buf_puts(&b, STR("=excluded."));
         query_put_name(&b, name);
     }
-    if (c->conflict_where.n) buf_puts(&b, c->conflict_where);
+    buf_puts(&b, STR(" left join "));
+    query_put_name(&b, view);
+    buf_printf(&b, " as " STR_FMT " on " STR_FMT ".\"_orlo_k\"=_orlo_m.%s", STR_ARG(alias), STR_ARG(alias),
+               query_rowid_of(c->of));
     const struct db_value *values = values_of(c, row, 0, &n);
     query_wall_target(c->conn, c->of);
     bool ok = gather(c, buf_str(&b), values, n, found);
@@ -316,21 +346,27 @@ static bool find_conflict(struct query_change *c, const struct db_value *row, st
 
 static bool merge_row(struct query_change *c, const struct db_value *row) {
     struct query_rows found;
+    uint32_t n = c->of->columns.n;
     if (!find_conflict(c, row, &found)) return false;
-    if (!found.list.n) return true; /* its WHERE says no */
-    struct db_value *old = found.list.p[0] + 1, *new = arena_array(c->mem, struct db_value, c->of->columns.n);
+    if (!found.list.n) return true;
+    struct db_value *first = found.list.p[0], *old = first + 1, *new = arena_array(c->mem, struct db_value, n);
+    if (!first[1 + n].i) /* before any trigger sees it */
+        return query_fail(&c->conn->raised, "42501",
+                          "new row violates row-level security policy (USING expression) for table \"" STR_FMT "\"",
+                          STR_ARG(c->of->name));
+    if (first[2 + n].kind != DB_INTEGER || !first[2 + n].i) return true; /* its WHERE says no */
     for (uint32_t i = 0; i < c->merged.n; i++)
-        if (c->merged.p[i] == found.list.p[0][0].i) {
+        if (c->merged.p[i] == first[0].i) {
             query_fail(&c->conn->raised, "21000", "ON CONFLICT DO UPDATE command cannot affect row a second time");
             query_fail_hint(
                 &c->conn->raised,
                 "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.");
             return false;
         }
-    vec_push(c->mem, &c->merged, found.list.p[0][0].i);
-    memcpy(new, old, c->of->columns.n * sizeof *new);
-    for (uint32_t i = 0; i < c->set_count; i++) new[c->set[i] - c->of->columns.p] = old[c->of->columns.n + i];
-    return update_row(c, new, old, found.list.p[0][0].i);
+    vec_push(c->mem, &c->merged, first[0].i);
+    memcpy(new, old, n * sizeof *new);
+    for (uint32_t i = 0; i < c->set_count; i++) new[c->set[i] - c->of->columns.p] = first[3 + n + i];
+    return update_row(c, new, old, first[0].i);
 }
 
 static bool insert_row(struct query_change *c, struct db_value *new) {
@@ -377,6 +413,7 @@ static bool take_along(struct query_change *c, const struct catalog_edge *g, con
                                    .of = g->from,
                                    .role = g->from->owner,
                                    .bytes = c->bytes,
+                                   .going = c->going,
                                    .depth = c->depth + 1};
     struct query_rows rows;
     struct buf b = {0};
@@ -409,7 +446,7 @@ static bool take_along(struct query_change *c, const struct catalog_edge *g, con
 
 static bool cascade(struct query_change *c, const struct db_value *old) {
     struct catalog_edge g = {0};
-    while (next_cascade(c->conn->catalog, c->of, c->depth, &g))
+    while (next_cascade(c->conn, c->of, c->depth, &g))
         if (!take_along(c, &g, old)) return false;
     return true;
 }
@@ -417,7 +454,7 @@ static bool cascade(struct query_change *c, const struct db_value *old) {
 static bool delete_row(struct query_change *c, struct db_value *old, int64_t key) {
     struct buf b = {0};
     struct db_value *row = old, *now;
-    if (!fire_before(c, CATALOG_TRIGGER_DELETE, &row, old)) return false;
+    if (!c->told && !fire_before(c, CATALOG_TRIGGER_DELETE, &row, old)) return false;
     if (!row) return true;
     if (!cascade(c, old)) return false;
     buf_puts(&b, STR("delete from main."));
@@ -427,7 +464,8 @@ static bool delete_row(struct query_change *c, struct db_value *old, int64_t key
     put_back(c, &b);
     bool ok = write(c, buf_str(&b), NULL, key, &now);
     buf_free(&b);
-    if (ok && now) remember(c, CATALOG_TRIGGER_DELETE, NULL, old);
+    if (ok && (now || c->depth))
+        remember(c, CATALOG_TRIGGER_DELETE, NULL, old); /* it may have gone along with another one already */
     return ok;
 }
 
@@ -440,7 +478,11 @@ static bool change_row(struct query_change *c, struct db_value *row, struct map 
         return insert_row(c, new);
     }
     uint64_t there;
-    str key = {(const uint8_t *)&row[0].i, sizeof row[0].i}; /* FROM may find a row twice: it is changed once */
+    struct {
+        int64_t row;
+        uint64_t relation;
+    } who = {row[0].i, c->of->id};
+    str key = {(const uint8_t *)&who, sizeof who}; /* FROM may find a row twice, and keys lead back: it is changed once */
     if (map_get(seen, key, &there)) return true;
     map_put(c->mem, seen, arena_str(c->mem, key), 1);
     if (c->event == CATALOG_TRIGGER_DELETE) return delete_row(c, row + 1, row[0].i);
@@ -450,12 +492,27 @@ static bool change_row(struct query_change *c, struct db_value *row, struct map 
 }
 
 static bool run_rows(struct query_change *c, const struct query_rows *rows) {
-    struct map seen = {0};
+    struct map own = {0}, *seen = c->event == CATALOG_TRIGGER_DELETE && c->going ? c->going : &own;
+    if (c->event == CATALOG_TRIGGER_DELETE) c->going = seen; /* of all that go along, too */
     for (uint32_t i = 0; i < rows->list.n; i++)
         if (!db_goes_on(c->conn->db))
             return query_fail(&c->conn->raised, "57014", "canceling statement due to statement timeout");
-        else if (!change_row(c, rows->list.p[i], &seen)) return false;
+        else if (!change_row(c, rows->list.p[i], seen)) return false;
     return true;
+}
+
+/* Of a delete that is answered with its rows: those that BEFORE triggers let go are told of before they are gone. */
+static bool tell_first(struct query_change *c, const struct query_rows *rows, struct query_rows *left) {
+    *left = (struct query_rows){.columns = rows->columns};
+    for (uint32_t i = 0; i < rows->list.n; i++) {
+        struct db_value *row = rows->list.p[i] + 1;
+        if (!fire_before(c, CATALOG_TRIGGER_DELETE, &row, rows->list.p[i] + 1)) return false;
+        if (!row) continue;
+        vec_push(c->mem, &left->list, rows->list.p[i]);
+        vec_push(c->mem, &c->keys, rows->list.p[i][0].i);
+    }
+    c->told = true;
+    return c->tell(c->tell_arg, c);
 }
 
 /* What comes behind all rows: of those that were taken along last, as who asks, too. */
@@ -471,7 +528,9 @@ static bool end_rows(struct query_change *c) {
 bool query_change_run(struct query_change *c, const struct query_rows *rows) {
     memcpy(c->guards, c->conn->guards, sizeof c->guards);
     memset(c->conn->guards, 0, sizeof c->conn->guards);
-    return run_rows(c, rows) && end_rows(c);
+    struct query_rows left;
+    if (!c->tell) return run_rows(c, rows) && end_rows(c);
+    return tell_first(c, rows, &left) && run_rows(c, &left) && end_rows(c);
 }
 
 bool query_change_before(struct query_change *c) {

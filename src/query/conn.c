@@ -278,6 +278,7 @@ static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
     conn->catalog = conn->system.catalog = c;
     conn->types = query_types_new(conn->mem, c);
     conn->views = conn->checks = conn->routines = conn->functions_by_id = (struct map){0};
+    conn->deleting_fires = NULL;
     conn->made.p = NULL, conn->made.n = conn->made.cap = 0;
     conn->refusals.p = NULL, conn->refusals.n = conn->refusals.cap = 0;
     conn->touched.p = NULL, conn->touched.n = conn->touched.cap = 0;

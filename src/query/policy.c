@@ -42,15 +42,16 @@ static bool is_target(const struct query_expanding *x, const struct buf *to) {
                          ends_with_word(to, "update or rollback") || ends_with_word(to, "update or abort"));
 }
 
-static bool expand_relation(const struct query_expanding *x, const struct catalog_mark *r, struct buf *to,
+static bool expand_relation(const struct query_expanding *x, const struct catalog_mark *r, bool merges, struct buf *to,
                             struct pg_error *error) {
     const struct catalog_relation *of = catalog_relation_of(x->conn->catalog, r->id);
     if (!of) return query_fail(error, "XX000", "an expression names a relation that is not there");
     uint32_t role = r->kind == 'R' ? x->role : x->definer ? x->definer : of->owner;
     if (is_target(x, to)) {
         bool inserts = ends_with_word(to, "insert into"), deletes = ends_with_word(to, "delete from");
-        uint32_t needs = inserts ? CATALOG_INSERT | (x->returns ? CATALOG_SELECT : 0)
-                                 : CATALOG_SELECT | (deletes ? CATALOG_DELETE : CATALOG_UPDATE);
+        uint32_t needs =
+            inserts ? CATALOG_INSERT | (merges ? CATALOG_UPDATE | CATALOG_SELECT : 0u) | (x->returns ? CATALOG_SELECT : 0)
+                    : CATALOG_SELECT | (deletes ? CATALOG_DELETE : CATALOG_UPDATE);
         if (!catalog_may_relation(x->conn->catalog, role, of, needs))
             return query_fail(error, "42501", "permission denied for table " STR_FMT, STR_ARG(of->name));
         if (catalog_policies_hold(x->conn->catalog, role, of))
@@ -81,13 +82,16 @@ static bool expand_argument(const struct query_expanding *x, const struct catalo
 
 bool query_expand(const struct query_expanding *x, str text, struct buf *to, struct pg_error *error) {
     struct catalog_mark r = {0};
+    bool merges = false; /* ON CONFLICT DO UPDATE: its part */
+    while (x->writes && !merges && catalog_mark_next(text, r.end, &r)) merges = r.kind == 'P' && r.id == 7;
+    r = (struct catalog_mark){0};
     size_t from = 0;
     for (; catalog_mark_next(text, from, &r); from = r.end) {
         bool ok = r.kind != 0;
         buf_puts(to, str_sub(text, from, r.at - from));
         if (ok && strchr("PKQ", r.kind)) continue; /* where its parts begin and end */
         if (ok && r.kind == 'T') ok = buf_puts(to, x->rows);
-        else if (ok && (r.kind == 'R' || r.kind == 'B')) ok = expand_relation(x, &r, to, error);
+        else if (ok && (r.kind == 'R' || r.kind == 'B')) ok = expand_relation(x, &r, merges, to, error);
         else if (ok && r.kind == 'A') ok = expand_argument(x, &r, to, error);
         else if (ok) ok = expand_column(x, &r, to, error);
         if (!ok) return query_fail(error, "XX000", "an expression is not understood");

@@ -260,6 +260,7 @@ struct query_conn {
     uint32_t routine_depth;
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
     struct db_table_function tables[1];
+    bool *deleting_fires; /* of the catalogue's relations, by place (change.c) */
     uint32_t trigger_depth;
     struct db_function functions[14]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
@@ -310,17 +311,20 @@ struct query_change {
     str alias, back;              /* back: RETURNING's list */
     const struct db_value *extra; /* what those texts name, behind the row's values and its key */
     uint32_t extra_count;
-    bool wants_keys, wants_rows;
+    bool wants_keys, wants_rows, told;
+    bool (*tell)(void *arg, struct query_change *c); /* of a delete: c->keys are about to go */
+    void *tell_arg;
     uint32_t guards[QUERY_GUARDS];
     VEC(int64_t) keys;      /* of rows that were written */
     VEC(int64_t) merged;    /* that this statement has written already */
     struct query_rows rows; /* what RETURNING gave */
     VEC(struct query_happened) happened;
     uint64_t affected, bytes;
+    struct map *going;                /* rows that are being deleted */
     uint32_t depth;                   /* of keys that lead here */
     VEC(struct query_change *) along; /* rows that went with these, because of keys */
 };
-bool query_has_triggers(const struct query_conn *conn, const struct catalog_relation *of, uint32_t events);
+bool query_has_triggers(struct query_conn *conn, const struct catalog_relation *of, uint32_t events);
 [[nodiscard]] bool query_change_before(struct query_change *c); /* BEFORE triggers of the statement */
 [[nodiscard]] bool query_change_gather(struct query_change *c, str sql, const struct db_value *values, uint32_t n,
                                        struct query_rows *out);

@@ -601,6 +601,16 @@ static bool run_changes(struct run *r, struct query_change *c) {
     return ok;
 }
 
+static bool tell_deleted(void *arg, struct query_change *c) {
+    struct buf keys = {0};
+    buf_putc(&keys, '[');
+    for (uint32_t i = 0; i < c->keys.n; i++) buf_printf(&keys, "%s%lld", i ? "," : "", (long long)c->keys.p[i]);
+    buf_putc(&keys, ']');
+    bool ok = select_written(arg, buf_str(&keys));
+    buf_free(&keys);
+    return ok;
+}
+
 static bool run_by_rows(struct run *r) {
     static const uint32_t events[] = {[QUERY_INSERT] = CATALOG_TRIGGER_INSERT,
                                       [QUERY_UPDATE] = CATALOG_TRIGGER_UPDATE,
@@ -611,7 +621,8 @@ static bool run_by_rows(struct run *r) {
     struct buf keys = {0};
     c.wants_keys = q->select.has_items && q->kind != QUERY_DELETE;
     if (!q->select.has_items) return run_changes(r, &c);
-    if (q->kind == QUERY_DELETE) return select_written(r, (str){0}) && run_changes(r, &c);
+    if (q->kind == QUERY_DELETE) c.tell = tell_deleted, c.tell_arg = r;
+    if (q->kind == QUERY_DELETE) return run_changes(r, &c);
     if (!select_written(r, STR("[]"))) return false;
     r->result->body.n = 0;
     query_wall_target(r->conn, q->target);
@@ -624,7 +635,7 @@ static bool run_by_rows(struct run *r) {
     return ok;
 }
 
-static bool fires(const struct query_conn *conn, const struct query *q) {
+static bool fires(struct query_conn *conn, const struct query *q) {
     return query_has_triggers(conn, q->target,
                               q->kind == QUERY_UPDATE               ? CATALOG_TRIGGER_UPDATE
                               : q->kind == QUERY_DELETE             ? CATALOG_TRIGGER_DELETE

@@ -294,7 +294,7 @@ bool query_put_select_rows(struct query_printing *p, str keys) {
     PUT(p, " from ");
     query_put_name(&p->to->sql, name);
     buf_printf(&p->to->sql, " as q%u where q%u.\"_orlo_k\" in ", alias, alias);
-    if (p->query->kind == QUERY_DELETE) {
+    if (p->query->kind == QUERY_DELETE && !keys.n) {
         if (!put_rows(p, QUERY_DELETES_READ)) return false;
     } else {
         PUT(p, "(select value from json_each(");

@@ -51,6 +51,11 @@ static err assign_row(struct routine *r, struct sql_variable *v, const struct pl
         catalog_fields fields;
         TRY(sql_routine_row_shape(r, x, &fields));
         if (fields.n) sql_routine_shape(r, v, &fields);
+        if (fields.n && v->several) {
+            uint32_t from = sql_routine_places(r, fields.n);
+            TRY(sql_routine_row(r, x, &fields, from, &null));
+            return sql_routine_fill(r, v, &fields, from), ERR_OK;
+        }
     }
     if (!v->fields) {
         static const catalog_fields none;
@@ -121,7 +126,7 @@ static void receive(struct routine *r, struct receiver *rc, const catalog_fields
     for (uint32_t i = 0; rc->row && rc->row->fields && i < columns->n && i < rc->row->fields->n; i++)
         same &= columns->p[i].type == rc->row->fields->p[i].type;
     rc->columns = columns->n;
-    if (rc->row && rc->row->fields && same) {
+    if (rc->row && rc->row->fields && same && !rc->row->several) {
         rc->place = rc->row->place;
         rc->columns = MIN(columns->n, rc->row->fields->n);
     } else rc->place = sql_routine_places(r, MAX(columns->n, 1u));
@@ -129,6 +134,7 @@ static void receive(struct routine *r, struct receiver *rc, const catalog_fields
 
 /* From there to where they belong. */
 static err distribute(struct routine *r, struct receiver *rc, const catalog_fields *columns) {
+    if (rc->row && rc->row->fields && rc->row->several) return sql_routine_fill(r, rc->row, columns, rc->place), ERR_OK;
     if (rc->row && rc->row->fields) {
         for (uint32_t i = 0; i < rc->row->fields->n && rc->place != rc->row->place && i < columns->n; i++) {
             struct routine_target t = {NULL, rc->row->place + i, rc->row->fields->p[i].type, rc->row->fields->p[i].typmod};
@@ -630,6 +636,7 @@ static err declare(struct routine *r, const struct plpgsql_declaration *d) {
     TRY(sql_routine_type(r, &d->type, &type, &typmod, &fields, &record));
     struct sql_variable *v = arena_make(r->cx->mem, struct sql_variable);
     *v = (struct sql_variable){.name = d->name, .type = type, .typmod = typmod, .fields = fields, .record = record};
+    if (record) sql_routine_record(r, v), fields = v->fields;
     v->place = sql_routine_places(r, fields ? fields->n : 1);
     sql_routine_emit(r, CATALOG_OP_CLEAR, v->place, fields ? fields->n : 1, 0, 0);
     if (d->not_null)
@@ -845,27 +852,42 @@ static void own_path(struct sql_context *cx, const struct catalog_function *f) {
     cx->path = path, cx->path_count = n;
 }
 
+static err compile(struct routine *r, const struct plpgsql_tree *tree, const struct catalog_trigger *t) {
+    struct sql_variables scope;
+    *r->out = (struct catalog_routine){0};
+    r->cx->definer = r->cx->definer_function = r->f->definer;
+    own_path(r->cx, r->f);
+    sql_path_of(r->cx, r->f);
+    sql_routine_open(r, &scope, r->f->name);
+    scope.conflict = (uint8_t)tree->conflict;
+    named(r, "found", sql_routine_places(r, 1), PG_BOOL, NULL);
+    sql_routine_emit(r, CATALOG_OP_SET, ROUTINE_FOUND, sql_routine_text(r, STR("0")), 0, 0);
+    if (r->rows) trigger_variables(r);
+    else TRY(argument_variables(r));
+    if (t && t->condition.source.n) TRY(trigger_condition(r, t));
+    TRY(block(r, tree->block));
+    return end(r);
+}
+
+/* Twice: what is put into a record behind a statement, or in another branch, is known to it, too. */
 err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f, const struct catalog_relation *rows,
                         const struct catalog_trigger *t, struct catalog_routine *out) {
     struct plpgsql_tree tree;
     struct plpgsql_problem problem;
-    struct sql_variables scope;
-    struct routine r = {.cx = cx, .f = f, .rows = rows, .out = out, .source = f->source};
+    struct routine_shapes shapes = {0};
+    const struct sql_context before = *cx;
     *out = (struct catalog_routine){0};
     if (!plpgsql_parse(cx->mem, f->source, &tree, &problem))
         return sql_refuse(cx, (int32_t)problem.at, problem.state, "%s", problem.message);
-    cx->definer = cx->definer_function = f->definer;
-    own_path(cx, f);
-    sql_path_of(cx, f);
-    sql_routine_open(&r, &scope, f->name);
-    scope.conflict = (uint8_t)tree.conflict;
-    named(&r, "found", sql_routine_places(&r, 1), PG_BOOL, NULL);
-    sql_routine_emit(&r, CATALOG_OP_SET, ROUTINE_FOUND, sql_routine_text(&r, STR("0")), 0, 0);
-    if (rows) trigger_variables(&r);
-    else TRY(argument_variables(&r));
-    if (t && t->condition.source.n) TRY(trigger_condition(&r, t));
-    TRY(block(&r, tree.block));
-    TRY(end(&r));
-    cx->problem = r.first;
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        struct routine r = {
+            .cx = cx, .f = f, .rows = rows, .out = out, .source = f->source, .shapes = &shapes, .second = pass > 0};
+        if (pass && !shapes.fields.n) break; /* it has no records */
+        uint64_t work = cx->work;
+        *cx = before;
+        cx->work = work;
+        TRY(compile(&r, &tree, t));
+        cx->problem = r.first;
+    }
     return ERR_OK;
 }

@@ -51,12 +51,19 @@ static err not_assigned(struct sql_context *cx, const struct sql_variable *v, in
 
 static err whole(struct sql_context *cx, const struct sql_variable *v, int32_t location, struct sql_value *out) {
     if (v->record && !v->fields) return not_assigned(cx, v, location);
+    if (v->several)
+        return sql_unsupported(cx, location, "the whole of a record that is given rows of several shapes", "Name its fields.");
     *out = row_value(cx, v);
     out->location = location;
     return ERR_OK;
 }
 
 static err field(struct sql_context *cx, const struct sql_variable *v, str name, int32_t location, struct sql_value *out) {
+    uint32_t named = 0;
+    for (uint32_t i = 0; v->fields && i < v->fields->n; i++) named += str_eq(v->fields->p[i].name, name);
+    if (v->several && named > 1)
+        return sql_unsupported(cx, location, "a field of a record that is of one type here and of another there",
+                               "Use two records.");
     for (uint32_t i = 0; v->fields && i < v->fields->n; i++)
         if (str_eq(v->fields->p[i].name, name)) {
             *out = place_value(cx, v->place + i, v->fields->p[i].type, v->fields->p[i].typmod);
@@ -101,11 +108,62 @@ struct sql_variable *sql_routine_variable(struct routine *r, str name, uint32_t 
     return v;
 }
 
+static bool is_same(const struct catalog_field *a, const struct catalog_field *b) {
+    return a->type == b->type && str_eq(a->name, b->name);
+}
+
+static bool are_same(const catalog_fields *a, const catalog_fields *b) {
+    bool same = a->n == b->n;
+    for (uint32_t i = 0; same && i < a->n; i++) same = is_same(&a->p[i], &b->p[i]);
+    return same;
+}
+
+/* What a record is given: the first pass collects it, in the second one all of it has its places. */
+static void collect(struct routine *r, const struct sql_variable *v, const catalog_fields *fields) {
+    catalog_fields *all = &r->shapes->fields.p[v->ordinal];
+    if (!all->n) {
+        for (uint32_t i = 0; i < fields->n; i++) vec_push(r->cx->mem, all, fields->p[i]);
+        return;
+    }
+    if (!are_same(all, fields)) r->shapes->several.p[v->ordinal] = true;
+    for (uint32_t i = 0; i < fields->n; i++) {
+        bool there = false;
+        for (uint32_t k = 0; k < all->n; k++) there |= is_same(&all->p[k], &fields->p[i]);
+        if (!there) vec_push(r->cx->mem, all, fields->p[i]);
+    }
+}
+
+void sql_routine_record(struct routine *r, struct sql_variable *v) {
+    v->ordinal = r->records++;
+    if (!r->second) {
+        vec_push(r->cx->mem, &r->shapes->fields, (catalog_fields){0});
+        vec_push(r->cx->mem, &r->shapes->several, false);
+    } else if (v->ordinal < r->shapes->fields.n && r->shapes->fields.p[v->ordinal].n) {
+        v->fields = &r->shapes->fields.p[v->ordinal];
+        v->several = r->shapes->several.p[v->ordinal];
+    }
+}
+
 void sql_routine_shape(struct routine *r, struct sql_variable *v, const catalog_fields *fields) {
+    if (r->second && v->fields) return;
+    if (!r->second) collect(r, v, fields);
     catalog_fields *copy = arena_make(r->cx->mem, catalog_fields);
     *copy = *fields;
     v->fields = copy;
     v->place = sql_routine_places(r, fields->n);
+}
+
+/* Values of such fields, which stand in places from `from` on, become the record's. */
+void sql_routine_fill(struct routine *r, const struct sql_variable *v, const catalog_fields *fields, uint32_t from) {
+    sql_routine_emit(r, CATALOG_OP_CLEAR, v->place, v->fields->n, 0, 0);
+    for (uint32_t i = 0; i < fields->n; i++) {
+        uint32_t k = 0;
+        while (k < v->fields->n && !is_same(&v->fields->p[k], &fields->p[i])) k++;
+        if (k < v->fields->n) sql_routine_emit(r, CATALOG_OP_COPY, v->place + k, from + i, 1, 0);
+        else
+            sql_routine_emit(r, CATALOG_OP_SET, sql_routine_places(r, 1),
+                             sql_routine_refusal(r, "0A000", "a record of several shapes is not there on SQLite"), 0, 0);
+    }
 }
 
 void sql_routine_open(struct routine *r, struct sql_variables *scope, str label) {
@@ -153,8 +211,17 @@ err sql_routine_say(struct routine *r, uint32_t at, const char *state, const cha
 
 /* ---- fragments ---- */
 
+static bool calls_volatile(const struct routine *r, const catalog_ids *calls) {
+    for (uint32_t i = 0; i < r->cx->catalog->functions.n; i++)
+        if (r->cx->catalog->functions.p[i].volatility == CATALOG_IS_VOLATILE &&
+            catalog_ids_have(calls, r->cx->catalog->functions.p[i].id))
+            return true;
+    return false;
+}
+
 static uint32_t add(struct routine *r, struct catalog_fragment f) {
     f.reads = r->cx->reads, f.calls = r->cx->calls;
+    r->writes += f.flags & (CATALOG_VOLATILE | CATALOG_WRITES) ? 1 : calls_volatile(r, &f.calls); /* what is called may write */
     vec_push(r->cx->mem, &r->out->statements, f);
     return r->out->statements.n - 1;
 }
@@ -445,7 +512,6 @@ err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const
     struct sql_context before = *r->cx;
     *is_select = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
     if (statement_fragment(r, node, want, &out, columns) != ERR_OK) put_off(r, &before, x, "select ", &out);
-    if (out.flags & CATALOG_WRITES) r->writes++;
     *e = add(r, out);
     return ERR_OK;
 }

@@ -13,6 +13,10 @@ struct routine_loop {
     bool is_block;
     VEC(uint32_t) exits, nexts; /* jumps that wait for their place */
 };
+struct routine_shapes {
+    VEC(catalog_fields) fields; /* all that are put into a record, each name and type once */
+    VEC(bool) several;
+};
 struct routine {
     struct sql_context *cx;
     const struct catalog_function *f;
@@ -20,8 +24,11 @@ struct routine {
     struct catalog_routine *out;
     struct sql_variables *scope;
     struct routine_loop *loops;
-    catalog_fields fields; /* of what it returns */
-    uint32_t result;       /* their first place */
+    catalog_fields fields;         /* of what it returns */
+    uint32_t result;               /* their first place */
+    struct routine_shapes *shapes; /* of its records: the first pass finds them */
+    uint32_t records;
+    bool second;
     uint32_t tries, cursors, hidden, writes, handlers;
     str source;
     uint32_t at;              /* of the statement at hand */
@@ -37,6 +44,8 @@ uint32_t sql_routine_places(struct routine *r, uint32_t n);
 struct sql_variable *sql_routine_variable(struct routine *r, str name, uint32_t type, int32_t typmod,
                                           const catalog_fields *fields);
 void sql_routine_shape(struct routine *r, struct sql_variable *v, const catalog_fields *fields); /* a record's new fields */
+void sql_routine_record(struct routine *r, struct sql_variable *v);                              /* which is one */
+void sql_routine_fill(struct routine *r, const struct sql_variable *v, const catalog_fields *fields, uint32_t from);
 void sql_routine_open(struct routine *r, struct sql_variables *scope, str label);
 uint32_t sql_routine_emit(struct routine *r, enum catalog_op op, uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 uint32_t sql_routine_here(const struct routine *r);

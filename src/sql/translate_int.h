@@ -73,7 +73,9 @@ struct sql_variable {
     uint32_t type;
     int32_t typmod;
     const catalog_fields *fields; /* of a row: a place each; NULL: it is a value */
-    bool record;                  /* a row of whatever is put into it */
+    bool record;                  /* a row of whatever is put into it: `fields` are all that come */
+    bool several;                 /* … and not always the same: by name alone */
+    uint32_t ordinal;             /* of records, in a body */
     bool constant;
     str not_null; /* the message; empty: it may be null */
 };

@@ -85,8 +85,92 @@ create function first_seen(n int) returns int language plpgsql as $$ begin if n 
 create function later_seen(n int) returns int language plpgsql as $$ declare v int; begin if n = 2 then update items3 set x = x + 1 returning x into v; return v + first_seen(n); end if; return n; end $$;
 create function lists_seen() returns text language sql as $$ select string_agg(later_seen(i.id)::text, ',' order by i.id) from items i $$;
 create function set_seen() returns setof items language plpgsql as $$ begin return query select * from items i where first_seen(i.id) > 0 order by i.id; end $$;
+create table log (id serial primary key, t text);
+grant all on log to anon; grant all on sequence log_id_seq to anon;
+create function writes_log(x text) returns int language plpgsql as $$ begin insert into log (t) values (x); return 1; end $$;
+create function half(how int) returns int language plpgsql as $$
+declare n int; r record;
+begin
+  begin
+    if how = 1 then perform writes_log('1'); raise exception 'x'; end if;
+    if how = 2 then n := writes_log('2'); raise exception 'x'; end if;
+    if how = 3 then if writes_log('3') = 1 then raise exception 'x'; end if; end if;
+    if how = 4 then raise exception '%', writes_log('4'); end if;
+    if how = 5 then for r in select writes_log('5') loop raise exception 'x'; end loop; end if;
+    if how = 6 then return writes_log('6') / 0; end if;
+    if how = 7 then select writes_log('7') into n; raise exception 'x'; end if;
+  exception when others then null;
+  end;
+  return how;
+end $$;
+create function branches(a int) returns text language plpgsql as $$ declare r record; begin
+  if a = 1 then select 'one' as blocked into r; else select 'two' as blocked into r; end if; return r.blocked; end $$;
+create function goes_on() returns int language plpgsql as $$ declare r record; n int := 0; begin
+  select 1 as id into r; loop n := n + r.id; exit when r.id >= 4 or n > 1000; select r.id + 1 as id into r; end loop; return n; end $$;
+create function shapes(a int) returns text language plpgsql as $$ declare r record; s text := ''; begin
+  for r in select 1 as x, 'p' as y loop s := s || r.x || r.y; end loop;
+  for r in select 'q' as y, 2 as z loop s := s || r.y || r.z; end loop;
+  if a = 1 then select 5 as x into r; else select 6 as x into r; end if;
+  return s || r.x;
+end $$;
+create function same_shape(a int) returns jsonb language plpgsql as $$ declare r record; begin
+  if a = 1 then select 1 as a, 'x' as b into r; else select 2 as a, 'y' as b into r; end if; return to_jsonb(r); end $$;
+create table n1 (id int primary key); create table n2 (id int primary key, up int references n1 on delete cascade);
+alter table n1 add column back int references n2 on delete cascade;
+create function n_gone() returns trigger language plpgsql as $$ begin insert into log (t) values (tg_table_name || old.id); return old; end $$;
+create trigger n_gone after delete on n2 for each row execute function n_gone();
+insert into n1 (id) values (1); insert into n2 values (1, 1); update n1 set back = 1; insert into n2 values (2, 1);
+grant all on n1, n2 to anon;
+create table u (id int primary key, owner text, secret text, x text);
+alter table u enable row level security;
+create policy mine on u using (owner = 'anon') with check (owner = 'anon');
+insert into u values (1, 'admin', 'hidden!', 'x'), (2, 'anon', 's2', 'keep'), (3, 'anon', 's3', 'go'), (4, 'anon', 's4', 'go');
+create function u_bu() returns trigger language plpgsql as $$ begin if new.x = 'boom' then raise exception 'now it is % of %', old.secret, old.owner; end if; if new.x = 'quiet' then return null; end if; return new; end $$;
+create trigger u_bu before update on u for each row execute function u_bu();
+create function u_bd() returns trigger language plpgsql as $$ begin if old.x = 'keep' then return null; end if; return old; end $$;
+create trigger u_bd before delete on u for each row execute function u_bd();
+grant all on u to anon;
+create table col (id int primary key, x text, secret text);
+insert into col values (1, 'x', 'c-secret');
+grant select (id, x), insert (id, x), update (x) on col to anon;
+create function col_bu() returns trigger language plpgsql as $$ begin return new; end $$;
+create trigger col_bu before update on col for each row execute function col_bu();
+create function col_up() returns text language plpgsql as $$ begin insert into col as k (id, x) values (1, 'n') on conflict (id) do update set x = k.secret; return (select x from col where id = 1); end $$;
+create function col_where() returns text language plpgsql as $$ begin insert into col as k (id, x) values (1, 'n') on conflict (id) do update set x = 'w' where k.secret like 'c%'; return (select x from col where id = 1); end $$;
+create table ins (id int primary key, x text);
+insert into ins values (1, 'was');
+grant insert, select on ins to anon;
+create function ins_up() returns text language plpgsql as $$ begin insert into ins values (1, 'changed') on conflict (id) do update set x = excluded.x; return 'done'; end $$;
+create function ins_sql() returns void language sql as $$ insert into ins values (1, 'changed') on conflict (id) do update set x = excluded.x $$;
 
 -- ask
+anon {"kind": "insert", "from": "u", "conflict": {"do": "merge"}, "rows": [{"id": 1, "owner": "anon", "x": "boom"}]}
+anon {"kind": "insert", "from": "u", "conflict": {"do": "merge"}, "rows": [{"id": 1, "owner": "anon", "x": "quiet"}]}
+anon {"kind": "insert", "from": "u", "conflict": {"do": "merge"}, "rows": [{"id": 3, "owner": "anon", "x": "set"}], "select": ["id", "x"]}
+anon {"kind": "delete", "from": "u", "select": ["id", "x"], "order": [{"column": "id"}]}
+anon {"from": "u", "select": ["id"]}
+anon col_up
+anon col_where
+anon ins_up
+anon ins_sql
+anon {"from": "ins"}
+anon half {"how": 1}
+anon half {"how": 2}
+anon half {"how": 3}
+anon half {"how": 4}
+anon half {"how": 5}
+anon half {"how": 6}
+anon half {"how": 7}
+anon {"from": "log", "select": ["t"]}
+anon branches {"a": 1}
+anon branches {"a": 2}
+anon goes_on
+anon shapes {"a": 1}
+anon shapes {"a": 2}
+anon same_shape {"a": 1}
+anon same_shape {"a": 2}
+anon {"kind": "delete", "from": "n1", "where": {"column": "id", "op": "eq", "value": 1}}
+anon {"from": "log", "select": ["t"], "order": [{"column": "t"}]}
 anon {"kind": "call", "function": "set_seen", "args": {}, "select": ["id"], "order": [{"column": "id"}]}
 anon lists_seen
 anon later_seen {"n": 2}
