@@ -80,6 +80,7 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
                      ((struct sql_file){.name = ask->files.p[i].name,
                                         .text = ask->files.p[i].text,
                                         .seed = ask->files.p[i].seed,
+                                        .copied = ask->files.p[i].copied,
                                         .asked = ask->files.p[i].asked,
                                         .owner = ask->files.p[i].owner}));
     struct db *db;

@@ -59,8 +59,8 @@ void node_migration_ask_write(struct buf *to, const struct migration_ask *ask) {
     put(to, ask->files.n);
     for (uint32_t i = 0; i < ask->files.n; i++) {
         const struct migration_file *f = &ask->files.p[i];
-        put_str(to, f->name), put_digest(to, f->digest), put(to, f->seed | f->mark << 1 | f->asked << 2 | f->owner << 3),
-            put_str(to, f->text);
+        put_str(to, f->name), put_digest(to, f->digest),
+            put(to, f->seed | f->mark << 1 | f->asked << 2 | f->owner << 3 | f->copied << 4), put_str(to, f->text);
     }
 }
 
@@ -75,8 +75,8 @@ err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, st
         struct migration_file f = {.name = get_name(&from)};
         get_digest(&from, f.digest);
         uint64_t flags = rd_u64le(&from);
-        if (flags > 2 && flags != 4 && flags != 12) rd_fail(&from, "no file");
-        f.seed = flags & 1, f.mark = flags & 2, f.asked = flags & 4, f.owner = flags & 8;
+        if (flags > 2 && flags != 4 && flags != 12 && flags != 17) rd_fail(&from, "no file");
+        f.seed = flags & 1, f.mark = flags & 2, f.asked = flags & 4, f.owner = flags & 8, f.copied = flags & 16;
         f.text = get_str(&from, MIGRATION_SQL_BYTES_MAX);
         vec_push(out, &ask->files, f);
     }

@@ -59,6 +59,7 @@ struct migration_file {
     bool seed;         /* it leaves no row behind: it fills, and is no part of what the database is */
     bool mark;         /* what it does is there already: only its row is missing */
     bool asked, owner; /* a statement that is asked, and by whom: sql_file's */
+    bool copied;       /* a seed of another database's rows: sql_file's */
 };
 struct migration_ask {
     uint8_t engine; /* enum app_database_engine */

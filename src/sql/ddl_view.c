@@ -215,10 +215,11 @@ static const struct catalog_relation *triggered(struct sql_ddl *d, str fragment)
     return NULL;
 }
 
-/* Rows of a seed fire triggers, as the catalogue is whole by then; of those that a migration writes whoever relies on that is told. */
+/* Rows of a seed fire triggers, as the catalogue is whole by then; of those that a migration writes whoever relies on that is told. Those that are copied have
+ * fired theirs where they come from. */
 err sql_row_step(struct sql_ddl *d, str fragment) {
     str text = sql_expanded(d, fragment, NULL);
-    const struct catalog_relation *r = triggered(d, fragment);
+    const struct catalog_relation *r = d->file->copied ? NULL : triggered(d, fragment);
     if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
     if (r && d->file->seed && d->engine == CATALOG_SQLITE)
         text = arena_fmt(d->mem, "select query_apply(" STR_FMT ")", STR_ARG(sql_literal_text(d->mem, fragment)));

@@ -29,6 +29,7 @@ enum {
 struct sql_file {
     str name, text;
     bool seed;     /* rows for a development database: no part of the history */
+    bool copied;   /* … that were another database's: what triggers did for them is among them, so none fires */
     uint8_t since; /* of the platform's: the version that has it first */
     bool
         asked; /* no migration: one statement of a person's, which reads or writes rows. It becomes a function, SQL_ASKED, of the catalogue's, and nothing else does */

@@ -356,7 +356,7 @@ static void copy_files(struct migrating *g, struct reading *r) {
         vec_push(g->mem, &g->files, f);
     }
     if (!g->what.rows.n) return;
-    struct migration_file f = {.name = STR("rows"), .text = arena_str(g->mem, g->what.rows), .seed = true};
+    struct migration_file f = {.name = STR("rows"), .text = arena_str(g->mem, g->what.rows), .seed = true, .copied = true};
     crypto_sha256(f.text, f.digest);
     r->fds[g->files.n] = -1;
     vec_push(g->mem, &g->files, f);

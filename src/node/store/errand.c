@@ -465,7 +465,7 @@ static err dump_sequences(struct dump *u) {
     while (db_next(rows)) {
         const struct catalog_sequence *s = catalog_sequence_of(u->c, (uint32_t)db_i64(rows, 0));
         const struct catalog_schema *schema = s ? catalog_schema_of(u->c, s->schema) : NULL;
-        if (!s || !schema || s->platform) continue;
+        if (!s || !schema) continue;
         struct buf name = {0};
         put_quoted(&name, schema->name, '"'), buf_putc(&name, '.'), put_quoted(&name, s->name, '"');
         buf_puts(&u->out, STR("select pg_catalog.setval("));
