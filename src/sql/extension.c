@@ -36,7 +36,8 @@ err sql_do_create_extension(struct sql_ddl *d, const PgQuery__Node *node_) {
     for (uint32_t i = 0; i < d->c->extensions.n; i++)
         if (str_eqc(d->c->extensions.p[i].name, s->extname)) return ERR_OK;
     if (!x || x->how == REFUSED) {
-        err e = sql_needs_postgres(d, -1, x ? x->said : NULL, "extension \"%s\" is not there on SQLite", s->extname);
+        err e = sql_needs_postgres(d, -1, x ? x->said : "database = \"postgres\" takes it where it is installed",
+                                   "extension \"%s\" is not there on SQLite", s->extname);
         if (on_sqlite) return e;
     }
     if (on_sqlite && x && x->how == IGNORED) sql_remark(d, -1, NULL, "extension %s: %s", s->extname, x->said);

@@ -51,7 +51,7 @@ err sql_refuse_at(struct sql_ddl *d, int32_t location, const char *state, const 
 /* With PostgreSQL behind it, it is nothing to refuse: the report says what keeps the project from SQLite. */
 static err only_postgres(struct sql_ddl *d, int32_t location, const char *code, str text, const char *instead) {
     say(d, d->engine == CATALOG_POSTGRES ? SQL_NEEDS_POSTGRES : SQL_REFUSAL, location, code, text,
-        instead ? instead : "database = \"postgres\" runs it");
+        instead || d->engine == CATALOG_POSTGRES ? instead : "database = \"postgres\" runs it");
     if (d->engine == CATALOG_SQLITE) d->report->needs_postgres++;
     return ERR_INVALID;
 }
@@ -115,11 +115,11 @@ err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {
                                                   : NULL);
     /* A function that is not known may be one of PostgreSQL's that is not there: on that engine it is PostgreSQL's to say. */
     if (d->engine == CATALOG_POSTGRES && (!strcmp(p->state, "42883") || !strcmp(p->state, "42704")))
-        return only_postgres(d, p->location, p->state, text, NULL);
+        return only_postgres(d, p->location, p->state, text, "a deployment is refused unless PostgreSQL has it, or an extension");
     bool relation = !strcmp(p->state, "42P01") && strstr(p->message, "relation");
     say(d, SQL_REFUSAL, p->location, p->state, text,
-        p->hint[0]                   ? p->hint
-        : relation                   ? "no migration creates it: was it made by hand? Write a migration that does"
+        p->hint[0] ? p->hint
+        : relation ? "no migration creates it: is it spelled so? If it was made by hand, write a migration that makes it"
         : !strcmp(p->state, "42883") ? "if it is one of PostgreSQL's own, database = \"postgres\" has it"
                                      : NULL);
     return ERR_INVALID;
@@ -129,6 +129,7 @@ err sql_no_relation(struct sql_ddl *d, const PgQuery__RangeVar *var) {
     str name = sql_dotted(d, str_c(var->schemaname), str_c(var->relname));
     uint64_t there;
     if (map_get(&d->poisoned, str_c(var->relname), &there)) return ERR_INVALID;
-    return sql_refuse_at(d, var->location, "42P01", "no migration creates it: was it made by hand? Write a migration that does",
+    return sql_refuse_at(d, var->location, "42P01",
+                         "no migration creates it: is it spelled so? If it was made by hand, write a migration that makes it",
                          "relation \"" STR_FMT "\" does not exist", STR_ARG(name));
 }

@@ -90,8 +90,10 @@ static err name_failed(struct migrating *g) {
         snprintf(what, sizeof what, "nothing of it was applied; %u before it %s, and stay%s: " STR_FMT, n, n == 1 ? "is" : "are",
                  n == 1 ? "s" : "", STR_ARG(buf_str(&stay)));
     buf_free(&stay);
+    str why = str_sub(g->done.text, 0, 300);
+    while (str_ends(why, STR("."))) why.n--; /* a hint of PostgreSQL's has one */
     return diag_set(&g->d, ERR_INVALID, DIAG_NOWHERE, STR_FMT "%s: " STR_FMT "%s" STR_FMT ". %s", STR_ARG(g->file), where,
-                    STR_ARG(g->done.state), g->done.state.n ? ": " : "", STR_ARG(str_sub(g->done.text, 0, 300)), what);
+                    STR_ARG(g->done.state), g->done.state.n ? ": " : "", STR_ARG(why), what);
 }
 
 static void on_applied(void *arg, err e, const struct diag *d, int out) {
