@@ -622,3 +622,8 @@ def test_database_check():
     code, out, error = orlo("check", folder)
     has(out + error, "1.sql:2:", "nosuchtype")
     eq(code, 65)
+    # A manifest beside a Supabase project's folder: that nothing of it would be taken is said, and not deployed.
+    folder = project({"supabase/migrations/1_a.sql": "create table t (id int primary key);\n"})
+    code, out, error = orlo("check", folder)
+    has(out + error, 'say migrations = "supabase/migrations"')
+    eq(code, 65)

@@ -104,9 +104,21 @@ static err add_matching(struct bundle *b, str path, str disk, str pattern, bool 
     return e;
 }
 
+/* A Supabase project with an orlo.toml of its own: nothing but this would say that none of its migrations is taken. */
+static err beside(struct bundle *b, const struct manifest *m, str folder, struct diag *d) {
+    struct stat st;
+    if (m->format != MANIFEST_ORLO || m->database.migrations_said) return ERR_OK;
+    if (!stat((const char *)join(b->mem, folder, m->database.migrations).p, &st)) return ERR_OK;
+    if (stat((const char *)join(b->mem, folder, STR("supabase/migrations")).p, &st)) return ERR_OK;
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                    "there is no folder migrations, and supabase/migrations is not looked for: say migrations = "
+                    "\"supabase/migrations\" in orlo.toml");
+}
+
 static err add_migrations(struct bundle *b, const struct manifest *m, str folder, struct diag *d) {
     str path = m->database.migrations;
     if (!path.n) return ERR_OK;
+    TRY(beside(b, m, folder, d));
     if (str_eqc(path, ".")) path = (str){0};
     return add_matching(b, path,
                         path.n     ? join(b->mem, folder, path)
