@@ -125,6 +125,8 @@ def test_keys_tokens():
         eq((status, [(k["kid"], k["kty"], k["crv"], k["alg"], k["use"]) for k in jwks["keys"]]), (200, [(es, "EC", "P-256", "ES256", "sig")]))
         eq((ask(n, "/auth/v1/.well-known/jwks.json", host="other")[2], ask(n, "/auth/v1/.well-known/jwks.json", "POST", {})[0]), ({"keys": []}, 405))
         eq(ask(n, "/auth/v1/.well-known/jwks.jsonx")[0], 404)
+        got = ask(n, "/auth/v1/signup", "POST", {"email": "ann@example.org"})  # as JSON, which a client shows its author
+        eq((got[0], got[2].get("message")), (404, "The app has nothing at this path."))
         now = int(time.time())
         old = lambda **c: token(secret.encode(), **c)
         user = cli(n, "keys", "token", "shop", "--as", USER, "--claims", '{"app_metadata": {"a": [1, "é"]}, "exp": 1, "role": "x"}').strip()

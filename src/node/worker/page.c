@@ -37,6 +37,14 @@ static bool wants(const struct net_request *rq, const char *type) {
     return false;
 }
 
+/* Supabase's clients say that they accept anything, and read JSON: of services that are not here, too. */
+static bool wants_json(const struct node_request *r) {
+    static const char *const services[] = {"/auth/v1/", "/storage/v1/", "/realtime/v1/"};
+    for (size_t i = 0; i < ARRAY_COUNT(services); i++)
+        if (str_starts(r->path, str_c(services[i]))) return true;
+    return wants(net_exchange_request(r->exchange), "json");
+}
+
 struct page {
     uint16_t status;
     const char *sentence;
@@ -74,7 +82,7 @@ static const char *put_page(const struct node_request *r, struct buf *to, const 
         buf_printf(to, "<p><small>Request <code>%s</code></small>\n", r->id);
         return "text/html; charset=utf-8";
     }
-    if (wants(rq, "json")) {
+    if (wants_json(r)) {
         struct json_writer w = json_writer_of(to);
         json_put_object(&w, NULL);
         json_put_u64(&w, "status", p->status);
@@ -110,7 +118,7 @@ static const char *put_report(const struct node_request *r, struct buf *to, cons
 }
 
 static const char *put_body(const struct node_request *r, struct buf *to, const struct page *p) {
-    bool report = r->handler->dev && !r->rpc && !wants(net_exchange_request(r->exchange), "json");
+    bool report = r->handler->dev && !r->rpc && !wants_json(r);
     return report ? put_report(r, to, p) : put_page(r, to, p);
 }
 
