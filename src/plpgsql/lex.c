@@ -1,5 +1,6 @@
 /* lex: the words of a body: SQL's own, and := .. << >> besides. */
 #include "plpgsql/plpgsql_int.h"
+#include <stdio.h>
 
 static bool is_word(uint8_t c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80 || c == '$';
@@ -40,14 +41,20 @@ static size_t past_quoted(const struct plpgsql_parser *p, size_t i, uint8_t quot
 }
 
 /* $tag$ … $tag$; 0: it is none. */
-static size_t past_dollars(const struct plpgsql_parser *p, size_t i, str *inside) {
+static size_t past_dollars(struct plpgsql_parser *p, size_t i, str *inside) {
     size_t j = i + 1;
     while (j < p->source.n && is_word(at(p, j)) && at(p, j) != '$') j++;
     if (at(p, j) != '$' || (at(p, i + 1) >= '0' && at(p, i + 1) <= '9')) return 0;
     str tag = str_sub(p->source, i, j + 1 - i);
     for (size_t k = j + 1; k + tag.n <= p->source.n; k++)
         if (!memcmp(p->source.p + k, tag.p, tag.n)) return *inside = str_sub(p->source, j + 1, k - j - 1), k + tag.n;
-    return 0;
+    if (!p->failed) { /* at once: whoever opens many would have them all looked for */
+        *p->problem = (struct plpgsql_problem){.state = "42601", .at = (uint32_t)i};
+        snprintf(p->problem->message, sizeof p->problem->message, "unterminated dollar-quoted string at or near \"%.*s\"",
+                 (int)MIN(tag.n, 60u), (const char *)tag.p);
+    }
+    p->failed = true;
+    return p->source.n;
 }
 
 /* What stands within quotes, each of which is there twice. */
@@ -81,15 +88,19 @@ static void quoted(struct plpgsql_parser *p, struct plpgsql_token *t, size_t fro
 
 /* 'a', then a line's end among blanks, then 'b': one string. */
 static void go_on(struct plpgsql_parser *p, struct plpgsql_token *t, bool escapes) {
+    struct buf all = {0};
     for (;;) {
         size_t next = past_blanks(p, t->end);
         str between = str_sub(p->source, t->end, next - t->end);
-        if (at(p, next) != '\'' || str_find(between, '\n') >= between.n) return;
+        if (at(p, next) != '\'' || str_find(between, '\n') >= between.n) break;
         struct plpgsql_token more = {0};
         quoted(p, &more, next, '\'', escapes);
-        t->text = arena_fmt(p->mem, STR_FMT STR_FMT, STR_ARG(t->text), STR_ARG(more.text));
+        if (!all.n) buf_puts(&all, t->text);
+        buf_puts(&all, more.text);
         t->end = more.end;
     }
+    if (all.n) t->text = arena_str(p->mem, buf_str(&all));
+    buf_free(&all);
 }
 
 static void number(struct plpgsql_parser *p, struct plpgsql_token *t) {

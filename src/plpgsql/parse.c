@@ -33,6 +33,7 @@ static bool unexpected(parser *p) {
 
 static void next(parser *p) {
     if (!p->failed) p->token = plpgsql_lex(p, p->token.end);
+    if (p->failed) p->token = (struct plpgsql_token){.kind = PLPGSQL_END, .at = p->token.at, .end = p->token.at};
 }
 static struct plpgsql_token peek(parser *p) { return p->failed ? p->token : plpgsql_lex(p, p->token.end); }
 
@@ -506,6 +507,8 @@ static bool read_body(parser *p, plpgsql_body *out) {
 static bool read_declaration(parser *p, statement *block) {
     struct plpgsql_declaration d = {.at = p->token.at};
     if (!take_name(p, &d.name)) return false;
+    if (++p->statements > PLPGSQL_STATEMENTS_MAX)
+        return fail(p, "54001", "a body has more than %d statements", PLPGSQL_STATEMENTS_MAX);
     for (uint32_t i = 0; i < block->declarations.n; i++)
         if (str_eq(block->declarations.p[i].name, d.name))
             return fail(p, "42601", "duplicate declaration at or near \"" STR_FMT "\"", STR_ARG(d.name));

@@ -76,6 +76,7 @@ static void refused(void **state) {
         {"begin null; end; x", "42601", "syntax error at or near \"x\""},
         {"begin select (1; end", "42601", "syntax error at end of input"},
         {"<<a>> begin end b", "42601", "end label \"b\" differs from block's label \"a\""},
+        {"begin perform $a$ x; end", "42601", "unterminated dollar-quoted string at or near \"$a$\""},
         {"select 1", "42601", "syntax error at or near \"select\""},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {

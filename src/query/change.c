@@ -31,7 +31,7 @@ static bool has_own(const struct catalog_relation *of, uint32_t events) {
     return false;
 }
 
-enum { CASCADES_MAX = 16 }; /* keys that lead on from keys */
+enum { CASCADES_MAX = 64 }; /* keys that lead on from keys */
 
 /* Whether rows of a relation, as they are deleted, fire triggers: its own, or those of rows that keys take along, however far. Once for a catalogue. */
 static bool deleting_fires(struct query_conn *conn, const struct catalog_relation *of) {
@@ -60,8 +60,7 @@ static bool deleting_fires(struct query_conn *conn, const struct catalog_relatio
 /* The next key by which rows of `of` take others along whose going fires something. */
 static bool next_cascade(struct query_conn *conn, const struct catalog_relation *of, uint32_t depth, struct catalog_edge *g) {
     while (depth < CASCADES_MAX && catalog_edge_next(conn->catalog, of->id, g))
-        if (g->to == of && g->from != of && g->key->on_delete == CATALOG_CASCADE && g->from->storage.n &&
-            deleting_fires(conn, g->from))
+        if (g->to == of && g->key->on_delete == CATALOG_CASCADE && g->from->storage.n && deleting_fires(conn, g->from))
             return true;
     return false;
 }

@@ -246,7 +246,9 @@ static err routine_rows(struct sql_context *cx, const struct catalog_function *f
                         uint32_t columns, int32_t location, str *out) {
     VEC(str) names = {0};
     str call;
-    if (n > ROUTINE_ARGUMENTS_MAX || columns > ROUTINE_COLUMNS_MAX)
+    uint32_t given = 0;
+    for (uint32_t i = 0; i < n; i++) given += args[i].row ? args[i].row->n : 1;
+    if (given > ROUTINE_ARGUMENTS_MAX || columns > ROUTINE_COLUMNS_MAX)
         return sql_unsupported(cx, location, "a PL/pgSQL function of more than 30 arguments or 100 columns", NULL);
     TRY(routine_text(cx, f, "query_table", args, n, location, &call));
     for (uint32_t i = 0; i < columns; i++) vec_push(cx->mem, &names, sql_fmt(cx, "c%u", i + 1));
@@ -255,8 +257,11 @@ static err routine_rows(struct sql_context *cx, const struct catalog_function *f
     return ERR_OK;
 }
 
-/* How it is called by itself: its one statement, of its arguments. */
+static const struct catalog_relation *row_of(struct sql_context *cx, const struct catalog_function *f);
+
+/* How it is called by itself: its one statement, of its arguments; of a row, of the row at hand. */
 static err routine_by_itself(struct sql_context *cx, struct catalog_function *f) {
+    const struct catalog_relation *row = row_of(cx, f);
     sql_values args = {0};
     struct catalog_fragment own = {.typmod = -1, .flags = CATALOG_SUBQUERY | CATALOG_SET};
     f->columns = (catalog_fields){0};
@@ -264,6 +269,10 @@ static err routine_by_itself(struct sql_context *cx, struct catalog_function *f)
     for (uint32_t i = 0; i < f->arguments.n; i++) {
         const struct catalog_argument *a = &f->arguments.p[i];
         if (a->mode == CATALOG_OUT || a->mode == CATALOG_TABLE_COLUMN) continue;
+        if (row) {
+            vec_push(cx->mem, &args, sql_row_of(cx, row));
+            continue;
+        }
         struct sql_value v = {.type = a->type, .typmod = -1, .location = -1};
         v.text = sql_fmt(cx,
                          "\x01"

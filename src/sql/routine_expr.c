@@ -146,7 +146,7 @@ void sql_routine_record(struct routine *r, struct sql_variable *v) {
 
 void sql_routine_shape(struct routine *r, struct sql_variable *v, const catalog_fields *fields) {
     if (r->second && v->fields) return;
-    if (!r->second) collect(r, v, fields);
+    if (!r->second && r->shapes) collect(r, v, fields); /* of a block that is run as it is read nothing is collected */
     catalog_fields *copy = arena_make(r->cx->mem, catalog_fields);
     *copy = *fields;
     v->fields = copy;
@@ -212,7 +212,7 @@ err sql_routine_say(struct routine *r, uint32_t at, const char *state, const cha
 /* ---- fragments ---- */
 
 static bool calls_volatile(const struct routine *r, const catalog_ids *calls) {
-    for (uint32_t i = 0; i < r->cx->catalog->functions.n; i++)
+    for (uint32_t i = 0; calls->n && i < r->cx->catalog->functions.n; i++)
         if (r->cx->catalog->functions.p[i].volatility == CATALOG_IS_VOLATILE &&
             catalog_ids_have(calls, r->cx->catalog->functions.p[i].id))
             return true;

@@ -142,8 +142,22 @@ insert into ins values (1, 'was');
 grant insert, select on ins to anon;
 create function ins_up() returns text language plpgsql as $$ begin insert into ins values (1, 'changed') on conflict (id) do update set x = excluded.x; return 'done'; end $$;
 create function ins_sql() returns void language sql as $$ insert into ins values (1, 'changed') on conflict (id) do update set x = excluded.x $$;
+create table tree (id int primary key, up int references tree on delete cascade);
+insert into tree values (1, null), (2, 1), (3, 2), (4, 1);
+grant all on tree to anon;
+create function felled() returns trigger language plpgsql as $$ begin insert into log (t) values ('tree' || old.id); return old; end $$;
+create trigger felled after delete on tree for each row execute function felled();
+create table d (id int primary key, word text);
+insert into d values (1, 'a'), (2, 'b');
+grant select on d to anon;
+create function shouted(x d) returns text language plpgsql stable as $$ begin return upper(x.word) || x.id; end $$;
 
 -- ask
+anon {"from": "d", "select": ["id", "shouted"], "order": [{"column": "shouted", "desc": true}]}
+anon {"from": "d", "select": ["id"], "where": {"column": "shouted", "op": "eq", "value": "B2"}}
+anon {"kind": "delete", "from": "tree", "where": {"column": "id", "op": "eq", "value": 1}}
+anon {"from": "log", "select": ["t"], "order": [{"column": "t"}]}
+anon {"from": "tree"}
 anon {"kind": "insert", "from": "u", "conflict": {"do": "merge"}, "rows": [{"id": 1, "owner": "anon", "x": "boom"}]}
 anon {"kind": "insert", "from": "u", "conflict": {"do": "merge"}, "rows": [{"id": 1, "owner": "anon", "x": "quiet"}]}
 anon {"kind": "insert", "from": "u", "conflict": {"do": "merge"}, "rows": [{"id": 3, "owner": "anon", "x": "set"}], "select": ["id", "x"]}
