@@ -6,15 +6,16 @@
  *    deployment makes, and that nothing was put into yet, has no rows; of others nothing is known here, and what reads them is refused: 0A000.
  * 2. Statements that define, and those that change rows, are as they are in a file; the latter's variables are their values by then.
  * 3. What a handler catches is what a statement was refused with; one that was done before it in its block cannot be undone, and then it is not caught.
- * 4. Steps, rows and variables are bounded: 54000.
+ * 4. Steps and processor time are bounded (57014, which no handler catches), rows and memory too (54000): all blocks of a deployment have CPU_MS_MAX together.
  */
 #include "db/db.h"
 #include "sql/ddl_int.h"
 #include "sql/routine_int.h"
 #include "system/system.h"
 #include <stdio.h>
+#include <time.h>
 
-enum { STEPS_MAX = 100'000, ROWS_MAX = 100'000 };
+enum { STEPS_MAX = 100'000, ROWS_MAX = 100'000, CPU_MS_MAX = 10'000, BYTES_MAX = 256 << 20 /* that a block takes */ };
 typedef struct plpgsql_statement statement;
 
 /* Where expressions are asked, for all blocks of a deployment. */
@@ -25,6 +26,7 @@ struct sql_asking {
     struct pg_types types;
     struct sql_context cx; /* types' */
     struct system_context system;
+    uint64_t until_ms; /* of the processor's time */
 };
 
 struct failure {
@@ -40,6 +42,7 @@ struct doing {
     struct catalog_function f; /* the block, as a function */
     VEC(struct db_value) places;
     uint32_t steps, effects;
+    size_t bytes;  /* that the arena had before it */
     uint64_t body; /* where its text begins in the file */
     const struct sql_statement *outer;
     struct failure failed, *caught;
@@ -66,6 +69,24 @@ static enum flow not_here(struct doing *x, const char *what) {
     return fail(x, "0A000", arena_fmt(x->d->mem, "%s is not there in a DO block on SQLite", what));
 }
 
+/* ---- its bounds ---- */
+
+static uint64_t cpu_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1'000'000u;
+}
+
+static bool asking_goes_on(void *arg) { return cpu_ms() < ((struct sql_asking *)arg)->until_ms; }
+
+/* A step more: of a statement, or of a loop's turn. */
+static enum flow step(struct doing *x) {
+    if (++x->steps > STEPS_MAX || (x->steps % 64 == 0 && !asking_goes_on(x->ask)))
+        return fail(x, "57014", STR("canceling statement due to statement timeout"));
+    if (arena_bytes(x->d->mem) - x->bytes > BYTES_MAX) return fail(x, "54000", STR("a DO block takes too much memory"));
+    return GO;
+}
+
 /* ---- asking ---- */
 
 static void close_asking(void *arg) { db_close(((struct sql_asking *)arg)->db); }
@@ -81,7 +102,10 @@ static struct sql_asking *asking_of(struct sql_ddl *d) {
     a->session.statement_now = a->session.now;
     a->session.error = &a->raised;
     a->system.session = &a->session;
-    if (db_open(&(struct db_options){.name = ":memory:", .create = true}, &a->db, &diag) != ERR_OK) return NULL;
+    a->until_ms = cpu_ms() + CPU_MS_MAX;
+    if (db_open(&(struct db_options){.name = ":memory:", .create = true, .goes_on = asking_goes_on, .arg = a}, &a->db, &diag) !=
+        ERR_OK)
+        return NULL;
     arena_cleanup(d->mem, close_asking, a);
     if (pg_register(a->db, &a->session, &diag) != ERR_OK || system_register(a->db, &a->system, &diag) != ERR_OK) return NULL;
     return d->asking = a;
@@ -135,6 +159,7 @@ static bool expand(struct doing *x, str text, struct buf *to) {
 
 static enum flow said(struct doing *x, const struct diag *diag) {
     const struct pg_error *e = &x->ask->raised;
+    if (!asking_goes_on(x->ask)) return fail(x, "57014", STR("canceling statement due to statement timeout"));
     if (e->set) return fail(x, e->state, str_c(e->message));
     if (strstr(diag->text, "no such function")) return not_here(x, "a call of a function in PL/pgSQL");
     return fail(x, "XX000", str_c(diag->text));
@@ -507,7 +532,8 @@ static enum flow loop_query(struct doing *x, const statement *s) {
     f = ask_query(x, &query, &columns, &a);
     if (s->dynamic) close_scope(x, &scope);
     for (uint32_t i = 0; f == GO && i < a.rows; i++) {
-        f = take(x, &s->targets, &columns, a.values + (size_t)i * a.columns);
+        f = step(x);
+        if (f == GO) f = take(x, &s->targets, &columns, a.values + (size_t)i * a.columns);
         if (f == GO) f = run_body(x, &s->body);
         if (leaves(x, s, &f)) break;
     }
@@ -522,7 +548,8 @@ static enum flow loop_each(struct doing *x, const statement *s) {
     if (s->slice) return not_here(x, "FOREACH … SLICE");
     enum flow f = ask_query(x, &query, &columns, &a);
     for (uint32_t i = 0; f == GO && i < a.rows; i++) {
-        f = take(x, &s->targets, &columns, a.values + (size_t)i * a.columns);
+        f = step(x);
+        if (f == GO) f = take(x, &s->targets, &columns, a.values + (size_t)i * a.columns);
         if (f == GO) f = run_body(x, &s->body);
         if (leaves(x, s, &f)) break;
     }
@@ -542,7 +569,8 @@ static enum flow loop_integer(struct doing *x, const statement *s) {
     struct sql_variable *v = sql_routine_variable(&x->r, s->targets.p[0].names[0], PG_INT4, -1, NULL);
     for (int64_t i = from.i; f == GO && (s->reverse ? i >= to.i : i <= to.i); i += s->reverse ? -by.i : by.i) {
         put(x, v->place, DB_I64(i));
-        f = run_body(x, &s->body);
+        f = step(x);
+        if (f == GO) f = run_body(x, &s->body);
         if (leaves(x, s, &f)) break;
     }
     close_scope(x, &scope);
@@ -552,7 +580,7 @@ static enum flow loop_integer(struct doing *x, const statement *s) {
 static enum flow loop_while(struct doing *x, const statement *s) {
     enum flow f = GO;
     for (bool more = true; f == GO;) {
-        if (++x->steps > STEPS_MAX) return fail(x, "57014", STR("canceling statement due to statement timeout"));
+        if ((f = step(x)) != GO) return f;
         if (s->kind == PLPGSQL_WHILE) f = holds(x, &s->expr, &more);
         if (f != GO || !more) break;
         f = run_body(x, &s->body);
@@ -585,7 +613,8 @@ static enum flow leave(struct doing *x, const statement *s) {
 static enum flow run(struct doing *x, const statement *s) {
     struct plpgsql_expr query;
     x->r.at = s->at;
-    if (++x->steps > STEPS_MAX) return fail(x, "57014", STR("canceling statement due to statement timeout"));
+    enum flow f = step(x);
+    if (f != GO) return f;
     switch (s->kind) {
     case PLPGSQL_BLOCK: return block(x, s);
     case PLPGSQL_IF:
@@ -639,7 +668,7 @@ err sql_do_block_run(struct sql_ddl *d, str source) {
     struct plpgsql_tree tree;
     struct plpgsql_problem problem;
     struct sql_variables scope;
-    struct doing x = {.d = d, .ask = asking_of(d), .outer = d->statement};
+    struct doing x = {.d = d, .ask = asking_of(d), .outer = d->statement, .bytes = arena_bytes(d->mem)};
     if (!plpgsql_parse(d->mem, source, &tree, &problem)) return sql_refuse_at(d, -1, problem.state, NULL, "%s", problem.message);
     if (!x.ask) return sql_refuse_at(d, -1, "53200", NULL, "out of memory");
     str file = d->file->text;

@@ -450,6 +450,14 @@ static void test_do(void **state) {
     refused(c, "do $$ begin if nope then null; end if; end $$", "42703", 1, 1, "nope");
     refused(c, "do language plpython3u 'pass'", "0A000", 1, 1, "plpython3u");
     refused(c, "do $$ begin execute null; end $$", "22004", 1, 1, "null");
+    /* What has no end, and what grows. */
+    refused(NULL, "do $x$ begin for i in 1..2000000000 loop for j in 1..2000000000 loop end loop; end loop; end $x$", "57014", 0,
+            0, "timeout");
+    refused(NULL, "do $x$ begin loop begin perform 1; exception when others then null; end; end loop; end $x$", "57014", 0, 0,
+            "timeout");
+    refused(NULL,
+            "do $x$ declare t text := repeat('x', 5000000); n int; begin for i in 1..5000 loop n := length(t); end loop; end $x$",
+            "54000", 0, 0, "memory");
 }
 
 static void test_no_text(void **state) {
