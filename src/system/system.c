@@ -222,6 +222,8 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
                                                                           : STR("postgres"));
     if (!role) return raise(cx, call, "42704", "role \"%.*s\" does not exist", args[1].kind == DB_TEXTUAL ? args[1].s : STR(""));
     bool any = false, there = true;
+    str column = args[3].kind == DB_TEXTUAL ? args[3].s : (str){0};
+    if (args[2].kind == DB_TEXTUAL) (void)may(cx, of, role->id, &args[2], 0, column, &there); /* names are looked for first */
     for (str rest = args[4].s, one; rest.n && there;) {
         uint32_t bit = 0;
         str_cut(rest, ',', &one, &rest);
@@ -232,7 +234,7 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
         for (size_t i = 0; i < ARRAY_COUNT(rights); i++)
             if (str_eq_nocase(word, str_c(rights[i].word))) bit = rights[i].bit;
         if (!(bit & allowed[of])) return raise(cx, call, "22023", "unrecognized privilege type: \"%.*s\"", one);
-        any |= may(cx, of, role->id, &args[2], bit, args[3].kind == DB_TEXTUAL ? args[3].s : (str){0}, &there);
+        any |= may(cx, of, role->id, &args[2], bit, column, &there);
     }
     if (there) return db_answer(call, DB_I64(any));
     const struct catalog_relation *r =
