@@ -194,7 +194,7 @@ static uint32_t runs_as(struct sql_context *cx) {
         for (uint32_t k = 0; k < cx->catalog->functions.n; k++)
             if (cx->catalog->functions.p[k].id == i->function && cx->catalog->functions.p[k].definer)
                 return cx->catalog->functions.p[k].owner;
-    return 0;
+    return cx->owners ? cx->catalog->owner : 0;
 }
 
 /* name(function, as whom, arguments …) */

@@ -115,7 +115,7 @@ static err make_asked(struct sql_ddl *d, const struct sql_statement *s, bool own
     const struct catalog_schema *in = catalog_schema_named(d->c, STR("public"));
     TRY(must_be_rows(d, s->node));
     if (!in) return sql_refuse_at(d, -1, "3F000", NULL, "schema \"public\" does not exist");
-    cx.definer = owner;
+    cx.definer = cx.definer_function = cx.owners = owner;
     err e = sql_translate_statement(&cx, s->node, &fragment, &columns);
     if (e == ERR_USAGE && !cx.problem.set)
         return sql_refuse_at(d, -1, "0A000", NULL, "the statement \"" STR_FMT "\" is not there on SQLite",

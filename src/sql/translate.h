@@ -62,6 +62,7 @@ struct sql_context {
     const struct catalog_function *function; /* its arguments, by name and $n, are \x01A */
     bool definer;  /* relations are \x01B (views without security_invoker, security definer functions, migrations), else \x01R */
     bool migrates; /* what runs at deployment: statements of migration files and seeds */
+    bool owners;   /* a statement that is asked as the owner: so is what it calls */
     struct sql_problem problem;
     const struct sql_reader *reader; /* NULL: nobody is asked */
 

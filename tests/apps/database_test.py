@@ -144,6 +144,10 @@ def writes(n, sqlite):
         has(write(sql, "--as", "anon", code=65), "42501", "logs")
     eq(write("update logs set what = 'hers' where id = 5 returning what", "--as", ANN)[0], [{"what": "hers"}])
     eq(write("delete from logs where id = 5", "--as", ANN)[1], "(1 row written)")
+    # So has what it calls.
+    eq(write("select cron.schedule('by hand', '0 3 * * *', 'select 1') > 0 as made")[0], [{"made": True}])
+    eq(write("select cron.unschedule('by hand') as gone")[0], [{"gone": True}])
+    has(write("select cron.schedule('his', '0 3 * * *', 'select 1')", "--as", "anon", code=65), "42501")
     # What is wrong with it, and where; then nothing of it is there.
     for sql, where in (("insert into logs (id, what) values\n  (8, 'eight'), (1, 'one')", "23505"), ("insert into logs (id, what) values (8, '123456789012345678901')", "23514"), ("insert into logs (id) values (8)", "23502"),
                        ("update logs set nope = 1", "line 1, column 17: 42703"), ("update logs\n   set what = no(1)", "line 2, column 15: 42883"), ("insert into nope values (1)", "line 1, column 13: 42P01"),
