@@ -182,9 +182,24 @@ static bool step_sequence(struct query_conn *conn, struct db_value id, int64_t *
     ok = ok && sequence_set(conn, id.i, *value, true, there);
     conn->walled = walled;
     if (ok) vec_push(conn->seen_mem, &conn->drawn, *value);
+    uint32_t at = 0; /* a block that is undone takes no number back (routine.c) */
+    while (at < conn->reached_n && conn->reached[at].sequence != s->id) at++;
+    if (ok && at < ARRAY_COUNT(conn->reached)) {
+        conn->reached[at] = (struct query_reached){s->id, *value};
+        conn->reached_n = MAX(conn->reached_n, at + 1);
+    }
     conn->last_sequence = *value;
     conn->last_sequence_id = s->id;
     return ok;
+}
+
+void query_sequences_again(struct query_conn *conn) {
+    for (uint32_t i = 0; i < conn->reached_n; i++) {
+        bool walled = conn->walled;
+        conn->walled = false;
+        (void)!sequence_set(conn, conn->reached[i].sequence, conn->reached[i].last, true, false);
+        conn->walled = walled;
+    }
 }
 
 static void fn_nextval(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {

@@ -273,6 +273,11 @@ struct query_conn {
     arena *row_mem, *row_values_mem; /* while a row is looked for */
     struct db_value *row;
     uint32_t row_count;
+    struct query_reached {
+        uint32_t sequence;
+        int64_t last;
+    } reached[32]; /* sequences that this request drew from, and how far */
+    uint32_t reached_n;
     VEC(int64_t) drawn;   /* from sequences, by the statement at hand */
     uint32_t drawn_again; /* of them, while a row is looked for */
     int64_t last_sequence;
@@ -338,6 +343,7 @@ bool query_change_needed(const struct query_expanding *x, str text);
 /* routine.c: args go to the places behind FOUND; *out: so many columns, NULL: it returned nothing */
 [[nodiscard]] bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t, const struct db_value *args,
                                       uint32_t n, uint32_t columns, arena *mem, struct db_value **out);
+void query_sequences_again(struct query_conn *conn); /* conn.c: as far as they had come, after something was undone */
 /* routine.c */
 struct query_places { /* places that a text names, in the order in which they were met: ?1, ?2 … */
     arena *mem;

@@ -533,6 +533,7 @@ static bool unwind(struct frame *f, uint32_t *at) {
         if (t->writes) {
             if (!point(f, "rollback to", f->tries_n - 1) || !point(f, "release", f->tries_n - 1)) return false;
             query_made_look(conn);
+            query_sequences_again(conn);
         }
         t->handling = true;
         t->error = e;

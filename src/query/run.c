@@ -876,7 +876,7 @@ void query_conn_begin(struct query_conn *conn, const struct pg_session *session)
     *raised = (struct pg_error){0};
     memset(conn->guards, 0, sizeof conn->guards);
     conn->depth = 0;
-    conn->routine_depth = conn->trigger_depth = 0;
+    conn->routine_depth = conn->trigger_depth = conn->reached_n = 0;
     conn->routine_bytes = 0;
     const struct catalog_role *role = catalog_role_named(conn->catalog, session->role);
     conn->current = role ? role->id : 0;

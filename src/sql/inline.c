@@ -534,11 +534,11 @@ err sql_set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQue
         s && s->n_args == 1 && s->args[0]->node_case == PG_QUERY__NODE__NODE_A_CONST ? s->args[0]->a_const : NULL;
     const PgQuery__ParseResult *tree;
     *out = node;
-    if (!c || !s->is_local || s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE || !strchr(s->name, '.') ||
+    if (!c || s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE || !strchr(s->name, '.') ||
         c->val_case != PG_QUERY__A__CONST__VAL_SVAL)
         return ERR_OK;
     struct buf b = {0};
-    const char *const parts[] = {"select set_config('", s->name, "', '", c->sval->sval, "', true)"};
+    const char *const parts[] = {"select set_config('", s->name, "', '", c->sval->sval, s->is_local ? "', true)" : "', false)"};
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
         for (const char *p = parts[i]; *p; p++) {
             if (*p == '\'' && i % 2) buf_putc(&b, '\''); /* within a literal: twice */

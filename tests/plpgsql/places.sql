@@ -151,8 +151,28 @@ create table d (id int primary key, word text);
 insert into d values (1, 'a'), (2, 'b');
 grant select on d to anon;
 create function shouted(x d) returns text language plpgsql stable as $$ begin return upper(x.word) || x.id; end $$;
+create table given (id serial primary key, t text);
+insert into given (id, t) values (2, 'by hand');
+grant all on given to anon; grant all on sequence given_id_seq to anon;
+create function retries(t text) returns int language plpgsql as $$
+declare n int; tries int := 0;
+begin
+  loop
+    tries := tries + 1;
+    begin
+      insert into given (t) values (retries.t) returning id into n;
+      return n * 100 + tries;
+    exception when unique_violation then if tries > 9 then return -1; end if;
+    end;
+  end loop;
+end $$;
+create function sets() returns text language plpgsql as $$ begin set local "app.x" = 'inside'; return current_setting('app.x', true); end $$;
 
 -- ask
+anon retries {"t": "a"}
+anon retries {"t": "b"}
+anon retries {"t": "c"}
+anon sets
 anon {"from": "d", "select": ["id", "shouted"], "order": [{"column": "shouted", "desc": true}]}
 anon {"from": "d", "select": ["id"], "where": {"column": "shouted", "op": "eq", "value": "B2"}}
 anon {"kind": "delete", "from": "tree", "where": {"column": "id", "op": "eq", "value": 1}}
