@@ -11,29 +11,37 @@ typedef struct plpgsql_statement statement;
 
 /* ---- tokens ---- */
 
-static bool fail(parser *p, const char *state, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static bool fail(parser *p, const char *state, const char *fmt, ...) {
+int plpgsql_near(str token) { return (int)str_utf8_prefix(str_sub(token, 0, MIN(token.n, 60u))); }
+
+bool plpgsql_fail(parser *p, uint32_t at, const char *state, const char *fmt, ...) {
     if (p->failed) return false;
     p->failed = true;
     p->problem->state = state;
-    p->problem->at = p->token.at;
+    p->problem->at = at;
     va_list args;
     va_start(args, fmt);
     vsnprintf(p->problem->message, sizeof p->problem->message, fmt, args);
     va_end(args);
-    p->token = (struct plpgsql_token){.kind = PLPGSQL_END, .at = p->token.at, .end = p->token.at};
+    p->problem->message[str_utf8_prefix(str_c(p->problem->message))] = 0; /* its end may have cut a letter */
+    p->token = (struct plpgsql_token){.kind = PLPGSQL_END, .at = at, .end = at};
     return false;
 }
+#define fail(p, state, ...) plpgsql_fail((p), (p)->token.at, (state), __VA_ARGS__)
 
 static bool unexpected(parser *p) {
     if (p->token.kind == PLPGSQL_END) return fail(p, "42601", "syntax error at end of input");
-    return fail(p, "42601", "syntax error at or near \"%.*s\"", (int)MIN(p->token.end - p->token.at, 60u),
-                (const char *)p->source.p + p->token.at);
+    str token = str_sub(p->source, p->token.at, p->token.end - p->token.at);
+    return fail(p, "42601", "syntax error at or near \"%.*s\"", plpgsql_near(token), (const char *)token.p);
+}
+
+/* One more of what is in a body. */
+static bool count(parser *p) {
+    return ++p->parts <= PLPGSQL_PARTS_MAX ||
+           fail(p, "54001", "a body has more than %d statements, declarations and values", PLPGSQL_PARTS_MAX);
 }
 
 static void next(parser *p) {
     if (!p->failed) p->token = plpgsql_lex(p, p->token.end);
-    if (p->failed) p->token = (struct plpgsql_token){.kind = PLPGSQL_END, .at = p->token.at, .end = p->token.at};
 }
 static struct plpgsql_token peek(parser *p) { return p->failed ? p->token : plpgsql_lex(p, p->token.end); }
 
@@ -89,7 +97,7 @@ static bool read_list(parser *p, const char *const *ends, plpgsql_exprs *out) {
     all[n] = ",", all[n + 1] = NULL;
     for (;;) {
         struct plpgsql_expr e;
-        if (!read_text(p, all, false, &e)) return false;
+        if (!count(p) || !read_text(p, all, false, &e)) return false;
         vec_push(p->mem, out, e);
         if (!take(p, ",")) return true;
     }
@@ -106,7 +114,7 @@ static bool read_target(parser *p, struct plpgsql_target *t) {
     } while (take(p, "."));
     while (take(p, "[")) {
         struct plpgsql_expr e;
-        if (!READ(p, &e, "]")) return false;
+        if (!count(p) || !READ(p, &e, "]")) return false;
         vec_push(p->mem, &t->subscripts, e);
         next(p);
     }
@@ -116,7 +124,7 @@ static bool read_target(parser *p, struct plpgsql_target *t) {
 static bool read_targets(parser *p, statement *s) {
     do {
         struct plpgsql_target t;
-        if (!read_target(p, &t)) return false;
+        if (!count(p) || !read_target(p, &t)) return false;
         vec_push(p->mem, &s->targets, t);
     } while (take(p, ","));
     return true;
@@ -137,7 +145,7 @@ static statement *read_block(parser *p, str label);
 static statement *statement_new(parser *p, enum plpgsql_kind kind) {
     statement *s = arena_make(p->mem, statement);
     *s = (statement){.kind = kind, .at = p->token.at};
-    if (++p->statements > PLPGSQL_STATEMENTS_MAX) fail(p, "54001", "a body has more than %d statements", PLPGSQL_STATEMENTS_MAX);
+    (void)count(p);
     return s;
 }
 
@@ -158,7 +166,7 @@ static bool read_arm(parser *p, statement *s) {
     struct plpgsql_arm *a = vec_add(p->mem, &s->arms);
     *a = (struct plpgsql_arm){0};
     plpgsql_body body = {0};
-    if (!READ(p, &a->when, "then")) return false;
+    if (!count(p) || !READ(p, &a->when, "then")) return false;
     next(p);
     bool ok = read_body(p, &body);
     s->arms.p[s->arms.n - 1].body = body;
@@ -256,7 +264,7 @@ static bool read_exit(parser *p, statement *s) {
 static bool read_options(parser *p, statement *s) {
     do {
         struct plpgsql_option o = {0};
-        if (!take_name(p, &o.name)) return false;
+        if (!count(p) || !take_name(p, &o.name)) return false;
         if (!take(p, "=") && !expect(p, ":=")) return false;
         if (!READ(p, &o.value, ",", ";")) return false;
         vec_push(p->mem, &s->options, o);
@@ -322,7 +330,7 @@ static bool read_get(parser *p, statement *s) {
     if (!expect(p, "diagnostics")) return false;
     do {
         struct plpgsql_option o = {0};
-        if (!read_target(p, &o.target)) return false;
+        if (!count(p) || !read_target(p, &o.target)) return false;
         if (!take(p, "=") && !expect(p, ":=")) return false;
         if (!take_name(p, &o.name)) return false;
         vec_push(p->mem, &s->options, o);
@@ -376,11 +384,7 @@ static bool read_sql(parser *p, statement *s) {
         }
         buf_puts(&b, str_sub(p->source, kept, p->token.at - kept));
         next(p);
-        size_t cut = kept + 0;
-        (void)cut;
-        uint32_t gone = p->token.at;
         ok = read_into(p, s);
-        gone = MIN(gone, p->token.at);
         kept = p->token.at;
         buf_putc(&b, ' ');
     }
@@ -402,7 +406,8 @@ static bool is_assignment(parser *p) {
     if (!is_name(p)) return false;
     struct plpgsql_token after = peek(p);
     if (!token_is(&after, ".") && !token_is(&after, "[") && !token_is(&after, ":=") && !token_is(&after, "=")) return false;
-    return read_target(&look, &t) && (is(&look, ":=") || is(&look, "="));
+    if (look.parts < PLPGSQL_PARTS_MAX && read_target(&look, &t)) return is(&look, ":=") || is(&look, "=");
+    return look.parts >= PLPGSQL_PARTS_MAX; /* then it is told as one */
 }
 
 static bool read_assignment(parser *p, statement *s) {
@@ -504,14 +509,11 @@ static bool read_body(parser *p, plpgsql_body *out) {
 
 /* ---- blocks ---- */
 
-static bool read_declaration(parser *p, statement *block) {
+static bool read_declaration(parser *p, statement *block, struct map *names) {
     struct plpgsql_declaration d = {.at = p->token.at};
-    if (!take_name(p, &d.name)) return false;
-    if (++p->statements > PLPGSQL_STATEMENTS_MAX)
-        return fail(p, "54001", "a body has more than %d statements", PLPGSQL_STATEMENTS_MAX);
-    for (uint32_t i = 0; i < block->declarations.n; i++)
-        if (str_eq(block->declarations.p[i].name, d.name))
-            return fail(p, "42601", "duplicate declaration at or near \"" STR_FMT "\"", STR_ARG(d.name));
+    if (!count(p) || !take_name(p, &d.name)) return false;
+    if (!map_put(p->mem, names, d.name, 1))
+        return fail(p, "42601", "duplicate declaration at or near \"" STR_FMT "\"", STR_ARG(d.name));
     if (take(p, "alias")) {
         if (!expect(p, "for")) return false;
         d.alias = p->token.text;
@@ -562,7 +564,7 @@ static bool read_handlers(parser *p, statement *block) {
     if (!is(p, "when")) return unexpected(p);
     while (take(p, "when")) {
         struct plpgsql_handler h = {0};
-        if (!read_conditions(p, &h.conditions) || !expect(p, "then") || !read_body(p, &h.body)) return false;
+        if (!count(p) || !read_conditions(p, &h.conditions) || !expect(p, "then") || !read_body(p, &h.body)) return false;
         vec_push(p->mem, &block->handlers, h);
     }
     return true;
@@ -570,10 +572,11 @@ static bool read_handlers(parser *p, statement *block) {
 
 static statement *read_block(parser *p, str label) {
     statement *b = statement_new(p, PLPGSQL_BLOCK);
+    struct map names = {0};
     b->label = label;
     while (take(p, "declare"))
         while (!is(p, "begin") && !is(p, "declare") && p->token.kind != PLPGSQL_END)
-            if (!read_declaration(p, b)) return NULL;
+            if (!read_declaration(p, b, &names)) return NULL;
     if (!expect(p, "begin") || !read_body(p, &b->body)) return NULL;
     if (take(p, "exception") && !read_handlers(p, b)) return NULL;
     return read_end(p, NULL, label) ? b : NULL;

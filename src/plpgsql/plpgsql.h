@@ -6,14 +6,15 @@
  *
  * 1. The grammar is PostgreSQL 15's (its chapter "PL/pgSQL"): where an expression ends, what INTO is taken out of a statement, which words begin one.
  * 2. A word's case is folded as in SQL; a quoted name's is not. Nothing is looked up here.
- * 3. Blocks and loops nest as deep as PLPGSQL_DEPTH_MAX, statements are as many as PLPGSQL_STATEMENTS_MAX.
+ * 3. Blocks and loops nest as deep as PLPGSQL_DEPTH_MAX. Statements, declarations, arms, handlers, and what is listed in a statement are as many as
+ *    PLPGSQL_PARTS_MAX together: each is looked up or compiled by whoever reads the tree. Time and memory are in proportion to the body's bytes.
  */
 #ifndef ORLO_PLPGSQL_H
 #define ORLO_PLPGSQL_H
 
 #include "base/base.h"
 
-enum { PLPGSQL_DEPTH_MAX = 100, PLPGSQL_STATEMENTS_MAX = 20'000, PLPGSQL_BYTES_MAX = 1 << 20 };
+enum { PLPGSQL_DEPTH_MAX = 100, PLPGSQL_PARTS_MAX = 20'000, PLPGSQL_BYTES_MAX = 1 << 20 };
 
 enum plpgsql_kind {
     PLPGSQL_BLOCK,

@@ -15,9 +15,14 @@ struct plpgsql_parser {
     str source;
     struct plpgsql_token token; /* at hand */
     struct plpgsql_problem *problem;
-    uint32_t depth, statements;
+    uint32_t depth, parts;
     bool failed;
 };
+/* What is left open to the end fails the parser: it is looked for once. */
 struct plpgsql_token plpgsql_lex(struct plpgsql_parser *p, size_t from);
+/* The first one stays, and what is at hand is the end from then on. */
+bool plpgsql_fail(struct plpgsql_parser *p, uint32_t at, const char *state, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* How many bytes of a token are told of: no more than a few, and whole letters. */
+int plpgsql_near(str token);
 
 #endif

@@ -76,8 +76,12 @@ static void refused(void **state) {
         {"begin null; end; x", "42601", "syntax error at or near \"x\""},
         {"begin select (1; end", "42601", "syntax error at end of input"},
         {"<<a>> begin end b", "42601", "end label \"b\" differs from block's label \"a\""},
-        {"begin perform $a$ x; end", "42601", "unterminated dollar-quoted string at or near \"$a$\""},
         {"select 1", "42601", "syntax error at or near \"select\""},
+        {"begin x := $a$ b $b$; end", "42601", "unterminated dollar-quoted string at or near \"$a$ b $b$; end\""},
+        {"begin x := 'a; end", "42601", "unterminated quoted string at or near \"'a; end\""},
+        {"begin \"x := 1; end", "42601", "unterminated quoted identifier at or near \"\"x := 1; end\""},
+        {"begin \"\" := 1; end", "42601", "zero-length delimited identifier at or near \"\"\"\""},
+        {"begin null; /* a /* b */ end", "42601", "unterminated /* comment at or near \"/* a /* b */ end\""},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct plpgsql_tree tree;
@@ -95,13 +99,87 @@ static void refused(void **state) {
     buf_free(&deep);
 }
 
+/* first, then the unit again and again, then last */
+static str repeated(struct buf *b, const char *first, const char *unit, uint32_t times, const char *last) {
+    b->n = 0;
+    buf_puts(b, str_c(first));
+    for (uint32_t i = 0; i < times; i++) buf_printf(b, unit, i);
+    buf_puts(b, str_c(last));
+    return buf_str(b);
+}
+
+/* Bodies that were made to be dear: what is wrong is told at its first place, and memory is in proportion to the bytes. */
+static void dear(void **state) {
+    static const struct {
+        const char *first, *unit, *last, *state; /* NULL: it is read */
+        uint32_t times, at;                      /* at 0: anywhere */
+    } rows[] = {
+        {"begin x := ", "$a%u$ ", "; end", "42601", 100'000, 11},
+        {"begin raise exception ", "'%u'\n", "; end", NULL, 100'000, 0},
+        {"begin raise exception e", "'\\n%u'\n", "; end", NULL, 100'000, 0},
+        {"declare ", "v%u int; ", "begin end", NULL, 19'000, 0},
+        {"declare ", "v%u int; ", "begin end", "54001", 80'000, 0},
+        {"declare ", "v%u int; ", "v0 text; begin end", "42601", 19'000, 0},
+        {"declare ", "v%u alias for a; ", "begin end", "54001", 50'000, 0},
+        {"begin ", "x := %u; ", "end", "54001", 50'000, 0},
+        {"begin ", "a.b.c[%u ", "end", "42601", 50'000, 0},
+        {"begin ", "a[%u] := 1; ", "end", "54001", 50'000, 0},
+        {"begin x", "[%u]", " := 1; end", "54001", 50'000, 0},
+        {"begin if a then null; ", "elsif %u then ", "end if; end", "54001", 50'000, 0},
+        {"begin case ", "when %u then ", "end case; end", "54001", 50'000, 0},
+        {"begin exception ", "when others then /* %u */ ", "end", "54001", 30'000, 0},
+        {"begin exception when others ", "or others /* %u */", " then end", NULL, 40'000, 0},
+        {"begin raise exception 'a', ", "%u, ", "1; end", "54001", 50'000, 0},
+        {"begin raise exception 'a' using ", "detail = %u, ", "hint = ''; end", "54001", 50'000, 0},
+        {"begin get diagnostics ", "v%u = row_count, ", "v = row_count; end", "54001", 50'000, 0},
+        {"begin execute '' using ", "%u, ", "1; end", "54001", 50'000, 0},
+        {"begin select 1 into ", "v%u, ", "v; end", "54001", 50'000, 0},
+        {"begin select ", "(%u", "; end", "42601", 100'000, 0},
+        {"begin select 1", " + A%u", "; end", NULL, 100'000, 0},
+        {"begin ", "/*%u", " end", "42601", 100'000, 6},
+        {"begin ", "--%u\n", " end", NULL, 100'000, 0},
+        {"", "<<l%u>> begin ", "end", "54001", 50'000, 0},
+        {"", "#option dump%u ", "begin end", NULL, 50'000, 0},
+    };
+    struct buf b = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        arena *own = arena_new(0);
+        struct plpgsql_tree tree;
+        struct plpgsql_problem problem;
+        str source = repeated(&b, rows[i].first, rows[i].unit, rows[i].times, rows[i].last);
+        bool ok = plpgsql_parse(own, source, &tree, &problem);
+        if (ok != !rows[i].state || (!ok && strcmp(rows[i].state, problem.state) != 0))
+            fail_msg("%s%s: %s %s at %u", rows[i].first, rows[i].unit, ok ? "read" : problem.state, problem.message, problem.at);
+        if (rows[i].at) assert_int_equal(problem.at, rows[i].at);
+        if (arena_bytes(own) > (64u << 10) + 100 * source.n)
+            fail_msg("%s%s: %zu bytes take %zu", rows[i].first, rows[i].unit, source.n, arena_bytes(own));
+        arena_free(own);
+    }
+    buf_free(&b);
+}
+
+/* A message's end cuts no letter: as name, and as what stands at hand. */
+static void letters(void **state) {
+    static const char *const rows[][2] = {{"<<", ">> begin end a"},   {"<<a", ">> begin end a"}, {"declare ", " alias of"},
+                                          {"begin end ", ""},         {"begin end a", ""},       {"begin raise ", "; end"},
+                                          {"begin raise a", "; end"}, {"begin x := 'a", ""},     {"begin x := '", ""}};
+    struct buf b = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct plpgsql_tree tree;
+        struct plpgsql_problem problem;
+        assert_false(plpgsql_parse(mem, repeated(&b, rows[i][0], "é", 200, rows[i][1]), &tree, &problem));
+        assert_true(str_is_utf8(str_c(problem.message)));
+    }
+    buf_free(&b);
+}
+
 static int begin(void **state) { return mem = arena_new(0), 0; }
 static int end(void **state) { return arena_free(mem), 0; }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(statements), cmocka_unit_test(into),     cmocka_unit_test(strings),
-        cmocka_unit_test(loops),      cmocka_unit_test(handlers), cmocka_unit_test(refused),
+        cmocka_unit_test(statements), cmocka_unit_test(into),    cmocka_unit_test(strings), cmocka_unit_test(loops),
+        cmocka_unit_test(handlers),   cmocka_unit_test(refused), cmocka_unit_test(dear),    cmocka_unit_test(letters),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
