@@ -164,7 +164,8 @@ static void add_types(struct writer *w) {
         if (t->kind == CATALOG_DOMAIN) put_domain(w, t);
         if (t->kind == CATALOG_COMPOSITE)
             put(w, "create type "), put_full(w, t->schema, t->name), put(w, " as ("), put_fields(w, &t->fields), put(w, ");\n");
-        add(w, BEFORE_ROWS, t->id, "type", full_key(w, t->schema, t->name));
+        /* An enum needs nothing, and a table that is older may have got a column of it. */
+        add(w, BEFORE_ROWS, t->kind == CATALOG_ENUM ? 3 : t->id, "type", full_key(w, t->schema, t->name));
     }
 }
 
