@@ -150,6 +150,7 @@ str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation 
 struct catalog_relation *sql_relation_new(struct sql_ddl *d, const struct catalog_schema *s, str name,
                                           enum catalog_relation_kind kind);
 void sql_relation_drop(struct sql_ddl *d, uint32_t id);
+str sql_column_storage(struct sql_ddl *d, const struct catalog_relation *r, str name, uint32_t number); /* its name in SQLite */
 err sql_column_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__ColumnDef *def);
 err sql_column_constraints(struct sql_ddl *d, uint32_t relation, const PgQuery__ColumnDef *def);
 err sql_constraint_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__Constraint *k, str column);

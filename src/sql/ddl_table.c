@@ -119,10 +119,22 @@ static err column_constraint(struct sql_ddl *d, uint32_t relation, str column, c
     }
 }
 
-static str column_storage(struct sql_ddl *d, const struct catalog_relation *r, str name) {
+static bool is_stored(const struct catalog_relation *r, str name) {
     for (uint32_t i = 0; i < r->columns.n; i++)
-        if (str_eq_nocase(r->columns.p[i].storage, name))
-            return arena_fmt(d->mem, STR_FMT "#%u", STR_ARG(name), r->last_number + 1u);
+        if (str_eq_nocase(r->columns.p[i].storage, name)) return true;
+    return false;
+}
+
+/* SQLite knows no case, and has names of its own for a row's key, as we have for what stands beside a row (query/policy.c): no column is called so there. */
+str sql_column_storage(struct sql_ddl *d, const struct catalog_relation *r, str name, uint32_t number) {
+    static const char *const keys[] = {"rowid", "_rowid_", "oid"};
+    bool taken = is_stored(r, name) || str_eq_nocase(str_sub(name, 0, 6), STR("_orlo_"));
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) taken |= str_eq_nocase(name, str_c(keys[i]));
+    while (taken) {
+        name = arena_fmt(d->mem, STR_FMT "#%u", STR_ARG(name), number);
+        taken = is_stored(r, name) || str_eq_nocase(str_sub(name, 0, 6), STR("_orlo_"));
+        if (taken) name = arena_fmt(d->mem, "c" STR_FMT, STR_ARG(name));
+    }
     return name;
 }
 
@@ -157,7 +169,7 @@ err sql_column_add(struct sql_ddl *d, struct catalog_relation *r, const PgQuery_
     int32_t typmod;
     bool serial;
     err e = column_type(d, def->type_name, &type, &typmod, &serial), f;
-    str storage = column_storage(d, r, name);
+    str storage = sql_column_storage(d, r, name, r->last_number + 1u);
     struct catalog_column *c = vec_add(d->mem, &r->columns);
     *c = (struct catalog_column){.number = ++r->last_number, .name = name, .storage = storage, .type = type, .typmod = typmod};
     c->default_value.fragment.typmod = -1;
@@ -381,7 +393,7 @@ static err like_clause(struct sql_ddl *d, uint32_t id, const PgQuery__TableLikeC
         sql_remark(d, -1, NULL, "LIKE: columns, not null and defaults are taken over; identity, indexes and the rest are not");
     for (uint32_t i = 0; i < from->columns.n; i++) {
         struct catalog_column c = from->columns.p[i];
-        c.number = ++r->last_number, c.storage = column_storage(d, r, c.name), c.sequence = 0, c.identity = 0,
+        c.number = ++r->last_number, c.storage = sql_column_storage(d, r, c.name, c.number), c.sequence = 0, c.identity = 0,
         c.generated = false;
         c.grants = (catalog_grants){0};
         if (!(like->options & WITH_DEFAULTS) || from->columns.p[i].generated)

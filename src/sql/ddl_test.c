@@ -77,7 +77,9 @@ static void refused(const struct catalog *from, const char *text, const char *st
         if (line && (n->line != line || n->column != column)) fail_msg("%s\nat %u:%u", text, n->line, n->column);
         return;
     }
-    fail_msg("%s\nis not refused with %s (%u notes)", text, state, report.notes.n);
+    fail_msg("%s\nis not refused with %s (%u notes: " STR_FMT " " STR_FMT ")", text, state, report.notes.n,
+             STR_ARG(report.notes.n ? report.notes.p[0].code : (str){0}),
+             STR_ARG(report.notes.n ? report.notes.p[0].text : (str){0}));
 }
 
 static str one(const char *query) {

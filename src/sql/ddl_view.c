@@ -22,17 +22,15 @@ static err name_columns(struct sql_ddl *d, struct catalog_relation *r, const str
         if (catalog_column_named(r, name))
             return sql_refuse_at(d, -1, "42701", "give it another name with as",
                                  "column \"" STR_FMT "\" specified more than once", STR_ARG(name));
+        str storage = sql_column_storage(d, r, name, r->last_number + 1u);
         struct catalog_column *c = vec_add(d->mem, &r->columns);
         *c = (struct catalog_column){.number = ++r->last_number,
                                      .name = name,
-                                     .storage = name,
+                                     .storage = storage,
                                      .type = columns->p[i].type,
                                      .typmod = columns->p[i].typmod,
                                      .from = columns->p[i].origin.relation,
                                      .from_number = columns->p[i].origin.number};
-        for (uint32_t j = 0; j + 1 < r->columns.n; j++)
-            if (str_eq_nocase(r->columns.p[j].storage, name))
-                c->storage = arena_fmt(d->mem, STR_FMT "#%u", STR_ARG(name), c->number);
         c->default_value.fragment.typmod = -1;
     }
     return ERR_OK;

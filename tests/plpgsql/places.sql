@@ -167,8 +167,19 @@ begin
   end loop;
 end $$;
 create function sets() returns text language plpgsql as $$ begin set local "app.x" = 'inside'; return current_setting('app.x', true); end $$;
+create table keys_of (id text primary key, rowid int, _rowid_ int, oid int, "_orlo_k" int, "_Orlo_p" int, "_orlo_k#5" int, owner text default 'anon', v int);
+alter table keys_of enable row level security;
+create policy mine on keys_of using (owner = 'anon') with check (owner = 'anon');
+insert into keys_of values ('a', 3, 3, 3, 3, 1, 1, 'x', 1), ('b', 1, 1, 1, 1, 1, 1, 'anon', 1), ('c', 1, 1, 1, 1, 0, 2, 'anon', 1);
+create view keys_seen with (security_invoker) as select id, rowid, oid, "_orlo_k", v from keys_of;
+grant all on keys_of, keys_seen to anon;
 
 -- ask
+anon {"kind": "update", "from": "keys_of", "set": {"v": 6}, "where": {"column": "id", "op": "eq", "value": "c"}, "select": ["id", "v"]}
+anon {"kind": "insert", "from": "keys_of", "rows": [{"id": "new", "_orlo_k": 1, "rowid": 1}], "select": ["id", "_orlo_k", "rowid"]}
+anon {"kind": "update", "from": "keys_seen", "set": {"rowid": 7}, "where": {"column": "_orlo_k", "op": "eq", "value": 1}, "select": ["id", "rowid", "_orlo_k"]}
+anon {"kind": "delete", "from": "keys_of", "where": {"column": "id", "op": "eq", "value": "new"}, "select": ["id"]}
+anon {"from": "keys_of", "order": [{"column": "id"}]}
 anon retries {"t": "a"}
 anon retries {"t": "b"}
 anon retries {"t": "c"}
