@@ -211,17 +211,14 @@ err sql_routine_say(struct routine *r, uint32_t at, const char *state, const cha
 
 /* ---- fragments ---- */
 
-static bool calls_volatile(const struct routine *r, const catalog_ids *calls) {
-    for (uint32_t i = 0; calls->n && i < r->cx->catalog->functions.n; i++)
-        if (r->cx->catalog->functions.p[i].volatility == CATALOG_IS_VOLATILE &&
-            catalog_ids_have(calls, r->cx->catalog->functions.p[i].id))
-            return true;
-    return false;
+/* May it come to something that writes? A call may, whatever it says of itself, and so may what a view or a policy calls; a plain expression does not. */
+static bool may_write(const struct catalog_fragment *f) {
+    return f->calls.n || f->reads.n || f->flags & (CATALOG_VOLATILE | CATALOG_WRITES | CATALOG_SUBQUERY | CATALOG_SET);
 }
 
 static uint32_t add(struct routine *r, struct catalog_fragment f) {
     f.reads = r->cx->reads, f.calls = r->cx->calls;
-    r->writes += f.flags & (CATALOG_VOLATILE | CATALOG_WRITES) ? 1 : calls_volatile(r, &f.calls); /* what is called may write */
+    r->writes += may_write(&f);
     vec_push(r->cx->mem, &r->out->statements, f);
     return r->out->statements.n - 1;
 }

@@ -88,6 +88,9 @@ create function set_seen() returns setof items language plpgsql as $$ begin retu
 create table log (id serial primary key, t text);
 grant all on log to anon; grant all on sequence log_id_seq to anon;
 create function writes_log(x text) returns int language plpgsql as $$ begin insert into log (t) values (x); return 1; end $$;
+create function stable_log() returns int language plpgsql stable as $$ begin return writes_log('8'); end $$;
+create view log_view as select writes_log('9') as x;
+grant select on log_view to anon;
 create function half(how int) returns int language plpgsql as $$
 declare n int; r record;
 begin
@@ -99,6 +102,9 @@ begin
     if how = 5 then for r in select writes_log('5') loop raise exception 'x'; end loop; end if;
     if how = 6 then return writes_log('6') / 0; end if;
     if how = 7 then select writes_log('7') into n; raise exception 'x'; end if;
+    if how = 8 then perform stable_log(); raise exception 'x'; end if;
+    if how = 9 then perform x from log_view; raise exception 'x'; end if;
+    if how = 10 then n := (select x from log_view); raise exception 'x'; end if;
   exception when others then null;
   end;
   return how;
@@ -206,6 +212,9 @@ anon half {"how": 4}
 anon half {"how": 5}
 anon half {"how": 6}
 anon half {"how": 7}
+anon half {"how": 8}
+anon half {"how": 9}
+anon half {"how": 10}
 anon {"from": "log", "select": ["t"]}
 anon branches {"a": 1}
 anon branches {"a": 2}
