@@ -230,11 +230,12 @@ void postgres_connection_let_go(struct postgres_connection *c) {
     begin_undo(c);
 }
 
-/* invalid_sql_statement_name, duplicate_prepared_statement: its transaction failed by that, and by nothing of its own. */
+/* invalid_sql_statement_name, duplicate_prepared_statement: its transaction failed by that, and by nothing of its own. Whose rows were given is not begun anew: they
+ * would be given twice. */
 static bool lost_kept(struct postgres_connection *c, const struct postgres_ask *ask) {
     const struct postgres_answer *a = &ask->answer;
     uint32_t at = a->error.statement < ask->count ? a->error.statement : 0; /* of a commit: as the first is */
-    bool lost = a->outcome == POSTGRES_ERROR && ask->told && !ask->again && !ask->bare && ask->count &&
+    bool lost = a->outcome == POSTGRES_ERROR && ask->told && !ask->again && !ask->gave && !ask->bare && ask->count &&
                 ask->statements[at].kept && (!strcmp(a->error.state, "26000") || !strcmp(a->error.state, "42P05"));
     if (lost) c->kept_count = 0, c->db->lost_kept++;
     return lost;
@@ -277,6 +278,7 @@ static void hear_setup(struct postgres_connection *c, enum op_kind kind, const P
 
 static void hear_row(struct postgres_connection *c, struct postgres_ask *ask, const PGresult *r) {
     const str value = {(const uint8_t *)PQgetvalue(r, 0, 0), (size_t)PQgetlength(r, 0, 0)};
+    ask->gave = true;
     c->paused = !ask->row(ask->arg, &ask->answer, value);
 }
 

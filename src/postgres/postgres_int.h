@@ -47,6 +47,7 @@ struct postgres_ask {
     uint32_t count, ms_max;
     bool undone, bare, commits; /* commits: that was sent */
     bool again;                 /* it is sent a second time, unprepared */
+    bool gave;                  /* a row of it was given: it is not sent again */
     struct postgres_held *held; /* that it begins, or goes on with */
     bool stays;
     uint32_t streams;

@@ -305,6 +305,10 @@ static void take(struct postgres *db, const char *text, uint32_t ms, struct take
 static void test_rows_as_they_come(void **state) {
     struct postgres *db = come();
     struct said s;
+    one(db,
+        "create function fails(state text) returns text language plpgsql as $$ begin raise exception 'no' using errcode = state; "
+        "end $$",
+        NULL, &s);
     for (int again = 0; again < 2; again++) { /* the second time it is prepared already */
         struct taken t = {.every = 20'000, .pause_ms = 2};
         take(db, "select g from generate_series(1, 200000) g", 60'000, &t);
@@ -320,6 +324,16 @@ static void test_rows_as_they_come(void **state) {
     take(db, "select g + 0 / (150000 - g) from generate_series(1, 200000) g", 60'000, &breaks);
     assert_string_equal(breaks.s.error.state, "22012");
     assert_int_equal(breaks.rows, 149'999);
+    static const char *const lost[] = {"26000", "42P05"}; /* as if it were not prepared: its rows are not begun anew */
+    for (size_t i = 0; i < ARRAY_COUNT(lost); i++) {
+        char text[200];
+        struct taken once = {.every = 1000};
+        snprintf(text, sizeof text, "select case when g < 1500 then g else fails('%s')::int end from generate_series(1, 2000) g",
+                 lost[i]);
+        take(db, text, 60'000, &once);
+        assert_string_equal(once.s.error.state, lost[i]);
+        assert_int_equal(once.rows, 1499);
+    }
     struct taken late = {0};
     take(db, "select 1 from pg_sleep(600)", 300, &late);
     assert_string_equal(late.s.error.state, "57014");
