@@ -127,6 +127,7 @@ static uint64_t rows_bytes_max(const struct broker_ask *a) {
 
 static void send_it(struct broker_ask *a) {
     uint64_t now = clock_mono_ns();
+    if (a->streams) node_stream_refuse(a);
     if (!a->error.set && now >= a->until_ns) node_tree_late(&a->error);
     if (a->of_tx && !a->tx)
         node_tree_fail(&a->error, "25P01", "there is no transaction in progress"); /* it ended while it was read */

@@ -632,8 +632,7 @@ void node_ask_free(struct broker_ask *a) {
     }
     node_broker.bytes -= a->bytes, a->base->bytes -= a->bytes;
     node_plan_unref(a->plan);
-    if (a->streams) a->base->streams--;
-    buf_free(&a->part);
+    node_stream_end(a);
     node_made_unref(a->made);
     buf_free(&a->body);
     buf_free(&a->values);
@@ -693,6 +692,7 @@ void node_base_turn(struct broker_base *b) {
     if (b->gives_up) b->gives_up = false, go_away(b);
     if (node_broker.leaves || is_taken_anew(b) || is_refused(b)) return;
     if (b->state == BASE_AWAY && (b->first || (b->errands && !b->errands->begun))) want(b);
+    node_stream_turn(b);
     if (b->state != BASE_HERE || !b->asks) return;
     if (b->first && !node_server_fresh(b) && b->secret[0]) return; /* in one of the node's own, who asks goes on meanwhile */
     struct broker_ask *a;
@@ -701,20 +701,23 @@ void node_base_turn(struct broker_base *b) {
         else node_tx_begin(a);
     }
     struct broker_errand *w = b->errands;
-    if (!w || w->begun) return;
+    if (!w || w->begun || !node_stream_yields(w)) return;
     close_one(&b->owner); /* whatever the last one set there */
     w->begun = true;
     node_errand_begin(w);
 }
 
-bool node_base_count(struct broker_ask *a) {
-    struct broker_base *b = a->base;
+bool node_base_may_hold(const struct broker_base *b) {
     uint32_t parts = 1; /* of those that have something, and of one that comes */
-    node_broker.bytes += a->bytes, b->bytes += a->bytes;
     if (b->bytes > BROKER_APP_BYTES) return false;
     if (node_broker.bytes <= BROKER_BYTES) return true;
     for (const struct broker_base *one = node_broker.bases; one; one = one->next) parts += one->bytes > 0;
     return b->bytes <= BROKER_BYTES / parts;
+}
+
+bool node_base_count(struct broker_ask *a) {
+    node_broker.bytes += a->bytes, a->base->bytes += a->bytes;
+    return node_base_may_hold(a->base);
 }
 
 void node_base_ask(struct broker_ask *a) {
@@ -843,7 +846,8 @@ void node_base_tick(uint64_t now) {
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         if (b->errands && b->errands->begun) node_errand_tick(b->errands);
         rest(b, now);
-        if (b->state == BASE_AWAY || b->gives_up || b->anew) node_base_turn(b);
+        if (b->state == BASE_AWAY || b->gives_up || b->anew || (b->errands && b->errands->yields_ns && !b->errands->begun))
+            node_base_turn(b);
         if (b->state == BASE_AWAY && !b->first && !b->running && !b->errands && b->run < 0 &&
             (!b->place || !postgres_place_busy(b->place)) && now >= b->refused_ns && !b->backup_ns && !b->makings)
             free_base(at);

@@ -52,6 +52,7 @@ enum {
     BROKER_BYTES = 256 << 20,      /* of all apps: beyond that, who has less than his part goes on */
     BROKER_LARGE_BYTES = 64 << 10, /* a tree that is read by a thread: the loop would stand still */
     BROKER_PLANS_HASH = 64,
+    BROKER_ROOM = 4,             /* parts of an answer that may be on their way */
     BROKER_PATIENCE_MS = 20'000, /* that an ask waits for a server that comes */
 };
 
@@ -95,7 +96,10 @@ struct broker_ask {
     /* In parts (stream.c): */
     bool streams, drops, told; /* drops: how many rows there are is wanted alone; told: a part was sent */
     struct query_ahead ahead;
-    uint32_t room; /* parts that may be sent before some are used up */
+    struct broker_ask *next_stream, **at_stream; /* of its base's */
+    uint32_t sent[BROKER_ROOM], sent_count;      /* bytes of parts that are not used up, the oldest first */
+    uint64_t held;                               /* those, and the widest: they are its bytes, too */
+    size_t widest;
     uint64_t rows; /* that have come */
     struct buf part;
     bool writes, grows; /* grows: not by deleting alone */
@@ -128,6 +132,7 @@ struct broker_errand {
     enum node_data_does does;
     uint64_t bytes_max;
     int in, out;
+    uint64_t yields_ns;     /* since when it waits for answers that are on their way */
     bool begun, was_frozen; /* was_frozen: move.c's */
     err e;
     struct diag d;
@@ -182,7 +187,8 @@ struct broker_base {
     uint64_t sized_ns, written; /* when its size was asked for last, and bytes of asks since */
     struct broker_tx *txs;      /* that go on */
     uint32_t txs_count;
-    uint32_t streams; /* asks whose rows are told as they come */
+    uint32_t streams; /* asks whose rows are told as they come: */
+    struct broker_ask *streaming;
     uint64_t opens_ns;
 };
 
@@ -213,9 +219,10 @@ void node_broker_speak(void);                      /* that moment is over */
 struct broker_base *node_base_of(uint32_t app, str name, str secret);
 void node_base_server(const struct node_msg_server *m, int fd); /* takes fd */
 void node_base_anew(uint32_t app, str secret);
-bool node_bases_work(void);                 /* something was begun, and has not ended */
-void node_base_ask(struct broker_ask *a);   /* takes it */
-bool node_base_count(struct broker_ask *a); /* its bytes, until it is freed. False: the app has too many */
+bool node_bases_work(void);                           /* something was begun, and has not ended */
+void node_base_ask(struct broker_ask *a);             /* takes it */
+bool node_base_may_hold(const struct broker_base *b); /* what it does, and all do */
+bool node_base_count(struct broker_ask *a);           /* its bytes, until it is freed. False: the app has too many */
 void node_base_errand(struct broker_errand *w);
 void node_base_cluster(const struct node_msg_cluster *m, int run);
 void node_base_forget(uint32_t app);
@@ -268,8 +275,13 @@ struct query_answers node_ask_answers(const struct postgres_answer *answer);
 
 enum { BROKER_FIRST_BYTES = 1 << 20, BROKER_OPEN_MS = 600'000 }; /* of an answer that may be one; that its transaction may take */
 bool node_stream_may(const struct broker_ask *a);
-bool node_stream_has_room(const struct broker_base *b);                       /* for one more */
-void node_stream_begin(struct broker_ask *a);                                 /* it was too large for one answer */
+bool node_stream_has_room(const struct broker_base *b); /* for one more */
+void node_stream_begin(struct broker_ask *a);           /* it was too large for one answer */
+void node_stream_end(struct broker_ask *a);             /* it is about to be freed */
+void node_stream_refuse(struct broker_ask *a);          /* its tables are being changed by now */
+void node_stream_turn(struct broker_base *b);           /* what has failed while it was heard ends */
+bool node_stream_yields(
+    struct broker_errand *w); /* False: it waits for answers that are on their way, and is asked again by the next tick */
 void node_stream_put(struct broker_ask *a, const struct pg_session *session); /* what is sent, once it was resolved and printed */
 bool node_stream_row(void *ask, const struct postgres_answer *answer, str row);
 void node_stream_more(struct broker_ask *a, uint32_t parts);                       /* so many are used up */

@@ -8,10 +8,19 @@
  * 2. All of it is of one moment: where rows are counted before, the transaction is repeatable read.
  * 3. The statement's time is that which the server takes. That of who takes the rows is his request's, and BROKER_OPEN_MS at the most.
  * 4. Of an app's connections some never give rows so: small queries find one.
+ * 5. What changes tables waits for nobody's pace, as all who ask would wait behind it: what has not come to its end by YIELD_MS is cut, and until it is done no
+ *    other one begins.
+ * 6. What is on its way is bounded by its bytes, and one row beyond them; those are the app's.
  */
 #include "node/postgres/broker.h"
 
-enum { PART_BYTES = 28 << 10 /* which a packet has room for */, ROOM = 4 };
+enum { PART_BYTES = 28 << 10 /* which a packet has room for */, ROOM_BYTES = BROKER_ROOM * PART_BYTES, YIELD_MS = 2000 };
+static const char moves_on[] = "the answer was given up: its tables are about to be changed";
+
+/* It locks tables against who reads them, or waits until nobody is at work. */
+static bool changes(const struct broker_errand *w) {
+    return w->does == NODE_DATA_MIGRATE || w->does == NODE_DATA_FILL || w->does == NODE_DATA_RESET || w->does == NODE_DATA_FREEZE;
+}
 
 bool node_stream_may(const struct broker_ask *a) {
     bool one = a->who.parts.n && a->batch.count == 1 && !a->batch.many && !a->batch.rollback;
@@ -20,6 +29,7 @@ bool node_stream_may(const struct broker_ask *a) {
 
 bool node_stream_has_room(const struct broker_base *b) {
     uint32_t most = (uint32_t)MIN(node_broker.limits.postgres_connections_max, UINT32_MAX);
+    if (b->errands && changes(b->errands)) return false;
     return b->streams < MAX(most / 2, 1u) && b->streams + b->txs_count < MAX(most, 2u) - 1;
 }
 
@@ -32,12 +42,57 @@ void node_stream_begin(struct broker_ask *a) {
     uint64_t ns = a->until_ns - a->came_ns;
     a->until_ns = clock_mono_ns() + ns;
     a->streams = true;
-    a->base->streams++;
-    a->room = ROOM;
+    struct broker_base *b = a->base;
+    b->streams++;
+    a->next_stream = b->streaming, a->at_stream = &b->streaming;
+    if (b->streaming) b->streaming->at_stream = &a->next_stream;
+    b->streaming = a;
     node_plan_unref(a->plan);
     node_made_unref(a->made);
     a->plan = NULL, a->made = NULL;
     node_ask_begin(a);
+}
+
+void node_stream_end(struct broker_ask *a) {
+    if (!a->streams) return;
+    a->base->streams--;
+    *a->at_stream = a->next_stream;
+    if (a->next_stream) a->next_stream->at_stream = a->at_stream;
+    buf_free(&a->part);
+}
+
+void node_stream_refuse(struct broker_ask *a) {
+    const struct broker_errand *w = a->base->errands;
+    if (!a->error.set && w && w->begun && changes(w)) node_tree_fail(&a->error, "53300", moves_on);
+}
+
+static void cut(struct broker_ask *a) {
+    if (!a->asked) return;
+    postgres_cancel(a->asked);
+    a->asked = NULL;
+    node_ask_over(a);
+}
+
+bool node_stream_yields(struct broker_errand *w) {
+    struct broker_base *b = w->base;
+    uint64_t now = clock_mono_ns();
+    if (!changes(w)) return true;
+    if (!w->yields_ns) w->yields_ns = now;
+    if (b->streaming && now < w->yields_ns + YIELD_MS * 1'000'000ull) return false;
+    for (struct broker_ask *a = b->streaming, *next; a; a = next) {
+        next = a->next_stream;
+        if (a->reads) continue; /* by a thread, which writes there, too: node_stream_refuse */
+        node_tree_fail(&a->error, a->told ? "40001" : "53300", moves_on);
+        cut(a);
+    }
+    return true;
+}
+
+void node_stream_turn(struct broker_base *b) {
+    for (struct broker_ask *a = b->streaming, *next; a; a = next) {
+        next = a->next_stream;
+        if (!a->reads && a->error.set) cut(a);
+    }
 }
 
 /* ---- what is sent ---- */
@@ -77,22 +132,45 @@ static void put_head(struct broker_ask *a, const struct postgres_answer *answer)
     if (a->batch.counted) query_put_ahead(&a->batch, &a->texts[0], &said, &a->ahead, a->rows, &a->part);
 }
 
+/* What it holds is counted as its ask is. False: the app, or all of them, have too much. */
+static bool count_held(struct broker_ask *a) {
+    uint64_t held = a->widest;
+    for (uint32_t i = 0; i < a->sent_count; i++) held += a->sent[i];
+    a->bytes -= a->held, node_broker.bytes -= a->held, a->base->bytes -= a->held;
+    a->held = held;
+    a->bytes += held, node_broker.bytes += held, a->base->bytes += held;
+    return node_base_may_hold(a->base);
+}
+
+static bool has_room(const struct broker_ask *a) { return a->sent_count < BROKER_ROOM && a->held - a->widest < ROOM_BYTES; }
+
 bool node_stream_row(void *arg, const struct postgres_answer *answer, str row) {
     struct broker_ask *a = arg;
     if (a->drops) return ++a->rows, true;
     if (!a->rows) put_head(a, answer);
     query_put_told(&a->batch.queries[0], a->rows++, row, &a->part);
     if (a->part.n < PART_BYTES) return true;
+    a->widest = MAX(a->widest, row.n);
+    a->sent[a->sent_count++] = (uint32_t)a->part.n;
+    if (!count_held(a) && a->part.n > ROOM_BYTES) { /* narrow rows are so few bytes that they go on */
+        node_tree_fail(&a->error, "53200", "what is on its way to the app's callers is as much as it may be: ask again later");
+        node_broker_later();
+        return false;
+    }
     node_broker_part(a, buf_str(&a->part));
     a->told = true;
+    if (a->part.cap > ROOM_BYTES) buf_free(&a->part);
     a->part.n = 0;
-    return --a->room;
+    return has_room(a);
 }
 
 void node_stream_more(struct broker_ask *a, uint32_t parts) {
-    bool waits = !a->room;
-    a->room = MIN(a->room + parts, (uint32_t)ROOM);
-    if (waits && a->room && a->asked) postgres_more(a->asked);
+    bool waits = !has_room(a);
+    uint32_t used = MIN(parts, a->sent_count);
+    a->sent_count -= used;
+    memmove(a->sent, a->sent + used, a->sent_count * sizeof *a->sent);
+    (void)count_held(a);
+    if (waits && has_room(a) && a->asked && !a->error.set) postgres_more(a->asked);
 }
 
 /* How many there are was wanted alone: what is said of that, and no row. */

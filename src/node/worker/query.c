@@ -21,7 +21,7 @@ static void free_query(struct node_query *q) {
     engine_post_cancel(&q->gives);
     q->app->requests--;
     net_timer_free(q->untaken);
-    if (q->paid) engine_unpay(q->app->share, NODE_QUERY_PARTS_BYTES);
+    if (q->paid) engine_unpay(q->app->share, q->paid);
     buf_free(&q->body);
     buf_free(&q->piece);
     buf_free(&q->queue);
@@ -113,11 +113,27 @@ static void refuse_parts(struct node_query *q, const char *state, const char *me
     done(q);
 }
 
+/* A row may be far larger than a part is. */
+static bool pay_parts(struct node_query *q, size_t held) {
+    uint64_t most = MAX((uint64_t)held, (uint64_t)NODE_QUERY_PARTS_BYTES), paid = q->paid;
+    if (most > paid && !engine_pay(q->app->share, most - paid)) return false;
+    if (most < paid) engine_unpay(q->app->share, paid - most);
+    q->paid = most;
+    return true;
+}
+
+/* What was used up is not kept, where it was a large one. */
+static void drop_used(struct node_query *q) {
+    q->piece.n = 0;
+    if (q->piece.cap > NODE_QUERY_PARTS_BYTES) buf_free(&q->piece);
+    if (q->paid > NODE_QUERY_PARTS_BYTES) (void)pay_parts(q, q->queue.n);
+}
+
 static void on_part(void *arg, str bytes) {
     struct node_query *q = arg;
     uint64_t now = clock_mono_ns();
     if (!q->open_ns) q->open_ns = now;
-    if (!q->paid && !(q->paid = engine_pay(q->app->share, NODE_QUERY_PARTS_BYTES))) {
+    if (!pay_parts(q, q->piece.n + q->queue.n + bytes.n)) {
         refuse_parts(q, "53200", "the app may not hold more memory");
         return;
     }
@@ -303,6 +319,7 @@ void node_query_more(struct node_query *q) {
     if (q->untaken) net_timer_stop(q->untaken);
     if (q->fiber) engine_ready(q->fiber);
     if (q->fiber || q->state == NODE_QUERY_READS) return;
+    drop_used(q);
     if (q->asked && data) data->more(data, q->asked, q->given);
     if (q->queued) give_soon(q);
     else if (q->over) done(q);

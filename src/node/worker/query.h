@@ -92,7 +92,8 @@ struct node_query {
     uint64_t take_ms;           /* 0: any */
     struct net_timer *untaken;  /* NULL: none yet */
     bool late;                  /* it was not taken in time */
-    bool over, paid;            /* over: it is told once they are used up; paid: for their memory */
+    bool over;                  /* it is told once they are used up */
+    uint64_t paid;              /* for their memory */
 };
 #define NODE_QUERY_UNTAKEN "the rows were not taken in time"
 void node_query_given(struct node_query *q); /* a part of it: it is to be taken in time */
