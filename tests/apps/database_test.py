@@ -102,7 +102,7 @@ def test_database_rows():
         eq(titles(n, ANN), ["it's one", "three"])
         has(cli(n, "db", "explain-policy", "notes", "--app", "notes", "--as", ANN), "own notes", "owner = auth.uid()", "rows pass; ", '"own notes": ')
         # What was dumped is there again, and the same is dumped: a column of a type that is younger than its table, too.
-        put(folder, "migrations/003_late.sql", "create type late as enum ('soon', 'never');\nalter table notes add column late late default 'soon';\n")
+        put(folder, "migrations/003_late.sql", "create type late as enum ('soon', 'never');\nalter table notes add column late late default 'soon', add column utc timestamp default (now() at time zone 'utc');\n")
         cli(n, "db", "migrate", folder)
         dump = cli(n, "db", "dump", "--app", "notes")
         path = os.path.join(WORK, "dump.sql")

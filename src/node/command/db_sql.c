@@ -142,9 +142,14 @@ static void put_fields(struct writer *w, const catalog_fields *fields) {
         put(w, "%s", i ? ", " : ""), put_name(w, fields->p[i].name), put(w, " "),
             put_type(w, fields->p[i].type, fields->p[i].typmod);
 }
+/* PostgreSQL's grammar takes no words behind a default's value, such as AT TIME ZONE: within parentheses it takes all. */
+static void put_default(struct writer *w, str source) {
+    bool words = memchr(source.p, ' ', source.n) != NULL;
+    put(w, " default %s" STR_FMT "%s", words ? "(" : "", STR_ARG(source), words ? ")" : "");
+}
 static void put_domain(struct writer *w, const struct catalog_type *t) {
     put(w, "create domain "), put_full(w, t->schema, t->name), put(w, " as "), put_type(w, t->base, t->typmod);
-    if (t->default_value.source.n) put(w, " default " STR_FMT, STR_ARG(t->default_value.source));
+    if (t->default_value.source.n) put_default(w, t->default_value.source);
     if (t->not_null) put(w, " not null");
     for (uint32_t k = 0; k < t->checks.n; k++)
         put(w, " constraint "), put_name(w, t->checks.p[k].name),
@@ -198,7 +203,7 @@ static void put_column(struct writer *w, const struct catalog_column *k) {
     put(w, "    "), put_name(w, k->name), put(w, " "), put_type(w, k->type, k->typmod);
     if (k->generated) put(w, " generated always as (" STR_FMT ") stored", STR_ARG(k->default_value.source));
     else if (k->identity) put(w, " generated %s as identity", k->identity == CATALOG_IDENTITY_ALWAYS ? "always" : "by default");
-    else if (k->default_value.source.n) put(w, " default " STR_FMT, STR_ARG(k->default_value.source));
+    else if (k->default_value.source.n) put_default(w, k->default_value.source);
     if (k->not_null) put(w, " not null");
 }
 static void put_numbers(struct writer *w, const struct catalog_relation *r, const catalog_ids *numbers) {
