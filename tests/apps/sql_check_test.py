@@ -35,7 +35,7 @@ def test_db_check_good():
 
 def test_db_check_all_at_once():
     first = "create table a (id int primary key);\nselect from where;\ncreate policy p on a using (nothing = 1);\n"
-    with migrations(**{"1_first": first, "2_second": "attach database 'x' as y;\ncopy a from program 'id';\ndo $$ begin null; end $$;"}) as folder:
+    with migrations(**{"1_first": first, "2_second": "attach database 'x' as y;\ncopy a from program 'id';\ncreate rule r as on insert to a do nothing;"}) as folder:
         found = [f for f in told(folder)[1] if f[0] == "error"]
         eq(found, [("error", "1_first.sql", 2, "42601"), ("error", "1_first.sql", 3, "42703"), ("error", "2_second.sql", 1, "42601"),
                    ("error", "2_second.sql", 2, "42501"), ("error", "2_second.sql", 3, "0A000")])
