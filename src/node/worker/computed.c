@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 enum { ANSWER_BYTES_MAX = 4 << 20 };
-#define HIDDEN "_orlo_computed_%u_%u" /* what column i needs, k */
+#define RESERVED "_orlo_"
+#define HIDDEN RESERVED "computed_%u_%u" /* what column i needs, k */
 
 /* ---- what is asked for ---- */
 
@@ -70,6 +71,8 @@ static bool check_select(struct planning *p, const struct query_select *s, str s
     for (uint32_t i = 0; i < s->items_count; i++) {
         const struct query_item *item = &s->items[i];
         bool named = item->kind == QUERY_FIELD || item->kind == QUERY_AGGREGATE;
+        if (depth == 0 && str_starts(item->alias, STR(RESERVED))) /* what it needs has such names in the answer */
+            return refuse(p, item->alias, "names that begin with " RESERVED " are the node's");
         if (list && named && is_one(p, s, schema, relation, item->field.column))
             return refuse(p, item->field.column, "it is in the select list of a GET of its own table alone, and in no embed");
         if (item->kind != QUERY_EMBED || depth > QUERY_EMBEDS_MAX) continue;
