@@ -566,7 +566,8 @@ err node_history_take(struct history *h, bool sync, struct diag *d) {
 
 void node_history_note(struct history *h, uint32_t frames) {
     struct note n = {.frames = frames, .at_ms = now_ms()};
-    if (!node_wal_salts(h->wal, n.salts)) return;
+    if (!frames || !node_wal_salts(h->wal, n.salts))
+        return; /* it changed nothing, and no log has it: it is no sign of one that failed */
     pthread_mutex_lock(&h->lock);
     if (h->notes_count < NOTES_MAX) h->notes_count++;
     h->notes[h->notes_count - 1] = n;

@@ -215,6 +215,20 @@ static void test_any_moment(void **state) {
     assert_int_equal(went, 200); /* nothing of it begins another generation */
 }
 
+/* A commit that changed nothing, first after an opening: it is in no log. */
+static void test_nothing_changed(void **state) {
+    seed = 4;
+    for (int i = 0; i < 3; i++) write_something();
+    take();
+    close_and_open();
+    struct diag d = DIAG_INIT;
+    assert_int_equal(db_begin(db, &d), ERR_OK);
+    assert_int_equal(db_run(db, &d, "delete from t where id = -1"), ERR_OK);
+    assert_int_equal(db_commit(db, &d), ERR_OK);
+    node_history_note(history, db_wal(db).frames);
+    take();
+}
+
 /* An hour later: all there is. */
 static void test_to_its_end(void **state) {
     static struct moment moments[8];
@@ -586,6 +600,7 @@ static void test_commit_that_failed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_any_moment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_changed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_to_its_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_much_is_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_damage, set_up, tear_down),

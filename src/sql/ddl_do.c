@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { STEPS_MAX = 100'000, ROWS_MAX = 100'000, CPU_MS_MAX = 10'000, BYTES_MAX = 256 << 20 /* that a block takes */ };
+enum { STEPS_MAX = 100'000, ROWS_MAX = 100'000, CPU_MS_MAX = 10'000, BYTES_MAX = 512 << 20 /* that a block takes */ };
 typedef struct plpgsql_statement statement;
 
 /* Where expressions are asked, for all blocks of a deployment. */
