@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
     /* As reader.c opens them. */
     if (db_open(
             &(struct db_options){
-                .sharing = DB_READER, .files = db_files_new(copies[0], copies[1], copies[2]), .cache_kib = 128, .statements = 24},
+                .sharing = DB_READER, .files = db_files_new(copies[0], copies[1], copies[2]), .cache_kib = 512, .statements = 24},
             &db, &d) != ERR_OK)
         fail("a reader", d.text);
     double *took = calloc((size_t)argc * ROUNDS, sizeof *took);

@@ -31,7 +31,7 @@ enum {
     STREAMS_MAX = 16, /* connections beside those that give rows as they come, at the pace of who takes them */
     STREAMS_OF_APP_MAX = 4,
     WAITING_MAX = 512, /* of an app */
-    CACHE_KIB = 128,
+    CACHE_KIB = 512,   /* with 128, pages of a list and of what its policy reads were read anew each time */
     STATEMENTS = 24,
     STEPS = 1000,           /* of SQLite's machine, between two looks at the time */
     STEPS_NS = 30'000,      /* that they take */
