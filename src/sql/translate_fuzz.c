@@ -36,7 +36,9 @@ static str expand(arena *mem, str text) {
             continue;
         }
         uint32_t id = 0;
+        bool part = strchr("PKQ", text.p[i + 1]); /* of a statement: nothing by itself */
         for (i += 2; text.p[i] != 2; i++) id = id * 10 + text.p[i] - '0';
+        if (part) continue;
         const struct catalog_relation *r = catalog_relation_of(cat, id);
         ENSURE(r);
         buf_puts(&b, sql_quoted(mem, r->storage.n ? r->storage : r->name));

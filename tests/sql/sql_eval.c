@@ -175,6 +175,7 @@ static str expand(arena *a, str text) {
         uint32_t id = 0;
         char kind = (char)text.p[i + 1];
         for (i += 2; text.p[i] != 2; i++) id = id * 10 + text.p[i] - '0';
+        if (kind == 'P' || kind == 'K' || kind == 'Q') continue; /* a statement's parts: nothing by themselves */
         const struct catalog_relation *r = kind == 'R' || kind == 'B' ? catalog_relation_of(cat, id) : NULL;
         if (!r) die("a mark of no relation", arena_cstr(a, text));
         buf_puts(&b, sql_quoted(a, r->storage));
