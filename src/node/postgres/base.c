@@ -808,6 +808,11 @@ static void tell_late(struct broker_base *b, uint64_t now) {
         node_tree_fail(&a->error, "57P03", "the database system is starting up");
         node_broker_answer(a);
     }
+    while (b->first && b->held && now > b->first->until_ns) { /* behind an errand that waits for quiet */
+        struct broker_ask *a = pop(b);
+        node_tree_late(&a->error);
+        node_broker_answer(a);
+    }
     if (b->state != BASE_HERE && now > OPEN_MS * ms_ns)
         fail_errands(b, ERR_AGAIN, "the database system does not come up", now - OPEN_MS * ms_ns);
 }
