@@ -102,7 +102,8 @@ void db_seat_take(const struct db_seat *seat);
 /* A database's three files, opened for reading by who may write them, and given away. Takes the descriptors. All connections of this process to it
  * are by one such: a file that is closed takes the process's locks on it along. */
 struct db_files *db_files_new(int file, int log, int index);
-void db_files_free(struct db_files *files); /* no connection has it; NULL is fine */
+uint64_t db_files_log_bytes(const struct db_files *files); /* how far its log has grown */
+void db_files_free(struct db_files *files);                /* no connection has it; NULL is fine */
 /* The three descriptors of a writer's, for such as may read it: opened once, they stay until it is closed (see there). -1: ERR_IO. */
 [[nodiscard]] err db_files_of(struct db *db, int to[static 3], struct diag *d);
 /* Where a read of a reader's would wait for the disk (its page is in no cache), this is called instead: it reads n bytes at `at` into p (pread), and

@@ -50,6 +50,11 @@ struct db_files *db_files_new(int file, int log, int index) {
     return files;
 }
 
+uint64_t db_files_log_bytes(const struct db_files *files) {
+    struct stat st;
+    return files && !fstat(files->fds[1], &st) ? (uint64_t)st.st_size : 0;
+}
+
 void db_files_free(struct db_files *files) {
     if (!files) return;
     pthread_mutex_lock(&sets.lock);

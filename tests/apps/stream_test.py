@@ -28,7 +28,7 @@ grant all on all tables in schema public to anon, authenticated, service_role;
 MANIFEST = """name = "shop"
 database = "%s"
 hosts = ["127.0.0.1"]
-limits = { rest_rows = 10000000, data_rows = 10000000, timeout_ms = 120000, data_timeout_ms = 3000 }
+limits = { rest_rows = 10000000, data_rows = 10000000, timeout_ms = 120000, data_timeout_ms = 3000, database_mb = 250 }
 """
 
 
@@ -185,6 +185,22 @@ def slow_readers(n, keys):
     eq(len(json.loads(body)), ROWS)
 
 
+def log_grows(n, keys):
+    """What is written while nobody reads on stays in SQLite's log: who keeps it there is cut before it is large."""
+    conn, r = asked(n, keys, "/rest/v1/big?order=id")
+    r.read(100_000)
+    before = len([e for e in n.events("answer-broken") if e["code"] == "57014"])
+    for i in range(60):
+        eq(whole(n, keys, f"/rest/v1/big?id=lt.{ROWS // 2}", method="PATCH", body=json.dumps({"name": "x" * 100 + str(i)}), key="service_role", Prefer="return=minimal")[0], 204)
+        if len([e for e in n.events("answer-broken") if e["code"] == "57014"]) > before:
+            break
+    try:
+        r.read()
+        raise AssertionError("the log grew, and who reads slowly went on")
+    except (http.client.IncompleteRead, ConnectionError):
+        conn.close()
+
+
 def backends(n):
     """PostgreSQL's processes that serve this node's asks."""
     out = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True).stdout
@@ -262,6 +278,8 @@ def on(engine):
         breaks(n, keys)
         slow_readers(n, keys)
         in_between(n, keys, folder, engine)
+        if engine == "sqlite":
+            log_grows(n, keys)
 
 
 def test_stream_sqlite():

@@ -37,6 +37,9 @@ enum {
     STEPS_NS = 30'000,      /* that they take */
     STACK_BYTES = 96 << 10, /* of a fiber's, for what a statement nests; as much again three times is left */
     IDLE_MS = 10'000,
+    LOOK_MS = 500,
+    LOG_BYTES =
+        64 << 20, /* that a log may grow to while somebody's rows wait to be taken; or a quarter of what the database may have */
 };
 static const uint64_t idle_ns = 30'000'000'000u, memory_bytes_max = 192 * MiB, statement_bytes_max = 48 * MiB;
 
@@ -67,8 +70,8 @@ struct base { /* of an app */
 };
 struct node_readers {
     struct node_guest *guest;
-    struct net_timer *idle;
-    bool armed; /* it runs */
+    struct net_timer *idle, *looks; /* looks: while some give parts */
+    bool armed;                     /* it runs */
     struct base *bases;
     struct node_reader *newest, *oldest; /* that are idle */
     uint32_t count, streams;
@@ -220,6 +223,22 @@ static bool may(void *arg) {
     return c->base->streams < STREAMS_OF_APP_MAX && c->base->readers->streams < STREAMS_MAX;
 }
 
+/* What is read stays in the log until nobody reads it: who takes his rows slowly may not have it grow without an end. */
+static void look(void *arg) {
+    struct node_readers *r = arg;
+    for (struct base *b = r->bases; b; b = b->next) {
+        uint64_t log = b->streams ? db_files_log_bytes(b->files) : 0;
+        for (struct node_reader *c = log > LOG_BYTES ? b->of : NULL; c; c = c->next) {
+            struct node_query *q = c->now;
+            if (!c->streams || !q || !q->fiber || !q->waits || log <= q->app->record.limits.database_bytes_max / 4) continue;
+            q->late = true;
+            q->waits = false;
+            engine_ready(q->fiber);
+        }
+    }
+    if (r->streams) net_timer_start(r->looks, LOOK_MS, 0);
+}
+
 /* It is one that waits for others from now on, and holds nobody up. */
 static bool begin_stream(struct node_reader *c, struct pg_error *error) {
     struct node_readers *r = c->base->readers;
@@ -228,7 +247,8 @@ static bool begin_stream(struct node_reader *c, struct pg_error *error) {
         return false;
     }
     c->streams = true;
-    c->base->streams++, r->streams++;
+    c->base->streams++;
+    if (!r->streams++) net_timer_start(r->looks, LOOK_MS, 0);
     c->now->open_ns = clock_mono_ns();
     return true;
 }
@@ -470,7 +490,8 @@ void node_reader_ask(struct node_readers *r, struct node_query *q) {
 struct node_readers *node_readers_new(struct node_guest *g) {
     struct node_readers *r = calloc(1, sizeof *r);
     ENSURE(r);
-    *r = (struct node_readers){.guest = g, .idle = net_timer_new(g->loop, close_idle, r)};
+    *r = (struct node_readers){
+        .guest = g, .idle = net_timer_new(g->loop, close_idle, r), .looks = net_timer_new(g->loop, look, r)};
     db_memory_max(memory_bytes_max);
     db_read_slow(read_slow);
     return here = r;
@@ -488,5 +509,6 @@ void node_readers_free(struct node_readers *r) {
         free(b);
     }
     net_timer_free(r->idle);
+    net_timer_free(r->looks);
     free(r);
 }
