@@ -171,7 +171,7 @@ def slow_readers(n, keys):
     check(0 < len(held) < 12, len(held))
     status, _, _ = whole(n, keys, "/rest/v1/writes", method="POST", body='{"id": 1}')
     eq(status, 201)
-    check(max(peaks.grown().values()) < 2 * BOUND, peaks.grown())
+    check(max(peaks.grown().values()) < 3 * BOUND, peaks.grown())  # eight connections, each with its pages; collected it would be 8 MB for each reader
     conn, r = held.pop()
     eq(len(json.loads(r.read())), ROWS)  # it waited for us, and is whole
     conn.close()
