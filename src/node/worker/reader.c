@@ -38,6 +38,7 @@ enum {
     STACK_BYTES = 96 << 10, /* of a fiber's, for what a statement nests; as much again three times is left */
     IDLE_MS = 10'000,
     LOOK_MS = 500,
+    LOG_GROWS = 1 << 20, /* while one waits: else it was as large before, and is not by him */
     LOG_BYTES =
         64 << 20, /* that a log may grow to while somebody's rows wait to be taken; or a quarter of what the database may have */
 };
@@ -50,7 +51,8 @@ struct node_reader {
     struct db *db;
     struct node_tree_conn *conn;
     struct node_query *now; /* NULL: it is idle */
-    bool streams;           /* it has given a part of that */
+    bool streams;           /* it has given a part of that: */
+    uint64_t log_bytes;     /* how far the log had grown by then */
     uint64_t used_ns;
 };
 struct base { /* of an app */
@@ -230,7 +232,8 @@ static void look(void *arg) {
         uint64_t log = b->streams ? db_files_log_bytes(b->files) : 0;
         for (struct node_reader *c = log > LOG_BYTES ? b->of : NULL; c; c = c->next) {
             struct node_query *q = c->now;
-            if (!c->streams || !q || !q->fiber || !q->waits || log <= q->app->record.limits.database_bytes_max / 4) continue;
+            bool waits = c->streams && q && q->fiber && q->waits && log > c->log_bytes + LOG_GROWS;
+            if (!waits || log <= q->app->record.limits.database_bytes_max / 4) continue;
             q->late = true;
             q->waits = false;
             engine_ready(q->fiber);
@@ -247,6 +250,7 @@ static bool begin_stream(struct node_reader *c, struct pg_error *error) {
         return false;
     }
     c->streams = true;
+    c->log_bytes = db_files_log_bytes(c->base->files);
     c->base->streams++;
     if (!r->streams++) net_timer_start(r->looks, LOOK_MS, 0);
     c->now->open_ns = clock_mono_ns();
