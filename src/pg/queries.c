@@ -35,7 +35,9 @@ PG_FN(pg_percentile_cont) {
     (void)n;
     if (!is_fraction(call, args[0].f) || !sorted(call, PG_FLOAT8, args[1], &a)) return;
     double at = args[0].f * (a.n - 1), low = number(a.items[(uint32_t)floor(at)]), high = number(a.items[(uint32_t)ceil(at)]);
-    *out = DB_F64(low + (high - low) * (at - floor(at)));
+    double v = floor(at) == ceil(at) ? low : low + (high - low) * (at - floor(at)); /* of one value that is infinite: that one */
+    if (isnan(v)) (void)pg_raise(call, "22P02", "NaN is not supported for type double precision on SQLite");
+    else *out = DB_F64(v);
 }
 
 /* element type, fraction, array: the first that so many are not above */

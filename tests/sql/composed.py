@@ -28,7 +28,7 @@ ARRAYS = {"int": "int[]", "text": "text[]"}
 LEFT_OUT = re.compile(
     r"F (pg_.*|auth\..*|.*\..*|random|gen_.*|uuid_.*|setseed|.*timestamp|timeofday|now|clock.*|current_.*|local.*|nextval|currval|setval|lastval|age|crypt|digest|hmac|set_config|"
     r"similarity|to_(char|number|date|timestamp|tsvector|tsquery)|.*tsquery|.*tsvector|ts_.*|setweight|strip|numnode|querytree|hash.*|txid.*|version|has_.*|obj_.*|col_.*|format_type|overlaps|"
-    r"array_fill|generate_.*|unnest|json.*_each.*|json.*_array_elements.*|json.*_object_keys|regexp_matches|regexp_split_to_table|string_to_table|factorial|json.*_(agg|populate|to_record).*)|O (%|<->|%>|<%|@@|@@@) .*")
+    r"array_fill|generate_.*|unnest|json.*_each.*|json.*_array_elements.*|json.*_object_keys|regexp_matches|regexp_split_to_table|string_to_table|factorial|json.*_(agg|populate|to_record).*|to_reg.*)|O (%|<->|%>|<%|@@|@@@) .*")
 
 
 def rows_of(program):

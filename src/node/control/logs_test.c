@@ -29,7 +29,7 @@ static void add_app(struct world *w, int i, const char *name) {
 
 static void connect_peer(struct world *w) {
     int pair[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
     assert_true(node_logs_peer(&w->c, pair[1]));
     w->peer = pair[0];
 }
