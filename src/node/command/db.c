@@ -32,6 +32,11 @@ struct project {
     struct ask *a;
 };
 
+/* Nothing has no address. */
+static void put_bytes(str s, FILE *to) {
+    if (s.n) fwrite(s.p, 1, s.n, to);
+}
+
 /* ---- which app ---- */
 
 static str folder_of(struct project *p) {
@@ -388,9 +393,9 @@ static err dump(struct project *p, struct diag *d) {
         if (postgres && !c->data_only) TRY(node_db_schema_dump(p->mem, schema, live, &before, &behind, d));
         else if (live && !c->data_only) node_db_sql(live, &before, &behind);
         put_head(p, &status.body, c->to);
-        fwrite(before.p, 1, before.n, c->to);
-        fwrite(rows.text.p, 1, rows.text.n, c->to);
-        fwrite(behind.p, 1, behind.n, c->to);
+        put_bytes(buf_str(&before), c->to);
+        put_bytes(rows.text, c->to);
+        put_bytes(buf_str(&behind), c->to);
         buf_free(&before), buf_free(&behind);
         return fflush(c->to) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "the dump cannot be written: %s", strerror(errno)) : ERR_OK;
     }
@@ -549,7 +554,7 @@ err node_db_types(const struct node_db_config *c, struct diag *d) {
     err e = ask_catalog(&p, &live, d);
     if (e == ERR_OK && !live) e = diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE, "its database is empty: orlo db migrate fills it");
     if (e == ERR_OK && !(native && node_db_native(live, language, &b))) node_db_typescript(live, &b);
-    fwrite(b.p, 1, b.n, c->to);
+    put_bytes(buf_str(&b), c->to);
     buf_free(&b);
     node_ask_close(p.a);
     return e;
@@ -585,7 +590,7 @@ static void put_who(const struct node_db_config *c, struct json_writer *w) {
 static err ask_as(struct project *p, const char *what, struct json_writer *w, struct diag *d) {
     struct answer answer;
     TRY(ask_node(p, "POST", what, w, &answer, d));
-    fwrite(answer.text.p, 1, answer.text.n, p->c->to);
+    put_bytes(answer.text, p->c->to);
     if (answer.text.n && answer.text.p[answer.text.n - 1] != '\n') fputc('\n', p->c->to);
     return ERR_OK;
 }
@@ -683,7 +688,7 @@ static void print_rows(struct project *p, str text) {
     if (rows && c->csv) print_csv(&v, c->to);
     else if (rows) print_table(p->mem, &v, c->to);
     else {
-        fwrite(text.p, 1, text.n, c->to);
+        put_bytes(text, c->to);
         if (text.n && text.p[text.n - 1] != '\n') fputc('\n', c->to);
     }
 }

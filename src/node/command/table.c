@@ -32,7 +32,7 @@ static uint32_t width(str s) {
 static void print_row(const struct table *t, const str *cells, const uint32_t *widths, FILE *to) {
     for (uint32_t c = 0; c < t->columns; c++) {
         bool last = c + 1 == t->columns;
-        fwrite(cells[c].p, 1, cells[c].n, to);
+        if (cells[c].n) fwrite(cells[c].p, 1, cells[c].n, to);
         if (last) break;
         if (!widths) fputc('\t', to);
         else fprintf(to, "%*s", (int)(widths[c] - width(cells[c]) + 2), "");
