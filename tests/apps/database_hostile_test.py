@@ -107,7 +107,7 @@ MALICIOUS = [
     ("import foreign schema s from server x into public", "", ""),
     ("checkpoint", "", ""),
     ("listen x", "", ""),
-    ("do $$ begin perform 1; end $$", "0A000", "DO"),
+    ("do $$ begin execute 'copy t to program ''id'''; end $$", "", ""),
     ("select set_config('role', 'postgres', false)", "42501", "permission denied to set parameter"),
     ("select set_config('session_authorization', 'postgres', false)", "42501", ""),
     ("explain analyze select 1", "", ""),
