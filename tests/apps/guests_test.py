@@ -288,6 +288,9 @@ def computed(a):
     for query in ("select=title&shout=eq.a", "select=title&order=shout", "select=shout::text", "select=shout->a", "select=title&or=(shout.eq.a,title.eq.b)"):
         got = get(query)
         check(got[0] == 400 and got[1]["code"] == "PGRST127" and "shout" in got[1]["details"], query, got)
+    for query in ("select=shout,_orlo_computed_0_0:title", "select=_orlo_computed_0_0:title,shout"):  # what the function is told is the row's
+        got = get(query)
+        check(got[0] == 400 and got[1]["code"] == "PGRST127", query, got)
     got = get("select=shout", "-H", "accept: text/csv")
     check(got[0] == 400 and got[1]["code"] == "PGRST127", got)
     got = a.n.get(a.name, "/rest/v1/notes?select=shout", "-H", f"apikey: {key}", "-H", "prefer: return=representation", "-H", "content-type: application/json", data=b'{"title": "x"}')

@@ -71,8 +71,12 @@ static bool check_select(struct planning *p, const struct query_select *s, str s
     for (uint32_t i = 0; i < s->items_count; i++) {
         const struct query_item *item = &s->items[i];
         bool named = item->kind == QUERY_FIELD || item->kind == QUERY_AGGREGATE;
-        if (depth == 0 && str_starts(item->alias, STR(RESERVED))) /* what it needs has such names in the answer */
-            return refuse(p, item->alias, "names that begin with " RESERVED " are the node's");
+        str said = item->alias.n               ? item->alias
+                   : named                     ? item->field.column
+                   : item->kind == QUERY_EMBED ? item->embed->target
+                                               : (str){0};
+        if (str_starts(said, STR(RESERVED))) /* what it needs has such names in the answer; what is spread gets there, too */
+            return refuse(p, said, "names that begin with " RESERVED " are the node's");
         if (list && named && is_one(p, s, schema, relation, item->field.column))
             return refuse(p, item->field.column, "it is in the select list of a GET of its own table alone, and in no embed");
         if (item->kind != QUERY_EMBED || depth > QUERY_EMBEDS_MAX) continue;
