@@ -327,6 +327,134 @@ PG_FN(pg_slice) {
     *out = pg_array_stored(call, &to);
 }
 
+/* ---- assigned to ----
+ *
+ * As PostgreSQL's array_set_element and array_set_slice; what would begin elsewhere than at 1 is refused. */
+
+static void elsewhere(struct pg_call *call) {
+    pg_raise(call, "0A000", "an array whose first subscript is not 1 is not there on SQLite");
+}
+static void wrong_subscripts(struct pg_call *call) { pg_raise(call, "2202E", "wrong number of array subscripts"); }
+static void out_of_range(struct pg_call *call) { pg_raise(call, "2202E", "array subscript out of range"); }
+
+/* Of one dimension: room up to n, with nulls between. */
+static bool grow(struct pg_call *call, struct pg_array *a, int64_t n) {
+    if (n <= a->n && a->n) return true;
+    if (n > PG_ARRAY_ITEMS_MAX) return pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
+    struct db_value *items = arena_array(call->mem, struct db_value, (size_t)n + 1);
+    if (a->n) memcpy(items, a->items, a->n * sizeof *items);
+    for (int64_t i = a->n; i < n; i++) items[i] = DB_NOTHING;
+    *a = flat(items, (uint32_t)n);
+    return true;
+}
+
+/* element type, array, value, subscript … */
+PG_FN(pg_array_set) {
+    struct pg_array a;
+    uint32_t given = n - 3, at = 0;
+    for (uint32_t i = 3; i < n; i++)
+        if (args[i].kind == DB_NULL) return (void)pg_raise(call, "22004", "array subscript in assignment must not be null");
+    if (!read(call, &args[0], args[1], &a)) return;
+    if (given > PG_ARRAY_DIMENSIONS_MAX || (a.dimensions && a.dimensions != given)) return wrong_subscripts(call);
+    for (uint32_t d = 0; d < given && (!a.n || given > 1); d++)
+        if (!a.n && args[3 + d].i != 1) return elsewhere(call);
+        else if (a.n && (args[3 + d].i < 1 || args[3 + d].i > a.size[d])) return out_of_range(call);
+    if (!a.n) {
+        a = flat(arena_make(call->mem, struct db_value), 1);
+        a.dimensions = given;
+        for (uint32_t d = 0; d < given; d++) a.size[d] = 1;
+    } else if (given == 1) {
+        if (args[3].i < 1) return elsewhere(call);
+        if (!grow(call, &a, args[3].i)) return;
+    }
+    for (uint32_t d = 0; d < given; d++) at = at * a.size[d] + (uint32_t)args[3 + d].i - 1;
+    a.items[at] = args[2];
+    *out = pg_array_stored(call, &a);
+}
+
+static void put_slice(struct pg_array *a, const uint32_t *low, const uint32_t *size, const struct db_value *from,
+                      uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t rest = i, at = 0, step = 1;
+        for (uint32_t d = a->dimensions; d-- > 0; rest /= size[d], step *= a->size[d]) at += (low[d] + rest % size[d]) * step;
+        a->items[at] = from[i];
+    }
+}
+
+/* Where a slice of an array is to be; of an empty one both bounds are given. False: raised. */
+static bool slice_of(struct pg_call *call, struct pg_array *a, const struct db_value *bounds, uint32_t given, uint32_t *low,
+                     uint32_t *size, uint64_t *count) {
+    bool empty = !a->n;
+    *count = 1;
+    if (given > PG_ARRAY_DIMENSIONS_MAX || (!empty && a->dimensions < given)) return wrong_subscripts(call), false;
+    for (uint32_t d = 0; d < (empty ? given : a->dimensions); d++) {
+        bool has = d < given;
+        struct db_value from = has ? bounds[2 * d] : DB_NOTHING, to = has ? bounds[2 * d + 1] : DB_NOTHING;
+        if (empty && (from.kind == DB_NULL || to.kind == DB_NULL)) {
+            pg_raise(call, "2202E", "array slice subscript must provide both boundaries");
+            pg_raise_detail(call, "When assigning to a slice of an empty array value, slice boundaries must be fully specified.");
+            return false;
+        }
+        int64_t first = from.kind == DB_NULL ? 1 : from.i, last = to.kind == DB_NULL ? a->size[d] : to.i;
+        if (first > last + (a->dimensions > 1 || empty))
+            return pg_raise(call, "2202E", "upper bound cannot be less than lower bound");
+        if (!empty && a->dimensions > 1 && (first < 1 || last > a->size[d])) return out_of_range(call), false;
+        if (first < 1 || (empty && first != 1)) return elsewhere(call), false;
+        if (last > PG_ARRAY_ITEMS_MAX)
+            return pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
+        low[d] = (uint32_t)first - 1, size[d] = (uint32_t)(last - first + 1);
+        *count *= size[d];
+        if (*count > PG_ARRAY_ITEMS_MAX)
+            return pg_raise(call, "54000", "array size exceeds the maximum allowed (%d)", PG_ARRAY_ITEMS_MAX);
+    }
+    return true;
+}
+
+/* element type, array, values, low, high …; a null bound is open */
+PG_FN(pg_array_set_slice) {
+    struct pg_array a, values;
+    uint32_t low[PG_ARRAY_DIMENSIONS_MAX], size[PG_ARRAY_DIMENSIONS_MAX], given = (n - 3) / 2;
+    uint64_t count;
+    if (!read(call, &args[0], args[1], &a) || !read(call, &args[0], args[2], &values)) return;
+    if (args[2].kind == DB_NULL) return (void)(*out = args[1].kind == DB_NULL ? pg_array_stored(call, &a) : args[1]);
+    if (!slice_of(call, &a, args + 3, given, low, size, &count)) return;
+    if (values.n < count) return (void)pg_raise(call, "2202E", "source array too small");
+    if (!count) return (void)(*out = pg_array_stored(call, &a));
+    if (a.n && a.dimensions == 1 && !grow(call, &a, (int64_t)low[0] + size[0])) return;
+    if (!a.n) {
+        a = flat(arena_array(call->mem, struct db_value, count), (uint32_t)count);
+        a.dimensions = given;
+        memcpy(a.size, size, given * sizeof *size);
+    }
+    put_slice(&a, low, size, values.items, count);
+    *out = pg_array_stored(call, &a);
+}
+
+/* array type, array, how many dimensions are within one, which: FOREACH … SLICE. No element: NULL. */
+PG_FN(pg_array_part) {
+    struct pg_array a;
+    if (args[1].kind == DB_NULL || !read(call, &args[0], args[1], &a)) return;
+    uint32_t slice = (uint32_t)args[2].i, each = 1, first = a.dimensions > slice ? a.dimensions - slice : 0;
+    for (uint32_t d = first; d < a.dimensions; d++) each *= a.size[d];
+    int64_t i = args[3].i - 1;
+    if (!a.n || i < 0 || i >= a.n / each) return;
+    struct pg_array part = {.dimensions = a.dimensions - first, .n = each, .items = a.items + (size_t)i * each};
+    memcpy(part.size, a.size + first, part.dimensions * sizeof *a.size);
+    *out = pg_array_stored(call, &part);
+}
+/* array type, array, slice: how many parts it has */
+PG_FN(pg_array_parts) {
+    struct pg_array a;
+    if (args[1].kind == DB_NULL) return (void)pg_raise(call, "22004", "FOREACH expression must not be null");
+    if (!read(call, &args[0], args[1], &a)) return;
+    if (args[2].i < 0 || args[2].i > a.dimensions)
+        return (void)pg_raise(call, "2202E", "slice dimension (%lld) is out of the valid range 0..%u", (long long)args[2].i,
+                              a.dimensions);
+    uint32_t each = 1;
+    for (uint32_t d = a.dimensions - (uint32_t)args[2].i; d < a.dimensions; d++) each *= a.size[d];
+    *out = DB_I64(a.n / each);
+}
+
 /* ---- text ---- */
 
 /* array type, array, separator [, what stands for null] */

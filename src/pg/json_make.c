@@ -351,10 +351,9 @@ struct single {
     struct db_value v;
     void *bytes;
 };
-static void single_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
+static void take_single(struct pg_call *call, void *state, const struct db_value *args, const char *several) {
     struct single *s = state;
-    (void)n;
-    if (s->rows++) return (void)pg_raise(call, "21000", "more than one row returned by a subquery used as an expression");
+    if (s->rows++) return (void)pg_raise(call, "21000", "%s", several);
     s->v = args[0];
     if (args[0].kind < DB_TEXTUAL) return;
     s->bytes = db_take(NULL, args[0].s.n + 1);
@@ -362,9 +361,18 @@ static void single_step(struct pg_call *call, void *state, const struct db_value
     if (args[0].s.n) memcpy(s->bytes, args[0].s.p, args[0].s.n);
     s->v.s.p = s->bytes;
 }
+static void single_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
+    (void)n;
+    take_single(call, state, args, "more than one row returned by a subquery used as an expression");
+}
+static void only_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
+    (void)n;
+    take_single(call, state, args, "query returned more than one row");
+}
 static void single_value(struct pg_call *call, const void *state, struct db_value *out) {
     (void)call;
     *out = ((const struct single *)state)->v;
 }
 static void single_drop(void *state) { db_give_back(((struct single *)state)->bytes); }
 const struct pg_aggregate pg_single = {sizeof(struct single), single_step, NULL, single_value, single_drop};
+const struct pg_aggregate pg_only = {sizeof(struct single), only_step, NULL, single_value, single_drop}; /* as PL/pgSQL says it */

@@ -472,6 +472,63 @@ PG_FN(pg_jsonb_strip_nulls) {
     *out = pj_text(call, &v);
 }
 
+/* ---- j['a'][1] := v ---- */
+
+/* The item or member that a key names, made if there is none. NULL: raised. */
+static struct pj *place_of(struct pg_call *call, struct pj *at, const struct db_value *key, uint32_t position, struct pj fresh) {
+    struct changing c = {.call = call, .v = fresh};
+    char text[24];
+    str name = key->s;
+    int64_t i;
+    if (key->kind == DB_INTEGER) snprintf(text, sizeof text, "%lld", (long long)key->i), name = arena_str(call->mem, str_c(text));
+    if (at->kind == PJ_OBJECT) {
+        if (!pj_find(at, name)) add_member(&c, at, name);
+        return &pj_find(at, name)->v;
+    }
+    if (at->kind != PJ_ARRAY) {
+        pg_raise(call, "22023", "cannot replace existing key");
+        pg_raise_detail(call, "The path assumes key is a composite object, but it is a scalar value.");
+        return NULL;
+    }
+    if (!whole_number(name, &i)) {
+        pg_raise(call, "22P02", "path element at position %u is not an integer: \"" STR_FMT "\"", position, STR_ARG(name));
+        return NULL;
+    }
+    int64_t from_end = i < 0 ? i + at->n : i;
+    if (from_end < 0) {
+        pg_raise(call, "22023", "path element at position %u is out of range: %lld", position, (long long)i);
+        return NULL;
+    }
+    if (from_end >= PJ_VALUES_MAX) {
+        pg_raise(call, "54000", "a JSON value has more than %d values", PJ_VALUES_MAX);
+        return NULL;
+    }
+    if (from_end >= at->n) {
+        struct pj *items = items_of(call, (uint64_t)from_end + 1);
+        if (at->n) memcpy(items, at->items, at->n * sizeof *items);
+        for (int64_t k = at->n; k < from_end; k++) items[k] = (struct pj){.kind = PJ_NULL};
+        items[from_end] = fresh;
+        at->items = items, at->n = (uint32_t)from_end + 1;
+    }
+    return &at->items[from_end];
+}
+/* jsonb, value, keys: text, or a number */
+PG_FN(pg_jsonb_set_subscript) {
+    struct pj top = {.kind = args[2].kind == DB_INTEGER ? PJ_ARRAY : PJ_OBJECT}, v = {.kind = PJ_NULL};
+    for (uint32_t i = 2; i < n; i++)
+        if (args[i].kind == DB_NULL) return (void)pg_raise(call, "22004", "jsonb subscript in assignment must not be null");
+    if (args[0].kind != DB_NULL && !read(call, args[0].s, &top)) return;
+    if (args[1].kind != DB_NULL && !read(call, args[1].s, &v)) return;
+    struct pj *at = &top;
+    for (uint32_t i = 2; at && i < n; i++) {
+        struct pj fresh = {.kind = i + 1 == n ? PJ_NULL : args[i + 1].kind == DB_INTEGER ? PJ_ARRAY : PJ_OBJECT};
+        at = place_of(call, at, &args[i], i - 1, fresh);
+    }
+    if (!at) return;
+    *at = v;
+    *out = pj_text(call, &top);
+}
+
 /* json's own: without any blanks, in its order */
 static void put_compact(struct buf *b, const struct pj *v) {
     bool object = v->kind == PJ_OBJECT;

@@ -105,14 +105,15 @@ static bool read_list(parser *p, const char *const *ends, plpgsql_exprs *out) {
 
 /* ---- targets ---- */
 
-static bool read_target(parser *p, struct plpgsql_target *t) {
+/* subscripts: of an assignment alone */
+static bool read_target(parser *p, struct plpgsql_target *t, bool subscripts) {
     *t = (struct plpgsql_target){.at = p->token.at};
     do {
         if (t->n == ARRAY_COUNT(t->names)) return unexpected(p);
         if (!take_name(p, &t->names[t->n])) return false;
         t->n++;
     } while (take(p, "."));
-    while (take(p, "[")) {
+    while (subscripts && take(p, "[")) {
         struct plpgsql_expr e;
         if (!count(p) || !READ(p, &e, "]")) return false;
         vec_push(p->mem, &t->subscripts, e);
@@ -124,7 +125,7 @@ static bool read_target(parser *p, struct plpgsql_target *t) {
 static bool read_targets(parser *p, statement *s) {
     do {
         struct plpgsql_target t;
-        if (!count(p) || !read_target(p, &t)) return false;
+        if (!count(p) || !read_target(p, &t, false)) return false;
         vec_push(p->mem, &s->targets, t);
     } while (take(p, ","));
     return true;
@@ -330,7 +331,7 @@ static bool read_get(parser *p, statement *s) {
     if (!expect(p, "diagnostics")) return false;
     do {
         struct plpgsql_option o = {0};
-        if (!count(p) || !read_target(p, &o.target)) return false;
+        if (!count(p) || !read_target(p, &o.target, false)) return false;
         if (!take(p, "=") && !expect(p, ":=")) return false;
         if (!take_name(p, &o.name)) return false;
         vec_push(p->mem, &s->options, o);
@@ -406,13 +407,13 @@ static bool is_assignment(parser *p) {
     if (!is_name(p)) return false;
     struct plpgsql_token after = peek(p);
     if (!token_is(&after, ".") && !token_is(&after, "[") && !token_is(&after, ":=") && !token_is(&after, "=")) return false;
-    if (look.parts < PLPGSQL_PARTS_MAX && read_target(&look, &t)) return is(&look, ":=") || is(&look, "=");
+    if (look.parts < PLPGSQL_PARTS_MAX && read_target(&look, &t, true)) return is(&look, ":=") || is(&look, "=");
     return look.parts >= PLPGSQL_PARTS_MAX; /* then it is told as one */
 }
 
 static bool read_assignment(parser *p, statement *s) {
     struct plpgsql_target t;
-    if (!read_target(p, &t)) return false;
+    if (!read_target(p, &t, true)) return false;
     vec_push(p->mem, &s->targets, t);
     next(p);
     return READ(p, &s->expr, ";") && expect(p, ";");

@@ -42,8 +42,12 @@ static err column_named(struct sql_context *cx, const struct target *t, const Pg
     if (!*out)
         return sql_refuse(cx, r->location, "42703", "column \"%s\" of relation \"" STR_FMT "\" does not exist", r->name,
                           STR_ARG(t->relation->name));
-    if (r->n_indirection) return sql_unsupported(cx, r->location, "assigning to a part of a column", "Assign the whole value.");
     return ERR_OK;
+}
+
+static err no_part(struct sql_context *cx, const PgQuery__ResTarget *r) {
+    return r->n_indirection ? sql_unsupported(cx, r->location, "assigning to a part of a column here", "Assign the whole value.")
+                            : ERR_OK;
 }
 
 static str storage_of(struct sql_context *cx, const struct catalog_column *c) {
@@ -133,6 +137,7 @@ static err insert_columns(struct sql_context *cx, const PgQuery__InsertStmt *s, 
     for (size_t i = 0; i < s->n_cols; i++) {
         const struct catalog_column *c;
         TRY(column_named(cx, &in->t, s->cols[i]->res_target, &c));
+        TRY(no_part(cx, s->cols[i]->res_target));
         for (uint32_t k = 0; k < in->columns.n; k++)
             if (in->columns.p[k] == c)
                 return sql_refuse(cx, s->cols[i]->res_target->location, "42701",
@@ -310,6 +315,7 @@ static err set_from_query(struct sql_context *cx, const struct target *t, PgQuer
         bool can = !p.targets.p[i].row;
         uint32_t from = p.targets.p[i].type;
         TRY(column_named(cx, t, nodes[i]->res_target, &c));
+        TRY(no_part(cx, nodes[i]->res_target));
         if (c->generated)
             return sql_refuse(cx, -1, "428C9", "column \"" STR_FMT "\" can only be updated to DEFAULT", STR_ARG(c->name));
         if (can) TRY(sql_part_column_to(cx, &p, (uint32_t)i, c->type, c->typmod, PG_ASSIGNMENT, &can));
@@ -322,12 +328,44 @@ static err set_from_query(struct sql_context *cx, const struct target *t, PgQuer
     return ERR_OK;
 }
 
+/* SET c[i] = a, c[j] = b: what c is, with each of them. */
+static err set_parts(struct sql_context *cx, const struct target *t, const struct catalog_column *c, PgQuery__Node *const *nodes,
+                     size_t n, str *text, uint32_t *flags) {
+    struct sql_value v = t->item->columns[c - t->relation->columns.p].value;
+    for (size_t i = 0; i < n; i++) {
+        const PgQuery__ResTarget *r = nodes[i]->res_target;
+        struct sql_value part;
+        bool can = false;
+        if (!r->n_indirection || !str_eqc(c->name, r->name)) continue;
+        uint32_t type = sql_part_type(cx, c->type, r->indirection, r->n_indirection), from;
+        TRY(sql_expr(cx, r->val, &part));
+        from = part.type;
+        if (type && !part.row) TRY(sql_coerce(cx, &part, type, c->typmod, PG_ASSIGNMENT, &can));
+        if (type && !can)
+            return sql_refuse(cx, part.location, "42804",
+                              "subscripted assignment to \"" STR_FMT "\" requires type " STR_FMT
+                              " but expression is of type " STR_FMT,
+                              STR_ARG(c->name), STR_ARG(sql_type_name(cx, type)), STR_ARG(sql_type_name(cx, from)));
+        TRY(sql_set_part(cx, &v, r->indirection, r->n_indirection, &part));
+    }
+    if (sql_base_type(cx, c->type) != c->type) TRY(assign(cx, c, &v));
+    *flags |= v.flags & SQL_INHERITED;
+    *text = v.text;
+    return ERR_OK;
+}
+
 static err set_one(struct sql_context *cx, const struct target *t, PgQuery__Node *const *nodes, size_t n, size_t *at,
                    catalog_ids *seen, str *out, uint32_t *flags) {
     const PgQuery__ResTarget *r = nodes[*at]->res_target;
     const struct catalog_column *c;
     const PgQuery__Node *val = r->val;
+    str value = {0};
     TRY(column_named(cx, t, r, &c));
+    *out = (str){0};
+    bool first = true;
+    for (size_t i = 0; i < *at; i++)
+        first &= !nodes[i]->res_target->n_indirection || strcmp(nodes[i]->res_target->name, r->name) != 0;
+    if (r->n_indirection && !first) return ++*at, ERR_OK; /* is set with the first of its parts */
     if (catalog_ids_have(seen, c->number))
         return sql_refuse(cx, r->location, "42601", "multiple assignments to same column \"" STR_FMT "\"", STR_ARG(c->name));
     vec_push(cx->mem, seen, c->number);
@@ -345,8 +383,8 @@ static err set_one(struct sql_context *cx, const struct target *t, PgQuery__Node
             return sql_refuse(cx, r->location, "42601", "number of columns does not match number of values");
         val = m->source->row_expr->args[part];
     }
-    str value = {0};
-    TRY(set_value(cx, t->relation, c, val, &value, flags));
+    if (r->n_indirection) TRY(set_parts(cx, t, c, nodes, n, &value, flags));
+    else TRY(set_value(cx, t->relation, c, val, &value, flags));
     *out = sql_fmt(cx,
                    STR_FMT " = " STR_FMT "\x01"
                            "Q0\x02",
@@ -362,7 +400,7 @@ static err set_list(struct sql_context *cx, const struct target *t, PgQuery__Nod
     for (size_t i = 0; i < n;) {
         str one;
         TRY(set_one(cx, t, nodes, n, &i, &seen, &one, flags));
-        vec_push(cx->mem, &parts, one);
+        if (one.n) vec_push(cx->mem, &parts, one);
     }
     *text = sql_joined(cx, parts.p, parts.n, ", ");
     return ERR_OK;

@@ -782,6 +782,67 @@ static err array_subscripts(struct sql_context *cx, const PgQuery__AIndirection 
     return ERR_OK;
 }
 
+/* What `v[i]`, `v[a:b]` of a type is given: elements, an array, of jsonb itself. 0: it has no subscripts. */
+uint32_t sql_part_type(struct sql_context *cx, uint32_t type, PgQuery__Node *const *steps, size_t n) {
+    uint32_t array = sql_base_type(cx, type);
+    if (array == PG_JSONB) return PG_JSONB;
+    for (size_t i = 0; i < n; i++)
+        if (steps[i]->node_case == PG_QUERY__NODE__NODE_A_INDICES && steps[i]->a_indices->is_slice) return array;
+    return sql_element_type(cx, array);
+}
+
+static err jsonb_keys(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n, sql_texts *parts) {
+    for (size_t i = 0; i < n; i++) {
+        struct sql_value key;
+        bool can;
+        if (steps[i]->a_indices->is_slice) return sql_refuse(cx, v->location, "42804", "jsonb subscript does not support slices");
+        TRY(sql_expr(cx, steps[i]->a_indices->uidx, &key));
+        TRY(sql_coerce(cx, &key, key.type == PG_INT2 || key.type == PG_INT4 ? PG_INT4 : PG_TEXT, -1, PG_IMPLICIT, &can));
+        if (!can)
+            return sql_refuse(cx, key.location, "42804", "subscript type " STR_FMT " is not supported",
+                              STR_ARG(sql_type_name(cx, key.type)));
+        sql_inherit(v, &key);
+        vec_push(cx->mem, parts, key.text);
+    }
+    return ERR_OK;
+}
+
+/* v, as it is, becomes what it is once its part that the steps name (A_Indices alone) is `part`, which is of sql_part_type. */
+err sql_set_part(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
+                 const struct sql_value *part) {
+    uint32_t array = sql_base_type(cx, v->type), element = sql_element_type(cx, array);
+    bool slice = false, json = array == PG_JSONB;
+    sql_texts parts = {0};
+    if (!json && !element)
+        return sql_refuse(cx, v->location, "42804", "cannot subscript type " STR_FMT " because it does not support subscripting",
+                          STR_ARG(sql_type_name(cx, v->type)));
+    for (size_t i = 0; i < n; i++) {
+        if (steps[i]->node_case != PG_QUERY__NODE__NODE_A_INDICES)
+            return sql_unsupported(cx, v->location, "assigning to a field of an element", "Assign the whole element.");
+        slice |= steps[i]->a_indices->is_slice;
+    }
+    if (!json) vec_push(cx->mem, &parts, sql_fmt(cx, "%u", element));
+    vec_push(cx->mem, &parts, v->text);
+    vec_push(cx->mem, &parts, part->text);
+    if (json) TRY(jsonb_keys(cx, v, steps, n, &parts));
+    for (size_t i = 0; !json && i < n; i++) {
+        const PgQuery__AIndices *a = steps[i]->a_indices;
+        str low = STR("1"), high;
+        if (slice && a->is_slice) TRY(subscript_bound(cx, a->lidx, v, &low));
+        if (slice) vec_push(cx->mem, &parts, low);
+        TRY(subscript_bound(cx, a->uidx, v, &high));
+        vec_push(cx->mem, &parts, high);
+    }
+    sql_inherit(v, part);
+    v->text = sql_fmt(cx, "%s(" STR_FMT ")",
+                      json    ? "pg_jsonb_set_subscript"
+                      : slice ? "pg_array_set_slice"
+                              : "pg_array_set",
+                      STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
+    v->flags = (v->flags & ~(uint32_t)(SQL_CONSTANT | SQL_NULL | SQL_NOT_NULL)) | SQL_RAISES;
+    return ERR_OK;
+}
+
 static err indirection(struct sql_context *cx, const PgQuery__AIndirection *ind, struct sql_value *out) {
     TRY(sql_expr(cx, ind->arg, out));
     TRY(sql_settle(cx, out));

@@ -81,10 +81,15 @@ static err assignment(struct routine *r, const statement *s) {
     TRY(sql_routine_target(r, &s->targets.p[0], &t, &later));
     if (later) return ERR_OK;
     if (s->targets.p[0].subscripts.n) {
-        refuse_later(r, "0A000", "assigning to an element of an array is not there on SQLite");
+        uint32_t e;
+        TRY(sql_routine_part(r, t.place, t.type, t.typmod, &s->targets.p[0].subscripts, &s->expr, &e));
+        sql_routine_emit(r, CATALOG_OP_SET, t.place, e, 0, 0);
         return ERR_OK;
     }
-    return assign_to(r, &t, &s->expr);
+    r->assigns = true;
+    err e = assign_to(r, &t, &s->expr);
+    r->assigns = false;
+    return e;
 }
 
 /* ---- rows into variables ---- */
@@ -103,8 +108,6 @@ static err receiver_of(struct routine *r, const plpgsql_targets *list, struct re
     for (uint32_t i = 0; i < list->n; i++) {
         struct routine_target t;
         bool later;
-        if (list->p[i].subscripts.n)
-            return sql_routine_say(r, list->p[i].at, "0A000", "INTO an element of an array is not there on SQLite");
         TRY(sql_routine_target(r, &list->p[i], &t, &later));
         if (later) return rc->later = true, ERR_OK;
         bool row = t.variable && (t.variable->fields || t.variable->record);
@@ -374,20 +377,67 @@ static err query_loop(struct routine *r, const statement *s) {
     return rows_loop(r, s, &s->expr);
 }
 
+/* foreach a slice n in array x: its parts of n dimensions, by a counter. */
+static err slice_loop(struct routine *r, const statement *s, const struct sql_variable *array) {
+    struct routine_loop l;
+    struct routine_target t;
+    bool later;
+    uint32_t counter = sql_routine_places(r, 3), part = sql_routine_places(r, 1), any = sql_routine_places(r, 1);
+    str of = arena_fmt(r->cx->mem,
+                       "%u, \x01"
+                       "A%u\x02, %u",
+                       array->type, array->place + 1, s->slice);
+    sql_routine_emit(r, CATALOG_OP_SET, counter + 1,
+                     sql_routine_text(r, arena_fmt(r->cx->mem, "pg_array_parts(" STR_FMT ")", STR_ARG(of))), 0, 0);
+    if (s->targets.n != 1) return sql_routine_say(r, s->at, "42601", "syntax error at or near \",\"");
+    TRY(sql_routine_target(r, &s->targets.p[0], &t, &later));
+    if (later) return ERR_OK;
+    if (!sql_element_type(r->cx, t.type))
+        return refuse_later(r, "42804", "FOREACH ... SLICE loop variable must be of an array type"), ERR_OK;
+    sql_routine_emit(r, CATALOG_OP_SET, counter, sql_routine_text(r, STR("1")), 0, 0);
+    sql_routine_emit(r, CATALOG_OP_COPY, counter + 2, counter, 1, 0);
+    sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("0")), 0, 0);
+    loop_open(r, &l, s->label, false);
+    uint32_t from = sql_routine_here(r), end = sql_routine_emit(r, CATALOG_OP_PAST, counter, counter + 1, 0, 0);
+    sql_routine_emit(r, CATALOG_OP_SET, part,
+                     sql_routine_text(r, arena_fmt(r->cx->mem,
+                                                   "pg_array_part(" STR_FMT ", \x01"
+                                                   "A%u\x02)",
+                                                   STR_ARG(of), counter + 1)),
+                     0, 0);
+    TRY(hand(r, part, array->type, &t));
+    sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("1")), 0, 0);
+    TRY(body(r, &s->body));
+    land_nexts(r, &l);
+    uint32_t stop = sql_routine_emit(r, CATALOG_OP_STEP, counter, counter + 2, 0, 0);
+    sql_routine_emit(r, CATALOG_OP_JUMP, from, 0, 0, 0);
+    sql_routine_land(r, end), sql_routine_land(r, stop);
+    loop_close(r, &l);
+    sql_routine_emit(r, CATALOG_OP_COPY, ROUTINE_FOUND, any, 1, 0);
+    return ERR_OK;
+}
+
 static err foreach_loop(struct routine *r, const statement *s) {
     struct sql_variables scope;
     uint32_t e, type;
     str name = arena_fmt(r->cx->mem, "__orlo_%u", r->hidden++);
-    if (s->slice) {
-        refuse_later(r, "0A000", "FOREACH … SLICE is not there on SQLite");
-        return ERR_OK;
-    }
     TRY(sql_routine_value(r, &s->expr, PG_NO_TYPE, -1, &e, &type));
     sql_routine_open(r, &scope, (str){0});
     struct sql_variable *v = sql_routine_variable(r, name, type, -1, NULL);
     sql_routine_emit(r, CATALOG_OP_SET, v->place, e, 0, 0);
     sql_routine_emit(r, CATALOG_OP_NOT_NULL, v->place,
                      sql_routine_text(r, sql_literal_text(r->cx->mem, STR("FOREACH expression must not be null"))), 0, 0);
+    if (!sql_element_type(r->cx, type)) { /* what is not known yet is said already */
+        str message = arena_fmt(r->cx->mem, "FOREACH expression must yield an array, not type " STR_FMT,
+                                STR_ARG(sql_type_name(r->cx, type)));
+        refuse_later(r, "42804", arena_cstr(r->cx->mem, message));
+    }
+    if (s->slice) {
+        err got = slice_loop(r, s, v);
+        r->scope = (struct sql_variables *)(uintptr_t)scope.outer;
+        r->cx->variables = scope.outer;
+        return got;
+    }
     struct plpgsql_expr query = {arena_fmt(r->cx->mem, "SELECT u.e FROM unnest(" STR_FMT ") AS u(e)", STR_ARG(name)), s->expr.at};
     err got = rows_loop(r, s, &query);
     r->scope = (struct sql_variables *)(uintptr_t)scope.outer;

@@ -282,25 +282,30 @@ static err assign(struct sql_context *cx, struct sql_value *v, uint32_t type, in
                       STR_ARG(sql_type_name(cx, type)));
 }
 
-static err value_of(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_value *v) {
+/* what: of which PostgreSQL says that it has several columns. */
+static err value_of(struct sql_context *cx, const PgQuery__SelectStmt *s, const char *what, struct sql_value *v) {
     struct sql_part p;
     if (sql_is_bare_value(s)) return sql_expr(cx, s->target_list[0]->res_target->val, v);
     TRY(sql_part_read(cx, s, &p));
-    if (p.targets.n != 1) return sql_refuse(cx, -1, "42601", "query returned %u columns", p.targets.n);
+    if (p.targets.n != 1)
+        return sql_refuse(cx, -1, "42601", p.targets.n == 1 ? "%s returned %u column" : "%s returned %u columns", what,
+                          p.targets.n);
     TRY(sql_part_settle(cx, &p));
     if (p.targets.p[0].row) return sql_unsupported(cx, -1, "a row as a value", "Name its columns.");
     *v = (struct sql_value){.type = p.targets.p[0].type, .typmod = p.targets.p[0].typmod, .location = -1};
-    v->text = sql_fmt(cx, "(" STR_FMT ")", STR_ARG(sql_part_print(cx, &p, NULL)));
+    str text = sql_part_print(cx, &p, NULL);
+    v->text = p.single ? sql_fmt(cx, "(" STR_FMT ")", STR_ARG(text))
+                       : sql_fmt(cx, "(select pg_only(c1) from (" STR_FMT "))", STR_ARG(text));
     v->flags = p.flags | SQL_SUBQUERY;
     return ERR_OK;
 }
 
-static err value_fragment(struct routine *r, const PgQuery__Node *node, uint32_t type, int32_t typmod,
+static err value_fragment(struct routine *r, const PgQuery__Node *node, const char *what, uint32_t type, int32_t typmod,
                           struct catalog_fragment *out) {
     struct sql_context *cx = r->cx;
     struct sql_value v;
     if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return sql_refuse(cx, -1, "42601", "query is not a SELECT");
-    TRY(value_of(cx, node->select_stmt, &v));
+    TRY(value_of(cx, node->select_stmt, what, &v));
     if (type) TRY(assign(cx, &v, type, typmod));
     else TRY(sql_settle(cx, &v));
     if (v.row) return sql_unsupported(cx, v.location, "a row as a value", "Name its columns.");
@@ -314,16 +319,53 @@ err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t 
     struct catalog_fragment out;
     TRY(parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
-    if (value_fragment(r, node, type, typmod, &out) != ERR_OK) put_off(r, &before, x, "", &out);
+    if (value_fragment(r, node, r->assigns ? "assignment source" : "query", type, typmod, &out) != ERR_OK)
+        put_off(r, &before, x, "", &out);
     *e = add(r, out);
     if (of) *of = out.type ? out.type : type ? type : PG_TEXT;
+    return ERR_OK;
+}
+
+static err part_fragment(struct routine *r, struct sql_value whole, const PgQuery__Node *steps, const PgQuery__Node *node,
+                         struct catalog_fragment *out) {
+    struct sql_context *cx = r->cx;
+    struct sql_value v;
+    const PgQuery__Node *target =
+        steps->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? steps->select_stmt->target_list[0]->res_target->val : NULL;
+    if (!target || target->node_case != PG_QUERY__NODE__NODE_A_INDIRECTION) return sql_refuse(cx, -1, "42601", "syntax error");
+    const PgQuery__AIndirection *ind = target->a_indirection;
+    if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return sql_refuse(cx, -1, "42601", "query is not a SELECT");
+    TRY(value_of(cx, node->select_stmt, "assignment source", &v));
+    uint32_t type = sql_part_type(cx, whole.type, ind->indirection, ind->n_indirection);
+    if (type) TRY(assign(cx, &v, type, whole.typmod));
+    TRY(sql_set_part(cx, &whole, ind->indirection, ind->n_indirection, &v));
+    if (sql_base_type(cx, whole.type) != whole.type) TRY(assign(cx, &whole, whole.type, whole.typmod));
+    *out = (struct catalog_fragment){.text = whole.text, .type = whole.type, .typmod = whole.typmod};
+    sql_fragment_flags(cx, whole.flags, out);
+    return sql_fragment_done(cx, out->text);
+}
+
+err sql_routine_part(struct routine *r, uint32_t place, uint32_t type, int32_t typmod, const plpgsql_exprs *subscripts,
+                     const struct plpgsql_expr *x, uint32_t *e) {
+    const PgQuery__Node *node, *steps;
+    struct catalog_fragment out;
+    struct buf b = {0};
+    buf_puts(&b, STR("(NULL)"));
+    for (uint32_t i = 0; i < subscripts->n; i++) buf_printf(&b, "[" STR_FMT "]", STR_ARG(subscripts->p[i].text));
+    struct plpgsql_expr list = {arena_str(r->cx->mem, buf_str(&b)), subscripts->p[0].at};
+    buf_free(&b);
+    TRY(parse(r, "SELECT ", &list, &steps));
+    TRY(parse(r, "SELECT ", x, &node));
+    struct sql_context before = *r->cx;
+    if (part_fragment(r, place_value(r->cx, place, type, typmod), steps, node, &out) != ERR_OK) put_off(r, &before, x, "", &out);
+    *e = add(r, out);
     return ERR_OK;
 }
 
 static err condition_fragment(struct routine *r, const PgQuery__Node *node, struct catalog_fragment *out) {
     struct sql_value v;
     if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return sql_refuse(r->cx, -1, "42601", "query is not a SELECT");
-    TRY(value_of(r->cx, node->select_stmt, &v));
+    TRY(value_of(r->cx, node->select_stmt, "query", &v));
     TRY(assign(r->cx, &v, PG_BOOL, -1));
     *out = (struct catalog_fragment){.text = v.text, .type = PG_BOOL, .typmod = -1};
     sql_fragment_flags(r->cx, v.flags, out);

@@ -28,7 +28,7 @@ struct routine {
     uint32_t result;               /* their first place */
     struct routine_shapes *shapes; /* of its records: the first pass finds them */
     uint32_t records;
-    bool second;
+    bool second, assigns;
     uint32_t tries, cursors, hidden, writes, handlers;
     str source;
     uint32_t at;              /* of the statement at hand */
@@ -54,6 +54,9 @@ void sql_routine_land(struct routine *r, uint32_t jump); /* the jump leads to wh
 /* An expression's value, of the type (PG_NO_TYPE: of its own, which is told), as a statement's number. */
 err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t type, int32_t typmod, uint32_t *e, uint32_t *of);
 err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint32_t *e);
+/* The same of a target whose part (a[i], a[b:c]) it becomes: *e is the whole of it then. */
+err sql_routine_part(struct routine *r, uint32_t place, uint32_t type, int32_t typmod, const plpgsql_exprs *subscripts,
+                     const struct plpgsql_expr *x, uint32_t *e);
 /* A place's value as another type's. */
 err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint32_t type, int32_t typmod, uint32_t *e);
 bool sql_routine_is_call(struct routine *r, const struct plpgsql_expr *x); /* of a function of the catalogue's that gives a row */

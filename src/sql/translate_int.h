@@ -111,6 +111,7 @@ struct sql_item {
     bool lateral_ok;    /* … that may be referred to there */
 };
 typedef VEC(struct sql_column) sql_column_list;
+typedef VEC(str) sql_texts;
 struct sql_cte {
     str name, alias;
     struct sql_column_out *columns;
@@ -305,6 +306,10 @@ bool sql_chain_goes_on(const struct sql_value *v, uint8_t kind);
 void sql_chain_add(struct sql_value *v, const struct sql_value *before, uint8_t kind); /* v's text has before's, and one more */
 
 err sql_expr(struct sql_context *cx, const PgQuery__Node *node, struct sql_value *out);
+/* v[…] := part: what is assigned to (0: it has no parts), and the whole of it then. */
+uint32_t sql_part_type(struct sql_context *cx, uint32_t type, PgQuery__Node *const *steps, size_t n);
+err sql_set_part(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
+                 const struct sql_value *part);
 err sql_exprs(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, sql_values *out);
 /* WHERE, ON, HAVING, FILTER, WHEN: boolean, and null is as false. */
 err sql_condition(struct sql_context *cx, const PgQuery__Node *node, const char *clause, struct sql_value *out);
