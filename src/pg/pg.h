@@ -87,6 +87,32 @@ struct pg_types {
     bool (*enum_nth)(void *arg, uint32_t type, uint32_t index, int64_t *sort, str *label);
 };
 
+/* Names of the catalogue's things and their numbers (regclass, regtype …), and what else is told of one. type: PG_REGCLASS and its kin. */
+enum pg_found { PG_FOUND_NONE, PG_FOUND, PG_FOUND_SEVERAL, PG_FOUND_MALFORMED };
+enum pg_about {
+    PG_ABOUT_CONSTRAINT,
+    PG_ABOUT_FUNCTION,
+    PG_ABOUT_ARGUMENTS,
+    PG_ABOUT_IDENTITY, /* of a function: its arguments, without defaults */
+    PG_ABOUT_RESULT,
+    PG_ABOUT_INDEX,
+    PG_ABOUT_VIEW,
+    PG_ABOUT_TRIGGER,
+    PG_ABOUT_COMMENT, /* more: of which column; 0: of the thing itself */
+    PG_ABOUT_RELATION_VISIBLE,
+    PG_ABOUT_FUNCTION_VISIBLE,
+    PG_ABOUT_TYPE_VISIBLE,
+    PG_ABOUT_TYPE, /* more: its typmod; -1: none */
+    PG_ABOUT_COUNT,
+};
+struct pg_names {
+    void *arg;
+    enum pg_found (*find)(void *arg, uint32_t type, str text, uint32_t *id);
+    bool (*print)(void *arg, uint32_t type, uint32_t id, struct buf *text); /* false: there is none */
+    bool (*tell)(void *arg, enum pg_about about, uint32_t id, int64_t more, struct buf *text);
+    uint32_t (*sequence)(void *arg, str table, str column, const char **missing); /* of a serial or an identity; 0: none */
+};
+
 /* ---- who asks ---- */
 
 struct pg_setting {
@@ -107,6 +133,7 @@ struct pg_session {
     str zone_name;                      /* that zone was looked up for */
     uint64_t random[2];                 /* the state of random(); both 0: seeded from the system at first use */
     const struct pg_types *types;       /* NULL: only built-in ones */
+    const struct pg_names *names;       /* NULL: there are none */
     arena *mem;                         /* of settings that set_config makes */
     VEC(struct pg_setting) settings;
     struct pg_error *error; /* where registered functions raise; the one who runs the statement looks here first */

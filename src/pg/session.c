@@ -37,7 +37,18 @@ static bool of_request(struct pg_session *s, str name, str *value) {
                  {"request.method", s->method},
                  {"request.path", s->path},
                  {"role", s->role},
-                 {"timezone", s->time_zone.n ? s->time_zone : STR("UTC")}};
+                 {"timezone", s->time_zone.n ? s->time_zone : STR("UTC")},
+                 {"server_version", STR("15.0")},
+                 {"server_version_num", STR("150000")},
+                 {"server_encoding", STR("UTF8")},
+                 {"client_encoding", STR("UTF8")},
+                 {"is_superuser", STR("off")},
+                 {"standard_conforming_strings", STR("on")},
+                 {"integer_datetimes", STR("on")},
+                 {"datestyle", STR("ISO, MDY")},
+                 {"intervalstyle", STR("postgres")},
+                 {"transaction_isolation", STR("serializable")},
+                 {"search_path", STR("public, extensions")}};
     for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
         if (!str_eq_nocase(name, str_c(known[i].name))) continue;
         *value = known[i].value;

@@ -873,6 +873,7 @@ void query_conn_begin(struct query_conn *conn, const struct pg_session *session)
     conn->session = *session;
     conn->session.error = raised;
     conn->session.types = conn->types;
+    conn->session.names = &conn->system.names;
     *raised = (struct pg_error){0};
     memset(conn->guards, 0, sizeof conn->guards);
     conn->depth = 0;

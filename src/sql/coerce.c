@@ -7,6 +7,7 @@
  *   by the text form            to text types where assigned, from text types where cast explicitly
  */
 #include "sql/translate_int.h"
+#include "system/system.h"
 
 enum path { PATH_NONE, PATH_SAME, PATH_CAST, PATH_ARRAY, PATH_TEXT };
 
@@ -121,7 +122,10 @@ static err regclass(struct sql_context *cx, struct sql_value *v) {
         const struct catalog_sequence *s = catalog_sequence_named(cx->catalog, schema.n ? schema : cx->path[i], name);
         if (s) id = s->id;
     }
-    if (!id) return sql_refuse(cx, v->location, "42P01", "relation \"" STR_FMT "\" does not exist", STR_ARG(v->literal));
+    struct system_context system = {.catalog = cx->catalog};
+    struct pg_names names = system_names(&system); /* an index, or one of PostgreSQL's own */
+    if (!id && names.find(names.arg, PG_REGCLASS, v->literal, &id) != PG_FOUND)
+        return sql_refuse(cx, v->location, "42P01", "relation \"" STR_FMT "\" does not exist", STR_ARG(v->literal));
     int32_t location = v->location;
     *v = sql_constant(cx, PG_REGCLASS, DB_I64(id));
     v->location = location;
@@ -130,7 +134,8 @@ static err regclass(struct sql_context *cx, struct sql_value *v) {
 
 /* Reads it now: to a base type, no domain. */
 static err read_literal(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod, enum pg_context context) {
-    if (type == PG_REGCLASS && v->literal.n && (v->literal.p[0] < '0' || v->literal.p[0] > '9')) return regclass(cx, v);
+    if (type == PG_REGCLASS && v->literal.n && v->literal.p[0] != '-' && (v->literal.p[0] < '0' || v->literal.p[0] > '9'))
+        return regclass(cx, v);
     if (is_time(type) && means_the_present(v->literal)) {
         v->text = sql_literal_text(cx->mem, v->literal);
         v->type = PG_TEXT;
@@ -144,7 +149,10 @@ static err read_literal(struct sql_context *cx, struct sql_value *v, uint32_t ty
     struct pg_session session;
     struct pg_error error = {0};
     struct pg_call call = call_of(cx, &types, &session, &error);
+    struct system_context system = {.catalog = cx->catalog};
+    struct pg_names names = system_names(&system);
     struct db_value value;
+    session.names = &names;
     int32_t first = type == PG_INTERVAL ? typmod : -1; /* as PostgreSQL: only an interval's input wants to know at once */
     if (!pg_value_in(&call, type, first, v->literal, &value)) return refuse_as(cx, &error, v->location);
     if (typmod >= 0 && type != PG_INTERVAL && !pg_value_sized(&call, type, typmod, context == PG_EXPLICIT, value, &value))

@@ -108,6 +108,7 @@ static struct sql_asking *asking_of(struct sql_ddl *d) {
         return NULL;
     arena_cleanup(d->mem, close_asking, a);
     if (pg_register(a->db, &a->session, &diag) != ERR_OK || system_register(a->db, &a->system, &diag) != ERR_OK) return NULL;
+    a->session.names = &a->system.names;
     return d->asking = a;
 }
 

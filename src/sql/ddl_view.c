@@ -234,7 +234,12 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     if (sql_writes_in_with(node)) return d->all_filled = true, sql_run_writing_with(d, node);
     cx.migrates = true;
     sql_flush(d);
+    cx.looks = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
     if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
+    if (cx.looked && !(f.flags & (CATALOG_VOLATILE | CATALOG_WRITES))) return ERR_OK; /* its rows go nowhere */
+    if (cx.looked)
+        return sql_refuse_at(d, -1, "0A000", "ask in a DO block",
+                             "a query of the system's catalogue that calls what may write is not there in a migration on SQLite");
     TRY(sql_row_step(d, f.text));
     sql_note_rows(d, node, f.text);
     const struct catalog_relation *from =

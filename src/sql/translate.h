@@ -62,6 +62,8 @@ struct sql_context {
     const struct catalog_function *function; /* its arguments, by name and $n, are \x01A */
     bool definer;  /* relations are \x01B (views without security_invoker, security definer functions, migrations), else \x01R */
     bool migrates; /* what runs at deployment: statements of migration files and seeds */
+    bool looks;    /* … a select, whose rows nobody takes: it may ask the system's catalogue */
+    bool looked;   /* out: it does */
     bool owners;   /* a statement that is asked as the owner: so is what it calls */
     struct sql_problem problem;
     const struct sql_reader *reader; /* NULL: nobody is asked */

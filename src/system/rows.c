@@ -100,9 +100,12 @@ static void one_class(struct system_rows *o, uint32_t id, str name, uint32_t sch
     row(o), number(o, id), text(o, name), number(o, schema), number(o, type), number(o, owner), letter(o, kind), letter(o, 'p'),
         number(o, columns);
 }
+/* How many rows there are is not counted: -1, as of a table that PostgreSQL has not looked at. */
+static void not_counted(struct system_rows *o) { put(o, (struct db_value){.kind = DB_REAL, .f = -1}); }
+
 static void of_no_table(struct system_rows *o) {
     for (int i = 0; i < 5; i++) truth(o, false);
-    truth(o, true);
+    truth(o, true), not_counted(o), null(o);
 }
 
 static bool is_keyed(const struct catalog_constraint *k) { return k->kind == CATALOG_PRIMARY || k->kind == CATALOG_UNIQUE; }
@@ -118,7 +121,10 @@ static void classes(struct system_rows *o) {
                                                : 'r',
                   r->columns.n);
         truth(o, keyed), truth(o, r->triggers.n != 0), truth(o, r->rls), truth(o, r->force_rls), truth(o, false),
-            truth(o, !r->unfilled);
+            truth(o, !r->unfilled), not_counted(o);
+        if (r->security_invoker)
+            word(o, r->security_barrier ? "[\"security_invoker=on\",\"security_barrier=true\"]" : "[\"security_invoker=on\"]");
+        else r->security_barrier ? word(o, "[\"security_barrier=true\"]") : null(o);
         PART(constraints, k, r) if (is_keyed(k)) {
             one_class(o, k->id, k->name, r->schema, 0, r->owner, 'i', k->columns.n);
             of_no_table(o);
@@ -143,6 +149,66 @@ static void attributes(struct system_rows *o) {
                   : c->identity                          ? 'd'
                                                          : 0),
             letter(o, c->generated ? 's' : 0), truth(o, false);
+    }
+}
+
+static void defaults(struct system_rows *o) {
+    EACH(r) PART(columns, c, r) {
+        str source = default_of(c);
+        if (!source.n) continue;
+        row(o), number(o, (int64_t)r->id << 16 | c->number), number(o, r->id), number(o, c->number), text(o, source);
+    }
+}
+
+static void one_description(struct system_rows *o, uint32_t id, const char *class, uint32_t column, str said) {
+    uint32_t of = SYSTEM_RELATIONS + system_relation_number(system_relation_named((str){0}, str_c(class)));
+    if (said.n) row(o), number(o, id), number(o, of), number(o, column), text(o, said);
+}
+
+static void descriptions(struct system_rows *o) {
+    EACH(r) {
+        one_description(o, r->id, "pg_class", 0, r->comment);
+        PART(columns, c, r) one_description(o, r->id, "pg_class", c->number, c->comment);
+        PART(constraints, k, r) one_description(o, k->id, "pg_constraint", 0, k->comment);
+        PART(indexes, x, r) one_description(o, x->id, "pg_class", 0, x->comment);
+        PART(policies, p, r) one_description(o, p->id, "pg_policy", 0, p->comment);
+        PART(triggers, t, r) one_description(o, t->id, "pg_trigger", 0, t->comment);
+    }
+    PART(functions, f, o->c) one_description(o, f->id, "pg_proc", 0, f->comment);
+    PART(types, t, o->c) one_description(o, t->id, "pg_type", 0, t->comment);
+    PART(sequences, q, o->c) one_description(o, q->id, "pg_class", 0, q->comment);
+    PART(schemas, s, o->c) one_description(o, s->id, "pg_namespace", 0, s->comment);
+}
+
+static void members(struct system_rows *o) {
+    PART(roles, r, o->c)
+    for (uint32_t i = 0; i < r->member_of.n; i++)
+        row(o), number(o, r->member_of.p[i]), number(o, r->id), number(o, o->c->owner), truth(o, false);
+}
+
+static void databases(struct system_rows *o) {
+    row(o), number(o, 1), database(o), number(o, o->c->owner), number(o, 6), truth(o, true);
+}
+
+/* What SQLite does not count is null. */
+static void nulls(struct system_rows *o) {
+    while (o->at < o->columns) null(o);
+}
+
+static void table_statistics(struct system_rows *o) {
+    EACH(r) if (r->kind != CATALOG_VIEW) {
+        row(o), number(o, r->id), text(o, schema_name(o, r->schema)), text(o, r->name), nulls(o);
+    }
+}
+
+static void index_statistics(struct system_rows *o) {
+    EACH(r) {
+        str schema = schema_name(o, r->schema);
+        PART(constraints, k, r)
+        if (is_keyed(k))
+            row(o), number(o, r->id), number(o, k->id), text(o, schema), text(o, r->name), text(o, k->name), nulls(o);
+        PART(indexes, x, r)
+        row(o), number(o, r->id), number(o, x->id), text(o, schema), text(o, r->name), text(o, x->name), nulls(o);
     }
 }
 
@@ -196,6 +262,7 @@ static void constraints(struct system_rows *o) {
         letter(o, foreign ? k->match_full ? 'f' : 's' : ' ');
         k->columns.n ? numbers(o, &k->columns) : null(o);
         foreign ? numbers(o, &k->reference_columns) : null(o);
+        text_or_null(o, k->check.source);
     }
     EACH(r) PART(indexes, x, r) {
         catalog_ids columns = {0};
@@ -204,32 +271,33 @@ static void constraints(struct system_rows *o) {
         row(o), number(o, x->id), text(o, x->name), number(o, r->schema), letter(o, 'x'), truth(o, false), truth(o, false),
             truth(o, true);
         number(o, r->id), number(o, 0), number(o, x->id), number(o, 0), letter(o, ' '), letter(o, ' '), letter(o, ' ');
-        numbers(o, &columns), null(o);
+        numbers(o, &columns), null(o), null(o);
     }
     PART(types, t, o->c) PART(checks, k, t) {
         row(o), number(o, t->id), text(o, k->name), number(o, t->schema), letter(o, 'c'), truth(o, false), truth(o, false),
             truth(o, true);
         number(o, 0), number(o, t->id), number(o, 0), number(o, 0), letter(o, ' '), letter(o, ' '), letter(o, ' '), null(o),
-            null(o);
+            null(o), text_or_null(o, k->expr.source);
     }
 }
 
 static void one_index(struct system_rows *o, uint32_t id, uint32_t of, uint32_t all, uint32_t keys, bool unique, bool primary,
-                      const catalog_ids *columns) {
+                      const catalog_ids *columns, str where) {
     row(o), number(o, id), number(o, of), number(o, all), number(o, keys), truth(o, unique), truth(o, primary), truth(o, true),
         truth(o, true);
-    numbers(o, columns);
+    numbers(o, columns), text_or_null(o, where);
 }
 
 static void indexes(struct system_rows *o) {
     EACH(r) {
         PART(constraints, k, r)
-        if (is_keyed(k)) one_index(o, k->id, r->id, k->columns.n, k->columns.n, true, k->kind == CATALOG_PRIMARY, &k->columns);
+        if (is_keyed(k))
+            one_index(o, k->id, r->id, k->columns.n, k->columns.n, true, k->kind == CATALOG_PRIMARY, &k->columns, (str){0});
         PART(indexes, x, r) {
             catalog_ids columns = {0};
             PART(keys, k, x) vec_push(o->mem, &columns, k->column);
             for (uint32_t i = 0; i < x->include.n; i++) vec_push(o->mem, &columns, x->include.p[i]);
-            one_index(o, x->id, r->id, columns.n, x->keys.n, x->unique, false, &columns);
+            one_index(o, x->id, r->id, columns.n, x->keys.n, x->unique, false, &columns, x->where.source);
         }
     }
 }
@@ -324,6 +392,7 @@ static void policies(struct system_rows *o) {
         static const catalog_ids everybody = {none, 1, 1};
         row(o), number(o, p->id), text(o, p->name), number(o, r->id), letter(o, "*rawd"[p->command]), truth(o, p->permissive);
         numbers(o, p->roles.n ? &p->roles : &everybody);
+        text_or_null(o, p->using_expr.source), text_or_null(o, p->check_expr.source);
     }
 }
 
@@ -341,13 +410,18 @@ static void texts(struct system_rows *o, const str *all, uint32_t n) {
 
 static void functions(struct system_rows *o) {
     PART(functions, f, o->c) {
-        catalog_ids taken = {0};
+        catalog_ids taken = {0}, all = {0};
         bool named = false;
+        uint32_t optional = 0;
+        str *modes = arena_array(o->mem, str, f->arguments.n + 1);
         str *names = arena_array(o->mem, str, f->arguments.n + 1);
         for (uint32_t i = 0; i < f->arguments.n; i++) {
             if (goes_in(&f->arguments.p[i])) vec_push(o->mem, &taken, f->arguments.p[i].type);
             names[i] = f->arguments.p[i].name;
             named |= names[i].n != 0;
+            optional += f->arguments.p[i].default_value.source.n != 0;
+            vec_push(o->mem, &all, f->arguments.p[i].type);
+            modes[i] = str_sub(STR("iobvt"), f->arguments.p[i].mode, 1);
         }
         row(o), number(o, f->id), text(o, f->name), number(o, f->schema), number(o, f->owner);
         letter(o, f->procedure   ? 'p'
@@ -359,6 +433,9 @@ static void functions(struct system_rows *o) {
         named ? texts(o, names, f->arguments.n) : null(o);
         text(o, f->source);
         f->settings.n ? texts(o, f->settings.p, f->settings.n) : null(o);
+        number(o, optional);
+        if (all.n > taken.n) numbers(o, &all), texts(o, modes, all.n);
+        else null(o), null(o);
     }
 }
 
@@ -596,6 +673,60 @@ static void privileges(struct system_rows *o) {
         if (!(g->privileges & words[i].bit)) continue;
         row(o), text(o, role_name(o, r->owner)), g->role == CATALOG_PUBLIC ? word(o, "PUBLIC") : text(o, role_name(o, g->role));
         place(o, r->schema, r->name), word(o, words[i].word), yes(o, g->options & words[i].bit);
+    }
+}
+
+static void column_rights(struct system_rows *o) {
+    static const struct {
+        uint32_t bit;
+        const char *word;
+    } words[] = {
+        {CATALOG_SELECT, "SELECT"}, {CATALOG_INSERT, "INSERT"}, {CATALOG_UPDATE, "UPDATE"}, {CATALOG_REFERENCES, "REFERENCES"}};
+    EACH(r) PART(columns, c, r) for (int own = 0; own < 2; own++) {
+        const catalog_grants *all = own ? &c->grants : &r->grants;
+        for (uint32_t g = 0; g < all->n; g++)
+            for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+                const struct catalog_grant *of = &all->p[g];
+                if (!(of->privileges & words[i].bit)) continue;
+                row(o), text(o, role_name(o, r->owner));
+                of->role == CATALOG_PUBLIC ? word(o, "PUBLIC") : text(o, role_name(o, of->role));
+                place(o, r->schema, r->name), text(o, c->name), word(o, words[i].word), yes(o, of->options & words[i].bit);
+            }
+    }
+}
+
+static str specific_name(struct system_rows *o, const struct catalog_function *f) {
+    return arena_fmt(o->mem, STR_FMT "_%u", STR_ARG(f->name), f->id);
+}
+
+static void routine_rights(struct system_rows *o) {
+    PART(functions, f, o->c) PART(grants, g, f) {
+        if (!(g->privileges & CATALOG_EXECUTE)) continue;
+        row(o), text(o, role_name(o, f->owner)), g->role == CATALOG_PUBLIC ? word(o, "PUBLIC") : text(o, role_name(o, g->role));
+        place(o, f->schema, specific_name(o, f)), place(o, f->schema, f->name), word(o, "EXECUTE");
+        yes(o, g->options & CATALOG_EXECUTE);
+    }
+}
+
+static void parameters(struct system_rows *o) {
+    static const char *const modes[] = {"IN", "OUT", "INOUT", "IN", "OUT"};
+    PART(functions, f, o->c) {
+        if (o->role && !catalog_may_function(o->c, o->role, f)) continue;
+        PART(arguments, a, f) {
+            struct kind_of k = kind_of(o, a->type);
+            row(o), place(o, f->schema, specific_name(o, f)), number(o, a_i + 1), word(o, modes[a->mode]),
+                text_or_null(o, a->name);
+            text(o, k.data), text(o, k.schema), text(o, k.name), text_or_null(o, a->default_value.source);
+        }
+    }
+}
+
+static void domains_shown(struct system_rows *o) {
+    PART(types, t, o->c) {
+        if (t->kind != CATALOG_DOMAIN) continue;
+        struct kind_of k = kind_of(o, t->base);
+        row(o), place(o, t->schema, t->name), text(o, k.data), text_or_null(o, t->default_value.source), text(o, k.schema),
+            text(o, k.name);
     }
 }
 

@@ -24,6 +24,10 @@ const struct system_relation *system_relation_named(str schema, str name) {
     return NULL;
 }
 
+const struct system_relation *system_relation_at(uint32_t number) {
+    return number < ARRAY_COUNT(relations) ? &relations[number] : NULL;
+}
+
 uint32_t system_relation_number(const struct system_relation *r) { return (uint32_t)(r - relations); }
 
 /* ---- rows ---- */
@@ -60,107 +64,15 @@ static void end(void *arg, void *state) {
     if (o->mem) arena_free(o->mem);
 }
 
-/* ---- relations by their names ---- */
-
-/* One part of a name: folded, unless it is quoted. false: it is none. */
-static bool part_of(str *text, char *to, size_t room, str *out) {
-    str s = *text;
-    size_t n = 0, i = 0;
-    bool quoted = s.n && s.p[0] == '"', closed = !quoted;
-    for (i = quoted; i < s.n; i++) {
-        uint8_t c = s.p[i];
-        if (quoted && c == '"') {
-            if (i + 1 == s.n || s.p[i + 1] != '"') {
-                closed = true, i++;
-                break;
-            }
-            i++;
-        }
-        if (!quoted && c == '.') break;
-        if (n == room) return false;
-        to[n++] = (char)(quoted || c < 'A' || c > 'Z' ? c : c + 32);
-    }
-    *out = (str){(const uint8_t *)to, n};
-    *text = str_sub(s, i, s.n);
-    return n && closed;
-}
-
-static uint32_t relation_by(const struct catalog *c, str schema, str name) {
-    const struct catalog_relation *r = catalog_relation_named(c, schema, name);
-    const struct catalog_sequence *q = r ? NULL : catalog_sequence_named(c, schema, name);
-    const struct catalog_schema *s = catalog_schema_named(c, schema);
-    if (r || q) return r ? r->id : q->id;
-    for (uint32_t i = 0; s && i < c->relations.n; i++) {
-        const struct catalog_relation *t = &c->relations.p[i];
-        if (t->schema != s->id) continue;
-        for (uint32_t k = 0; k < t->indexes.n; k++)
-            if (str_eq(t->indexes.p[k].name, name)) return t->indexes.p[k].id;
-        for (uint32_t k = 0; k < t->constraints.n; k++)
-            if ((t->constraints.p[k].kind == CATALOG_PRIMARY || t->constraints.p[k].kind == CATALOG_UNIQUE) &&
-                str_eq(t->constraints.p[k].name, name))
-                return t->constraints.p[k].id;
-    }
-    return 0;
-}
-
-/* What regclass reads: schema.name, "quoted", or an id. 0: there is none. */
-static uint32_t regclass(const struct catalog *c, str text) {
-    static const char *const path[] = {"public", "extensions"};
-    char rooms[2][128];
-    str parts[2], rest = str_trim(text);
-    uint64_t id;
-    if (str_to_u64(rest, &id)) return (uint32_t)MIN(id, (uint64_t)UINT32_MAX);
-    if (!part_of(&rest, rooms[0], sizeof rooms[0], &parts[0])) return 0;
-    if (rest.n) {
-        if (rest.p[0] != '.') return 0;
-        rest = str_sub(rest, 1, rest.n);
-        return part_of(&rest, rooms[1], sizeof rooms[1], &parts[1]) && !rest.n ? relation_by(c, parts[0], parts[1]) : 0;
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(path); i++) {
-        uint32_t found = relation_by(c, str_c(path[i]), parts[0]);
-        if (found) return found;
-    }
-    return 0;
-}
-
-static void fn_to_regclass(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
-    struct system_context *cx = arg;
-    uint32_t id = n == 1 && args[0].kind == DB_TEXTUAL ? regclass(cx->catalog, args[0].s) : 0;
-    db_answer(call, id ? DB_I64(id) : DB_NOTHING);
-}
-
-/* As regclass prints: without its schema where that is public, in quotes where it must be. */
-static void put_name(struct buf *b, str name) {
-    bool plain = name.n && (name.p[0] == '_' || (name.p[0] >= 'a' && name.p[0] <= 'z'));
-    for (size_t i = 0; plain && i < name.n; i++)
-        plain = name.p[i] == '_' || (name.p[i] >= 'a' && name.p[i] <= 'z') || (name.p[i] >= '0' && name.p[i] <= '9');
-    if (plain) return (void)buf_puts(b, name);
-    buf_putc(b, '"');
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] == '"') buf_putc(b, '"');
-        buf_putc(b, name.p[i]);
-    }
-    buf_putc(b, '"');
-}
-
-static void fn_regclass_text(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
-    struct system_context *cx = arg;
-    struct buf b = {0};
-    (void)n;
-    if (args[0].kind != DB_INTEGER) return db_answer(call, DB_NOTHING);
-    const struct catalog_relation *r = catalog_relation_of(cx->catalog, (uint32_t)args[0].i);
-    const struct catalog_sequence *q = r ? NULL : catalog_sequence_of(cx->catalog, (uint32_t)args[0].i);
-    const struct catalog_schema *s = r || q ? catalog_schema_of(cx->catalog, r ? r->schema : q->schema) : NULL;
-    if (s && !str_eqc(s->name, "public")) put_name(&b, s->name), buf_putc(&b, '.');
-    if (r || q) put_name(&b, r ? r->name : q->name);
-    else buf_printf(&b, "%lld", (long long)args[0].i);
-    db_answer(call, DB_TEXT(buf_str(&b)));
-    buf_free(&b);
-}
-
 /* ---- rights ---- */
 
-enum object { OF_TABLE, OF_COLUMN, OF_FUNCTION, OF_SCHEMA };
+enum object { OF_TABLE, OF_COLUMN, OF_FUNCTION, OF_SCHEMA, OF_ANY_COLUMN, OF_SEQUENCE, OF_ROLE };
+
+static uint32_t found(const struct catalog *c, uint32_t type, const struct db_value *what) {
+    uint32_t id = 0;
+    if (what->kind != DB_TEXTUAL) return (uint32_t)what->i;
+    return system_find(c, type, what->s, &id) == PG_FOUND ? id : 0;
+}
 
 static const struct {
     const char *word;
@@ -182,6 +94,14 @@ static void raise(struct system_context *cx, struct db_call *call, const char *s
     db_refuse(call, str_c(text));
 }
 
+static bool may_sequence(const struct catalog *c, uint32_t role, const struct catalog_sequence *q, uint32_t bit) {
+    const struct catalog_role *r = catalog_role_of(c, role);
+    if ((r && r->superuser) || catalog_role_is(c, role, q->owner)) return true;
+    for (uint32_t i = 0; i < q->grants.n; i++)
+        if (q->grants.p[i].privileges & bit && catalog_role_is(c, role, q->grants.p[i].role)) return true;
+    return false;
+}
+
 static bool may(struct system_context *cx, enum object of, uint32_t role, const struct db_value *what, uint32_t bit, str column,
                 bool *there) {
     const struct catalog *c = cx->catalog;
@@ -192,14 +112,22 @@ static bool may(struct system_context *cx, enum object of, uint32_t role, const 
         return (*there = s != NULL) && catalog_may_schema(c, role, s->id, bit);
     }
     if (of == OF_FUNCTION) {
-        for (uint32_t i = 0; what->kind == DB_INTEGER && i < c->functions.n; i++)
-            if (c->functions.p[i].id == what->i) return catalog_may_function(c, role, &c->functions.p[i]);
-        return *there = false;
+        const struct catalog_function *f = system_function_of(c, found(c, PG_REGPROCEDURE, what));
+        return (*there = f != NULL) && catalog_may_function(c, role, f);
     }
-    uint32_t id = what->kind == DB_TEXTUAL ? regclass(c, what->s) : (uint32_t)what->i;
-    const struct catalog_relation *r = catalog_relation_of(c, id);
+    if (of == OF_ROLE) {
+        uint32_t other = found(c, PG_REGROLE, what);
+        return (*there = catalog_role_of(c, other) != NULL) && catalog_role_is(c, role, other);
+    }
+    if (of == OF_SEQUENCE) {
+        const struct catalog_sequence *q = catalog_sequence_of(c, found(c, PG_REGCLASS, what));
+        return (*there = q != NULL) && may_sequence(c, role, q, bit);
+    }
+    const struct catalog_relation *r = catalog_relation_of(c, found(c, PG_REGCLASS, what));
     const struct catalog_column *k = r && of == OF_COLUMN ? catalog_column_named(r, column) : NULL;
     if (!(*there = r && (of != OF_COLUMN || k))) return false;
+    for (uint32_t i = 0; of == OF_ANY_COLUMN && i < r->columns.n; i++)
+        if (catalog_may_column(c, role, r, &r->columns.p[i], bit)) return true;
     return catalog_may_relation(c, role, r, bit) || (k && catalog_may_column(c, role, r, k, bit));
 }
 
@@ -211,7 +139,10 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
                                                     CATALOG_TRUNCATE | CATALOG_REFERENCES | CATALOG_TRIGGER,
                                        [OF_COLUMN] = CATALOG_ALL_COLUMN,
                                        [OF_FUNCTION] = CATALOG_EXECUTE,
-                                       [OF_SCHEMA] = CATALOG_ALL_SCHEMA};
+                                       [OF_SCHEMA] = CATALOG_ALL_SCHEMA,
+                                       [OF_ANY_COLUMN] = CATALOG_ALL_COLUMN,
+                                       [OF_SEQUENCE] = CATALOG_ALL_SEQUENCE,
+                                       [OF_ROLE] = CATALOG_USAGE};
     const struct catalog_role *role = NULL;
     (void)n;
     if (args[2].kind == DB_NULL || args[4].kind != DB_TEXTUAL) return db_answer(call, DB_NOTHING);
@@ -233,12 +164,14 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
                        : one;
         for (size_t i = 0; i < ARRAY_COUNT(rights); i++)
             if (str_eq_nocase(word, str_c(rights[i].word))) bit = rights[i].bit;
+        if (of == OF_ROLE && str_eq_nocase(word, STR("member"))) bit = CATALOG_USAGE;
         if (!(bit & allowed[of])) return raise(cx, call, "22023", "unrecognized privilege type: \"%.*s\"", one);
         any |= may(cx, of, role->id, &args[2], bit, column, &there);
     }
     if (there) return db_answer(call, DB_I64(any));
-    const struct catalog_relation *r =
-        args[2].kind == DB_TEXTUAL && of == OF_COLUMN ? catalog_relation_of(cx->catalog, regclass(cx->catalog, args[2].s)) : NULL;
+    const struct catalog_relation *r = args[2].kind == DB_TEXTUAL && of == OF_COLUMN
+                                           ? catalog_relation_of(cx->catalog, found(cx->catalog, PG_REGCLASS, &args[2]))
+                                           : NULL;
     if (r && args[3].kind == DB_TEXTUAL) {
         arena *mem = arena_new(0);
         str what = arena_fmt(mem, STR_FMT "\" of relation \"" STR_FMT, STR_ARG(args[3].s), STR_ARG(r->name));
@@ -247,8 +180,16 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
         return;
     }
     if (args[2].kind != DB_TEXTUAL) return db_answer(call, DB_NOTHING);
-    raise(cx, call, of == OF_SCHEMA ? "3F000" : "42P01",
-          of == OF_SCHEMA ? "schema \"%.*s\" does not exist" : "relation \"%.*s\" does not exist", args[2].s);
+    static const struct {
+        const char *state, *message;
+    } missing[] = {[OF_TABLE] = {"42P01", "relation \"%.*s\" does not exist"},
+                   [OF_COLUMN] = {"42P01", "relation \"%.*s\" does not exist"},
+                   [OF_FUNCTION] = {"42883", "function \"%.*s\" does not exist"},
+                   [OF_SCHEMA] = {"3F000", "schema \"%.*s\" does not exist"},
+                   [OF_ANY_COLUMN] = {"42P01", "relation \"%.*s\" does not exist"},
+                   [OF_SEQUENCE] = {"42P01", "relation \"%.*s\" does not exist"},
+                   [OF_ROLE] = {"42704", "role \"%.*s\" does not exist"}};
+    raise(cx, call, missing[of].state, missing[of].message, args[2].s);
 }
 
 /* ---- a connection's ---- */
@@ -269,12 +210,11 @@ err system_register(struct db *db, struct system_context *cx, struct diag *d) {
     static_assert(ARRAY_COUNT(names) == SYSTEM_COLUMNS_MAX);
     memcpy(t->columns, names, sizeof names);
     const struct db_function functions[] = {
-        {"pg_to_regclass", 1, DB_FN_INNOCUOUS, fn_to_regclass, cx},
-        {"pg_regclass_text", 1, DB_FN_INNOCUOUS, fn_regclass_text, cx},
         {"pg_may", 5, DB_FN_INNOCUOUS, fn_may, cx},
     };
     static_assert(sizeof functions == sizeof cx->functions);
     memcpy(cx->functions, functions, sizeof functions);
+    cx->names = system_names(cx);
     TRY(db_add_functions(db, cx->functions, ARRAY_COUNT(cx->functions), d));
     return db_add_table_functions(db, t, 1, d);
 }

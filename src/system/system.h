@@ -30,9 +30,12 @@ enum { SYSTEM_COLUMNS_MAX = 20 };
 struct system_context {
     const struct catalog *catalog;
     const struct pg_session *session; /* who asks, and where what goes wrong is said; NULL: the catalogue's owner */
-    struct db_function functions[3];
+    struct db_function functions[1];
     struct db_table_function table;
+    struct pg_names names; /* for the session that asks: of `catalog`, whichever that is by then */
 };
+/* What pg's names are answered by; of: has the catalogue. */
+struct pg_names system_names(struct system_context *of);
 /* cx lasts as long as the connection. */
 [[nodiscard]] err system_register(struct db *db, struct system_context *cx, struct diag *d);
 

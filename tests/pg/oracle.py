@@ -26,10 +26,11 @@ KNOWN = [
     (r"! 22P02 \".*\" is not a number", r".*", r"F to_char .*", "ordinals of a picture without places"),
     (r"=.*#.*", r"=.*#.*", r"F to_char float[48],text", "signs behind digits that are crossed out"),
     (r".*", r".*", r"F to_number text,text", "what a picture does with text that is not of it"),
+    (r"= .*PB", r"! 22003 bigint out of range", r"F pg_size_pretty numeric", "sizes beyond what a disk has"),
     (r"= -0", r"= 0", r".*", "SQLite stores no negative zero"),
 ]
 # (today is not the same on both sides)
-SKIPPED = re.compile(r"O (%|<->) \['text', 'text'\]|F (similarity|digest|hmac|crypt|gen_salt|gen_random_bytes|uuid_.*|pg_advisory.*|age \['timestamp(tz)?'\]|random|gen_random_bytes|setseed|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|current_date|localtime.*|current_time.*|auth\..*)( .*)?")
+SKIPPED = re.compile(r"O (%|<->) \['text', 'text'\]|F (similarity|digest|hmac|crypt|gen_salt|gen_random_bytes|uuid_.*|pg_advisory.*|age \['timestamp(tz)?'\]|random|gen_random_bytes|setseed|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|current_date|localtime.*|current_time.*|current_schemas|auth\..*)( .*)?")
 
 TRY = """
 create function try(e text) returns text language plpgsql as $f$

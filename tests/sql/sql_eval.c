@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "sql/translate.h"
+#include "system/system.h"
 
 static arena *mem;
 static struct catalog *cat;
@@ -376,6 +377,9 @@ int main(int argc, char **argv) {
     struct catalog_schema *s = vec_add(mem, &cat->schemas);
     s->id = public_schema = next_id();
     s->name = STR("public");
+    struct catalog_role *owner = vec_add(mem, &cat->roles);
+    *owner = (struct catalog_role){.id = next_id(), .name = STR("postgres"), .superuser = true, .login = true};
+    cat->owner = s->owner = owner->id;
     if (db_open(&(struct db_options){.name = ":memory:", .create = true}, &db, &d) != ERR_OK) die("open", d.text);
     static struct sql_context types_cx;
     static struct pg_types types;
@@ -383,6 +387,10 @@ int main(int argc, char **argv) {
     sql_types_of(&types_cx, &types);
     session = (struct pg_session){.types = &types, .mem = mem, .error = &error, .role = STR("postgres")};
     if (pg_register(db, &session, &d) != ERR_OK) die("register", d.text);
+    static struct system_context system = {.session = &session};
+    system.catalog = cat;
+    if (system_register(db, &system, &d) != ERR_OK) die("register", d.text);
+    session.names = &system.names;
     read_schema(argv[1]);
     static char line[1 << 20];
     while (fgets(line, sizeof line, stdin)) {
