@@ -276,6 +276,7 @@ enum {
     CATALOG_TRIGGER_TRUNCATE = 64,
     CATALOG_TRIGGER_ROW = 128
 };
+enum { CATALOG_TRANSITION_COLUMNS_MAX = 100 };
 struct catalog_trigger {
     uint32_t id;
     str name, comment;

@@ -93,6 +93,22 @@ static str arguments_of(arena *mem, const struct catalog_trigger *t) {
     return s;
 }
 
+/* All rows of the statement that it happened to, before and after. */
+static const struct query_transition *transition_of(struct query_change *c, uint32_t event) {
+    if (c->transition && c->transition_event == event) return c->transition;
+    struct query_transition *t = arena_make(c->mem, struct query_transition);
+    *t = (struct query_transition){.columns = c->of->columns.n};
+    for (uint32_t k = 0; k < 2; k++) t->rows[k] = arena_array(c->mem, struct db_value *, c->happened.n + 1);
+    for (uint32_t i = 0; i < c->happened.n; i++) {
+        const struct query_happened *h = &c->happened.p[i];
+        if (h->event != event) continue;
+        if (h->old) t->rows[0][t->n[0]++] = h->old;
+        if (h->new) t->rows[1][t->n[1]++] = h->new;
+    }
+    c->transition_event = event;
+    return c->transition = t;
+}
+
 /* new, old: rows, or NULL. *out: what it returned; NULL: nothing. */
 static bool fire(struct query_change *c, const struct catalog_trigger *t, uint32_t event, const struct db_value *new,
                  const struct db_value *old, struct db_value **out) {
@@ -112,7 +128,11 @@ static bool fire(struct query_change *c, const struct catalog_trigger *t, uint32
     told[6] = DB_TEXT(schema ? schema->name : STR("public"));
     told[7] = DB_I64(t->arguments.n);
     told[8] = DB_TEXT(arguments_of(c->mem, t));
-    return query_trigger_call(c->conn, t, args, 2 * n + 9, n, c->mem, out);
+    const struct query_transition *outer = c->conn->transition;
+    c->conn->transition = t->old_table.n || t->new_table.n ? transition_of(c, event) : NULL;
+    bool ok = query_trigger_call(c->conn, t, args, 2 * n + 9, n, c->mem, out);
+    c->conn->transition = outer;
+    return ok;
 }
 
 static bool fire_statement(struct query_change *c, uint32_t event, uint32_t when) {
@@ -136,8 +156,19 @@ static bool fire_before(struct query_change *c, uint32_t event, struct db_value 
     return true;
 }
 
+static bool has_transition(const struct catalog_trigger *t) { return t->old_table.n || t->new_table.n; }
+
+static bool wants_transition(const struct query_change *c, uint32_t event) {
+    bool wants = false;
+    for (uint32_t i = 0; i < c->of->triggers.n && !wants; i++) {
+        const struct catalog_trigger *t = &c->of->triggers.p[i];
+        wants = !t->disabled && t->when & event && has_transition(t);
+    }
+    return wants;
+}
+
 static void remember(struct query_change *c, uint32_t event, struct db_value *new, struct db_value *old) {
-    if (next_trigger(c, event, CATALOG_TRIGGER_AFTER, true, NULL))
+    if (wants_transition(c, event) || next_trigger(c, event, CATALOG_TRIGGER_AFTER, true, NULL))
         vec_push(c->mem, &c->happened, ((struct query_happened){event, new, old}));
 }
 

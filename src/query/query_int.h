@@ -259,8 +259,9 @@ struct query_conn {
     uint32_t made_generation;             /* counts up where a view or check has gone: text that names it is made anew */
     uint32_t routine_depth;
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
-    struct db_table_function tables[1];
-    bool *deleting_fires; /* of the catalogue's relations, by place (change.c) */
+    struct db_table_function tables[2];
+    const struct query_transition *transition; /* of the trigger at hand */
+    bool *deleting_fires;                      /* of the catalogue's relations, by place (change.c) */
     uint32_t trigger_depth;
     struct db_function functions[14]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
@@ -298,6 +299,10 @@ struct query_happened {
     uint32_t event;
     struct db_value *new, *old;
 };
+struct query_transition { /* rows before and after, of REFERENCING */
+    struct db_value **rows[2];
+    uint32_t n[2], columns;
+};
 struct query_change {
     struct query_conn *conn;
     const struct query *q; /* of a tree; NULL: of a function's statement */
@@ -325,6 +330,8 @@ struct query_change {
     struct query_rows rows; /* what RETURNING gave */
     VEC(struct query_happened) happened;
     uint64_t affected, bytes;
+    const struct query_transition *transition; /* of the event at hand, once it is asked for */
+    uint32_t transition_event;
     struct map *going;                /* rows that are being deleted */
     uint32_t depth;                   /* of keys that lead here */
     VEC(struct query_change *) along; /* rows that went with these, because of keys */
@@ -352,8 +359,9 @@ struct query_places { /* places that a text names, in the order in which they we
 void query_routine_warm(struct query_conn *conn, str sql); /* before it is run */
 void query_routine_apply(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
-                        uint32_t n);                       /* query_call(function, as whom, …) */
-extern const struct db_table_function query_routine_table; /* query_table(function, as whom, …) */
+                        uint32_t n);                          /* query_call(function, as whom, …) */
+extern const struct db_table_function query_transition_table; /* query_transition(0: old, 1: new) */
+extern const struct db_table_function query_routine_table;    /* query_table(function, as whom, …) */
 /* domain.c: of a domain, and of no other type, the value is held against its checks */
 [[nodiscard]] bool query_domain_check(struct query_conn *conn, uint32_t type, uint32_t role, const struct query_bound *b,
                                       struct pg_error *error);

@@ -889,14 +889,51 @@ static void table_end(void *arg, void *state) {
 }
 
 #define TEN(p) "c" p "1", "c" p "2", "c" p "3", "c" p "4", "c" p "5", "c" p "6", "c" p "7", "c" p "8", "c" p "9"
+#define COLUMNS                                                                                                                  \
+    {                                                                                                                            \
+        TEN(""), "c10", TEN("1"), "c20", TEN("2"), "c30", TEN("3"), "c40", TEN("4"), "c50", TEN("5"), "c60", TEN("6"), "c70",    \
+            TEN("7"), "c80", TEN("8"), "c90", TEN("9"), "c100"                                                                   \
+    }
 const struct db_table_function query_routine_table = {
     .name = "query_table",
-    .columns = {TEN(""),  "c10", TEN("1"), "c20", TEN("2"), "c30", TEN("3"), "c40", TEN("4"), "c50",
-                TEN("5"), "c60", TEN("6"), "c70", TEN("7"), "c80", TEN("8"), "c90", TEN("9"), "c100"},
+    .columns = COLUMNS,
     .arguments = DB_TABLE_ARGUMENTS_MAX,
     .arguments_min = 2,
     .state_bytes = sizeof(struct rows_state),
     .begin = table_begin,
     .next = table_next,
     .end = table_end,
+};
+
+/* ---- transition tables ---- */
+
+struct transition_state {
+    const struct query_transition *of;
+    uint32_t which, at;
+};
+
+static void transition_begin(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
+    struct query_conn *conn = arg;
+    struct transition_state *s = state;
+    (void)call;
+    *s = (struct transition_state){.of = conn->transition, .which = n && args[0].kind == DB_INTEGER && args[0].i == 1};
+}
+
+static bool transition_next(struct db_call *call, void *arg, void *state, struct db_value *row) {
+    struct transition_state *s = state;
+    (void)call, (void)arg;
+    if (!s->of || s->at >= s->of->n[s->which]) return false;
+    const struct db_value *from = s->of->rows[s->which][s->at++];
+    for (uint32_t i = 0; i < s->of->columns && i < DB_TABLE_COLUMNS_MAX; i++) row[i] = from[i];
+    return true;
+}
+
+const struct db_table_function query_transition_table = {
+    .name = "query_transition",
+    .columns = COLUMNS,
+    .arguments = 1,
+    .arguments_min = 1,
+    .state_bytes = sizeof(struct transition_state),
+    .begin = transition_begin,
+    .next = transition_next,
 };

@@ -115,7 +115,9 @@ static bool has_right(struct query_conn *conn, str view, str column) {
 
 /* Tables that are functions, of SQLite's and of the pg room's. */
 static bool is_function(const struct query_conn *conn, str table) {
-    if (str_eqc(table, "json_each") || str_eqc(table, "json_tree") || str_eqc(table, "query_table")) return true;
+    if (str_eqc(table, "json_each") || str_eqc(table, "json_tree") || str_eqc(table, "query_table") ||
+        str_eqc(table, "query_transition"))
+        return true;
     return str_starts(table, STR("pg_")) && !catalog_relation_named(conn->catalog, STR("public"), table);
 }
 

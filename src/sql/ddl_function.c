@@ -176,7 +176,7 @@ static const struct sql_body *body_of(const struct sql_ddl *d, uint32_t function
 }
 
 /* What the compiler says, where the body stands; of a function that stays as it was nothing is said again. */
-static void tell(struct sql_ddl *d, const struct catalog_function *f, struct sql_context *cx, err e, str *why_not) {
+void sql_tell_body(struct sql_ddl *d, const struct catalog_function *f, struct sql_context *cx, err e, str *why_not) {
     const struct sql_body *b = body_of(d, f->id);
     struct sql_problem *p = &cx->problem;
     bool runs = e == ERR_OK, lacks = !strcmp(p->state, "0A000") || !strcmp(p->state, "54001");
@@ -192,19 +192,6 @@ static void tell(struct sql_ddl *d, const struct catalog_function *f, struct sql
     d->file = NULL, d->statement = NULL;
 }
 
-/* Its function, for this relation's rows. */
-static void compile_trigger(struct sql_ddl *d, const struct catalog_relation *r, uint32_t at) {
-    struct catalog_trigger *t = &r->triggers.p[at];
-    for (uint32_t i = 0; i < d->c->functions.n; i++) {
-        struct catalog_function *f = &d->c->functions.p[i];
-        struct sql_context cx = sql_context_of(d);
-        if (f->id != t->function || !sql_is_routine(f)) continue;
-        err e = sql_compile_routine(&cx, f, r, t, &t->routine);
-        if (e != ERR_OK) t->routine = (struct catalog_routine){0};
-        tell(d, f, &cx, e, &f->why_not);
-    }
-}
-
 void sql_compile_routines(struct sql_ddl *d) {
     if (d->engine != CATALOG_SQLITE) return;
     sql_path_reset(d);
@@ -216,10 +203,9 @@ void sql_compile_routines(struct sql_ddl *d) {
         f->why_not = (str){0};
         err e = sql_compile_routine(&cx, f, NULL, NULL, &f->routine);
         if (e != ERR_OK) f->routine = (struct catalog_routine){0};
-        tell(d, f, &cx, e, &f->why_not);
+        sql_tell_body(d, f, &cx, e, &f->why_not);
     }
-    for (uint32_t i = 0; i < d->c->relations.n; i++)
-        for (uint32_t k = 0; k < d->c->relations.p[i].triggers.n; k++) compile_trigger(d, &d->c->relations.p[i], k);
+    sql_compile_triggers(d);
 }
 
 static err translate_body(struct sql_ddl *d, struct catalog_function *f) {
@@ -357,90 +343,6 @@ void sql_refresh(struct sql_ddl *d) {
     for (uint32_t i = 0; (d->changed_functions.n || d->changed_keys.n) && i < d->c->relations.n; i++)
         refresh_relation(d, &d->c->relations.p[i]), refresh_view(d, &d->c->relations.p[i]);
     d->changed_functions.n = d->changed_keys.n = 0;
-}
-
-/* ---- triggers ---- */
-
-static uint32_t trigger_bits(const PgQuery__CreateTrigStmt *s) {
-    enum { ROW_ = 1, BEFORE_ = 2, INSERT_ = 4, DELETE_ = 8, UPDATE_ = 16, TRUNCATE_ = 32, INSTEAD_ = 64 }; /* pg_trigger.h */
-    return (s->row ? CATALOG_TRIGGER_ROW : 0u) |
-           (s->timing & BEFORE_    ? CATALOG_TRIGGER_BEFORE
-            : s->timing & INSTEAD_ ? CATALOG_TRIGGER_INSTEAD
-                                   : CATALOG_TRIGGER_AFTER) |
-           (s->events & INSERT_ ? CATALOG_TRIGGER_INSERT : 0u) | (s->events & DELETE_ ? CATALOG_TRIGGER_DELETE : 0u) |
-           (s->events & UPDATE_ ? CATALOG_TRIGGER_UPDATE : 0u) | (s->events & TRUNCATE_ ? CATALOG_TRIGGER_TRUNCATE : 0u);
-}
-
-/* Trigger functions that PostgreSQL or its extensions bring. */
-static bool of_extension(str name) {
-    static const char *const known[] = {"moddatetime", "http_request",    "tsvector_update_trigger",
-                                        "autoinc",     "insert_username", "suppress_redundant_updates_trigger"};
-    for (size_t i = 0; i < ARRAY_COUNT(known); i++)
-        if (str_eqc(name, known[i])) return true;
-    return false;
-}
-
-err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
-    const PgQuery__CreateTrigStmt *s = node_->create_trig_stmt;
-    struct catalog_relation *r = sql_relation_of(d, s->relation);
-    str schema, name, trigger = arena_str(d->mem, str_c(s->trigname));
-    if (!r) return sql_no_relation(d, s->relation);
-    sql_names(s->funcname, s->n_funcname, &schema, &name);
-    PgQuery__ObjectWithArgs o = PG_QUERY__OBJECT_WITH_ARGS__INIT;
-    bool several;
-    o.n_objname = s->n_funcname, o.objname = s->funcname;
-    const struct catalog_function *f = sql_function_by(d, &o, &several);
-    uint64_t there;
-    if (!f && map_get(&d->poisoned, name, &there)) return ERR_INVALID;
-    if (!f && of_extension(name))
-        return sql_needs_postgres(
-            d, s->relation->location, "do what it does in the statement that writes; or database = \"postgres\"",
-            "trigger \"" STR_FMT "\" would not run on SQLite yet, and rows would silently go without it", STR_ARG(trigger));
-    if (!f)
-        return sql_refuse_at(d, s->relation->location, "42883", NULL, "function " STR_FMT "() does not exist",
-                             STR_ARG(sql_dotted(d, schema, name)));
-    for (uint32_t i = 0; i < r->triggers.n; i++)
-        if (str_eq(r->triggers.p[i].name, trigger)) {
-            if (!s->replace)
-                return sql_refuse_at(d, s->relation->location, "42710", "write drop trigger if exists before it",
-                                     "trigger \"" STR_FMT "\" for relation \"" STR_FMT "\" already exists", STR_ARG(trigger),
-                                     STR_ARG(r->name));
-            memmove(&r->triggers.p[i], &r->triggers.p[i + 1], (--r->triggers.n - i) * sizeof r->triggers.p[0]), i--;
-        }
-    struct catalog_trigger t = {.id = d->c->next_id++,
-                                .name = trigger,
-                                .function = f->id,
-                                .when = trigger_bits(s),
-                                .constraint = s->isconstraint,
-                                .deferrable = s->deferrable,
-                                .deferred = s->initdeferred,
-                                .source = sql_statement_text(d->mem, node_),
-                                .condition.fragment.typmod = -1};
-    for (size_t i = 0; i < s->n_args; i++) vec_push(d->mem, &t.arguments, arena_str(d->mem, sql_name_of(s->args[i])));
-    if (s->when_clause) t.condition.source = sql_expr_text(d->mem, s->when_clause);
-    for (size_t i = 0; i < s->n_columns; i++) {
-        const struct catalog_column *c = catalog_column_named(r, sql_name_of(s->columns[i]));
-        if (!c)
-            return sql_refuse_at(d, s->relation->location, "42703", NULL,
-                                 "column \"" STR_FMT "\" of relation \"" STR_FMT "\" does not exist",
-                                 STR_ARG(sql_name_of(s->columns[i])), STR_ARG(r->name));
-        vec_push(d->mem, &t.columns, c->number);
-    }
-    vec_push(d->mem, &r->triggers, t);
-    const char *lacks = r->kind != CATALOG_TABLE                         ? "a trigger of a view"
-                        : s->n_transition_rels                           ? "REFERENCING"
-                        : t.when & CATALOG_TRIGGER_TRUNCATE              ? "a trigger of TRUNCATE"
-                        : !sql_is_routine(f) || f->returns != PG_TRIGGER ? "a trigger whose function is not one in PL/pgSQL"
-                                                                         : NULL;
-    if (!lacks || d->platform) {
-        if (t.deferred)
-            sql_remark(d, s->relation->location, NULL,
-                       "trigger \"" STR_FMT "\" fires when its statement ends, and not at the transaction's end",
-                       STR_ARG(trigger));
-        return ERR_OK;
-    }
-    return sql_needs_postgres(d, s->relation->location, "database = \"postgres\" runs it",
-                              "%s is not there on SQLite: \"" STR_FMT "\" would not fire", lacks, STR_ARG(trigger));
 }
 
 /* What the block would have made: what names it is not refused again. */

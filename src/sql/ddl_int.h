@@ -162,7 +162,10 @@ void sql_grants_new(struct sql_ddl *d, uint32_t owner, uint32_t schema, enum cat
 struct catalog_sequence *sql_sequence_new(struct sql_ddl *d, const struct catalog_schema *s, str name);
 err sql_sequence_options(struct sql_ddl *d, struct catalog_sequence *q, PgQuery__Node *const *options, size_t n);
 void sql_compile_routines(struct sql_ddl *d); /* PL/pgSQL, once all is there that it may name */
-void sql_refresh(struct sql_ddl *d);          /* what functions that changed are a part of */
+void sql_compile_triggers(struct sql_ddl *d);
+/* What the compiler says of a body, where it stands. */
+void sql_tell_body(struct sql_ddl *d, const struct catalog_function *f, struct sql_context *cx, err e, str *why_not);
+void sql_refresh(struct sql_ddl *d); /* what functions that changed are a part of */
 void sql_path_reset(struct sql_ddl *d);
 /* ddl_view.c: what a view, or materialized one, selects, anew */
 err sql_view_query(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__SelectStmt *query);

@@ -840,6 +840,25 @@ static void trigger_variables(struct routine *r) {
     r->result = sql_routine_places(r, f->n);
 }
 
+/* REFERENCING: names in front of all others, of which query/routine.c gives the rows. */
+static void transition_tables(struct routine *r, const struct catalog_trigger *t) {
+    const struct sql_cte **given = arena_array(r->cx->mem, const struct sql_cte *, 2);
+    uint32_t n = 0;
+    for (uint32_t is_new = 0; is_new < 2; is_new++) {
+        str name = is_new ? t->new_table : t->old_table;
+        if (!name.n) continue;
+        struct sql_cte *c = arena_make(r->cx->mem, struct sql_cte);
+        *c = (struct sql_cte){.name = name, .alias = sql_fmt(r->cx, "query_transition(%u)", is_new), .n = r->rows->columns.n};
+        c->columns = arena_array(r->cx->mem, struct sql_column_out, c->n + 1);
+        for (uint32_t i = 0; i < c->n; i++) {
+            const struct catalog_column *k = &r->rows->columns.p[i];
+            c->columns[i] = (struct sql_column_out){.name = k->name, .type = k->type, .typmod = k->typmod};
+        }
+        given[n++] = c;
+    }
+    if (n) r->cx->given = given, r->cx->given_n = n;
+}
+
 /* WHEN (…): where it does not hold, the row goes on as it is. */
 static err trigger_condition(struct routine *r, const struct catalog_trigger *t) {
     struct plpgsql_expr when = {t->condition.source, 0}, deletes = {STR_INIT("tg_op = 'DELETE'"), 0};
@@ -914,6 +933,7 @@ static err compile(struct routine *r, const struct plpgsql_tree *tree, const str
     sql_routine_emit(r, CATALOG_OP_SET, ROUTINE_FOUND, sql_routine_text(r, STR("0")), 0, 0);
     if (r->rows) trigger_variables(r);
     else TRY(argument_variables(r));
+    if (t) transition_tables(r, t);
     if (t && t->condition.source.n) TRY(trigger_condition(r, t));
     TRY(block(r, tree->block));
     return end(r);
