@@ -266,6 +266,38 @@ struct catalog_routine {
 /* Does each instruction name what is there? */
 bool catalog_routine_holds(const struct catalog_routine *r);
 
+/* Text that is not known before it is run (EXECUTE): whoever runs it asks, and somebody who may read PostgreSQL's language answers. Both are JSON. */
+enum catalog_text_use {
+    CATALOG_TEXT_RUN,    /* EXECUTE */
+    CATALOG_TEXT_INTO,   /* … INTO */
+    CATALOG_TEXT_ROWS,   /* a loop's, a cursor's */
+    CATALOG_TEXT_RESULT, /* RETURN QUERY: its columns are what is wanted, or it is refused */
+    CATALOG_TEXT_USES
+};
+enum { CATALOG_TEXT_BYTES_MAX = 1 << 20, CATALOG_TEXT_PARTS_MAX = 1000 };
+struct catalog_text {
+    uint32_t function; /* whose it is */
+    uint8_t use;
+    str text;
+    catalog_ids arguments; /* types of $1, $2 … */
+    catalog_fields want;   /* what its columns are made to, as far as they go */
+};
+struct catalog_text_part { /* a statement of it; \x01A2\x02 is $2 */
+    struct catalog_fragment fragment;
+    catalog_fields columns;
+    catalog_fragments casts; /* of columns to what is wanted: \x01A1\x02 is the value; no text: it is one already */
+    bool query;
+};
+struct catalog_text_answer {
+    VEC(struct catalog_text_part) parts;
+    str state, message, detail, hint; /* or what is wrong with it */
+};
+void catalog_text_write(struct buf *to, const struct catalog_text *text);
+void catalog_text_answer_write(struct buf *to, const struct catalog_text_answer *answer);
+/* ERR_MALFORMED, ERR_INVALID, ERR_LIMIT: it is none. bytes may be freed afterwards. */
+[[nodiscard]] err catalog_text_read(arena *mem, str bytes, struct catalog_text *out, struct diag *d);
+[[nodiscard]] err catalog_text_answer_read(arena *mem, str bytes, struct catalog_text_answer *out, struct diag *d);
+
 enum {
     CATALOG_TRIGGER_BEFORE = 1,
     CATALOG_TRIGGER_AFTER = 2,

@@ -96,6 +96,15 @@ RECORD(policy, F(U32, id), F(STRING, name), F(STRING, comment), F(U8, command), 
 #define T catalog_routine
 RECORD(routine, F(IDS, code), R(MANY, statements, fragment), F(U32, places))
 #undef T
+#define T catalog_text
+RECORD(text, F(U32, function), F(U8, use), F(STRING, text), F(IDS, arguments), R(MANY, want, field))
+#undef T
+#define T catalog_text_part
+RECORD(text_part, R(ONE, fragment, fragment), R(MANY, columns, field), R(MANY, casts, fragment), F(BOOL, query))
+#undef T
+#define T catalog_text_answer
+RECORD(text_answer, R(MANY, parts, text_part), F(STRING, state), F(STRING, message), F(STRING, detail), F(STRING, hint))
+#undef T
 #define T catalog_trigger
 RECORD(trigger, F(U32, id), F(STRING, name), F(STRING, comment), F(U32, function), F(U32, when), F(IDS, columns),
        R(ONE, condition, expr), F(NAMES, arguments), F(BOOL, constraint), F(BOOL, deferrable), F(BOOL, deferred),
@@ -338,4 +347,41 @@ err catalog_read(arena *mem, str text, struct catalog **out, struct diag *d) {
     catalog_ready(c);
     *out = c;
     return ERR_OK;
+}
+
+/* ---- texts and their answers ---- */
+
+void catalog_text_write(struct buf *to, const struct catalog_text *text) {
+    struct json_writer w = json_writer_of(to);
+    write_record(&w, NULL, &text_record, text);
+}
+
+void catalog_text_answer_write(struct buf *to, const struct catalog_text_answer *answer) {
+    struct json_writer w = json_writer_of(to);
+    write_record(&w, NULL, &text_answer_record, answer);
+}
+
+static err read_alone(arena *mem, str bytes, const struct record *of, void *at, size_t most, struct diag *d) {
+    struct json_limits limits = {.bytes_max = most, .depth_max = 16, .values_max = 1 << 17};
+    struct reader r = {mem, d};
+    struct json v;
+    arena *scratch = arena_new(0);
+    memset(at, 0, of->size);
+    err e = json_read(scratch, bytes, &limits, &v, d);
+    if (e == ERR_OK) e = read_record(&r, of, &v, "text", at);
+    arena_free(scratch);
+    return e;
+}
+
+err catalog_text_read(arena *mem, str bytes, struct catalog_text *out, struct diag *d) {
+    TRY(read_alone(mem, bytes, &text_record, out, 8 * (size_t)CATALOG_TEXT_BYTES_MAX, d));
+    bool ok = out->use < CATALOG_TEXT_USES && out->text.n <= CATALOG_TEXT_BYTES_MAX;
+    return ok ? ERR_OK : diag_set(d, ERR_INVALID, DIAG_NOWHERE, "a text of a function is out of range");
+}
+
+err catalog_text_answer_read(arena *mem, str bytes, struct catalog_text_answer *out, struct diag *d) {
+    TRY(read_alone(mem, bytes, &text_answer_record, out, CATALOG_BYTES_MAX, d));
+    bool ok = out->parts.n <= CATALOG_TEXT_PARTS_MAX && (out->message.n ? out->state.n == 5 : !out->state.n);
+    for (uint32_t i = 0; ok && i < out->parts.n; i++) ok = out->parts.p[i].fragment.text.n != 0;
+    return ok ? ERR_OK : diag_set(d, ERR_INVALID, DIAG_NOWHERE, "what a text was made into is out of range");
 }

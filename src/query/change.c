@@ -646,6 +646,13 @@ static uint32_t event_of(str head) {
                                              : CATALOG_TRIGGER_DELETE;
 }
 
+const struct catalog_relation *query_change_target(const struct query_expanding *x, str text) {
+    const struct catalog_relation *of;
+    uint32_t role;
+    str alias, head = parts_of(text).text[1];
+    return head.n && target_of(x, head, &of, &role, &alias) ? of : NULL;
+}
+
 bool query_change_needed(const struct query_expanding *x, str text) {
     struct parts p = parts_of(text);
     const struct catalog_relation *of;

@@ -330,6 +330,7 @@ err query_conn_new(struct db *db, const struct catalog *c, const struct query_op
 
 err query_conn_catalog(struct query_conn *conn, const struct catalog *c, struct diag *d) {
     err e = drop_made(conn, d);
+    query_scripts_free(conn);
     arena_free(conn->mem);
     make_token(conn->token); /* what could not be dropped is known no more */
     begin_catalog(conn, c);
@@ -344,6 +345,7 @@ bool query_conn_worn(const struct query_conn *conn) {
 void query_conn_free(struct query_conn *conn) {
     if (!conn) return;
     db_guard(conn->db, NULL, NULL);
+    query_scripts_free(conn);
     arena_free(conn->mem);
     arena_free(conn->seen_mem);
     arena_free(conn->said_mem);

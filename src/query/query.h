@@ -390,6 +390,10 @@ struct query_options {
     bool writer;                      /* it may write, so that sequences count */
     void (*told)(void *arg, str sql); /* of each statement's text, before it is prepared; NULL: nobody */
     void *told_arg;
+    /* A text that a function runs (catalog_text_write), as its statements (catalog_text_answer_write), made by whoever may read PostgreSQL's language; in mem.
+     * Called while a statement runs: it may wait, and gives up when that has run for long enough. False: *error. NULL: nobody is there. */
+    bool (*translate)(void *arg, arena *mem, const struct catalog *c, str text, str *answer, struct pg_error *error);
+    void *translate_arg;
 };
 struct query_conn; /* a database, a catalogue, views by use. One thread at a time; begin to end of a statement */
 /* The connection's functions are registered with it, so there is one for each db, as long as that is open. The catalogue outlives it, or the next

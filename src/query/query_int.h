@@ -261,7 +261,10 @@ struct query_conn {
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
     struct db_table_function tables[2];
     const struct query_transition *transition; /* of the trigger at hand */
-    bool *deleting_fires;                      /* of the catalogue's relations, by place (change.c) */
+    struct query_script *scripts;              /* texts of EXECUTE that are kept, those used last in front (script.c) */
+    uint32_t scripts_n;
+    size_t scripts_bytes;
+    bool *deleting_fires; /* of the catalogue's relations, by place (change.c) */
     uint32_t trigger_depth;
     struct db_function functions[14]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
@@ -345,6 +348,7 @@ bool query_has_triggers(struct query_conn *conn, const struct catalog_relation *
 /* Makes what the statement's rows are found by and held against, ahead; its target, where it is written row by row. */
 const struct catalog_relation *query_change_warm(const struct query_expanding *x, str text);
 bool query_change_needed(const struct query_expanding *x, str text);
+const struct catalog_relation *query_change_target(const struct query_expanding *x, str text); /* NULL: it is none that writes */
 [[nodiscard]] bool query_change_statement(struct query_change *c, const struct query_expanding *x, str text,
                                           struct db_value (*value)(void *arg, uint32_t place), void *arg);
 /* routine.c: args go to the places behind FOUND; *out: so many columns, NULL: it returned nothing */
@@ -357,6 +361,30 @@ struct query_places { /* places that a text names, in the order in which they we
     VEC(uint32_t) list;
 };
 void query_routine_warm(struct query_conn *conn, str sql); /* before it is run */
+/* script.c */
+struct query_script_part {
+    str sql;
+    struct query_places places;
+    bool there, change; /* change: it is run row by row (change.c) */
+    uint32_t generation;
+};
+struct query_script {
+    struct query_script *next;
+    arena *mem;
+    str key;
+    uint32_t uses;
+    size_t bytes;
+    struct catalog_text_answer answer;
+    struct query_script_part *parts;
+};
+/* as: whose rights. NULL: raised. To be given back (query_script_done). */
+struct query_script *query_script_of(struct query_conn *conn, const struct query_expanding *as, const struct catalog_text *text);
+void query_script_done(struct query_conn *conn, struct query_script *t);
+[[nodiscard]] bool query_script_made(struct query_conn *conn, struct query_script *t, uint32_t i,
+                                     const struct query_expanding *as, uint32_t arguments, struct query_script_part **out);
+void query_scripts_free(struct query_conn *conn);
+/* script_wall.c */
+bool query_script_holds(const struct catalog *c, const struct catalog_fragment *f, uint32_t definer);
 void query_routine_apply(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
                         uint32_t n);                          /* query_call(function, as whom, …) */

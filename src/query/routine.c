@@ -21,6 +21,7 @@ enum { DEPTH_MAX = 100, TRIES_MAX = 64, STEPS = 256 };
 struct made { /* a statement's text */
     str sql;
     struct query_places places;
+    const struct catalog_relation *touches; /* what it writes: the wall is told each time */
     bool there;
 };
 struct loaded {
@@ -60,6 +61,8 @@ struct frame {
     uint64_t bytes;
     struct query_routine_rows *result;
     uint32_t steps;
+    catalog_ids argument_types, argument_places; /* what is told of a text before it is run */
+    catalog_fields want;
 };
 
 /* What it gave. */
@@ -136,7 +139,10 @@ static bool made(struct frame *f, uint32_t e, bool query, struct made **out) {
         for (uint32_t i = 0; i < l->code->statements.n; i++) l->made[i].there = false;
         l->generation = f->conn->made_generation;
     }
-    if (m->there) return true;
+    if (m->there) {
+        if (m->touches) query_wall_touch(f->conn, m->touches);
+        return true;
+    }
     struct buf b = {.max = 4 << 20};
     m->places = (struct query_places){.mem = f->conn->mem};
     struct query_expanding x = {.conn = f->conn,
@@ -150,6 +156,7 @@ static bool made(struct frame *f, uint32_t e, bool query, struct made **out) {
     bool ok = query_expand(&x, l->code->statements.p[e].text, &b, &f->conn->raised);
     if (ok && b.full) ok = raised(f, "54001", "statement is too complex");
     if (ok) m->sql = arena_str(f->conn->mem, buf_str(&b)), m->there = true;
+    m->touches = query_change_target(&x, l->code->statements.p[e].text);
     buf_free(&b);
     if (ok) query_routine_warm(f->conn, m->sql);
     return ok;
@@ -433,6 +440,165 @@ static bool give(struct frame *f, uint32_t place, uint32_t n) {
     return charge(f, bytes);
 }
 
+/* ---- texts (EXECUTE) ---- */
+
+static struct db_value argument_at(void *arg, uint32_t i) {
+    const struct frame *f = arg;
+    return i < f->argument_places.n ? f->places[f->argument_places.p[i]].v : DB_NOTHING;
+}
+
+static struct query_expanding as_mine(const struct frame *f) {
+    return (struct query_expanding){.conn = f->conn, .at = QUERY_AT_VALUES, .role = f->role, .definer = f->definer};
+}
+
+static void text_over(struct frame *f) { f->argument_types.n = f->argument_places.n = f->want.n = 0; }
+
+static struct query_script *text_of(struct frame *f, uint32_t place, enum catalog_text_use use) {
+    const struct query_expanding as = as_mine(f);
+    struct db_value v = f->places[place].v;
+    const struct catalog_text text = {
+        .function = f->f->id, .use = (uint8_t)use, .text = v.s, .arguments = f->argument_types, .want = f->want};
+    if (v.kind == DB_TEXTUAL) return query_script_of(f->conn, &as, &text);
+    raised(f, "22004", "query string argument of EXECUTE is null");
+    return NULL;
+}
+
+/* A column as it is wanted: its value, made so by a statement of its own. */
+static bool cast(struct frame *f, const struct catalog_fragment *how, struct db_value *v, arena *mem) {
+    struct query_places places = {.mem = mem};
+    struct query_expanding x = as_mine(f);
+    struct buf b = {.max = 1 << 20};
+    struct db_rows *rows;
+    struct diag d = DIAG_INIT;
+    x.arguments_count = 1, x.places = &places;
+    buf_puts(&b, STR("select "));
+    bool ok = query_expand(&x, how->text, &b, &f->conn->raised);
+    query_wall_up(f->conn);
+    err e = ok ? db_query_values(f->conn->db, buf_str(&b), v, places.list.n, &rows, &d) : ERR_OK;
+    f->conn->walled = false;
+    buf_free(&b);
+    if (!ok || e != ERR_OK) return ok && failed(f, e, &d);
+    struct db_value out = db_next(rows) ? db_value(rows, 0) : DB_NOTHING;
+    if (out.kind >= DB_TEXTUAL) out.s = arena_str(mem, out.s);
+    *v = out;
+    return finish(f, rows, true);
+}
+
+static bool cast_rows(struct frame *f, const struct catalog_text_part *p, struct cursor *c) {
+    for (uint32_t i = 0; i < c->n; i++)
+        for (uint32_t k = 0; k < c->columns && k < p->casts.n; k++)
+            if (p->casts.p[k].text.n && !cast(f, &p->casts.p[k], &c->values[(size_t)i * c->columns + k], c->mem)) return false;
+    return true;
+}
+
+static bool change_text(struct frame *f, const struct catalog_fragment *s, struct cursor *to) {
+    struct query_expanding x = as_mine(f);
+    struct query_change c = {.conn = f->conn, .mem = to->mem};
+    x.arguments_count = f->argument_places.n;
+    if (!query_change_statement(&c, &x, s->text, argument_at, f)) return false;
+    f->rows = c.affected;
+    to->columns = c.rows.columns, to->n = c.rows.list.n;
+    to->values = arena_array(to->mem, struct db_value, (size_t)to->n * to->columns + 1);
+    for (uint32_t i = 0; i < to->n && to->columns; i++)
+        memcpy(to->values + (size_t)i * to->columns, c.rows.list.p[i], to->columns * sizeof *to->values);
+    return true;
+}
+
+static bool query_rows_of(struct frame *f, const struct query_script_part *made, bool writes, struct cursor *to, uint64_t most,
+                          bool ends) {
+    struct db_value few[16], *values = few;
+    struct db_rows *rows;
+    struct diag d = DIAG_INIT;
+    uint32_t n = made->places.list.n;
+    uint64_t count = 0;
+    bool ok = true;
+    if (n > ARRAY_COUNT(few)) values = arena_array(to->mem, struct db_value, n);
+    for (uint32_t i = 0; i < n; i++) values[i] = argument_at(f, made->places.list.p[i]);
+    query_wall_up(f->conn);
+    err e = db_query_values(f->conn->db, made->sql, values, n, &rows, &d);
+    f->conn->walled = false;
+    if (e != ERR_OK) return failed(f, e, &d);
+    to->columns = db_columns(rows);
+    while (ok && !(ends && count == most) && db_next(rows))
+        if (count++ < most) ok = keep_row(f, to->mem, rows, to->columns, &to->values, &to->n, &to->cap, &to->bytes);
+    if (!finish(f, rows, ok)) return false;
+    f->rows = writes ? db_changed(f->conn->db) : count;
+    return true;
+}
+
+/* All statements of the text; of the last one so many rows. */
+static bool run_text(struct frame *f, struct query_script *t, struct cursor *to, uint64_t most) {
+    const struct query_expanding as = as_mine(f);
+    f->rows = 0;
+    for (uint32_t i = 0; i < t->answer.parts.n; i++) {
+        const struct catalog_text_part *p = &t->answer.parts.p[i];
+        struct query_script_part *made;
+        bool last = i + 1 == t->answer.parts.n, writes = p->fragment.flags & CATALOG_WRITES;
+        cursor_close(f, to);
+        to->mem = arena_new(0);
+        if (!may_write(f, &p->fragment) || !query_script_made(f->conn, t, i, &as, f->argument_places.n, &made)) return false;
+        if (made->change ? !change_text(f, &p->fragment, to)
+                         : !query_rows_of(f, made, writes, to, last ? most : 0, last && most < UINT64_MAX && most && !writes))
+            return false;
+        if (last && !cast_rows(f, p, to)) return false;
+    }
+    return true;
+}
+
+static bool execute_text(struct frame *f, const uint32_t *op) {
+    bool into = op[4] & CATALOG_RUN_INTO, strict = op[4] & CATALOG_RUN_STRICT;
+    struct cursor rows = {0};
+    struct query_script *t = text_of(f, op[1], into ? CATALOG_TEXT_INTO : CATALOG_TEXT_RUN);
+    bool ok = t && run_text(f, t, &rows, into ? strict ? 2 : 1 : 0);
+    if (ok && into && strict && rows.n > 1) ok = raised(f, "P0003", "query returned more than one row");
+    if (ok && into && strict && !rows.n) ok = raised(f, "P0002", "query returned no rows");
+    for (uint32_t i = 0; ok && into && i < op[3]; i++)
+        ok = put(f, op[2] + i, rows.n && i < rows.columns ? rows.values[i] : DB_NOTHING);
+    cursor_close(f, &rows);
+    if (t) query_script_done(f->conn, t);
+    text_over(f);
+    return ok;
+}
+
+static bool open_text(struct frame *f, const uint32_t *op) {
+    struct cursor *c = cursor_of(f, op[1]);
+    struct query_script *t = text_of(f, op[2], CATALOG_TEXT_ROWS);
+    cursor_close(f, c);
+    bool ok = t && run_text(f, t, c, UINT64_MAX);
+    if (t) query_script_done(f->conn, t);
+    text_over(f);
+    return ok;
+}
+
+static bool give_text(struct frame *f, const uint32_t *op) {
+    struct cursor rows = {0};
+    struct query_routine_rows *to = f->result;
+    uint64_t bytes = 0;
+    struct query_script *t = text_of(f, op[1], CATALOG_TEXT_RESULT);
+    bool ok = t && run_text(f, t, &rows, UINT64_MAX);
+    for (uint32_t i = 0; ok && i < rows.n; i++) {
+        if (to->n == to->cap) {
+            struct db_value *grown = arena_array(to->mem, struct db_value, (size_t)MAX(to->cap * 2, 16u) * MAX(to->columns, 1u));
+            if (to->n) memcpy(grown, to->values, (size_t)to->n * to->columns * sizeof *grown);
+            to->values = grown, to->cap = MAX(to->cap * 2, 16u);
+        }
+        bytes = to->columns * sizeof(struct db_value) * 2;
+        for (uint32_t k = 0; k < to->columns; k++) {
+            struct db_value v = k < rows.columns ? rows.values[(size_t)i * rows.columns + k] : DB_NOTHING;
+            if (v.kind >= DB_TEXTUAL) bytes += v.s.n, v.s = arena_str(to->mem, v.s);
+            to->values[(size_t)to->n * to->columns + k] = v;
+        }
+        to->n++;
+        ok = charge(f, bytes);
+    }
+    f->rows = rows.n;
+    if (ok) set_found(f, rows.n);
+    cursor_close(f, &rows);
+    if (t) query_script_done(f->conn, t);
+    text_over(f);
+    return ok;
+}
+
 /* ---- errors ---- */
 
 static str text_at(struct frame *f, uint32_t place) {
@@ -520,6 +686,7 @@ static bool may_catch(const struct pg_error *e) {
 /* To the innermost block that has handlers and was not in one: what it did is undone. False: there is none. */
 static bool unwind(struct frame *f, uint32_t *at) {
     struct query_conn *conn = f->conn;
+    text_over(f);
     while (f->tries_n) {
         struct try *t = &f->tries[f->tries_n - 1];
         if (t->handling || !may_catch(&conn->raised)) {
@@ -641,6 +808,14 @@ static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
     case CATALOG_OP_RETURN_NULL: return f->result->null = true, leave(f, f->tries_n) ? WENT_OUT : WENT_WRONG;
     case CATALOG_OP_GIVE: ok = give(f, op[1], op[2]); break;
     case CATALOG_OP_GIVE_QUERY: ok = give_query(f, op); break;
+    case CATALOG_OP_ARGUMENT:
+        vec_push(f->mem, &f->argument_places, op[1]);
+        vec_push(f->mem, &f->argument_types, op[2]);
+        break;
+    case CATALOG_OP_WANT: vec_push(f->mem, &f->want, ((struct catalog_field){{0}, op[1], (int32_t)op[2] - 1})); break;
+    case CATALOG_OP_EXECUTE: ok = execute_text(f, op); break;
+    case CATALOG_OP_OPEN_TEXT: ok = open_text(f, op); break;
+    case CATALOG_OP_GIVE_TEXT: ok = give_text(f, op); break;
     case CATALOG_OP_COUNT: break;
     case CATALOG_OP_NO_RETURN:
         ok = raised(f, "2F005",
@@ -787,13 +962,68 @@ static const struct catalog_function *function_of(struct query_conn *conn, uint3
     return NULL;
 }
 
+/* One in SQL, of its definer's, that a text calls: its statements, one after the other. */
+static void put_op(struct query_conn *conn, struct catalog_routine *r, enum catalog_op op, uint32_t a, uint32_t b, uint32_t c,
+                   uint32_t d) {
+    const uint32_t all[CATALOG_OP_WIDTH] = {op, a, b, c, d, 1};
+    for (uint32_t i = 0; i < CATALOG_OP_WIDTH; i++) vec_push(conn->mem, &r->code, all[i]);
+}
+
+/* Its arguments stand behind FOUND. */
+static str behind_found(struct query_conn *conn, str text) {
+    struct buf b = {0};
+    struct catalog_mark m = {0};
+    size_t from = 0;
+    for (; catalog_mark_next(text, from, &m); from = m.end) {
+        buf_puts(&b, str_sub(text, from, m.at - from));
+        if (m.kind == 'A')
+            buf_printf(&b,
+                       "\x01"
+                       "A%u\x02",
+                       m.id + 1);
+        else buf_puts(&b, str_sub(text, m.at, m.end - m.at));
+    }
+    buf_puts(&b, str_sub(text, from, text.n));
+    str out = arena_str(conn->mem, buf_str(&b));
+    buf_free(&b);
+    return out;
+}
+
+static const struct catalog_routine *sql_routine_of(struct query_conn *conn, const struct catalog_function *f) {
+    char room[32];
+    uint64_t there;
+    snprintf(room, sizeof room, "sql/%u", f->id);
+    if (map_get(&conn->routines, str_c(room), &there)) return (const struct catalog_routine *)(uintptr_t)there;
+    struct catalog_routine *r = arena_make(conn->mem, struct catalog_routine);
+    uint32_t n = f->columns.n, arguments = 0;
+    *r = (struct catalog_routine){0};
+    for (uint32_t i = 0; i < f->arguments.n; i++)
+        arguments += f->arguments.p[i].mode != CATALOG_OUT && f->arguments.p[i].mode != CATALOG_TABLE_COLUMN;
+    for (uint32_t i = 0; i < f->statements.n; i++) {
+        struct catalog_fragment s = f->statements.p[i];
+        bool query = !(s.flags & CATALOG_WRITES), last = i + 1 == f->statements.n && n;
+        s.text = behind_found(conn, s.text);
+        vec_push(conn->mem, &r->statements, s);
+        if (last && f->set) put_op(conn, r, CATALOG_OP_GIVE_QUERY, i, n, 0, 0);
+        else
+            put_op(conn, r, CATALOG_OP_RUN, i, last ? arguments + 1 : UINT32_MAX, last ? n : 0,
+                   (query ? CATALOG_RUN_QUERY : 0u) | (last ? CATALOG_RUN_INTO : 0u));
+    }
+    r->places = 1 + arguments + n;
+    if (n && !f->set) put_op(conn, r, CATALOG_OP_RETURN, arguments + 1, n, 0, 0);
+    else put_op(conn, r, CATALOG_OP_RETURN_NULL, 0, 0, 0, 0);
+    map_put(conn->mem, &conn->routines, arena_str(conn->mem, str_c(room)), (uint64_t)(uintptr_t)r);
+    return r;
+}
+
 static bool call_function(struct query_conn *conn, const struct db_value *args, uint32_t n, struct query_routine_rows *out) {
     const struct catalog_function *f = n >= 2 && args[0].kind == DB_INTEGER ? function_of(conn, (uint32_t)args[0].i) : NULL;
     uint32_t role = n >= 2 && args[1].kind == DB_INTEGER && args[1].i ? (uint32_t)args[1].i : conn->current;
     if (!f) return query_fail(&conn->raised, "42883", "function does not exist");
     if (!catalog_may_function(conn->catalog, role, f))
         return query_fail(&conn->raised, "42501", "permission denied for function " STR_FMT, STR_ARG(f->name));
-    if (!f->routine.code.n) {
+    bool sql = str_eqc(f->language, "sql") && f->definer && f->statements.n;
+    if (!f->routine.code.n && !sql) {
         query_fail(&conn->raised, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(f->name));
         query_fail_detail(&conn->raised, STR_FMT, STR_ARG(str_sub(f->why_not, 0, 400)));
         return false;
@@ -801,7 +1031,7 @@ static bool call_function(struct query_conn *conn, const struct db_value *args, 
     out->columns = f->columns.n ? f->columns.n : 1;
     for (uint32_t i = 2; f->strict && i < n; i++)
         if (args[i].kind == DB_NULL) return out->null = true, true;
-    return call_code(conn, f, &f->routine, role, args + 2, n - 2, out);
+    return call_code(conn, f, sql ? sql_routine_of(conn, f) : &f->routine, role, args + 2, n - 2, out);
 }
 
 bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t, const struct db_value *args, uint32_t n,

@@ -162,11 +162,18 @@ static err bool_expr(struct sql_context *cx, const PgQuery__BoolExpr *b, bool co
     return ERR_OK;
 }
 
+/* SQLite takes a column of RETURNING for the table's first one, where it asks whether that may be null at all. */
+static str nullable(struct sql_context *cx, str text) {
+    bool returns = cx->scope && cx->scope->clause && !strcmp(cx->scope->clause, "RETURNING");
+    return returns ? sql_fmt(cx, "coalesce(" STR_FMT ", null)", STR_ARG(text)) : text;
+}
+
 static struct sql_value row_null_test(struct sql_context *cx, const struct sql_value *v, const char *test) {
     VEC(str) parts = {0};
     for (uint32_t i = 0; i < v->row->n; i++) {
         const struct sql_value *f = &v->row->values[i];
-        vec_push(cx->mem, &parts, f->row ? row_null_test(cx, f, test).text : sql_fmt(cx, STR_FMT " %s", STR_ARG(f->text), test));
+        vec_push(cx->mem, &parts,
+                 f->row ? row_null_test(cx, f, test).text : sql_fmt(cx, STR_FMT " %s", STR_ARG(nullable(cx, f->text)), test));
     }
     if (!parts.n) return sql_constant(cx, PG_BOOL, DB_I64(!strcmp(test, "is null")));
     struct sql_value out =
@@ -180,7 +187,8 @@ static err null_test(struct sql_context *cx, const PgQuery__NullTest *t, struct 
     TRY(sql_expr(cx, t->arg, &v));
     TRY(sql_settle(cx, &v));
     const char *test = t->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL ? "is null" : "is not null";
-    *out = v.row ? row_null_test(cx, &v, test) : sql_bool(cx, sql_fmt(cx, "(" STR_FMT " %s)", STR_ARG(v.text), test), &v, NULL);
+    *out = v.row ? row_null_test(cx, &v, test)
+                 : sql_bool(cx, sql_fmt(cx, "(" STR_FMT " %s)", STR_ARG(nullable(cx, v.text)), test), &v, NULL);
     out->flags |= SQL_NOT_NULL;
     return ERR_OK;
 }
@@ -198,7 +206,7 @@ static err boolean_test(struct sql_context *cx, const PgQuery__BooleanTest *t, s
     struct sql_value v;
     TRY(sql_expr(cx, t->arg, &v));
     TRY(sql_coerce_boolean(cx, &v, tests[t->booltesttype].clause));
-    *out = sql_bool(cx, sql_fmt(cx, "(" STR_FMT " %s)", STR_ARG(v.text), tests[t->booltesttype].text), &v, NULL);
+    *out = sql_bool(cx, sql_fmt(cx, "(" STR_FMT " %s)", STR_ARG(nullable(cx, v.text)), tests[t->booltesttype].text), &v, NULL);
     out->flags |= SQL_NOT_NULL;
     return ERR_OK;
 }
@@ -271,7 +279,8 @@ static err same(struct sql_context *cx, const struct sql_value *a, const struct 
                         sql_fmt(cx,
                                 "(case when " STR_FMT " is null then " STR_FMT " is null when " STR_FMT
                                 " is null then 0 else " STR_FMT " end)",
-                                STR_ARG(x.text), STR_ARG(y.text), STR_ARG(y.text), STR_ARG(equal.text)),
+                                STR_ARG(nullable(cx, x.text)), STR_ARG(nullable(cx, y.text)), STR_ARG(nullable(cx, y.text)),
+                                STR_ARG(equal.text)),
                         &x, &y);
         sql_inherit(out, &equal);
     }
@@ -433,7 +442,7 @@ static err distinct_expr(struct sql_context *cx, const PgQuery__AExpr *e, bool n
         struct sql_value *x = left.flags & SQL_NULL ? &right : &left;
         TRY(sql_settle(cx, x));
         *out = x->row ? row_null_test(cx, x, "is null")
-                      : sql_bool(cx, sql_fmt(cx, "(" STR_FMT " is null)", STR_ARG(x->text)), x, NULL);
+                      : sql_bool(cx, sql_fmt(cx, "(" STR_FMT " is null)", STR_ARG(nullable(cx, x->text))), x, NULL);
     } else {
         TRY(same(cx, &left, &right, e->location, out));
     }

@@ -183,6 +183,11 @@ static struct sql_argument_values arguments_of(struct sql_context *cx, const str
 
 bool sql_is_routine(const struct catalog_function *f) { return str_eq_nocase(f->language, STR("plpgsql")); }
 
+/* It is not taken in: in a text that is not known before it runs, nothing has rights that are not the function's (query/script.c). */
+static bool is_called(const struct sql_context *cx, const struct catalog_function *f) {
+    return sql_is_routine(f) || (cx->dynamic && f->definer && str_eq_nocase(f->language, STR("sql")));
+}
+
 bool sql_gives_row(struct sql_context *cx, const struct catalog_function *f) {
     return f->returns == PG_RECORD || (sql_is_row_type(cx, f->returns) && f->returns != PG_VOID);
 }
@@ -378,7 +383,7 @@ err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, 
     struct outside saved;
     str with;
     if (sql_is_row_type(cx, f->returns)) return row_function(cx, f, location);
-    if (sql_is_routine(f)) return routine_scalar(cx, f, args, n, location, out);
+    if (is_called(cx, f)) return routine_scalar(cx, f, args, n, location, out);
     for (uint32_t i = 0; f->strict && i < n; i++)
         if (args[i].flags & SQL_NULL) {
             *out = sql_null_of(f->returns);
@@ -505,7 +510,7 @@ err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, con
     str with, body = {0};
     struct sql_argument_values arguments = arguments_of(cx, args, n, &with);
     if (!item->name.n) item->name = f->name;
-    if (sql_is_routine(f)) return routine_set(cx, f, args, n, location, item, text);
+    if (is_called(cx, f)) return routine_set(cx, f, args, n, location, item, text);
     TRY(go_in(cx, f, &arguments, &here, location, &saved));
     err e = only_select(cx, f, location, &s);
     if (e == ERR_OK) e = sql_declared(cx, f, &fields);

@@ -204,6 +204,44 @@ static err perform(struct routine *r, const statement *s) {
     return ERR_OK;
 }
 
+/* ---- EXECUTE: what its text is made of, and asks for, is told before it; text: its place ---- */
+
+static err text_begins(struct routine *r, const statement *s, const catalog_fields *want, uint32_t *text) {
+    uint32_t e, type;
+    TRY(sql_routine_value(r, &s->expr, PG_TEXT, -1, &e, NULL));
+    *text = sql_routine_places(r, 1);
+    sql_routine_emit(r, CATALOG_OP_SET, *text, e, 0, 0);
+    for (uint32_t i = 0; i < s->exprs.n; i++) {
+        uint32_t place = sql_routine_places(r, 1);
+        TRY(sql_routine_value(r, &s->exprs.p[i], PG_NO_TYPE, -1, &e, &type));
+        sql_routine_emit(r, CATALOG_OP_SET, place, e, 0, 0);
+        sql_routine_emit(r, CATALOG_OP_ARGUMENT, place, type, 0, 0);
+    }
+    for (uint32_t i = 0; want && i < want->n; i++)
+        sql_routine_emit(r, CATALOG_OP_WANT, want->p[i].type, (uint32_t)(want->p[i].typmod + 1), 0, 0);
+    return ERR_OK;
+}
+
+/* A record's fields are what the text's columns are: nobody knows them here. */
+static bool is_shapeless(struct routine *r, const struct receiver *rc) {
+    if (rc->has_want) return false;
+    refuse_later(r, "0A000", "EXECUTE into a record is not there on SQLite: name the variables");
+    return true;
+}
+
+static err execute(struct routine *r, const statement *s) {
+    struct receiver rc = {0};
+    uint32_t text;
+    if (s->into) TRY(receiver_of(r, &s->targets, &rc));
+    if (rc.later || (s->into && is_shapeless(r, &rc))) return ERR_OK;
+    TRY(text_begins(r, s, s->into ? &rc.want : NULL, &text));
+    r->writes++;
+    if (!s->into) return sql_routine_emit(r, CATALOG_OP_EXECUTE, text, ROUTINE_NONE, 0, 0), ERR_OK;
+    receive(r, &rc, &rc.want);
+    sql_routine_emit(r, CATALOG_OP_EXECUTE, text, rc.place, rc.columns, CATALOG_RUN_INTO | (s->strict ? CATALOG_RUN_STRICT : 0u));
+    return distribute(r, &rc, &rc.want);
+}
+
 /* ---- conditions ---- */
 
 static err arms(struct routine *r, const statement *s, const struct plpgsql_expr *conditions) {
@@ -350,9 +388,13 @@ static err rows_loop(struct routine *r, const statement *s, const struct plpgsql
     if (cursor >= CATALOG_CURSORS_MAX)
         return sql_routine_say(r, s->at, "54001", "a body has more than %d loops over queries", CATALOG_CURSORS_MAX);
     TRY(receiver_of(r, &s->targets, &rc));
-    if (rc.later) return ERR_OK;
-    TRY(sql_routine_statement(r, query, rc.has_want ? &rc.want : NULL, &e, &columns, &is_select));
-    sql_routine_emit(r, CATALOG_OP_OPEN, cursor, e, 0, 0);
+    if (rc.later || (s->dynamic && is_shapeless(r, &rc))) return ERR_OK;
+    if (s->dynamic) {
+        TRY(text_begins(r, s, &rc.want, &e));
+        columns = rc.want;
+        r->writes++;
+    } else TRY(sql_routine_statement(r, query, rc.has_want ? &rc.want : NULL, &e, &columns, &is_select));
+    sql_routine_emit(r, s->dynamic ? CATALOG_OP_OPEN_TEXT : CATALOG_OP_OPEN, cursor, e, 0, 0);
     sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("0")), 0, 0);
     receive(r, &rc, &columns);
     loop_open(r, &l, s->label, false);
@@ -369,13 +411,7 @@ static err rows_loop(struct routine *r, const statement *s, const struct plpgsql
     return ERR_OK;
 }
 
-static err query_loop(struct routine *r, const statement *s) {
-    if (s->dynamic) {
-        refuse_later(r, "0A000", "EXECUTE is not there on SQLite");
-        return ERR_OK;
-    }
-    return rows_loop(r, s, &s->expr);
-}
+static err query_loop(struct routine *r, const statement *s) { return rows_loop(r, s, &s->expr); }
 
 /* foreach a slice n in array x: its parts of n dimensions, by a counter. */
 static err slice_loop(struct routine *r, const statement *s, const struct sql_variable *array) {
@@ -655,7 +691,9 @@ static err return_query(struct routine *r, const statement *s) {
     bool is_select, same;
     if (!r->f->set) return sql_routine_say(r, s->at, "42804", "cannot use RETURN QUERY in a non-SETOF function");
     if (s->dynamic) {
-        refuse_later(r, "0A000", "EXECUTE is not there on SQLite");
+        TRY(text_begins(r, s, &r->fields, &e));
+        r->writes++;
+        sql_routine_emit(r, CATALOG_OP_GIVE_TEXT, e, 0, 0, 0);
         return ERR_OK;
     }
     TRY(sql_routine_statement(r, &s->expr, NULL, &e, &columns, &is_select));
@@ -796,7 +834,7 @@ static err one(struct routine *r, const statement *s) {
     case PLPGSQL_RETURN_NEXT: return return_next(r, s);
     case PLPGSQL_RETURN_QUERY: return return_query(r, s);
     case PLPGSQL_NULL: return ERR_OK;
-    case PLPGSQL_EXECUTE: return refuse_later(r, "0A000", "EXECUTE is not there on SQLite"), ERR_OK;
+    case PLPGSQL_EXECUTE: return execute(r, s);
     case PLPGSQL_CURSOR: return refuse_later(r, "0A000", "cursors are not there on SQLite"), ERR_OK;
     case PLPGSQL_TRANSACTION: return refuse_later(r, "2D000", "invalid transaction termination"), ERR_OK;
     }
@@ -921,12 +959,16 @@ static void own_path(struct sql_context *cx, const struct catalog_function *f) {
     cx->path = path, cx->path_count = n;
 }
 
+void sql_routine_inside(struct sql_context *cx, const struct catalog_function *f) {
+    cx->definer = cx->definer_function = f->definer;
+    own_path(cx, f);
+    sql_path_of(cx, f);
+}
+
 static err compile(struct routine *r, const struct plpgsql_tree *tree, const struct catalog_trigger *t) {
     struct sql_variables scope;
     *r->out = (struct catalog_routine){0};
-    r->cx->definer = r->cx->definer_function = r->f->definer;
-    own_path(r->cx, r->f);
-    sql_path_of(r->cx, r->f);
+    sql_routine_inside(r->cx, r->f);
     sql_routine_open(r, &scope, r->f->name);
     scope.conflict = (uint8_t)tree->conflict;
     named(r, "found", sql_routine_places(r, 1), PG_BOOL, NULL);

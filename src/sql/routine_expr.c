@@ -542,6 +542,15 @@ static err statement_fragment(struct routine *r, const PgQuery__Node *node, cons
     return sql_fragment_done(r->cx, out->text);
 }
 
+err sql_routine_fragment(struct routine *r, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,
+                         catalog_fields *columns) {
+    *columns = (catalog_fields){0};
+    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    TRY(statement_fragment(r, node, want, out, columns));
+    out->reads = r->cx->reads, out->calls = r->cx->calls;
+    return ERR_OK;
+}
+
 err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *want, uint32_t *e,
                           catalog_fields *columns, bool *is_select) {
     const PgQuery__Node *node;

@@ -67,7 +67,11 @@ err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catal
 /* A query or a statement; want: types that its columns are made to, as far as they go; columns: what they are then. */
 err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *want, uint32_t *e,
                           catalog_fields *columns, bool *is_select);
-const catalog_fields *sql_routine_fields(struct routine *r, uint32_t type); /* of a row's type; NULL: it is none */
+/* The same of a tree, with cx->problem set where that cannot be: nothing is put off. ERR_OK, text empty: it does nothing. */
+err sql_routine_fragment(struct routine *r, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,
+                         catalog_fields *columns);
+void sql_routine_inside(struct sql_context *cx, const struct catalog_function *f); /* names, and rights, as in its body */
+const catalog_fields *sql_routine_fields(struct routine *r, uint32_t type);        /* of a row's type; NULL: it is none */
 /* Text of ours as a value's: a fragment. */
 uint32_t sql_routine_text(struct routine *r, str sql);
 uint32_t sql_routine_refusal(struct routine *r, const char *state,

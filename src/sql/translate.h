@@ -65,6 +65,7 @@ struct sql_context {
     bool looks;    /* … a select, whose rows nobody takes: it may ask the system's catalogue */
     bool looked;   /* out: it does */
     bool owners;   /* a statement that is asked as the owner: so is what it calls */
+    bool dynamic;  /* a text that is made while a function runs */
     struct sql_problem problem;
     const struct sql_reader *reader; /* NULL: nobody is asked */
 
@@ -143,6 +144,14 @@ struct sql_through {
  * then, and is here in cx->problem with ERR_OK, the first of it: a remark for whoever deploys. location is in the body. */
 [[nodiscard]] err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f, const struct catalog_relation *r,
                                       const struct catalog_trigger *t, struct catalog_routine *out);
+
+/* Of a text that a function runs (catalog.h): what is wrong with it stands in the answer. reader: as sql_migrate's. Called on a deep stack
+ * (sql_text_answers does). Everything lives in mem. */
+void sql_text_answer(arena *mem, const struct catalog *c, const struct sql_reader *reader, const struct catalog_text *text,
+                     struct catalog_text_answer *out);
+/* From bytes to bytes. ERR_INVALID: they are no text's. */
+[[nodiscard]] err sql_text_answers(const struct catalog *c, const struct sql_reader *reader, str text, struct buf *answer,
+                                   struct diag *d);
 
 /* A type's name as it was written. ERR_INVALID: 42704, and the rest of PostgreSQL's words. serial and its kin are none. */
 [[nodiscard]] err sql_type_named(struct sql_context *cx, const PgQuery__TypeName *name, uint32_t *type, int32_t *typmod);
