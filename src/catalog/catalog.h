@@ -394,13 +394,15 @@ struct catalog_function {
     catalog_fields columns;         /* of the rows it gives, with their names; one without a name for a plain value */
     struct catalog_routine routine; /* PL/pgSQL's; a trigger's stands with the trigger */
     str why_not;                    /* a call is refused, because … */
+    bool pending;                   /* while migrations are read: that may be so no more by now */
     catalog_grants grants;
     bool platform;
 };
 
 enum catalog_extension_how {
     CATALOG_EXT_THERE /* its functions are */,
-    CATALOG_EXT_IGNORED /* nothing of it is needed, or its use is refused */
+    CATALOG_EXT_IGNORED /* nothing of it is needed, or its use is refused */,
+    CATALOG_EXT_ABSENT /* what names something of it raises when it is run */
 };
 struct catalog_extension {
     str name, version, comment;

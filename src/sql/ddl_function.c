@@ -165,7 +165,8 @@ static err routine_body(struct sql_ddl *d, struct catalog_function *f) {
     }
     body_note(d, f);
     if (f->returns == PG_TRIGGER || f->returns == PG_EVENT_TRIGGER) return ERR_OK;
-    if (sql_translate_function(&cx, f) != ERR_OK) return sql_refuse_problem(d, &cx);
+    if (sql_translate_function(&cx, f) != ERR_OK)
+        return sql_put_off(d, &cx, &f->why_not, "function " STR_FMT " raises 0A000 when it is called", STR_ARG(f->name));
     return ERR_OK;
 }
 
@@ -179,13 +180,16 @@ static const struct sql_body *body_of(const struct sql_ddl *d, uint32_t function
 void sql_tell_body(struct sql_ddl *d, const struct catalog_function *f, struct sql_context *cx, err e, str *why_not) {
     const struct sql_body *b = body_of(d, f->id);
     struct sql_problem *p = &cx->problem;
-    bool runs = e == ERR_OK, lacks = !strcmp(p->state, "0A000") || !strcmp(p->state, "54001");
+    bool runs = e == ERR_OK, lacks = sql_is_lack(d, p);
     if (!p->set) return;
     if (!runs) *why_not = arena_str(d->mem, str_c(p->message));
     if (!b) return;
     d->file = b->file, d->statement = b->statement;
     p->location = b->at < 0 || p->location < 0 ? -1 : b->at + p->location;
     if (!runs && !lacks) (void)sql_refuse_problem(d, cx);
+    else if (lacks)
+        sql_raises(d, p->location, "0A000", p->hint[0] ? p->hint : NULL, "function " STR_FMT " raises %s when it %s: %s",
+                   STR_ARG(f->name), p->state, runs ? "comes here" : "is called", p->message);
     else
         sql_remark(d, p->location, p->hint[0] ? p->hint : NULL, "function " STR_FMT " raises %s when it %s: %s", STR_ARG(f->name),
                    p->state, runs ? "comes here" : "is called", p->message);
@@ -208,6 +212,21 @@ void sql_compile_routines(struct sql_ddl *d) {
     sql_compile_triggers(d);
 }
 
+#define RAISES_WHEN_CALLED "function " STR_FMT " raises 0A000 when it is called"
+
+/* With check_function_bodies = off what it names may come behind it, and what it named may have gone since: PostgreSQL, too, says that when it is called. */
+static err body_fails(struct sql_ddl *d, struct catalog_function *f, const struct sql_context *cx) {
+    bool syntax = !strcmp(cx->problem.state, "42601");
+    f->statements = (catalog_fragments){0};
+    f->why_not = arena_str(d->mem, str_c(cx->problem.message));
+    if (((d->bodies_unchecked && !syntax) || d->refreshing) && d->engine == CATALOG_SQLITE) {
+        if (!catalog_ids_have(&d->unchecked, f->id)) vec_push(d->mem, &d->unchecked, f->id);
+        f->pending = true;
+        return ERR_OK;
+    }
+    return sql_put_off(d, cx, &f->why_not, RAISES_WHEN_CALLED, STR_ARG(f->name));
+}
+
 static err translate_body(struct sql_ddl *d, struct catalog_function *f) {
     struct sql_context cx = sql_context_of(d);
     f->why_not = (str){0};
@@ -218,12 +237,38 @@ static err translate_body(struct sql_ddl *d, struct catalog_function *f) {
         return sql_needs_postgres(d, -1, "write it in sql", STR_FMT, STR_ARG(f->why_not));
     }
     own_path(d, f, &cx);
-    if (sql_translate_function(&cx, f) != ERR_OK)
-        return f->why_not = arena_str(d->mem, str_c(cx.problem.message)), sql_refuse_problem(d, &cx);
-    if (f->why_not.n)
-        sql_remark(d, -1, NULL, "function " STR_FMT " is kept, and a call of it is refused: " STR_FMT, STR_ARG(f->name),
-                   STR_ARG(f->why_not));
+    if (sql_translate_function(&cx, f) != ERR_OK) return body_fails(d, f, &cx);
+    if (f->why_not.n && !d->platform && d->engine == CATALOG_SQLITE)
+        sql_raises(d, -1, "0A000", NULL, RAISES_WHEN_CALLED ": " STR_FMT, STR_ARG(f->name), STR_ARG(f->why_not));
     return ERR_OK;
+}
+
+/* Once more, with what has come since. last: nothing comes any more. */
+void sql_function_settle(struct sql_ddl *d, bool last) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < d->unchecked.n; i++) {
+        for (uint32_t k = 0; k < d->c->functions.n; k++) {
+            struct catalog_function *f = &d->c->functions.p[k];
+            struct sql_context cx = sql_context_of(d);
+            if (f->id != d->unchecked.p[i]) continue;
+            own_path(d, f, &cx);
+            f->pending = false;
+            if (sql_translate_function(&cx, f) == ERR_OK) {
+                vec_push(d->mem, &d->changed_functions, f->id);
+                if (!f->why_not.n) break;
+                sql_raises(d, -1, "0A000", NULL, RAISES_WHEN_CALLED ": " STR_FMT, STR_ARG(f->name), STR_ARG(f->why_not));
+                break;
+            }
+            f->why_not = arena_str(d->mem, str_c(cx.problem.message)), f->statements = (catalog_fragments){0};
+            f->pending = !last;
+            if (!last) d->unchecked.p[left++] = f->id;
+            else if (sql_is_lack(d, &cx.problem))
+                sql_raises(d, -1, "0A000", NULL, RAISES_WHEN_CALLED ": " STR_FMT, STR_ARG(f->name), STR_ARG(f->why_not));
+            else sql_remark(d, -1, NULL, RAISES_WHEN_CALLED ": " STR_FMT, STR_ARG(f->name), STR_ARG(f->why_not));
+            break;
+        }
+    }
+    d->unchecked.n = left;
 }
 
 static err place(struct sql_ddl *d, const PgQuery__CreateFunctionStmt *s, struct catalog_function f) {
@@ -327,6 +372,7 @@ static void refresh_view(struct sql_ddl *d, struct catalog_relation *r) {
 }
 
 void sql_refresh(struct sql_ddl *d) {
+    d->refreshing = true;
     for (uint32_t round = 0; (d->changed_functions.n || d->changed_keys.n) && round < 16;
          round++) { /* functions that call functions */
         uint32_t before = d->changed_functions.n;
@@ -343,6 +389,7 @@ void sql_refresh(struct sql_ddl *d) {
     for (uint32_t i = 0; (d->changed_functions.n || d->changed_keys.n) && i < d->c->relations.n; i++)
         refresh_relation(d, &d->c->relations.p[i]), refresh_view(d, &d->c->relations.p[i]);
     d->changed_functions.n = d->changed_keys.n = 0;
+    d->refreshing = false;
 }
 
 /* What the block would have made: what names it is not refused again. */

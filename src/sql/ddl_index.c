@@ -16,17 +16,16 @@ static const struct {
     {"spgist", "looked up without an index: SQLite has none of this kind"},
 };
 
-static str ignored_because(struct sql_ddl *d, const PgQuery__IndexStmt *s, err *e) {
+/* An extension's method finds what there is to find without an index, only slower. */
+static str ignored_because(struct sql_ddl *d, const PgQuery__IndexStmt *s) {
     const char *method = s->access_method && *s->access_method ? s->access_method : "btree";
-    *e = ERR_OK;
     for (size_t i = 0; i < ARRAY_COUNT(methods); i++)
         if (!strcmp(methods[i].method, method)) return methods[i].becomes ? str_c(methods[i].becomes) : (str){0};
-    *e = sql_needs_postgres(d, s->relation->location, NULL, "index method %s is an extension's", method);
-    return (str){0};
+    return arena_fmt(d->mem, "looked up without an index: method %s is an extension's", method);
 }
 
 static err index_key(struct sql_ddl *d, const struct catalog_relation *r, const PgQuery__IndexElem *k, bool translate,
-                     struct catalog_index_key *out) {
+                     bool unique, struct catalog_index_key *out) {
     *out =
         (struct catalog_index_key){.expr.fragment.typmod = -1, .descending = k->ordering == PG_QUERY__SORT_BY_DIR__SORTBY_DESC};
     out->nulls_first = k->nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
@@ -45,7 +44,8 @@ static err index_key(struct sql_ddl *d, const struct catalog_relation *r, const 
                                .context = PG_IMPLICIT,
                                .clause = "INDEX",
                                .no_subquery = true,
-                               .no_volatile = true};
+                               .no_volatile = true,
+                               .optional = !unique};
     return sql_expr_into(d, k->expr, &use, &out->expr);
 }
 
@@ -61,15 +61,18 @@ static err fit(struct sql_ddl *d, const PgQuery__IndexStmt *s, struct catalog_in
     return ERR_OK;
 }
 
+static str lacking(struct sql_ddl *d, str why_not) {
+    return arena_fmt(d->mem, "left out, as its expression is not there on SQLite: " STR_FMT, STR_ARG(why_not));
+}
+
 static err index_parts(struct sql_ddl *d, const struct catalog_relation *r, const PgQuery__IndexStmt *s,
                        struct catalog_index *x) {
-    err e;
-    str ignored = ignored_because(d, s, &e);
-    TRY(e);
+    str ignored = ignored_because(d, s);
     x->ignored = ignored;
     for (size_t i = 0; i < s->n_index_params; i++) {
         struct catalog_index_key k;
-        TRY(index_key(d, r, s->index_params[i]->index_elem, !ignored.n, &k));
+        TRY(index_key(d, r, s->index_params[i]->index_elem, !ignored.n, s->unique, &k));
+        if (k.expr.why_not.n) x->ignored = lacking(d, k.expr.why_not);
         vec_push(d->mem, &x->keys, k);
     }
     for (size_t i = 0; i < s->n_index_including_params; i++) {
@@ -86,9 +89,11 @@ static err index_parts(struct sql_ddl *d, const struct catalog_relation *r, cons
                                .context = PG_ASSIGNMENT,
                                .clause = "WHERE",
                                .no_subquery = true,
-                               .no_volatile = true};
+                               .no_volatile = true,
+                               .optional = !s->unique};
     if (s->where_clause && ignored.n) x->where.source = sql_expr_text(d->mem, s->where_clause);
     else if (s->where_clause) TRY(sql_expr_into(d, s->where_clause, &use, &x->where));
+    if (x->where.why_not.n) x->ignored = lacking(d, x->where.why_not);
     return fit(d, s, x);
 }
 

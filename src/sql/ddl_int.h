@@ -54,6 +54,9 @@ struct sql_ddl {
     VEC(struct sql_fill) fills;
     VEC(struct sql_action) actions;
     struct map storage;          /* names that SQLite has, in lower case → 1 */
+    bool bodies_unchecked;       /* set check_function_bodies = off, in this file */
+    bool refreshing;             /* what is translated was accepted before */
+    catalog_ids unchecked;       /* functions that could not be translated yet, and were accepted */
     struct map poisoned;         /* relations and functions whose making was refused: what names them is not refused again */
     VEC(struct sql_body) bodies; /* of functions in PL/pgSQL that these files make */
     catalog_ids changed_functions, changed_keys; /* changed_keys: relations, of whose keys some may have come or gone */
@@ -78,6 +81,12 @@ err sql_refuse_at(struct sql_ddl *d, int32_t location, const char *state, const 
 err sql_needs_postgres(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void sql_remark(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) PRINTF_LIKE(4, 5);
 err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx);
+/* What cx says could not be translated, if it is SQLite that lacks it: what `fmt` names ("function f") is deployed, and raises 0A000 with *why_not when it is
+ * run: ERR_OK, and said. Else it is refused. */
+err sql_put_off(struct sql_ddl *d, const struct sql_context *cx, str *why_not, const char *fmt, ...) PRINTF_LIKE(4, 5);
+bool sql_is_lack(const struct sql_ddl *d, const struct sql_problem *p); /* … of SQLite's, and no mistake */
+void sql_raises(struct sql_ddl *d, int32_t location, const char *code, const char *instead, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
 void sql_note_add(arena *mem, struct sql_report *report, struct sql_note note);
 err sql_no_relation(struct sql_ddl *d, const PgQuery__RangeVar *var);
 
@@ -126,9 +135,14 @@ struct sql_expr_use {
     const char *clause;
     str column;
     bool no_subquery, no_volatile;
+    bool optional; /* what SQLite lacks for it is no refusal: there is no fragment then, and why_not says why */
+    str what;      /* for what is said of it; empty: by its clause */
 };
 /* Text and fragment; what cannot be translated is refused, and the text stays. */
 err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql_expr_use *use, struct catalog_expr *out);
+
+void sql_function_settle(struct sql_ddl *d, bool last); /* bodies that were not looked at: what they name may be there now */
+void sql_absent_type(struct sql_ddl *d, const struct catalog_schema *s, str name); /* holds nothing but NULL */
 
 /* ---- physical.c ---- */
 

@@ -688,8 +688,21 @@ err sql_do_alter_publication(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- settings, transactions ---- */
 
+static bool is_off(const PgQuery__VariableSetStmt *s) {
+    static const char *const words[] = {"off", "false", "no", "0"};
+    const PgQuery__AConst *c =
+        s->n_args == 1 && s->args[0]->node_case == PG_QUERY__NODE__NODE_A_CONST ? s->args[0]->a_const : NULL;
+    if (!c || s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE) return false;
+    if (c->val_case == PG_QUERY__A__CONST__VAL_IVAL) return !c->ival->ival;
+    str value = c->val_case == PG_QUERY__A__CONST__VAL_SVAL ? str_c(c->sval->sval) : (str){0};
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (str_eq_nocase(value, str_c(words[i]))) return true;
+    return false;
+}
+
 err sql_do_set(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__VariableSetStmt *s = node_->variable_set_stmt;
+    if (s->name && !strcmp(s->name, "check_function_bodies")) d->bodies_unchecked = is_off(s);
     if (!s->name || strcmp(s->name, "search_path")) {
         bool role = s->name && (!strcmp(s->name, "role") || !strcmp(s->name, "session_authorization"));
         return role ? sql_needs_postgres(d, -1, "leave it out",

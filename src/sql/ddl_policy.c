@@ -15,9 +15,11 @@ static err policy_roles(struct sql_ddl *d, PgQuery__Node *const *roles, size_t n
     return e;
 }
 
-static err policy_expr(struct sql_ddl *d, const struct catalog_relation *r, const PgQuery__Node *node, struct catalog_expr *out) {
+static err policy_expr(struct sql_ddl *d, const struct catalog_relation *r, str name, const PgQuery__Node *node,
+                       struct catalog_expr *out) {
     struct sql_expr_use use = {
         .row = r, .kind = SQL_ROW_AT_HAND, .type = PG_BOOL, .typmod = -1, .context = PG_ASSIGNMENT, .clause = "POLICY"};
+    use.what = arena_fmt(d->mem, "policy \"" STR_FMT "\" of \"" STR_FMT "\"", STR_ARG(name), STR_ARG(r->name));
     return node ? sql_expr_into(d, node, &use, out) : ERR_OK;
 }
 
@@ -69,8 +71,8 @@ err sql_do_create_policy(struct sql_ddl *d, const PgQuery__Node *node_) {
     p.using_expr.fragment.typmod = p.check_expr.fragment.typmod = -1;
     TRY(policy_clauses(d, p.command, s->qual, s->with_check));
     TRY(policy_roles(d, s->roles, s->n_roles, &p.roles));
-    TRY(policy_expr(d, r, s->qual, &p.using_expr));
-    TRY(policy_expr(d, r, s->with_check, &p.check_expr));
+    TRY(policy_expr(d, r, p.name, s->qual, &p.using_expr));
+    TRY(policy_expr(d, r, p.name, s->with_check, &p.check_expr));
     uint32_t at = 0;
     while (at < r->policies.n && str_cmp(r->policies.p[at].name, p.name) < 0) at++;
     vec_add(d->mem, &r->policies);
@@ -89,8 +91,8 @@ err sql_do_alter_policy(struct sql_ddl *d, const PgQuery__Node *node_) {
                              s->policy_name, STR_ARG(r->name));
     TRY(policy_clauses(d, p->command, s->qual, s->with_check));
     if (s->n_roles) TRY(policy_roles(d, s->roles, s->n_roles, &p->roles));
-    TRY(policy_expr(d, r, s->qual, &p->using_expr));
-    return policy_expr(d, r, s->with_check, &p->check_expr);
+    TRY(policy_expr(d, r, p->name, s->qual, &p->using_expr));
+    return policy_expr(d, r, p->name, s->with_check, &p->check_expr);
 }
 
 /* ---- privileges ---- */

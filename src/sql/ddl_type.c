@@ -28,6 +28,34 @@ static struct catalog_type *new_type(struct sql_ddl *d, PgQuery__Node *const *na
     return t;
 }
 
+/* A domain whose check raises: of text, and nothing of it is ever stored. */
+void sql_absent_type(struct sql_ddl *d, const struct catalog_schema *s, str name) {
+    if (catalog_type_named(d->c, s->name, name)) return;
+    struct catalog_type *t = vec_add(d->mem, &d->c->types);
+    *t = (struct catalog_type){.id = d->c->next_id++,
+                               .array = d->c->next_id++,
+                               .schema = s->id,
+                               .owner = d->c->owner,
+                               .kind = CATALOG_DOMAIN,
+                               .name = name,
+                               .base = PG_TEXT,
+                               .typmod = -1,
+                               .platform = true};
+    t->default_value.fragment.typmod = -1;
+    sql_grants_new(d, t->owner, s->id, CATALOG_ON_TYPES, &t->grants);
+    struct catalog_check check = {.name = arena_fmt(d->mem, STR_FMT "_is_not_there", STR_ARG(name)),
+                                  .expr.source = STR("VALUE IS NULL")};
+    str why =
+        sql_raising(d->mem, arena_fmt(d->mem, "a value of type " STR_FMT, STR_ARG(name)), STR("its extension is not there"));
+    check.expr.fragment = (struct catalog_fragment){.text = arena_fmt(d->mem,
+                                                                      "\x01"
+                                                                      "C0\x02 is null or " STR_FMT,
+                                                                      STR_ARG(why)),
+                                                    .type = PG_BOOL,
+                                                    .typmod = -1};
+    vec_push(d->mem, &t->checks, check);
+}
+
 err sql_do_create_enum(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateEnumStmt *s = node_->create_enum_stmt;
     struct catalog_type *t = new_type(d, s->type_name, s->n_type_name, CATALOG_ENUM);

@@ -46,14 +46,99 @@ static err through(struct sql_context *cx, struct catalog_relation *r, const PgQ
     return ERR_OK;
 }
 
+/* ---- a view that cannot be run ---- */
+
+/* What SQLite lacks for it raises when it is read; what its columns are called is known from its text. */
+static err view_raises(struct sql_ddl *d, struct catalog_relation *r, const struct sql_context *cx) {
+    str what = arena_fmt(d->mem, "view \"" STR_FMT "\"", STR_ARG(r->name)), why;
+    struct buf b = {0};
+    TRY(sql_put_off(d, cx, &why, STR_FMT " raises 0A000 when it is read", STR_ARG(what)));
+    for (uint32_t i = 0; i < r->columns.n; i++)
+        buf_printf(&b, "%s null as " STR_FMT, i ? "," : "select", STR_ARG(sql_quoted(d->mem, r->columns.p[i].storage)));
+    if (!r->columns.n) buf_puts(&b, STR("select null"));
+    buf_printf(&b, " where " STR_FMT, STR_ARG(sql_raising(d->mem, what, why)));
+    r->query.fragment = (struct catalog_fragment){.text = arena_str(d->mem, buf_str(&b)),
+                                                  .typmod = -1,
+                                                  .flags = CATALOG_SUBQUERY | CATALOG_SET,
+                                                  .calls = cx->calls,
+                                                  .reads = cx->reads};
+    buf_free(&b);
+    r->query.why_not = why, r->depends = r->query.fragment.reads;
+    r->base = 0, r->not_writable = arena_fmt(d->mem, STR_FMT " cannot be run on SQLite.", STR_ARG(what));
+    for (uint32_t i = 0; i < r->columns.n; i++) r->columns.p[i].base_number = 0;
+    return ERR_OK;
+}
+
+typedef VEC(struct sql_column_out) guesses;
+
+static void guess(struct sql_ddl *d, guesses *to, str name, uint32_t type, int32_t typmod) {
+    for (uint32_t i = 0; i < to->n; i++)
+        if (str_eq(to->p[i].name, name)) return;
+    if (name.n && to->n < 1'600)
+        vec_push(d->mem, to, ((struct sql_column_out){.name = arena_str(d->mem, name), .type = type, .typmod = typmod}));
+}
+
+/* The columns of what stands in FROM under that name (empty: of all of it), or one of them: the first that is called so. */
+static bool guess_from(struct sql_ddl *d, const PgQuery__Node *item, str of, str column, guesses *to) {
+    if (item->node_case == PG_QUERY__NODE__NODE_JOIN_EXPR) {
+        bool left = item->join_expr->larg && guess_from(d, item->join_expr->larg, of, column, to);
+        if (left && column.n) return true;
+        return (item->join_expr->rarg && guess_from(d, item->join_expr->rarg, of, column, to)) || left;
+    }
+    if (item->node_case != PG_QUERY__NODE__NODE_RANGE_VAR) return false;
+    const PgQuery__RangeVar *var = item->range_var;
+    const struct catalog_relation *r = sql_relation_of(d, var);
+    str name = str_c(var->alias ? var->alias->aliasname : var->relname);
+    if (!r || (of.n && !str_eq(of, name))) return false;
+    for (uint32_t i = 0; i < r->columns.n; i++) {
+        const struct catalog_column *c = &r->columns.p[i];
+        if (column.n && !str_eq(column, c->name)) continue;
+        guess(d, to, c->name, c->type, c->typmod);
+        if (column.n) return true;
+    }
+    return !column.n;
+}
+
+static void guess_target(struct sql_ddl *d, const PgQuery__SelectStmt *s, const PgQuery__ResTarget *t, guesses *to) {
+    const PgQuery__ColumnRef *ref = t->val && t->val->node_case == PG_QUERY__NODE__NODE_COLUMN_REF ? t->val->column_ref : NULL;
+    str of = ref && ref->n_fields > 1 ? sql_name_of(ref->fields[ref->n_fields - 2]) : (str){0};
+    str column = ref && ref->n_fields ? sql_name_of(ref->fields[ref->n_fields - 1]) : (str){0};
+    str name = t->name && *t->name ? str_c(t->name) : t->val ? sql_figure_name(t->val) : (str){0};
+    struct sql_context cx = sql_context_of(d);
+    uint32_t type = PG_TEXT;
+    int32_t typmod = -1;
+    if (ref && sql_is_star(t->val)) {
+        for (size_t i = 0; i < s->n_from_clause; i++) guess_from(d, s->from_clause[i], of, (str){0}, to);
+        return;
+    }
+    guesses found = {0};
+    for (size_t i = 0; ref && i < s->n_from_clause && !found.n; i++) guess_from(d, s->from_clause[i], of, column, &found);
+    if (found.n) type = found.p[0].type, typmod = found.p[0].typmod;
+    if (t->val && t->val->node_case == PG_QUERY__NODE__NODE_TYPE_CAST &&
+        sql_type_named(&cx, t->val->type_cast->type_name, &type, &typmod) != ERR_OK)
+        type = PG_TEXT, typmod = -1;
+    guess(d, to, name, type, typmod);
+}
+
+static void guess_columns(struct sql_ddl *d, const PgQuery__Node *query, struct sql_columns *columns) {
+    const PgQuery__SelectStmt *s = query->select_stmt;
+    guesses all = {0};
+    while (s->larg) s = s->larg;
+    for (size_t i = 0; i < s->n_target_list; i++)
+        if (s->target_list[i]->node_case == PG_QUERY__NODE__NODE_RES_TARGET)
+            guess_target(d, s, s->target_list[i]->res_target, &all);
+    columns->p = all.p, columns->n = all.n;
+}
+
 /* Again with the columns called by their storage names, as whoever reads the view calls them. */
 err sql_view_query(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__SelectStmt *query) {
     struct sql_context cx = sql_context_of(d);
     str *names = arena_array(d->mem, str, r->columns.n + 1);
     cx.definer = r->kind != CATALOG_VIEW || !r->security_invoker;
     for (uint32_t i = 0; i < r->columns.n; i++) names[i] = r->columns.p[i].storage;
+    r->query.why_not = (str){0};
     if (sql_translate_query(&cx, query, names, r->columns.n, &r->query.fragment, NULL) != ERR_OK)
-        return sql_refuse_problem(d, &cx);
+        return r->kind == CATALOG_VIEW ? view_raises(d, r, &cx) : sql_refuse_problem(d, &cx);
     r->depends = r->query.fragment.reads;
     return r->kind != CATALOG_VIEW || through(&cx, r, query, names) == ERR_OK ? ERR_OK : sql_refuse_problem(d, &cx);
 }
@@ -107,6 +192,20 @@ static uint8_t check_option_of(const PgQuery__ViewStmt *s) {
     return sql_check_option_of(sql_option(s->options, s->n_options, "check_option"));
 }
 
+/* Where it cannot be translated, what can be told of them: sql_view_query says the rest. */
+static err view_columns(struct sql_ddl *d, const PgQuery__Node *query, bool definer, struct sql_columns *columns) {
+    struct sql_context cx = sql_context_of(d);
+    struct catalog_fragment f;
+    cx.definer = definer;
+    if (query->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
+        return sql_needs_postgres(d, -1, NULL, "a view of anything but a SELECT is not there on SQLite");
+    if (sql_translate_query(&cx, query->select_stmt, NULL, 0, &f, columns) == ERR_OK) return ERR_OK;
+    if (!sql_is_lack(d, &cx.problem) || d->report->strict || !strcmp(cx.problem.state, "54001"))
+        return sql_refuse_problem(d, &cx);
+    guess_columns(d, query, columns);
+    return ERR_OK;
+}
+
 err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__ViewStmt *s = node_->view_stmt;
     const struct catalog_schema *schema = sql_schema_to_fill(d, s->view->schemaname, s->view->location);
@@ -117,9 +216,8 @@ err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
     if (old ? old->kind != CATALOG_VIEW || !s->replace : sql_name_taken(d, schema->id, name))
         return sql_refuse_at(d, s->view->location, "42P07", NULL, "relation \"" STR_FMT "\" already exists", STR_ARG(name));
     bool invoker = sql_option_true(sql_option(s->options, s->n_options, "security_invoker"));
-    struct catalog_fragment f;
     struct sql_columns columns = {0};
-    if (translate(d, s->query, !invoker, &f, &columns) != ERR_OK) return map_put(d->mem, &d->poisoned, name, 1), ERR_INVALID;
+    if (view_columns(d, s->query, !invoker, &columns) != ERR_OK) return map_put(d->mem, &d->poisoned, name, 1), ERR_INVALID;
     uint32_t id = sql_relation_new(d, schema, name, CATALOG_VIEW)->id;
     struct catalog_relation *r = (struct catalog_relation *)catalog_relation_of(d->c, id);
     r->security_invoker = invoker;
@@ -261,6 +359,8 @@ static bool is_setting(struct sql_ddl *d, const PgQuery__Node *node) {
     if (!call || call->n_args != 3 || !str_eqc(sql_name_of(call->funcname[call->n_funcname - 1]), "set_config")) return false;
     const char *name = const_text(call->args[0]), *to = const_text(call->args[1]);
     if (!name || !to || !strcmp(name, "role") || !strcmp(name, "session_authorization")) return false;
+    if (!strcmp(name, "check_function_bodies")) d->bodies_unchecked = to[0] && strchr("fFnN0", to[0]);
+    if (!strcmp(name, "check_function_bodies") && !strcmp(to, "off")) d->bodies_unchecked = true;
     str rest = str_c(to), one;
     if (!strcmp(name, "search_path"))
         for (d->path_n = 0; rest.n && d->path_n < ARRAY_COUNT(d->path);) {

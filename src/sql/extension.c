@@ -29,15 +29,55 @@ static const struct extension *extension_named(str name) {
 
 /* ---- into the catalogue ---- */
 
+/* What columns and arguments may be of; a row for each extension that SQLite has nothing of. */
+static const struct {
+    const char *extension, *types;
+} brought[] = {{"postgis", "geometry geography box2d box3d"},
+               {"postgis_raster", "raster"},
+               {"postgis_topology", "topogeometry"},
+               {"hstore", "hstore"},
+               {"ltree", "ltree lquery ltxtquery"},
+               {"cube", "cube"},
+               {"vector", "vector halfvec sparsevec"},
+               {"isn", "isbn isbn13 issn issn13 ismn ismn13 ean13 upc"},
+               {"seg", "seg"},
+               {"intarray", "query_int"},
+               {"http", "http_response http_request http_header"}};
+
+static void absent_types(struct sql_ddl *d, const char *extension, const struct catalog_schema *in) {
+    for (size_t i = 0; in && i < ARRAY_COUNT(brought); i++) {
+        str rest = str_c(brought[i].types), one;
+        while (!strcmp(brought[i].extension, extension) && rest.n) {
+            str_cut(rest, ' ', &one, &rest);
+            sql_absent_type(d, in, one);
+        }
+    }
+}
+
+/* CREATE LANGUAGE is CREATE EXTENSION: c, and those that PostgreSQL calls untrusted. */
+static bool is_untrusted(str name) {
+    return str_eqc(name, "c") || str_eqc(name, "internal") ||
+           (name.n > 3 && str_starts(name, STR("pl")) && str_ends(name, STR("u")));
+}
+
 err sql_do_create_extension(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateExtensionStmt *s = node_->create_extension_stmt;
     const struct extension *x = extension_named(str_c(s->extname));
     bool on_sqlite = d->engine == CATALOG_SQLITE;
     for (uint32_t i = 0; i < d->c->extensions.n; i++)
         if (str_eqc(d->c->extensions.p[i].name, s->extname)) return ERR_OK;
-    if (!x || x->how == REFUSED) {
-        err e = sql_needs_postgres(d, -1, x ? x->said : "database = \"postgres\" takes it where it is installed",
-                                   "extension \"%s\" is not there on SQLite", s->extname);
+    if (is_untrusted(str_c(s->extname)))
+        return sql_refuse_at(d, -1, "42501", "leave it out", "language \"%s\" reaches outside of the database", s->extname);
+    bool absent = !x || x->how == REFUSED;
+    const char *said = x ? x->said : "database = \"postgres\" takes it where it is installed";
+    if (absent && on_sqlite && !d->report->strict)
+        sql_raises(
+            d, -1, "0A000", said,
+            "extension \"%s\" is not there on SQLite: what it has raises 0A000 when it is called, and its types hold nothing "
+            "but NULL",
+            s->extname);
+    else if (absent) {
+        err e = sql_needs_postgres(d, -1, said, "extension \"%s\" is not there on SQLite", s->extname);
         if (on_sqlite) return e;
     }
     if (on_sqlite && x && x->how == IGNORED) sql_remark(d, -1, NULL, "extension %s: %s", s->extname, x->said);
@@ -45,8 +85,11 @@ err sql_do_create_extension(struct sql_ddl *d, const PgQuery__Node *node_) {
     const struct catalog_schema *schema = in.n ? catalog_schema_named(d->c, in) : NULL;
     vec_push(d->mem, &d->c->extensions,
              ((struct catalog_extension){.name = arena_str(d->mem, str_c(s->extname)),
-                                         .how = (uint8_t)(on_sqlite ? x->how : THERE),
+                                         .how = (uint8_t)(!on_sqlite ? THERE
+                                                          : absent   ? CATALOG_EXT_ABSENT
+                                                                     : x->how),
                                          .schema = schema ? schema->id : 0}));
+    if (on_sqlite && absent) absent_types(d, s->extname, schema ? schema : catalog_schema_named(d->c, STR("public")));
     return ERR_OK;
 }
 

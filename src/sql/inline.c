@@ -10,6 +10,7 @@
  */
 #include <pg_query.h>
 
+#include "sql/parse.h"
 #include "sql/translate_int.h"
 
 struct sql_inline {
@@ -29,6 +30,12 @@ err sql_parse_text(struct sql_context *cx, str source, const PgQuery__ParseResul
     TRY(sql_check_work(cx, -1));
     PgQueryProtobufParseResult r = pg_query_parse_protobuf(arena_cstr(cx->mem, source));
     err e = ERR_OK;
+    uint32_t tries = 0;
+    while (r.error && sql_newer(cx->mem, &source, r.error->message, r.error->cursorpos, &tries)) {
+        pg_query_free_protobuf_parse_result(r);
+        cx->work += TREE_LEAST + TREE_BYTES * source.n;
+        r = pg_query_parse_protobuf(arena_cstr(cx->mem, source));
+    }
     if (r.error) {
         e = sql_refuse(cx, r.error->cursorpos > 0 ? r.error->cursorpos - 1 : -1, "42601", "%s", r.error->message);
     } else {
@@ -74,6 +81,18 @@ void sql_path_of(struct sql_context *cx, const struct catalog_function *f) {
     }
 }
 
+/* A body without a path of its own is read by the session's, whatever the migration's file has set: behind that one's. */
+static void session_path(struct sql_context *cx) {
+    static const str usual[] = {STR_INIT("public"), STR_INIT("extensions")};
+    VEC(str) path = {0};
+    for (uint32_t i = 0; i < cx->path_count; i++) {
+        if (str_eq(cx->path[i], usual[0])) return;
+        vec_push(cx->mem, &path, cx->path[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(usual); i++) vec_push(cx->mem, &path, usual[i]);
+    cx->path = path.p, cx->path_count = path.n;
+}
+
 static err go_in(struct sql_context *cx, const struct catalog_function *f, const struct sql_argument_values *arguments,
                  struct sql_inline *here, int32_t location, struct outside *saved) {
     for (const struct sql_inline *i = cx->inlining; i; i = i->outer)
@@ -98,6 +117,7 @@ static err go_in(struct sql_context *cx, const struct catalog_function *f, const
     cx->definer_function |= f->definer;
     cx->definer = cx->definer_function || cx->migrates;
     cx->condition = cx->truth = false;
+    session_path(cx);
     sql_path_of(cx, f);
     if (!catalog_ids_have(&cx->calls, f->id)) vec_push(cx->mem, &cx->calls, f->id);
     return ERR_OK;
@@ -376,8 +396,19 @@ static err row_function(struct sql_context *cx, const struct catalog_function *f
                            "Call it in FROM.");
 }
 
-err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
-                      bool condition, int32_t location, struct sql_value *out) {
+/* Of a function that was deployed although it cannot be run here: raised where it would be. */
+static str raising(struct sql_context *cx, const struct sql_context *before, const struct catalog_function *f) {
+    uint32_t aliases = cx->aliases;
+    uint64_t work = cx->work;
+    catalog_ids reads = cx->reads, calls = cx->calls;
+    *cx = *before;
+    cx->aliases = aliases, cx->work = work, cx->reads = reads, cx->calls = calls;
+    if (!catalog_ids_have(&cx->calls, f->id)) vec_push(cx->mem, &cx->calls, f->id);
+    return sql_raising(cx->mem, sql_fmt(cx, "function " STR_FMT, STR_ARG(f->name)), f->why_not);
+}
+
+static err scalar_in(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                     bool condition, int32_t location, struct sql_value *out) {
     const PgQuery__SelectStmt *s;
     struct sql_inline here;
     struct outside saved;
@@ -409,6 +440,23 @@ err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, 
     out->location = location;
     out->flags &= ~(uint32_t)(SQL_NOT_NULL | SQL_CONSTANT);
     return sql_check_size(cx, out->text, location);
+}
+
+err sql_inline_scalar(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                      bool condition, int32_t location, struct sql_value *out) {
+    struct sql_context before = *cx;
+    bool tried = !f->why_not.n || f->pending || cx->migrates || sql_is_routine(f);
+    err e = tried ? scalar_in(cx, f, args, n, condition, location, out) : ERR_UNSUPPORTED;
+    if (!tried && sql_is_row_type(cx, f->returns)) return row_function(cx, f, location);
+    if (e == ERR_OK || !f->why_not.n || sql_is_routine(f) || before.problem.set || cx->migrates ||
+        sql_is_row_type(cx, f->returns))
+        return e;
+    *out = (struct sql_value){.text = raising(cx, &before, f),
+                              .type = f->returns == PG_VOID ? PG_TEXT : f->returns,
+                              .typmod = -1,
+                              .flags = SQL_RAISES | SQL_VOLATILE,
+                              .location = location};
+    return ERR_OK;
 }
 
 /* ---- rows ---- */
@@ -500,8 +548,8 @@ static err routine_set(struct sql_context *cx, const struct catalog_function *f,
     return ERR_OK;
 }
 
-err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
-                   int32_t location, struct sql_item *item, str *text) {
+static err set_in(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                  int32_t location, struct sql_item *item, str *text) {
     const PgQuery__SelectStmt *s;
     struct sql_inline here;
     struct outside saved;
@@ -526,6 +574,25 @@ err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, con
     if (p.flags & SQL_VOLATILE) body = sql_fmt(cx, "with v as materialized (" STR_FMT ") select * from v", STR_ARG(body));
     if (cx->scope && levels & (1ull << cx->scope->level)) return sql_lateral_text(cx, &p, body, item, text);
     *text = sql_fmt(cx, "(" STR_FMT ") as " STR_FMT, STR_ARG(body), STR_ARG(item->alias));
+    return ERR_OK;
+}
+
+err sql_inline_set(struct sql_context *cx, const struct catalog_function *f, const struct sql_value *args, uint32_t n,
+                   int32_t location, struct sql_item *item, str *text) {
+    struct sql_context before = *cx;
+    catalog_fields fields = {0};
+    VEC(str) nulls = {0};
+    bool tried = !f->why_not.n || f->pending || cx->migrates || sql_is_routine(f);
+    if (!item->name.n) item->name = f->name;
+    err e = tried ? set_in(cx, f, args, n, location, item, text) : ERR_UNSUPPORTED;
+    if (e == ERR_OK || !f->why_not.n || sql_is_routine(f) || before.problem.set || cx->migrates) return e;
+    str why = raising(cx, &before, f);
+    TRY(sql_declared(cx, f, &fields));
+    item_columns(cx, item, &fields);
+    for (uint32_t i = 0; i < fields.n; i++) vec_push(cx->mem, &nulls, sql_fmt(cx, "null as c%u", i + 1));
+    if (!nulls.n) vec_push(cx->mem, &nulls, STR("null as c1"));
+    *text = sql_fmt(cx, "(select " STR_FMT " where " STR_FMT ") as " STR_FMT, STR_ARG(sql_joined(cx, nulls.p, nulls.n, ", ")),
+                    STR_ARG(why), STR_ARG(item->alias));
     return ERR_OK;
 }
 

@@ -155,7 +155,7 @@ static void run_asked(struct sql_ddl *d, const struct sql_file *file) {
 
 static void run_file(struct sql_ddl *d, const struct sql_file *file) {
     sql_statements statements = {0};
-    d->file = file, d->statement = NULL;
+    d->file = file, d->statement = NULL, d->bodies_unchecked = false;
     struct sql_plan_file *out = vec_add(d->mem, &d->plan->files);
     *out = (struct sql_plan_file){.name = d->platform ? (str){0} : file->name, .seed = file->seed};
     d->out = out;
@@ -170,6 +170,7 @@ static void run_file(struct sql_ddl *d, const struct sql_file *file) {
         d->statements++;
     }
     d->statement = NULL;
+    sql_function_settle(d, false);
     sql_refresh(d);
     sql_flush(d);
     if (d->engine == CATALOG_POSTGRES) pass_through(d, file, &statements, out);
@@ -246,6 +247,9 @@ static err migrate(struct migrating *m) {
     for (uint32_t i = 0; i < m->n; i++)
         if (m->files[i].asked) run_asked(d, &m->files[i]);
         else run_file(d, &m->files[i]);
+    sql_path_reset(d);
+    sql_function_settle(d, true);
+    sql_refresh(d);
     if (d->engine == CATALOG_SQLITE) sql_actions_take(d); /* on PostgreSQL keys act by themselves, and steps are the files' own */
     sql_compile_routines(d);
     d->c->version++;

@@ -120,6 +120,7 @@ uint32_t sql_role_by(struct sql_ddl *d, const PgQuery__RoleSpec *role, err *e) {
     if (role->roletype == PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_PUBLIC) return CATALOG_PUBLIC;
     if (role->roletype != PG_QUERY__ROLE_SPEC_TYPE__ROLESPEC_CSTRING) return d->c->owner;
     const struct catalog_role *r = catalog_role_named(d->c, str_c(role->rolename));
+    if (!r && !strcmp(role->rolename, "pg_database_owner")) return d->c->owner; /* PostgreSQL's own name for him */
     if (!r)
         *e = sql_refuse_at(d, role->location, "42704", "write create role before it", "role \"%s\" does not exist",
                            role->rolename);
@@ -239,6 +240,28 @@ str sql_made_name(struct sql_ddl *d, const struct catalog_relation *r, str colum
 
 /* ---- expressions ---- */
 
+static str what_of(struct sql_ddl *d, const struct sql_expr_use *use) {
+    const char *clause = use->clause ? use->clause : "expression";
+    char lower[24];
+    snprintf(lower, sizeof lower, "%s", clause);
+    for (char *p = lower; *p; p++) *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+    const char *noun = !strcmp(lower, "generated") ? "generated value" : lower;
+    if (use->row && use->column.n)
+        return arena_fmt(d->mem, "the %s of column \"" STR_FMT "\" of \"" STR_FMT "\"", noun, STR_ARG(use->column),
+                         STR_ARG(use->row->name));
+    if (use->column.n) return arena_fmt(d->mem, "the %s of \"" STR_FMT "\"", noun, STR_ARG(use->column));
+    if (use->row) return arena_fmt(d->mem, "a %s of \"" STR_FMT "\"", noun, STR_ARG(use->row->name));
+    return arena_fmt(d->mem, "a %s", noun);
+}
+
+static bool can_raise(const struct sql_expr_use *use) {
+    static const char *const clauses[] = {"POLICY", "CHECK", "DEFAULT", "GENERATED"};
+    for (size_t i = 0; i < ARRAY_COUNT(clauses); i++)
+        if (use->clause && !strcmp(use->clause, clauses[i])) return true;
+    return false;
+}
+
+/* What SQLite lacks for a policy, a check or a default raises where it would be evaluated: a policy that cannot be read opens nothing. */
 err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql_expr_use *use, struct catalog_expr *out) {
     struct sql_context cx = sql_context_of(d);
     cx.row = use->row, cx.row_kind = use->kind, cx.value_type = use->type, cx.value_typmod = use->typmod;
@@ -253,6 +276,16 @@ err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql
                             .no_volatile = use->no_volatile};
     *out = (struct catalog_expr){.source = sql_expr_text(d->mem, node), .fragment.typmod = -1};
     if (sql_translate_expr(&cx, node, &want, &out->fragment) == ERR_OK) return ERR_OK;
+    str what = use->what.n ? use->what : what_of(d, use);
+    out->fragment = (struct catalog_fragment){.typmod = -1};
     out->why_not = arena_str(d->mem, str_c(cx.problem.message));
-    return sql_refuse_problem(d, &cx);
+    if (use->optional && sql_is_lack(d, &cx.problem) && strcmp(cx.problem.state, "54001") != 0) return ERR_OK;
+    if (!can_raise(use)) return sql_refuse_problem(d, &cx);
+    TRY(sql_put_off(d, &cx, &out->why_not, STR_FMT " raises 0A000 when it is evaluated", STR_ARG(what)));
+    out->fragment = (struct catalog_fragment){.text = sql_raising(d->mem, what, out->why_not),
+                                              .type = use->type,
+                                              .typmod = use->typmod,
+                                              .reads = cx.reads,
+                                              .calls = cx.calls};
+    return ERR_OK;
 }

@@ -127,17 +127,65 @@ void sql_on_deep_stack(void *(*fn)(void *), void *arg) {
     pthread_attr_destroy(&attr);
 }
 
-static struct parsing parse_text(arena *mem, str text) {
-    struct parsing p = {.mem = mem, .text = arena_cstr(mem, text)};
-    parse(&p);
-    return p;
-}
-
 static uint32_t offset_of_char(str text, int cursor) {
     size_t i = 0;
     for (int chars = 1; i < text.n; i++)
         if ((text.p[i] & 0xc0) != 0x80 && chars++ >= cursor) break;
     return (uint32_t)MIN(i, text.n);
+}
+
+/* ---- what PostgreSQL 16 reads and this parser does not ---- */
+
+/* `from (select …)` without an alias gets one, which nobody can have written. */
+static str with_alias(arena *mem, str text, size_t at, uint32_t number) {
+    uint32_t level = 0;
+    bool blank;
+    for (size_t i = at, next; i < text.n; i = next) {
+        next = past_token(text, i, &blank);
+        if (blank) continue;
+        level += text.p[i] == '(';
+        if (text.p[i] == ')' && level && !--level)
+            return arena_fmt(mem, STR_FMT " AS \"unnamed_subquery %u\" " STR_FMT, STR_ARG(str_sub(text, 0, next)), number,
+                             STR_ARG(str_sub(text, next, text.n)));
+    }
+    return (str){0};
+}
+
+/* 1_000 */
+static str without_underscores(arena *mem, str text, size_t at) {
+    str out = arena_str(mem, text);
+    uint8_t *p = (uint8_t *)(uintptr_t)out.p;
+    size_t to = at, from = at;
+    for (; from < text.n && is_word(text.p[from]); from++) {
+        bool between = from > at && text.p[from - 1] != '_' && from + 1 < text.n && is_word(text.p[from + 1]);
+        if (text.p[from] == '_' && (!between || text.p[from + 1] == '_')) return (str){0};
+        if (text.p[from] != '_') p[to++] = text.p[from];
+    }
+    if (to == from || at == text.n || text.p[at] < '0' || text.p[at] > '9') return (str){0};
+    memmove(p + to, text.p + from, text.n - from);
+    return (str){p, out.n - (from - to)};
+}
+
+bool sql_newer(arena *mem, str *text, const char *message, int cursor, uint32_t *tries) {
+    enum { TRIES_MAX = 32 };
+    size_t at = cursor > 0 ? offset_of_char(*text, cursor) : text->n;
+    str made = {0};
+    if (++*tries > TRIES_MAX) return false;
+    if (!strcmp(message, "subquery in FROM must have an alias")) made = with_alias(mem, *text, at, *tries);
+    else if (!strncmp(message, "trailing junk after numeric literal", 35)) made = without_underscores(mem, *text, at);
+    if (made.n) *text = made;
+    return made.n != 0;
+}
+
+static struct parsing parse_text(arena *mem, str text) {
+    struct parsing p = {.mem = mem, .text = arena_cstr(mem, text)};
+    uint32_t tries = 0;
+    parse(&p);
+    while (!p.tree && sql_newer(mem, &text, arena_cstr(mem, p.message), p.cursor, &tries)) {
+        p = (struct parsing){.mem = mem, .text = arena_cstr(mem, text)};
+        parse(&p);
+    }
+    return p;
 }
 
 static void refuse(struct sql_statement *s, const char *state, str message, uint32_t at) {

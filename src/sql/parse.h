@@ -22,6 +22,9 @@ struct sql_statement {
 typedef VEC(struct sql_statement) sql_statements;
 void sql_parse(arena *mem, str text, sql_statements *out);
 
+/* Text that was refused with these words, as this parser reads it: false: it is none of what a newer one would take. tries: 0 at first. */
+bool sql_newer(arena *mem, str *text, const char *message, int cursor, uint32_t *tries);
+
 /* Runs it on a thread of its own, and waits for its end. */
 void sql_on_deep_stack(void *(*fn)(void *), void *arg);
 /* Line and column, from 1, in characters. */

@@ -7,6 +7,7 @@ enum { NOTES_MAX = 1'000 };
 void sql_note_add(arena *mem, struct sql_report *report, struct sql_note note) {
     if (note.severity == SQL_REFUSAL) report->refused++;
     if (note.severity == SQL_NEEDS_POSTGRES) report->needs_postgres++;
+    if (note.severity == SQL_LATER) report->raises++;
     if (report->notes.n >= NOTES_MAX) return;
     for (uint32_t i = report->notes.n; i-- > 0 && i + 20 > report->notes.n;) { /* the same of the same place: once */
         const struct sql_note *n = &report->notes.p[i];
@@ -99,6 +100,68 @@ static bool of_extension(const char *message) {
         if (strstr(message, wanted)) return true;
     }
     return false;
+}
+
+/* ---- what can wait until it is run ---- */
+
+static const char builtins[] =
+#define NAMES(names) " " names
+#include "sql/builtins.def"
+#undef NAMES
+    " ";
+
+static bool is_builtin(str name) {
+    char wanted[80];
+    if (str_starts(name, STR("pg_catalog."))) name = str_sub(name, 11, name.n);
+    if (!name.n || name.n > 63) return false;
+    snprintf(wanted, sizeof wanted, " " STR_FMT " ", STR_ARG(name));
+    return strstr(builtins, wanted) != NULL;
+}
+
+static bool lacks_extension(const struct sql_ddl *d) {
+    for (uint32_t i = 0; i < d->c->extensions.n; i++)
+        if (d->c->extensions.p[i].how == CATALOG_EXT_ABSENT) return true;
+    return false;
+}
+
+/* "function left(text) does not exist" */
+static str function_in(const char *message) {
+    static const char before[] = "function ";
+    if (strncmp(message, before, sizeof before - 1) != 0) return (str){0};
+    str name = str_c(message + sizeof before - 1);
+    return str_sub(name, 0, str_find(name, '('));
+}
+
+bool sql_is_lack(const struct sql_ddl *d, const struct sql_problem *p) {
+    if (d->platform || d->engine != CATALOG_SQLITE) return false;
+    if (!strcmp(p->state, "0A000") || !strcmp(p->state, "54001")) return true;
+    bool missing = !strcmp(p->state, "42883") || !strcmp(p->state, "42704");
+    return missing && (lacks_extension(d) || is_builtin(function_in(p->message)));
+}
+
+static void raises(struct sql_ddl *d, int32_t location, const char *code, str text, const char *instead) {
+    say(d, d->report->strict ? SQL_REFUSAL : SQL_LATER, location, code, text, instead);
+}
+
+void sql_raises(struct sql_ddl *d, int32_t location, const char *code, const char *instead, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    raises(d, location, code, arena_vfmt(d->mem, fmt, ap), instead);
+    va_end(ap);
+}
+
+err sql_put_off(struct sql_ddl *d, const struct sql_context *cx, str *why_not, const char *fmt, ...) {
+    const struct sql_problem *p = &cx->problem;
+    *why_not = arena_str(d->mem, str_c(p->message));
+    if (!sql_is_lack(d, p) || d->report->strict) return sql_refuse_problem(d, cx);
+    va_list ap;
+    va_start(ap, fmt);
+    str what = arena_vfmt(d->mem, fmt, ap);
+    va_end(ap);
+    raises(d, p->location, "0A000",
+           arena_fmt(d->mem, STR_FMT ": %s%s%s", STR_ARG(what), p->message, p->detail[0] ? ": " : "", p->detail),
+           p->hint[0] && strcmp(p->state, "42883") != 0 ? p->hint : "database = \"postgres\" runs it");
+    return ERR_OK;
 }
 
 err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {

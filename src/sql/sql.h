@@ -37,7 +37,13 @@ struct sql_file {
 };
 #define SQL_ASKED "_orlo_query" /* in public */
 
-enum sql_severity { SQL_REFUSAL, SQL_NEEDS_POSTGRES /* a refusal on SQLite, a remark elsewhere */, SQL_REMARK, SQL_LINT };
+enum sql_severity {
+    SQL_REFUSAL,
+    SQL_NEEDS_POSTGRES /* a refusal on SQLite, a remark elsewhere */,
+    SQL_LATER /* deployed, and refused when it is run; a refusal where the report is strict */,
+    SQL_REMARK,
+    SQL_LINT
+};
 struct sql_note {
     uint8_t severity;      /* enum sql_severity */
     str file;              /* empty: of the whole */
@@ -46,9 +52,10 @@ struct sql_note {
     str text, instead;     /* what; what to do about it (may be empty) */
 };
 struct sql_report {
+    bool strict;                /* in: what could wait until it is run is refused as all else is */
     VEC(struct sql_note) notes; /* in the order of files and lines */
     uint32_t refused;           /* how many keep it from being deployed on the engine that was asked for */
-    uint32_t needs_postgres;
+    uint32_t needs_postgres, raises;
 };
 
 struct sql_plan_step {

@@ -39,6 +39,12 @@ err sql_fragment_done(struct sql_context *cx, str text) {
     return !strcmp(cx->problem.state, "0A000") ? ERR_UNSUPPORTED : !strcmp(cx->problem.state, "54001") ? ERR_LIMIT : ERR_INVALID;
 }
 
+str sql_raising(arena *mem, str what, str why_not) {
+    str text = arena_fmt(mem, STR_FMT " cannot be run on SQLite: " STR_FMT, STR_ARG(what), STR_ARG(str_sub(why_not, 0, 400)));
+    while (text.n && !str_is_utf8(text)) text.n--;
+    return arena_fmt(mem, "pg_refuse('0A000', " STR_FMT ")", STR_ARG(sql_literal_text(mem, text)));
+}
+
 static err check_wanted(struct sql_context *cx, const struct sql_want *want, const struct sql_value *v) {
     const char *clause = want->clause ? want->clause : "this expression";
     if (v->row && !sql_is_row_type(cx, want->type))

@@ -165,6 +165,8 @@ const struct catalog_relation *sql_relation_named(const struct sql_context *cx, 
 /* "name" with its quotes doubled, in mem; a literal of text. For whoever prints DDL beside this. */
 str sql_quoted(arena *mem, str name);
 str sql_literal_text(arena *mem, str text);
+/* What raises 0A000 when it is evaluated: that `what` cannot be run on SQLite, and why. */
+str sql_raising(arena *mem, str what, str why_not);
 /* Of any value in storage form. */
 str sql_literal(arena *mem, struct db_value v);
 

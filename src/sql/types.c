@@ -183,6 +183,12 @@ static err typmod_of(struct sql_context *cx, const PgQuery__TypeName *name, uint
     return sql_refuse(cx, name->location, error.state, "%s", error.message);
 }
 
+/* Of an extension that is not there: whatever its modifiers say (sql_absent_type). */
+static bool is_absent(struct sql_context *cx, uint32_t type) {
+    const struct catalog_type *t = type >= PG_OWN_MIN && cx->catalog ? catalog_type_of(cx->catalog, type) : NULL;
+    return t && t->kind == CATALOG_DOMAIN && t->platform;
+}
+
 static str written(struct sql_context *cx, const PgQuery__TypeName *name) {
     str parts[4];
     uint32_t n = 0;
@@ -208,7 +214,7 @@ err sql_type_named(struct sql_context *cx, const PgQuery__TypeName *name, uint32
     if (t->kind == PG_KIND_REFUSED)
         return sql_unsupported(cx, name->location, (const char *)sql_fmt(cx, "type %s", t->sql).p,
                                "Use another type, or database = \"postgres\".");
-    if (name->n_typmods) TRY(typmod_of(cx, name, *type, typmod));
+    if (name->n_typmods && !is_absent(cx, *type)) TRY(typmod_of(cx, name, *type, typmod));
     if (!name->n_array_bounds) return ERR_OK;
     uint32_t array = sql_array_type(cx, *type);
     if (!array)
