@@ -336,6 +336,7 @@ int64_t db_last_id(const struct db *db) { return sqlite3_last_insert_rowid(db->r
 void db_forget_last_id(struct db *db) { sqlite3_set_last_insert_rowid(db->raw, 0); }
 bool db_writes(const struct db_rows *rows) { return !sqlite3_stmt_readonly(rows->statement); }
 uint64_t db_changed(const struct db *db) { return (uint64_t)sqlite3_changes64(db->raw); }
+uint64_t db_changed_ever(const struct db *db) { return (uint64_t)sqlite3_total_changes64(db->raw); }
 
 /* ---- transactions ---- */
 

@@ -176,10 +176,11 @@ struct db_value db_value(const struct db_rows *rows, uint32_t i);
 int64_t db_i64(const struct db_rows *rows, uint32_t i); /* 0: it is none */
 str db_str(const struct db_rows *rows, uint32_t i);     /* of text or bytes; empty: it is neither */
 
-int64_t db_last_id(const struct db *db);    /* of the row that was inserted last */
-void db_forget_last_id(struct db *db);      /* db_last_id is 0 until one is inserted */
-bool db_writes(const struct db_rows *rows); /* the statement may change the database */
-uint64_t db_changed(const struct db *db);   /* rows, by the last statement */
+int64_t db_last_id(const struct db *db);       /* of the row that was inserted last */
+void db_forget_last_id(struct db *db);         /* db_last_id is 0 until one is inserted */
+bool db_writes(const struct db_rows *rows);    /* the statement may change the database */
+uint64_t db_changed(const struct db *db);      /* rows, by the last statement */
+uint64_t db_changed_ever(const struct db *db); /* … since it was opened */
 /* The first row's first column; ERR_NOT_FOUND without a word in d: there is no row. */
 #define db_one_i64(db, out, d, sql, ...) db_one_i64_values((db), str_c(sql), DB_VALUES_OF(__VA_ARGS__), (out), (d))
 [[nodiscard]] err db_one_i64_values(struct db *db, str sql, const struct db_value *values, size_t n, int64_t *out,

@@ -33,6 +33,34 @@ static bool has_own(const struct catalog_relation *of, uint32_t events) {
 
 enum { CASCADES_MAX = 64 }; /* keys that lead on from keys */
 
+/* A key that changes rows whose change fires something. */
+static bool is_set_null(const struct catalog_edge *g) {
+    return g->key->on_delete == CATALOG_SET_NULL && g->from->storage.n && has_own(g->from, CATALOG_TRIGGER_UPDATE);
+}
+static bool sets_null(const struct catalog *c, const struct catalog_relation *of) {
+    struct catalog_edge g = {0};
+    while (catalog_edge_next(c, of->id, &g))
+        if (g.to == of && is_set_null(&g)) return true;
+    return false;
+}
+
+/* A key whose other end follows a change of these columns, and fires something as it does. */
+static bool is_followed(const struct catalog_edge *g, const struct catalog_relation *of, const struct catalog_column *const *set,
+                        uint32_t n) {
+    bool follows = g->to == of && (g->key->on_update == CATALOG_CASCADE || g->key->on_update == CATALOG_SET_NULL) &&
+                   g->from->storage.n && has_own(g->from, CATALOG_TRIGGER_UPDATE);
+    for (uint32_t i = 0; follows && i < n; i++)
+        if (catalog_ids_have(&g->key->reference_columns, set[i]->number)) return true;
+    return false;
+}
+bool query_keys_fire(struct query_conn *conn, const struct catalog_relation *of, const struct catalog_column *const *set,
+                     uint32_t n) {
+    struct catalog_edge g = {0};
+    while (n && catalog_edge_next(conn->catalog, of->id, &g))
+        if (is_followed(&g, of, set, n)) return true;
+    return false;
+}
+
 /* Whether rows of a relation, as they are deleted, fire triggers: its own, or those of rows that keys take along, however far. Once for a catalogue. */
 static bool deleting_fires(struct query_conn *conn, const struct catalog_relation *of) {
     const struct catalog *c = conn->catalog;
@@ -40,7 +68,8 @@ static bool deleting_fires(struct query_conn *conn, const struct catalog_relatio
         uint32_t *stack = arena_array(conn->mem, uint32_t, c->relations.n + 1), n = 0;
         bool *fires = conn->deleting_fires = arena_array(conn->mem, bool, c->relations.n + 1);
         for (uint32_t i = 0; i < c->relations.n; i++)
-            if ((fires[i] = has_own(&c->relations.p[i], CATALOG_TRIGGER_DELETE))) stack[n++] = i;
+            if ((fires[i] = has_own(&c->relations.p[i], CATALOG_TRIGGER_DELETE) || sets_null(c, &c->relations.p[i])))
+                stack[n++] = i;
         while (n) {
             const struct catalog_relation *child = &c->relations.p[stack[--n]];
             for (uint32_t k = 0; k < child->constraints.n; k++) {
@@ -60,7 +89,8 @@ static bool deleting_fires(struct query_conn *conn, const struct catalog_relatio
 /* The next key by which rows of `of` take others along whose going fires something. */
 static bool next_cascade(struct query_conn *conn, const struct catalog_relation *of, uint32_t depth, struct catalog_edge *g) {
     while (depth < CASCADES_MAX && catalog_edge_next(conn->catalog, of->id, g))
-        if (g->to == of && g->key->on_delete == CATALOG_CASCADE && g->from->storage.n && deleting_fires(conn, g->from))
+        if (g->to == of &&
+            ((g->key->on_delete == CATALOG_CASCADE && g->from->storage.n && deleting_fires(conn, g->from)) || is_set_null(g)))
             return true;
     return false;
 }
@@ -147,11 +177,13 @@ static bool fire_statement(struct query_change *c, uint32_t event, uint32_t when
 static bool fire_before(struct query_change *c, uint32_t event, struct db_value **row, const struct db_value *old) {
     const struct catalog_trigger *t = NULL;
     struct db_value *out;
+    uint64_t changes = db_changed_ever(c->conn->db);
     while ((t = next_trigger(c, event, CATALOG_TRIGGER_BEFORE, true, t))) {
         bool deletes = event == CATALOG_TRIGGER_DELETE;
         if (!fire(c, t, event, deletes ? NULL : *row, old, &out)) return false;
         if (!out) return *row = NULL, true;
         if (!deletes) *row = out;
+        c->meddled |= db_changed_ever(c->conn->db) != changes;
     }
     return true;
 }
@@ -297,14 +329,156 @@ static bool check_key(struct query_change *c, const struct db_value *row) {
     return false;
 }
 
+/* select rowid, columns from main.t */
+static void put_rows_of(struct buf *b, const struct catalog_relation *of) {
+    buf_printf(b, "select %s", query_rowid_of(of));
+    for (uint32_t i = 0; i < of->columns.n; i++) {
+        buf_putc(b, ',');
+        query_put_name(b, of->columns.p[i].storage);
+    }
+    buf_puts(b, STR(" from main."));
+    query_put_name(b, of->storage);
+}
+
+/* A BEFORE trigger of this statement wrote something: is the row still what it was when it was found? */
+static bool check_unmeddled(struct query_change *c, const struct db_value *old, int64_t key, const char *what) {
+    if (!c->meddled) return true;
+    struct query_rows rows;
+    struct buf b = {0};
+    struct db_value at = DB_I64(key);
+    put_rows_of(&b, c->of);
+    buf_printf(&b, " where %s=?1", query_rowid_of(c->of));
+    query_wall_target(c->conn, c->of);
+    bool ok = gather(c, buf_str(&b), &at, 1, &rows), is = ok && rows.list.n;
+    query_wall_target(c->conn, NULL);
+    buf_free(&b);
+    for (uint32_t i = 0; is && i < c->of->columns.n; i++) is = same(rows.list.p[0][1 + i], old[i]);
+    if (!ok || is) return ok;
+    query_fail(&c->conn->raised, "27000", "tuple to be %s was already modified by an operation triggered by the current command",
+               what);
+    query_fail_hint(&c->conn->raised,
+                    "Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.");
+    return false;
+}
+
+/* Rows that refer to one by a key. */
+static bool gather_referring(struct query_change *c, const struct catalog_edge *g, const struct db_value *old,
+                             struct query_rows *rows) {
+    struct buf b = {0};
+    struct db_value *values = arena_array(c->mem, struct db_value, g->key->columns.n + 1);
+    put_rows_of(&b, g->from);
+    for (uint32_t i = 0; i < g->key->columns.n; i++) {
+        buf_puts(&b, i ? STR(" and ") : STR(" where "));
+        query_put_name(&b, catalog_column_of(g->from, g->key->columns.p[i])->storage);
+        buf_printf(&b, "=?%u", i + 1);
+        values[i] = old[catalog_column_of(c->of, g->key->reference_columns.p[i]) - c->of->columns.p];
+    }
+    query_wall_target(c->conn, g->from);
+    bool ok = gather(c, buf_str(&b), values, g->key->columns.n, rows);
+    query_wall_target(c->conn, NULL);
+    buf_free(&b);
+    return ok;
+}
+
+/* What keys do to rows of another table, as one statement of their owner's for all rows of this one. False: a BEFORE trigger failed. */
+static bool child_of(struct query_change *c, const struct catalog_edge *g, uint32_t event, struct query_change **out) {
+    struct query_change *root = c->root ? c->root : c, *child = NULL;
+    for (uint32_t i = 0; i < root->along.n && !child; i++)
+        if (root->along.p[i]->event == event && root->along.p[i]->of == g->from) child = root->along.p[i];
+    bool fresh = !child;
+    if (fresh) {
+        child = arena_make(c->mem, struct query_change);
+        *child = (struct query_change){.conn = c->conn,
+                                       .q = c->q,
+                                       .mem = c->mem,
+                                       .event = event,
+                                       .of = g->from,
+                                       .role = g->from->owner,
+                                       .root = root,
+                                       .level = c->depth + 1};
+        child->columns = arena_array(c->mem, const struct catalog_column *, g->from->columns.n + 1);
+        vec_push(c->mem, &root->along, child);
+    }
+    *out = child;
+    for (uint32_t i = 0; event == CATALOG_TRIGGER_UPDATE && i < g->key->columns.n; i++) {
+        const struct catalog_column *k = catalog_column_of(g->from, g->key->columns.p[i]);
+        if (!is_set(child, k)) child->columns[child->count++] = k;
+    }
+    return !fresh || query_change_before(child);
+}
+
+struct follower { /* a key, and the rows that will follow it */
+    struct catalog_edge edge;
+    struct query_rows rows;
+};
+typedef VEC(struct follower) followers;
+
+static bool key_changes(const struct query_change *c, const struct catalog_edge *g, const struct db_value *new,
+                        const struct db_value *old) {
+    for (uint32_t i = 0; i < g->key->reference_columns.n; i++) {
+        uint32_t at = (uint32_t)(catalog_column_of(c->of, g->key->reference_columns.p[i]) - c->of->columns.p);
+        if (!same(new[at], old[at])) return true;
+    }
+    return false;
+}
+
+static bool find_followers(struct query_change *c, const struct db_value *new, const struct db_value *old, followers *out) {
+    struct catalog_edge g = {0};
+    while (c->depth < CASCADES_MAX && catalog_edge_next(c->conn->catalog, c->of->id, &g)) {
+        const struct catalog_column *first =
+            catalog_column_of(c->of, g.to == c->of && g.key->reference_columns.n ? g.key->reference_columns.p[0] : 0);
+        struct follower f = {.edge = g};
+        if (!first || !is_followed(&g, c->of, &first, 1) || !key_changes(c, &g, new, old)) continue;
+        if (!gather_referring(c, &g, old, &f.rows)) return false;
+        vec_push(c->mem, out, f);
+    }
+    return true;
+}
+
+static bool write_update(struct query_change *c, struct db_value *new, struct db_value *old, int64_t key);
+
+/* SQLite has changed them by now: what their triggers make of them is written over it. A row that they pass over stays changed. */
+static bool follow(struct query_change *c, const followers *list, const struct db_value *now) {
+    for (uint32_t k = 0; k < list->n; k++) {
+        const struct follower *f = &list->p[k];
+        const struct catalog_constraint *key = f->edge.key;
+        struct query_change *child;
+        uint32_t n = f->edge.from->columns.n, current = c->conn->current;
+        if (!child_of(c, &f->edge, CATALOG_TRIGGER_UPDATE, &child)) return false;
+        child->depth = c->depth + 1;
+        for (uint32_t i = 0; i < f->rows.list.n; i++) {
+            struct db_value *old = f->rows.list.p[i] + 1, *plain = arena_array(c->mem, struct db_value, n + 1), *row = plain;
+            memcpy(plain, old, n * sizeof *plain);
+            for (uint32_t j = 0; j < key->columns.n; j++)
+                plain[catalog_column_of(f->edge.from, key->columns.p[j]) - f->edge.from->columns.p] =
+                    key->on_update == CATALOG_SET_NULL
+                        ? DB_NOTHING
+                        : now[catalog_column_of(c->of, key->reference_columns.p[j]) - c->of->columns.p];
+            if (!db_goes_on(c->conn->db))
+                return query_fail(&c->conn->raised, "57014", "canceling statement due to statement timeout");
+            c->conn->current = f->edge.from->owner;
+            bool ok = fire_before(child, CATALOG_TRIGGER_UPDATE, &row, old) &&
+                      write_update(child, row ? row : plain, old, f->rows.list.p[i][0].i);
+            c->conn->current = current;
+            if (!ok) return false;
+        }
+    }
+    return true;
+}
+
 /* ---- the three ---- */
 
 static bool update_row(struct query_change *c, struct db_value *new, struct db_value *old, int64_t key) {
-    struct buf b = {0};
-    struct db_value *now;
     if (!fire_before(c, CATALOG_TRIGGER_UPDATE, &new, old)) return false;
     if (!new) return true;
-    if (!check_key(c, new)) return false;
+    return check_unmeddled(c, old, key, "updated") && check_key(c, new) && write_update(c, new, old, key);
+}
+
+static bool write_update(struct query_change *c, struct db_value *new, struct db_value *old, int64_t key) {
+    struct buf b = {0};
+    struct db_value *now;
+    followers follows = {0};
+    if (!find_followers(c, new, old, &follows)) return false;
     buf_puts(&b, STR("update main."));
     query_put_name(&b, c->of->storage);
     if (c->alias.n) buf_printf(&b, " as " STR_FMT, STR_ARG(c->alias));
@@ -327,7 +501,7 @@ static bool update_row(struct query_change *c, struct db_value *new, struct db_v
     bool ok = write(c, buf_str(&b), new, key, &now);
     buf_free(&b);
     if (ok && now) remember(c, CATALOG_TRIGGER_UPDATE, now, old);
-    return ok;
+    return ok && (!now || follow(c, &follows, now));
 }
 
 /* What is in the way of a row: the first one that has its arbiter's values; as it is, as the role may see it (what is set, and whether its WHERE holds, are
@@ -433,44 +607,31 @@ static bool insert_row(struct query_change *c, struct db_value *new) {
 
 static bool run_rows(struct query_change *c, const struct query_rows *rows);
 
-/* Rows that refer to one by a key: their own triggers fire, as their owner, before SQLite would take them along without a word. */
+/* Rows that refer to one by a key: their own triggers fire, as their owner, before SQLite would take them along, or set them, without a word. */
 static bool take_along(struct query_change *c, const struct catalog_edge *g, const struct db_value *old) {
-    struct query_change *child = arena_make(c->mem, struct query_change);
-    *child = (struct query_change){.conn = c->conn,
-                                   .q = c->q,
-                                   .mem = c->mem,
-                                   .event = CATALOG_TRIGGER_DELETE,
-                                   .of = g->from,
-                                   .role = g->from->owner,
-                                   .bytes = c->bytes,
-                                   .going = c->going,
-                                   .depth = c->depth + 1};
+    struct query_change *child;
     struct query_rows rows;
-    struct buf b = {0};
-    struct db_value *values = arena_array(c->mem, struct db_value, g->key->columns.n + 1);
-    uint32_t current = c->conn->current;
-    buf_printf(&b, "select %s", query_rowid_of(g->from));
-    for (uint32_t i = 0; i < g->from->columns.n; i++) {
-        buf_putc(&b, ',');
-        query_put_name(&b, g->from->columns.p[i].storage);
-    }
-    buf_puts(&b, STR(" from main."));
-    query_put_name(&b, g->from->storage);
-    for (uint32_t i = 0; i < g->key->columns.n; i++) {
-        buf_puts(&b, i ? STR(" and ") : STR(" where "));
-        query_put_name(&b, catalog_column_of(g->from, g->key->columns.p[i])->storage);
-        buf_printf(&b, "=?%u", i + 1);
-        values[i] = old[catalog_column_of(c->of, g->key->reference_columns.p[i]) - c->of->columns.p];
-    }
-    query_wall_target(c->conn, g->from);
-    bool ok = gather(child, buf_str(&b), values, g->key->columns.n, &rows);
-    query_wall_target(c->conn, NULL);
-    buf_free(&b);
+    bool takes = g->key->on_delete == CATALOG_CASCADE;
+    uint32_t current = c->conn->current, n = g->from->columns.n;
     c->conn->current = g->from->owner;
-    ok = ok && (!rows.list.n || (query_change_before(child) && run_rows(child, &rows)));
+    bool ok = child_of(c, g, takes ? CATALOG_TRIGGER_DELETE : CATALOG_TRIGGER_UPDATE, &child);
+    child->bytes = c->bytes, child->going = c->going;
+    uint32_t depth = child->depth;
+    child->depth = c->depth + 1;
+    ok = ok && gather_referring(c, g, old, &rows);
+    for (uint32_t i = 0; ok && !takes && i < rows.list.n; i++) { /* what is set: nulls */
+        struct db_value *row = arena_array(c->mem, struct db_value, 1 + n + child->count + 1);
+        memcpy(row, rows.list.p[i], (n + 1) * sizeof *row);
+        for (uint32_t k = 0; k < child->count; k++)
+            row[1 + n + k] = catalog_ids_have(&g->key->columns, child->columns[k]->number)
+                                 ? DB_NOTHING
+                                 : row[1 + (child->columns[k] - g->from->columns.p)];
+        rows.list.p[i] = row;
+    }
+    ok = ok && run_rows(child, &rows);
+    child->depth = depth;
     c->conn->current = current;
-    c->bytes = child->bytes;
-    if (ok && rows.list.n) vec_push(c->mem, &c->along, child);
+    c->bytes = MAX(c->bytes, child->bytes);
     return ok;
 }
 
@@ -486,6 +647,7 @@ static bool delete_row(struct query_change *c, struct db_value *old, int64_t key
     struct db_value *row = old, *now;
     if (!c->told && !fire_before(c, CATALOG_TRIGGER_DELETE, &row, old)) return false;
     if (!row) return true;
+    if (!c->told && !check_unmeddled(c, old, key, "deleted")) return false;
     if (!cascade(c, old)) return false;
     buf_puts(&b, STR("delete from main."));
     query_put_name(&b, c->of->storage);
@@ -550,8 +712,9 @@ static bool end_rows(struct query_change *c) {
     if (!fire_after(c) || (c->merges && !fire_statement(c, CATALOG_TRIGGER_UPDATE, CATALOG_TRIGGER_AFTER)) ||
         !fire_statement(c, c->event, CATALOG_TRIGGER_AFTER))
         return false;
-    for (uint32_t i = 0; i < c->along.n; i++)
-        if (!end_rows(c->along.p[i])) return false;
+    for (uint32_t level = 1, n = 0; n < c->along.n && level <= CASCADES_MAX; level++) /* those that went first, first */
+        for (uint32_t i = 0; i < c->along.n; i++)
+            if (c->along.p[i]->level == level && (n++, !end_rows(c->along.p[i]))) return false;
     return true;
 }
 
@@ -660,9 +823,15 @@ bool query_change_needed(const struct query_expanding *x, str text) {
     str alias;
     if (!p.text[1].n || !target_of(x, p.text[1], &of, &role, &alias)) return false;
     if (p.text[7].p) events |= CATALOG_TRIGGER_UPDATE;
-    bool late = false;
+    bool late = false, follows = false;
+    struct catalog_mark m = {0};
     for (uint32_t i = 0; i < of->constraints.n; i++) late |= of->constraints.p[i].late;
-    return query_has_triggers(x->conn, of, events) || catalog_policies_hold(x->conn->catalog, role, of) || late;
+    for (str set = events & CATALOG_TRIGGER_UPDATE ? p.text[p.text[7].p ? 6 : 2] : (str){0};
+         !follows && catalog_mark_next(set, m.end, &m);) {
+        const struct catalog_column *k = m.kind == 'K' ? catalog_column_of(of, m.id) : NULL;
+        follows = k && query_keys_fire(x->conn, of, &k, 1);
+    }
+    return follows || query_has_triggers(x->conn, of, events) || catalog_policies_hold(x->conn->catalog, role, of) || late;
 }
 
 const struct catalog_relation *query_change_warm(const struct query_expanding *x, str text) {

@@ -335,8 +335,11 @@ struct query_change {
     uint64_t affected, bytes;
     const struct query_transition *transition; /* of the event at hand, once it is asked for */
     uint32_t transition_event;
+    bool meddled;                     /* a BEFORE trigger wrote something */
     struct map *going;                /* rows that are being deleted */
     uint32_t depth;                   /* of keys that lead here */
+    struct query_change *root;        /* the statement whose keys lead here; NULL: it is one itself */
+    uint32_t level;                   /* how many keys lead to it, at least */
     VEC(struct query_change *) along; /* rows that went with these, because of keys */
 };
 bool query_has_triggers(struct query_conn *conn, const struct catalog_relation *of, uint32_t events);
@@ -347,6 +350,9 @@ bool query_has_triggers(struct query_conn *conn, const struct catalog_relation *
 [[nodiscard]] bool query_change_run(struct query_change *c, const struct query_rows *rows);
 /* Makes what the statement's rows are found by and held against, ahead; its target, where it is written row by row. */
 const struct catalog_relation *query_change_warm(const struct query_expanding *x, str text);
+/* Does a change of these columns change rows of other tables that have triggers for it? */
+bool query_keys_fire(struct query_conn *conn, const struct catalog_relation *of, const struct catalog_column *const *set,
+                     uint32_t n);
 bool query_change_needed(const struct query_expanding *x, str text);
 const struct catalog_relation *query_change_target(const struct query_expanding *x, str text); /* NULL: it is none that writes */
 [[nodiscard]] bool query_change_statement(struct query_change *c, const struct query_expanding *x, str text,

@@ -636,6 +636,9 @@ static bool run_by_rows(struct run *r) {
 }
 
 static bool fires(struct query_conn *conn, const struct query *q) {
+    if (q->kind != QUERY_DELETE && (q->kind == QUERY_UPDATE || q->conflict == QUERY_CONFLICT_MERGE) &&
+        query_keys_fire(conn, q->target, q->targets, q->columns_count))
+        return true;
     return query_has_triggers(conn, q->target,
                               q->kind == QUERY_UPDATE               ? CATALOG_TRIGGER_UPDATE
                               : q->kind == QUERY_DELETE             ? CATALOG_TRIGGER_DELETE

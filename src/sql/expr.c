@@ -598,6 +598,8 @@ static err coalesce_rows(struct sql_context *cx, const struct sql_value *a, cons
                                       STR_ARG(a->row->values[i].text), STR_ARG(b->row->values[i].text));
         sql_inherit(&row->values[i], &b->row->values[i]);
     }
+    if (a->row->present.n && b->row->present.n)
+        row->present = sql_fmt(cx, "(" STR_FMT " or " STR_FMT ")", STR_ARG(a->row->present), STR_ARG(b->row->present));
     *out = (struct sql_value){.type = a->type, .typmod = -1, .row = row, .location = a->location};
     sql_inherit(out, a), sql_inherit(out, b);
     return ERR_OK;

@@ -42,10 +42,18 @@ static err hand(struct routine *r, uint32_t from, uint32_t type, const struct ro
     return ERR_OK;
 }
 
+/* There is a row in it from now on, or none. */
+static void mark(struct routine *r, const struct sql_variable *v, bool is) {
+    if (!v || !v->flagged) return;
+    if (is) sql_routine_emit(r, CATALOG_OP_SET, v->flag, sql_routine_text(r, STR("1")), 0, 0);
+    else sql_routine_emit(r, CATALOG_OP_CLEAR, v->flag, 1, 0, 0);
+}
+
 static err assign_from_call(struct routine *r, struct sql_variable *v, const struct plpgsql_expr *x);
 
 static err assign_row(struct routine *r, struct sql_variable *v, const struct plpgsql_expr *x) {
     bool null;
+    uint32_t present;
     if (sql_routine_is_call(r, x)) return assign_from_call(r, v, x);
     if (v->record) {
         catalog_fields fields;
@@ -53,15 +61,21 @@ static err assign_row(struct routine *r, struct sql_variable *v, const struct pl
         if (fields.n) sql_routine_shape(r, v, &fields);
         if (fields.n && v->several) {
             uint32_t from = sql_routine_places(r, fields.n);
-            TRY(sql_routine_row(r, x, &fields, from, &null));
+            TRY(sql_routine_row(r, x, &fields, from, &null, &present));
             return sql_routine_fill(r, v, &fields, from), ERR_OK;
         }
     }
     if (!v->fields) {
         static const catalog_fields none;
-        return sql_routine_row(r, x, &none, 0, &null);
+        return sql_routine_row(r, x, &none, 0, &null, &present);
     }
-    TRY(sql_routine_row(r, x, v->fields, v->place, &null));
+    TRY(sql_routine_row(r, x, v->fields, v->place, &null, &present));
+    mark(r, v, !null && present == ROUTINE_NONE);
+    if (present != ROUTINE_NONE && v->flagged) {
+        uint32_t no = sql_routine_emit(r, CATALOG_OP_UNLESS, present, 0, 0, 0);
+        mark(r, v, true);
+        sql_routine_land(r, no);
+    }
     if (null) sql_routine_emit(r, CATALOG_OP_CLEAR, v->place, v->fields->n, 0, 0);
     return ERR_OK;
 }
@@ -168,6 +182,7 @@ static err assign_from_call(struct routine *r, struct sql_variable *v, const str
     if (!v->record) rc.want = *v->fields;
     TRY(sql_routine_statement(r, &query, rc.has_want ? &rc.want : NULL, &e, &columns, &is_select));
     receive(r, &rc, &columns);
+    mark(r, v, true);
     sql_routine_emit(r, CATALOG_OP_RUN, e, rc.place, rc.columns, CATALOG_RUN_INTO | CATALOG_RUN_QUERY);
     return distribute(r, &rc, &columns);
 }
@@ -188,6 +203,7 @@ static err sql_statement(struct routine *r, const statement *s) {
     }
     if (!s->into) return sql_routine_emit(r, CATALOG_OP_RUN, e, ROUTINE_NONE, 0, is_select ? CATALOG_RUN_QUERY : 0), ERR_OK;
     receive(r, &rc, &columns);
+    mark(r, rc.row, true);
     flags = CATALOG_RUN_INTO | (s->strict ? CATALOG_RUN_STRICT : 0u) | (is_select ? CATALOG_RUN_QUERY : CATALOG_RUN_ONE);
     sql_routine_emit(r, CATALOG_OP_RUN, e, rc.place, rc.columns, flags);
     return distribute(r, &rc, &columns);
@@ -397,6 +413,7 @@ static err rows_loop(struct routine *r, const statement *s, const struct plpgsql
     sql_routine_emit(r, s->dynamic ? CATALOG_OP_OPEN_TEXT : CATALOG_OP_OPEN, cursor, e, 0, 0);
     sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("0")), 0, 0);
     receive(r, &rc, &columns);
+    mark(r, rc.row, true);
     loop_open(r, &l, s->label, false);
     uint32_t from = sql_routine_here(r), end = sql_routine_emit(r, CATALOG_OP_NEXT, cursor, rc.place, rc.columns, 0);
     TRY(distribute(r, &rc, &columns));
@@ -638,16 +655,26 @@ static bool has_outs(const struct routine *r) {
     return false;
 }
 
-static err value_into_result(struct routine *r, const struct plpgsql_expr *x, bool *null) {
-    uint32_t e;
+/* returns: it is done with nothing where the row is none; else that is a row of nulls. */
+static err value_into_result(struct routine *r, const struct plpgsql_expr *x, bool returns, bool *null) {
+    uint32_t e, present;
     *null = false;
     if (gives_row(r) && !r->rows && sql_routine_is_call(r, x)) {
         struct sql_variable result = {
             .name = STR("result"), .place = r->result, .type = r->f->returns, .typmod = -1, .fields = &r->fields};
         return assign_from_call(r, &result, x);
     }
-    if (gives_row(r) && !(r->rows && str_eq_nocase(x->text, STR("null"))))
-        return sql_routine_row(r, x, &r->fields, r->result, null);
+    if (gives_row(r) && !(r->rows && str_eq_nocase(x->text, STR("null")))) {
+        TRY(sql_routine_row(r, x, &r->fields, r->result, null, &present));
+        if (present == ROUTINE_NONE) return ERR_OK;
+        uint32_t no = sql_routine_emit(r, CATALOG_OP_UNLESS, present, 0, 0, 0),
+                 past = sql_routine_emit(r, CATALOG_OP_JUMP, 0, 0, 0, 0);
+        sql_routine_land(r, no);
+        if (returns) sql_routine_emit(r, CATALOG_OP_RETURN_NULL, 0, 0, 0, 0);
+        else sql_routine_emit(r, CATALOG_OP_CLEAR, r->result, r->fields.n, 0, 0);
+        sql_routine_land(r, past);
+        return ERR_OK;
+    }
     if (r->rows) return *null = true, ERR_OK;
     TRY(sql_routine_value(r, x, r->fields.p[0].type, r->fields.p[0].typmod, &e, NULL));
     sql_routine_emit(r, CATALOG_OP_SET, r->result, e, 0, 0);
@@ -666,7 +693,7 @@ static err returns(struct routine *r, const statement *s) {
     if (r->f->set || is_void) return sql_routine_emit(r, CATALOG_OP_RETURN_NULL, 0, 0, 0, 0), ERR_OK;
     if (outs) return sql_routine_emit(r, CATALOG_OP_RETURN, r->result, r->fields.n, 0, 0), ERR_OK;
     if (!s->expr.text.n) return sql_routine_say(r, s->at, "42601", "missing expression at or near \";\"");
-    TRY(value_into_result(r, &s->expr, &null));
+    TRY(value_into_result(r, &s->expr, true, &null));
     if (null) sql_routine_emit(r, CATALOG_OP_RETURN_NULL, 0, 0, 0, 0);
     else sql_routine_emit(r, CATALOG_OP_RETURN, r->result, r->fields.n, 0, 0);
     return ERR_OK;
@@ -678,7 +705,7 @@ static err return_next(struct routine *r, const statement *s) {
     if (has_outs(r) && s->expr.text.n)
         return sql_routine_say(r, s->at, "42804", "RETURN NEXT cannot have a parameter in function with OUT parameters");
     if (!has_outs(r)) {
-        TRY(value_into_result(r, &s->expr, &null));
+        TRY(value_into_result(r, &s->expr, false, &null));
         if (null) sql_routine_emit(r, CATALOG_OP_CLEAR, r->result, r->fields.n, 0, 0);
     }
     sql_routine_emit(r, CATALOG_OP_GIVE, r->result, r->fields.n, 0, 0);
@@ -727,6 +754,7 @@ static err declare(struct routine *r, const struct plpgsql_declaration *d) {
     if (record) sql_routine_record(r, v), fields = v->fields;
     v->place = sql_routine_places(r, fields ? fields->n : 1);
     sql_routine_emit(r, CATALOG_OP_CLEAR, v->place, fields ? fields->n : 1, 0, 0);
+    if (fields || record) v->flagged = true, v->flag = sql_routine_places(r, 1), mark(r, v, false);
     if (d->not_null)
         v->not_null = arena_fmt(r->cx->mem, "null value cannot be assigned to variable \"" STR_FMT "\" declared NOT NULL",
                                 STR_ARG(d->name));
@@ -855,7 +883,18 @@ static void named(struct routine *r, const char *name, uint32_t place, uint32_t 
 }
 
 /* FOUND, NEW, OLD, then what is told of the trigger: query/change.c puts them there. */
-static void trigger_variables(struct routine *r) {
+static struct sql_variable *last(const struct routine *r) { return r->scope->list.p[r->scope->list.n - 1]; }
+
+/* NEW and OLD are NULL where there is no such row: to_jsonb(new) is then, and a trigger that returns it passes the row over. */
+static str present_text(struct routine *r, uint32_t op, const char *never, bool rows) {
+    if (!rows) return STR("(0 = 1)");
+    return sql_fmt(r->cx,
+                   "(\x01"
+                   "A%u\x02 <> '%s')",
+                   op, never);
+}
+
+static void trigger_variables(struct routine *r, const struct catalog_trigger *t) {
     static const struct {
         const char *name;
         uint32_t type;
@@ -869,7 +908,12 @@ static void trigger_variables(struct routine *r) {
                  ((struct catalog_field){r->rows->columns.p[i].name, r->rows->columns.p[i].type, r->rows->columns.p[i].typmod}));
     r->fields = *f;
     named(r, "new", sql_routine_places(r, f->n), r->rows->row_type, f);
+    struct sql_variable *new = last(r);
     named(r, "old", sql_routine_places(r, f->n), r->rows->row_type, f);
+    uint32_t op = r->out->places + 1;
+    bool rows = t && t->when & CATALOG_TRIGGER_ROW;
+    if (!rows || t->when & CATALOG_TRIGGER_DELETE) new->present = present_text(r, op, "DELETE", rows);
+    if (!rows || t->when & CATALOG_TRIGGER_INSERT) last(r)->present = present_text(r, op, "INSERT", rows);
     for (size_t i = 0; i < ARRAY_COUNT(told); i++) {
         uint32_t place = sql_routine_places(r, 1);
         named(r, told[i].name, place, told[i].type, NULL);
@@ -973,7 +1017,7 @@ static err compile(struct routine *r, const struct plpgsql_tree *tree, const str
     scope.conflict = (uint8_t)tree->conflict;
     named(r, "found", sql_routine_places(r, 1), PG_BOOL, NULL);
     sql_routine_emit(r, CATALOG_OP_SET, ROUTINE_FOUND, sql_routine_text(r, STR("0")), 0, 0);
-    if (r->rows) trigger_variables(r);
+    if (r->rows) trigger_variables(r, t);
     else TRY(argument_variables(r));
     if (t) transition_tables(r, t);
     if (t && t->condition.source.n) TRY(trigger_condition(r, t));

@@ -29,6 +29,14 @@ static struct sql_value place_value(struct sql_context *cx, uint32_t place, uint
     return v;
 }
 
+static str any_of(struct sql_context *cx, const struct sql_variable *v) {
+    sql_texts parts = {0};
+    vec_push(cx->mem, &parts, sql_fmt(cx, STR_FMT " is not null", STR_ARG(place_value(cx, v->flag, PG_INT4, -1).text)));
+    for (uint32_t i = 0; i < v->fields->n; i++)
+        vec_push(cx->mem, &parts, sql_fmt(cx, STR_FMT " is not null", STR_ARG(place_value(cx, v->place + i, PG_INT4, -1).text)));
+    return sql_fmt(cx, "(" STR_FMT ")", STR_ARG(sql_joined(cx, parts.p, parts.n, " or ")));
+}
+
 static struct sql_value row_value(struct sql_context *cx, const struct sql_variable *v) {
     if (!v->fields) return place_value(cx, v->place, v->type, v->typmod);
     struct sql_row *row = arena_make(cx->mem, struct sql_row);
@@ -40,6 +48,7 @@ static struct sql_value row_value(struct sql_context *cx, const struct sql_varia
         row->names[i] = f->name;
         row->values[i] = place_value(cx, v->place + i, f->type, f->typmod);
     }
+    row->present = v->present.n || !v->flagged ? v->present : any_of(cx, v);
     return (struct sql_value){.type = v->type ? v->type : PG_RECORD, .typmod = -1, .row = row, .location = -1};
 }
 
@@ -454,13 +463,14 @@ static err spread(struct routine *r, const struct sql_value *v, const catalog_fi
     return ERR_OK;
 }
 
-err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null) {
+err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null,
+                    uint32_t *present) {
     const PgQuery__Node *node;
     struct sql_value v;
     catalog_fragments parts = {0};
     TRY(parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
-    *null = false;
+    *null = false, *present = ROUTINE_NONE;
     err e = row_of(r, node, &v);
     if (e == ERR_OK && v.flags & SQL_NULL) return *null = true, ERR_OK;
     if (e == ERR_OK) e = spread(r, &v, fields, &parts);
@@ -472,6 +482,7 @@ err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catal
         return ERR_OK;
     }
     for (uint32_t i = 0; i < parts.n; i++) sql_routine_emit(r, CATALOG_OP_SET, into + i, add(r, parts.p[i]), 0, 0);
+    if (v.row->present.n) *present = add(r, (struct catalog_fragment){.text = v.row->present, .type = PG_BOOL, .typmod = -1});
     if (fields->n) sql_routine_emit(r, CATALOG_OP_COPY, places, into, fields->n, 0);
     return ERR_OK;
 }

@@ -60,8 +60,10 @@ err sql_routine_part(struct routine *r, uint32_t place, uint32_t type, int32_t t
 /* A place's value as another type's. */
 err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint32_t type, int32_t typmod, uint32_t *e);
 bool sql_routine_is_call(struct routine *r, const struct plpgsql_expr *x); /* of a function of the catalogue's that gives a row */
-/* A row, into places: `fields` of them. *null: it is NULL, or there are no fields: nothing was emitted. */
-err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null);
+/* A row, into places: `fields` of them. *null: it is NULL, or there are no fields: nothing was emitted. *present: says whether there is one; ROUTINE_NONE:
+ * there is. */
+err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null,
+                    uint32_t *present);
 /* The row's own fields, where it is one; n 0: it is none. */
 err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields);
 /* A query or a statement; want: types that its columns are made to, as far as they go; columns: what they are then. */

@@ -75,7 +75,10 @@ struct sql_variable {
     const catalog_fields *fields; /* of a row: a place each; NULL: it is a value */
     bool record;                  /* a row of whatever is put into it: `fields` are all that come */
     bool several;                 /* … and not always the same: by name alone */
-    uint32_t ordinal;             /* of records, in a body */
+    bool flagged;                 /* of a row: whether there is one says `flag`, a place that is not null, or any of its fields */
+    uint32_t flag;
+    str present;      /* … or this does */
+    uint32_t ordinal; /* of records, in a body */
     bool constant;
     str not_null; /* the message; empty: it may be null */
 };
