@@ -453,6 +453,9 @@ void catalog_write(struct buf *to, const struct catalog *c);
 /* ERR_LIMIT (over CATALOG_BYTES_MAX), ERR_MALFORMED: no JSON; ERR_INVALID: no catalogue, an id that leads nowhere, another format. text may be
  * freed afterwards. */
 [[nodiscard]] err catalog_read(arena *mem, str text, struct catalog **out, struct diag *d);
+/* A text by what it differs in from another one, and back. False: it is no such thing, or makes more than CATALOG_BYTES_MAX. */
+void catalog_delta(struct buf *to, str from, str text);
+[[nodiscard]] bool catalog_delta_apply(struct buf *to, str from, str delta);
 
 /* NULL: there is none. What is given back lives as long as the catalogue; while one is being made, until the next of its kind is added. */
 const struct catalog_schema *catalog_schema_named(const struct catalog *c, str name);

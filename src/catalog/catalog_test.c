@@ -267,6 +267,42 @@ static void test_live(void **state) {
     }
 }
 
+/* A text made of another one is what it was, and what no text was made of makes none. */
+static void test_delta(void **state) {
+    str one = written(whole());
+    for (uint32_t k = 0; k < 200; k++) {
+        struct buf other = {0}, delta = {0}, back = {0};
+        buf_puts(&other, one);
+        for (uint32_t i = 0; i < k % 7; i++) {
+            uint32_t at = (k * 7919 + i * 104729) % (uint32_t)(other.n + 1), n = (k * 31 + i * 17) % 90;
+            struct buf next = {0};
+            buf_puts(&next, str_sub(buf_str(&other), 0, at));
+            if (k % 3) buf_printf(&next, "%*s", (int)n, "new");
+            buf_puts(&next, str_sub(buf_str(&other), k % 2 ? at : at + n, other.n));
+            buf_free(&other);
+            other = next;
+        }
+        str from = k % 11 == 10 ? (str){0} : one;
+        catalog_delta(&delta, from, buf_str(&other));
+        assert_true(catalog_delta_apply(&back, from, buf_str(&delta)));
+        assert_true(str_eq(buf_str(&back), buf_str(&other)));
+        if (from.n && one.n > 1000) assert_true(delta.n < 2000);
+        back.n = 0;
+        if (delta.n > 13) assert_false(catalog_delta_apply(&back, from, str_sub(buf_str(&delta), 0, delta.n - 1)));
+        back.n = 0;
+        if (from.n && delta.n >= 24) assert_false(catalog_delta_apply(&back, str_sub(from, 0, 3), buf_str(&delta)));
+        buf_free(&other), buf_free(&delta), buf_free(&back);
+    }
+    struct buf bomb = {0}, made = {0}; /* a piece says the whole again and again */
+    for (uint32_t i = 0; i < 1 << 20; i++) {
+        const uint32_t piece[3] = {0, (uint32_t)one.n, 0};
+        buf_put(&bomb, piece, sizeof piece);
+    }
+    assert_false(catalog_delta_apply(&made, one, buf_str(&bomb)));
+    assert_true(made.n <= CATALOG_BYTES_MAX);
+    buf_free(&bomb), buf_free(&made);
+}
+
 static int setup(void **state) { return mem = arena_new(0), 0; }
 static int teardown(void **state) { return arena_free(mem), 0; }
 
@@ -286,6 +322,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(test_edges, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_live, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delta, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

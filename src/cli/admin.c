@@ -62,10 +62,16 @@ static void print_granted_nothing(const struct json *granted) {
     else print_granted(granted);
 }
 
-/* Those of a line are the manifest's own, and were told before anything was sent. */
+/* Those of a line are the manifest's own, and were told before anything was sent, or what migrations raised. */
 static void print_remarks(const struct json *result) {
-    JSON_EACH(remark, json_get(result, "remarks"))
-    if (!json_get(remark, "line")) fputs("remark: ", stdout), print(json_str(json_get(remark, "text"))), puts("");
+    JSON_EACH(remark, json_get(result, "remarks")) {
+        str text = json_str(json_get(remark, "text"));
+        bool raised = str_starts(text, STR("NOTICE: ")) || str_starts(text, STR("WARNING: "));
+        if (json_get(remark, "line") && !raised) continue;
+        if (raised) print(json_str(json_get(remark, "key"))), printf(":%lld: ", (long long)json_i64(json_get(remark, "line")));
+        else fputs("remark: ", stdout);
+        print(text), puts("");
+    }
 }
 
 static void print_migrations(const struct json *result) {

@@ -104,6 +104,8 @@ err db_limit(struct db *db, uint64_t bytes_max, struct diag *d) {
     return e;
 }
 
+void db_foreign_keys(struct db *db, bool on) { sqlite3_db_config(db->raw, SQLITE_DBCONFIG_ENABLE_FKEY, (int)on, NULL); }
+
 err db_size(struct db *db, struct db_size *out, struct diag *d) {
     int64_t pages = 0, unused = 0;
     TRY(db_one_i64(db, &pages, d, "pragma page_count"));

@@ -70,6 +70,9 @@ struct db_options {
 void db_close(struct db *db); /* all rows have ended; NULL is fine */
 /* How large the file may be from now on, as bytes_max; it stays what it is, where it is larger. */
 [[nodiscard]] err db_limit(struct db *db, uint64_t bytes_max, struct diag *d);
+/* Whether foreign keys hold and act, from the next statement on; within a transaction, too, where the pragma does nothing. What was written while they did not
+ * is nobody's to look at but pragma_foreign_key_check's. */
+void db_foreign_keys(struct db *db, bool on);
 /* As the transaction sees it that is open. */
 struct db_size {
     uint64_t page_bytes, pages, unused; /* unused: of pages, for what comes next */

@@ -44,7 +44,9 @@ static void take_notes(arena *mem, const struct migration_ask *ask, const struct
 
 static void take_steps(arena *mem, const struct sql_plan_file *from, struct migration_part *to) {
     for (uint32_t i = 0; i < from->steps.n; i++)
-        vec_push(mem, &to->steps, ((struct migration_step){from->steps.p[i].text, from->steps.p[i].line}));
+        vec_push(mem, &to->steps,
+                 ((struct migration_step){from->steps.p[i].text, from->steps.p[i].line, from->steps.p[i].kind,
+                                          from->steps.p[i].catalog}));
 }
 
 /* The statements of a file are those of its part; the platform's own, which have no file, come with the first. Marks have none. */
@@ -93,6 +95,11 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
     take_notes(mem, ask, &report, plan);
     if (plan->errors) return ERR_OK;
     plan->foreign_keys_off = made.foreign_keys_off;
+    if (made.catalogs.n > MIGRATION_CATALOGS_MAX)
+        return diag_set(d, ERR_LIMIT, DIAG_NOWHERE,
+                        "definitions, and blocks or rows that need them, follow each other more than %d times",
+                        MIGRATION_CATALOGS_MAX);
+    for (uint32_t i = 0; i < made.catalogs.n; i++) vec_push(mem, &plan->catalogs, made.catalogs.p[i]);
     take_parts(mem, ask, &made, plan);
     catalog_write(&text, made.catalog);
     if (plan->parts.n) plan->parts.p[plan->parts.n - 1].catalog = arena_str(mem, buf_str(&text));

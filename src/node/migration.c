@@ -2,7 +2,7 @@
 #include "node/migration.h"
 #include "crypto/crypto.h"
 
-enum { LAYOUT = 3, STEPS_MAX = 1 << 20 };
+enum { LAYOUT = 4, STEPS_MAX = 1 << 20 };
 
 /* ---- small things ---- */
 
@@ -96,11 +96,16 @@ void node_migration_plan_write(struct buf *to, const struct migration_plan *plan
         put_str(to, n->file), put(to, n->line), put(to, n->column), put(to, n->is_error), put_str(to, n->code),
             put_str(to, n->text);
     }
+    put(to, plan->catalogs.n);
+    for (uint32_t i = 0; i < plan->catalogs.n; i++) put_str(to, plan->catalogs.p[i]);
     put(to, plan->parts.n);
     for (uint32_t i = 0; i < plan->parts.n; i++) {
         const struct migration_part *p = &plan->parts.p[i];
         put_str(to, p->name), put_digest(to, p->digest), put(to, p->seed), put(to, p->steps.n);
-        for (uint32_t k = 0; k < p->steps.n; k++) put_str(to, p->steps.p[k].text), put(to, p->steps.p[k].line);
+        for (uint32_t k = 0; k < p->steps.n; k++) {
+            const struct migration_step *s = &p->steps.p[k];
+            put_str(to, s->text), put(to, s->line), put(to, s->kind), put(to, s->catalog);
+        }
         put_str(to, p->catalog);
     }
 }
@@ -113,13 +118,23 @@ static str get_words(arena *out, struct rd *from, size_t most) {
     return (str){(uint8_t *)to, s.n};
 }
 
-static struct migration_part get_part(arena *out, struct rd *from) {
+/* Catalogues come in their order. */
+static void get_kind(struct rd *from, const struct migration_plan *plan, uint32_t *last, struct migration_step *step) {
+    step->kind = (uint8_t)get_count(from, 1, MIGRATION_CALL);
+    step->catalog = get_u32(from);
+    bool call = step->kind == MIGRATION_CALL, next = step->catalog && step->catalog >= *last && step->catalog - *last <= 1;
+    if (call ? !next || step->catalog > plan->catalogs.n : step->catalog != 0) rd_fail(from, "a step of no kind");
+    if (call) *last = step->catalog;
+}
+
+static struct migration_part get_part(arena *out, struct rd *from, const struct migration_plan *plan, uint32_t *last) {
     struct migration_part p = {.name = get_name(from)};
     get_digest(from, p.digest);
     p.seed = rd_u64le(from) != 0;
-    for (uint32_t n = get_count(from, 16, STEPS_MAX); n && !from->fail; n--) {
+    for (uint32_t n = get_count(from, 32, STEPS_MAX); n && !from->fail; n--) {
         struct migration_step step = {.text = get_str(from, SIZE_MAX)};
         step.line = get_u32(from);
+        get_kind(from, plan, last, &step);
         vec_push(out, &p.steps, step);
     }
     p.catalog = get_str(from, SIZE_MAX);
@@ -138,8 +153,11 @@ err node_migration_plan_read(arena *out, str bytes, struct migration_plan *plan,
         note.code = get_words(out, &from, 64), note.text = get_words(out, &from, 4096);
         vec_push(out, &plan->notes, note);
     }
+    for (uint32_t n = get_count(&from, 8, MIGRATION_CATALOGS_MAX); n && !from.fail; n--)
+        vec_push(out, &plan->catalogs, get_str(&from, SIZE_MAX));
+    uint32_t last = 0;
     for (uint32_t n = get_count(&from, 32 + APP_DIGEST_BYTES, MIGRATION_FILES_MAX); n && !from.fail; n--)
-        vec_push(out, &plan->parts, get_part(out, &from));
+        vec_push(out, &plan->parts, get_part(out, &from, plan, &last));
     if (plan->errors && plan->parts.n) rd_fail(&from, "a plan with errors");
     return end(&from, "what the job made of the migrations", d);
 }
@@ -173,12 +191,22 @@ err node_migration_state_read(arena *out, str bytes, struct migration_state *sta
 void node_migration_done_write(struct buf *to, const struct migration_done *done) {
     put(to, LAYOUT);
     put(to, done->parts), put(to, done->failed), put(to, done->step), put_str(to, done->state), put_str(to, done->text);
+    put(to, done->raised.n);
+    for (uint32_t i = 0; i < done->raised.n; i++) {
+        const struct migration_raised *r = &done->raised.p[i];
+        put(to, r->part), put(to, r->step), put(to, r->warns), put_str(to, r->text);
+    }
 }
 
 err node_migration_done_read(arena *out, str bytes, struct migration_done *done, struct diag *d) {
     struct rd from = begin(bytes);
     *done = (struct migration_done){.parts = get_u32(&from), .failed = get_u32(&from), .step = get_u32(&from)};
     done->state = get_words(out, &from, 8), done->text = get_words(out, &from, 4096);
+    for (uint32_t n = get_count(&from, 32, MIGRATION_RAISED_MAX); n && !from.fail; n--) {
+        struct migration_raised r = {.part = get_u32(&from), .step = get_u32(&from)};
+        r.warns = rd_u64le(&from) != 0, r.text = get_words(out, &from, 1024);
+        vec_push(out, &done->raised, r);
+    }
     return end(&from, "what the store says of the migrations", d);
 }
 

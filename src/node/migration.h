@@ -51,6 +51,8 @@ enum {
     MIGRATION_SQL_BYTES_MAX = 64 << 20,   /* of all files of an ask */
     MIGRATION_PLAN_BYTES_MAX = 512 << 20, /* a catalogue for each file, and all their steps */
     MIGRATION_NOTES_MAX = 2'000,
+    MIGRATION_CATALOGS_MAX = 4096,
+    MIGRATION_RAISED_MAX = 200 /* notices */
 };
 
 struct migration_file {
@@ -76,9 +78,16 @@ struct migration_note {
     bool is_error;
     str code, text; /* text: what, and what to write instead */
 };
+enum migration_step_kind { /* as sql.h has them */
+                           MIGRATION_ROWS,
+                           MIGRATION_STRUCTURE,
+                           MIGRATION_CALL
+};
 struct migration_step {
-    str text;      /* a statement of SQLite's */
+    str text;      /* a statement of SQLite's; of a call a function's number */
     uint32_t line; /* where it stands in the file; 0: it is of several statements */
+    uint8_t kind;
+    uint32_t catalog; /* of a call: the plan's, from 1; that of the call before, or the next one */
 };
 struct migration_part {
     str name;
@@ -92,6 +101,7 @@ struct migration_plan {
     uint32_t errors;
     bool foreign_keys_off; /* while it is applied; they are looked at before it is kept */
     VEC(struct migration_note) notes;
+    VEC(str) catalogs;                /* of calls: each by what it differs in from the one before (catalog_delta) */
     VEC(struct migration_part) parts; /* none where there are errors */
 };
 void node_migration_plan_write(struct buf *to, const struct migration_plan *plan);
@@ -110,12 +120,18 @@ struct migration_state {
 void node_migration_state_write(struct buf *to, const struct migration_state *state);
 [[nodiscard]] err node_migration_state_read(arena *out, str bytes, struct migration_state *state, struct diag *d);
 
+struct migration_raised { /* RAISE NOTICE, WARNING, INFO of what was run */
+    uint32_t part, step;  /* as in done */
+    bool warns;
+    str text;
+};
 struct migration_done {
     uint32_t parts;  /* that are applied, and stay: the first ones */
     uint32_t failed; /* which one failed; it is undone, and all between */
     uint32_t step;   /* its statement that did, from 1; 0: none failed */
     str state;       /* its SQLSTATE */
     str text;
+    VEC(struct migration_raised) raised;
 };
 void node_migration_done_write(struct buf *to, const struct migration_done *done);
 [[nodiscard]] err node_migration_done_read(arena *out, str bytes, struct migration_done *done, struct diag *d);

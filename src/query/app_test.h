@@ -2,6 +2,7 @@
 #ifndef ORLO_QUERY_APP_TEST_H
 #define ORLO_QUERY_APP_TEST_H
 
+#include "query/plan_test.h"
 #include "query/query_int.h"
 #include "sql/sql.h"
 #include <setjmp.h>
@@ -50,11 +51,9 @@ static UNUSED struct app *app_open(const char *sql) {
                      report.notes.p[i].column);
     app_step(a,
              STR("create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict"));
-    for (uint32_t i = 0; i < plan.files.n; i++)
-        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) app_step(a, plan.files.p[i].steps.p[k].text);
     catalog_ready(plan.catalog);
     a->catalog = plan.catalog;
-    assert_int_equal(query_conn_catalog(a->conn, plan.catalog, &d), ERR_OK);
+    if (!plan_run(a->mem, a->db, a->conn, &plan, &d)) fail_msg("%s%s", d.text, query_conn_raised(a->conn)->message);
     return a;
 }
 

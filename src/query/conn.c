@@ -249,7 +249,6 @@ static err query_functions_add(struct query_conn *conn, struct diag *d) {
         {"pg_setval", 2, 0, fn_setval, conn},
         {"pg_setval", 3, 0, fn_setval, conn},
         {"query_trigger_depth", 0, 0, fn_trigger_depth, conn},
-        {"query_apply", 1, DB_FN_DIRECT_ONLY, query_routine_apply, conn},
         {"query_call", -1, 0, query_routine_call, conn},
         {"query_call_same", -1, DB_FN_DETERMINISTIC, query_routine_call, conn},
     };
@@ -303,6 +302,9 @@ static void begin_catalog(struct query_conn *conn, const struct catalog *c) {
 
 void query_conn_answer_max(struct query_conn *conn, uint64_t bytes) { conn->answer_max = bytes; }
 void query_conn_stream(struct query_conn *conn, struct query_stream *s) { conn->stream = s; }
+void query_conn_notices(struct query_conn *conn, void (*notice)(void *arg, bool warns, str text), void *arg) {
+    conn->notice = notice, conn->notice_arg = arg;
+}
 
 err query_conn_new(struct db *db, const struct catalog *c, const struct query_options *options, struct query_conn **out,
                    struct diag *d) {

@@ -408,6 +408,10 @@ void query_conn_answer_max(struct query_conn *conn, uint64_t bytes); /* of the b
 const struct pg_error *query_conn_raised(const struct query_conn *conn);
 uint64_t query_conn_changed(const struct query_conn *conn); /* rows, by the last statement of the last function that was called */
 void query_conn_begin(struct query_conn *conn, const struct pg_session *session);
+/* A step of a deployment: a function of the catalogue's without arguments, as its owner, with all that its statements fire. False: query_conn_raised. */
+[[nodiscard]] bool query_step_call(struct query_conn *conn, uint32_t function);
+/* What RAISE NOTICE, INFO and WARNING say, from now on; NULL: nobody listens. */
+void query_conn_notices(struct query_conn *conn, void (*notice)(void *arg, bool warns, str text), void *arg);
 /* Rows that are told before the last of them is there: bytes that one after the other are what query_batch_body would have put, so a head stands in the
  * first part. What is small is no stream: `begun` says whether it was one, and what then is left in the result's body is the rest. */
 struct query_stream {

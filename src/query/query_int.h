@@ -266,7 +266,9 @@ struct query_conn {
     size_t scripts_bytes;
     bool *deleting_fires; /* of the catalogue's relations, by place (change.c) */
     uint32_t trigger_depth;
-    struct db_function functions[14]; /* the connection's own, as long as that is there */
+    void (*notice)(void *arg, bool warns, str text); /* what RAISE says that is no error; NULL: nobody listens */
+    void *notice_arg;
+    struct db_function functions[13]; /* the connection's own, as long as that is there */
     struct db_aggregate aggregates[1];
     const struct catalog_relation *target; /* of a statement that writes */
     VEC(struct query_touch) touched;       /* it, and what changes with it because of keys */
@@ -391,7 +393,6 @@ void query_script_done(struct query_conn *conn, struct query_script *t);
 void query_scripts_free(struct query_conn *conn);
 /* script_wall.c */
 bool query_script_holds(const struct catalog *c, const struct catalog_fragment *f, uint32_t definer);
-void query_routine_apply(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
                         uint32_t n);                          /* query_call(function, as whom, …) */
 extern const struct db_table_function query_transition_table; /* query_transition(0: old, 1: new) */

@@ -624,7 +624,10 @@ static bool raise(struct frame *f, const uint32_t *op) {
     struct pg_error *e = &f->conn->raised;
     str state = text_at(f, op[2] + CATALOG_RAISE_STATE), message = text_at(f, op[2] + CATALOG_RAISE_MESSAGE);
     size_t at = 0;
-    if (op[1] != PLPGSQL_EXCEPTION) return true;
+    if (op[1] != PLPGSQL_EXCEPTION) {
+        if (f->conn->notice && op[1] >= PLPGSQL_INFO) f->conn->notice(f->conn->notice_arg, op[1] == PLPGSQL_WARNING, message);
+        return true;
+    }
     if (!state.n) state = STR("P0001");
     if (!is_state(state)) {
         const char *known = plpgsql_condition(state, &at);
@@ -1062,26 +1065,19 @@ void query_routine_call(struct db_call *call, void *arg, const struct db_value *
     arena_free(rows.mem);
 }
 
-static struct db_value no_value(void *arg, uint32_t place) {
-    (void)arg, (void)place;
-    return DB_NOTHING;
-}
-
-/* query_apply(statement): as the owner, with triggers. */
-void query_routine_apply(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
-    struct query_conn *conn = arg;
-    struct above above;
-    struct query_change c = {.conn = conn, .mem = arena_new(0)};
-    uint32_t owner = conn->catalog->owner;
-    struct query_expanding x = {.conn = conn, .at = QUERY_AT_VALUES, .role = owner, .definer = owner};
-    (void)n;
-    put_aside(conn, &above);
-    conn->current = owner;
-    bool ok = args[0].kind == DB_TEXTUAL && query_change_statement(&c, &x, args[0].s, no_value, NULL);
-    take_back(conn, &above);
-    arena_free(c.mem);
-    if (ok) db_answer(call, DB_I64((int64_t)c.affected));
-    else db_refuse(call, conn->raised.set ? str_c(conn->raised.message) : STR("a statement failed"));
+bool query_step_call(struct query_conn *conn, uint32_t function) {
+    const struct catalog_function *f = function_of(conn, function);
+    struct query_routine_rows rows = {.mem = arena_new(0), .columns = 1};
+    conn->raised = (struct pg_error){0};
+    bool ok = f && f->routine.code.n;
+    if (!ok) query_fail(&conn->raised, "XX000", "there is no such step");
+    if (ok) {
+        warm_code(conn, f, &f->routine, f->owner, 0);
+        conn->raised = (struct pg_error){0};
+        ok = call_code(conn, f, &f->routine, f->owner, NULL, 0, &rows);
+    }
+    arena_free(rows.mem);
+    return ok;
 }
 
 struct rows_state {

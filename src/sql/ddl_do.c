@@ -1,12 +1,16 @@
-/* ddl_do: DO blocks, run while the migrations are read: what they ask is the catalogue as it is at their place, what they do are statements of the file.
+/* ddl_do: DO blocks. What defines something is run while the migrations are read: what it asks is the catalogue as it is at its place, what it does are
+ * statements of the file. What is of rows alone is compiled as a function is, and the store runs it at its place (ddl_step.c).
  *
- *   do $$ begin if not exists (select from pg_type where typname = 'mood') then create type mood as enum ('sad', 'ok'); end if; end $$
+ *   do $$ begin if not exists (select from pg_type where typname = 'mood') then create type mood as enum ('sad', 'ok'); end if; end $$      here
+ *   do $$ begin perform cron.unschedule('nightly'); exception when others then null; end $$                                                 in the store
  *
- * 1. Expressions and queries are asked of an empty SQLite that has the pg room's functions and the catalogue's relations (the system room). A table that this
- *    deployment makes, and that nothing was put into yet, has no rows; of others nothing is known here, and what reads them is refused: 0A000.
- * 2. Statements that define, and those that change rows, are as they are in a file; the latter's variables are their values by then.
- * 3. What a handler catches is what a statement was refused with; one that was done before it in its block cannot be undone, and then it is not caught.
- * 4. Steps and processor time are bounded (57014, which no handler catches), rows and memory too (54000): all blocks of a deployment have CPU_MS_MAX together.
+ * 1. A block that changes rows, or calls, and neither defines anything nor executes a text goes to the store. Of all others what can be told here is told here,
+ *    so that orlo db check says it; one that has done nothing when it comes to rows is begun again in the store, if nothing in it defines.
+ * 2. Expressions and queries are asked of an empty SQLite that has the pg room's functions and the catalogue's relations (the system room). A table that this
+ *    deployment makes, and that nothing was put into yet, has no rows; of others nothing is known here.
+ * 3. Statements that define, and those that change rows, are as they are in a file; the latter's variables are their values by then.
+ * 4. What a handler catches here is what a statement was refused with; one that was done before it in its block cannot be undone, and then it is not caught.
+ * 5. Steps and processor time are bounded (57014, which no handler catches), rows and memory too (54000): all blocks of a deployment have CPU_MS_MAX together.
  */
 #include "db/db.h"
 #include "sql/ddl_int.h"
@@ -46,7 +50,9 @@ struct doing {
     uint64_t body; /* where its text begins in the file */
     const struct sql_statement *outer;
     struct failure failed, *caught;
-    str label; /* of EXIT and CONTINUE on their way out */
+    uint32_t failed_at; /* of the statement, in the block's source */
+    bool unknown;       /* it came to what is not known here */
+    str label;          /* of EXIT and CONTINUE on their way out */
 };
 enum flow { GO, FAILED, LEAVES, AGAIN, RETURNS };
 
@@ -55,6 +61,7 @@ enum flow { GO, FAILED, LEAVES, AGAIN, RETURNS };
 static enum flow fail(struct doing *x, const char *state, str message) {
     snprintf(x->failed.state, sizeof x->failed.state, "%.5s", state);
     x->failed.message = arena_str(x->d->mem, message);
+    x->failed_at = x->r.at;
     return FAILED;
 }
 
@@ -66,6 +73,7 @@ static enum flow fail_problem(struct doing *x) {
 }
 
 static enum flow not_here(struct doing *x, const char *what) {
+    x->unknown = true;
     return fail(x, "0A000", arena_fmt(x->d->mem, "%s is not there in a DO block on SQLite", what));
 }
 
@@ -162,7 +170,8 @@ static enum flow said(struct doing *x, const struct diag *diag) {
     const struct pg_error *e = &x->ask->raised;
     if (!asking_goes_on(x->ask)) return fail(x, "57014", STR("canceling statement due to statement timeout"));
     if (e->set) return fail(x, e->state, str_c(e->message));
-    if (strstr(diag->text, "no such function")) return not_here(x, "a call of a function in PL/pgSQL");
+    if (strstr(diag->text, "no such function") || strstr(diag->text, "no such table"))
+        return not_here(x, "a call of a function in PL/pgSQL");
     return fail(x, "XX000", str_c(diag->text));
 }
 
@@ -436,6 +445,22 @@ static enum flow raise_text(struct doing *x, const statement *s, str *out) {
     return f;
 }
 
+static void tell(struct doing *x, enum plpgsql_level level, str message) {
+    struct sql_ddl *d = x->d;
+    uint32_t column;
+    if (level < PLPGSQL_INFO || d->platform) return;
+    str text =
+        arena_fmt(d->mem, "%s: " STR_FMT, level == PLPGSQL_WARNING ? "WARNING" : "NOTICE", STR_ARG(str_sub(message, 0, 1000)));
+    struct sql_note n = {.severity = SQL_REMARK,
+                         .file = d->file->name,
+                         .text = text,
+                         .code = level == PLPGSQL_WARNING ? STR("01000") : STR("00000")};
+    text_tame((char *)(uintptr_t)text.p, text.n);
+    sql_place(d->file->text, x->outer->offset, &n.line, &column);
+    n.column = column;
+    sql_note_add(d->mem, d->report, n);
+}
+
 static enum flow raise(struct doing *x, const statement *s) {
     size_t at = 0;
     str message = s->condition;
@@ -458,8 +483,18 @@ static enum flow raise(struct doing *x, const statement *s) {
         const char *named = plpgsql_condition(value, &at);
         state = named ? named : arena_cstr(x->d->mem, value);
     }
+    if (f == GO && s->level != PLPGSQL_EXCEPTION) tell(x, s->level, message);
     if (f != GO || s->level != PLPGSQL_EXCEPTION) return f;
     return fail(x, state ? state : "P0001", message);
+}
+
+static enum flow assertion(struct doing *x, const statement *s) {
+    bool yes, null = true;
+    str message = {0};
+    enum flow f = holds(x, &s->expr, &yes);
+    if (f == GO && !yes && s->to.text.n) f = text_of(x, &s->to, &message, &null);
+    if (f != GO || yes) return f;
+    return fail(x, "P0004", null ? STR("assertion failed") : message);
 }
 
 /* ---- blocks, loops ---- */
@@ -471,7 +506,7 @@ static bool catches(const struct plpgsql_handler *h, const char *state) {
         const char *c;
         for (size_t at = 0; (c = plpgsql_condition(h->conditions.p[i], &at)); at++) {
             size_t n = strlen(c);
-            bool others = !strcmp(c, "OTHER") && strcmp(state, "57014") != 0;
+            bool others = !strcmp(c, "OTHER") && strcmp(state, "57014") != 0 && strcmp(state, "P0004") != 0;
             bool class = n == 5 && !strcmp(c + 2, "000") && !strncmp(c, state, 2);
             if (others || class || !strcmp(c, state)) return true;
         }
@@ -635,7 +670,7 @@ static enum flow run(struct doing *x, const statement *s) {
         return run_text(x, query.text, UINT32_MAX);
     case PLPGSQL_EXECUTE: return execute(x, s);
     case PLPGSQL_RAISE: return raise(x, s);
-    case PLPGSQL_ASSERT:
+    case PLPGSQL_ASSERT: return assertion(x, s);
     case PLPGSQL_NULL: return GO;
     case PLPGSQL_RETURN: return RETURNS;
     case PLPGSQL_GET: return not_here(x, "GET DIAGNOSTICS");
@@ -653,31 +688,121 @@ static enum flow run_body(struct doing *x, const plpgsql_body *body) {
     return f;
 }
 
+/* ---- what is in a block ---- */
+
+enum { READS, WRITES = 1, EXECUTES = 2, DEFINES = 4 };
+
+/* A statement's first word. */
+static str word_of(str text) {
+    size_t i = 0, from;
+    for (;;) {
+        while (i < text.n && strchr(" \t\r\n(", text.p[i])) i++;
+        if (i + 1 < text.n && text.p[i] == '-' && text.p[i + 1] == '-')
+            while (i < text.n && text.p[i] != '\n') i++;
+        else if (i + 1 < text.n && text.p[i] == '/' && text.p[i + 1] == '*') {
+            for (i += 2; i + 1 < text.n && (text.p[i] != '*' || text.p[i + 1] != '/'); i++) {}
+            i += 2;
+        } else break;
+    }
+    for (from = i; i < text.n && ((text.p[i] | 32) >= 'a' && (text.p[i] | 32) <= 'z'); i++) {}
+    return str_sub(text, from, i - from);
+}
+
+static uint32_t nature_of_sql(str text) {
+    static const char *const reads[] = {"select", "with", "values", "table", "set"}, *const writes[] = {"insert", "update",
+                                                                                                        "delete", "merge",
+                                                                                                        "call"};
+    str word = word_of(text);
+    for (size_t i = 0; i < ARRAY_COUNT(reads); i++)
+        if (str_eq_nocase(word, str_c(reads[i]))) return i == 1 ? WRITES : READS;
+    for (size_t i = 0; i < ARRAY_COUNT(writes); i++)
+        if (str_eq_nocase(word, str_c(writes[i]))) return WRITES;
+    return DEFINES;
+}
+
+static uint32_t nature_of_body(const plpgsql_body *body);
+
+static uint32_t nature_of(const statement *s) {
+    uint32_t n = nature_of_body(&s->body) | (s->dynamic ? EXECUTES : READS);
+    for (uint32_t i = 0; i < s->arms.n; i++) n |= nature_of_body(&s->arms.p[i].body);
+    for (uint32_t i = 0; i < s->handlers.n; i++) n |= nature_of_body(&s->handlers.p[i].body);
+    switch (s->kind) {
+    case PLPGSQL_SQL: return n | nature_of_sql(s->expr.text);
+    case PLPGSQL_FOR_QUERY: return n | (s->dynamic ? READS : nature_of_sql(s->expr.text));
+    case PLPGSQL_PERFORM: return n | WRITES;
+    case PLPGSQL_EXECUTE: return n | EXECUTES;
+    default: return n;
+    }
+}
+
+static uint32_t nature_of_body(const plpgsql_body *body) {
+    uint32_t n = READS;
+    for (uint32_t i = 0; i < body->n; i++) n |= nature_of(body->p[i]);
+    return n;
+}
+
 /* ---- the statement ---- */
 
-static err refuse(struct sql_ddl *d, const struct failure *f) {
+/* As a location in the statement's tree; -1: not known. */
+static int32_t location_of(const struct sql_ddl *d, uint64_t body, uint32_t at) {
+    return body && d->statement ? (int32_t)(body + at - d->statement->base) : -1;
+}
+
+static err refuse(struct doing *x, uint32_t nature) {
+    struct sql_ddl *d = x->d;
+    const struct failure *f = &x->failed;
     str text, instead;
-    bool hint = str_cut(f->message, '\n', &text, &instead);
-    return sql_refuse_at(d, -1, f->state,
-                         hint                         ? arena_cstr(d->mem, instead)
-                         : !strcmp(f->state, "0A000") ? "write the statements themselves"
-                                                      : NULL,
-                         STR_FMT " (in a DO block)", STR_ARG(text));
+    bool hint = str_cut(f->message, '\n', &text, &instead), rows = x->unknown && nature & DEFINES;
+    return sql_refuse_at(
+        d, location_of(d, x->body, x->failed_at), f->state,
+        hint   ? arena_cstr(d->mem, instead)
+        : rows ? "what a block defines is decided while the migrations are read, without rows: write what needs them as a "
+                 "block of its own, or write the statements themselves"
+        : !strcmp(f->state, "0A000") ? "write the statements themselves"
+                                     : NULL,
+        STR_FMT " (in a DO block)", STR_ARG(text));
+}
+
+static void note_routine(struct sql_ddl *d, const struct catalog_routine *r);
+
+/* As a function that is called at its place. */
+static err run_in_store(struct sql_ddl *d, str source, uint64_t body) {
+    struct sql_context cx = sql_context_of(d);
+    struct catalog_function f = sql_step_function(d, source);
+    cx.variables = NULL;
+    sql_flush(d);
+    err e = sql_compile_routine(&cx, &f, NULL, NULL, &f.routine);
+    bool lacks = cx.problem.set && (!strcmp(cx.problem.state, "0A000") || !strcmp(cx.problem.state, "54001"));
+    if (e != ERR_OK || lacks) {
+        cx.problem.location = cx.problem.location < 0 ? -1 : location_of(d, body, (uint32_t)cx.problem.location);
+        return sql_refuse_problem(d, &cx);
+    }
+    note_routine(d, &f.routine);
+    sql_step_call(d, f);
+    return ERR_OK;
+}
+
+static uint64_t place_of(const struct sql_ddl *d, str source) {
+    str file = d->file->text;
+    const uint8_t *at =
+        source.n && d->statement
+            ? memmem(file.p + d->statement->offset, MIN(d->statement->bytes, file.n - d->statement->offset), source.p, source.n)
+            : NULL;
+    return at ? (uint64_t)(at - file.p) : 0;
 }
 
 err sql_do_block_run(struct sql_ddl *d, str source) {
     struct plpgsql_tree tree;
     struct plpgsql_problem problem;
     struct sql_variables scope;
-    struct doing x = {.d = d, .ask = asking_of(d), .outer = d->statement, .bytes = arena_bytes(d->mem)};
-    if (!plpgsql_parse(d->mem, source, &tree, &problem)) return sql_refuse_at(d, -1, problem.state, NULL, "%s", problem.message);
+    struct doing x = {
+        .d = d, .ask = asking_of(d), .outer = d->statement, .bytes = arena_bytes(d->mem), .body = place_of(d, source)};
+    uint32_t notes = d->report->notes.n;
+    if (!plpgsql_parse(d->mem, source, &tree, &problem))
+        return sql_refuse_at(d, location_of(d, x.body, problem.at), problem.state, NULL, "%s", problem.message);
     if (!x.ask) return sql_refuse_at(d, -1, "53200", NULL, "out of memory");
-    str file = d->file->text;
-    const uint8_t *at =
-        source.n && d->statement
-            ? memmem(file.p + d->statement->offset, MIN(d->statement->bytes, file.n - d->statement->offset), source.p, source.n)
-            : NULL;
-    x.body = at ? (uint64_t)(at - file.p) : 0;
+    uint32_t nature = nature_of(tree.block);
+    if (nature == WRITES) return run_in_store(d, source, x.body);
     x.cx = sql_context_of(d);
     x.f = (struct catalog_function){
         .name = STR("inline_code_block"), .language = STR("plpgsql"), .source = source, .returns = PG_VOID};
@@ -686,8 +811,10 @@ err sql_do_block_run(struct sql_ddl *d, str source) {
     x.r.scope = &scope, x.cx.variables = &scope;
     sql_routine_variable(&x.r, STR("found"), PG_BOOL, -1, NULL);
     set_found(&x, false);
-    enum flow f = run(&x, tree.block);
-    return f == FAILED ? refuse(d, &x.failed) : ERR_OK;
+    if (run(&x, tree.block) != FAILED) return ERR_OK;
+    if (!x.unknown || nature & DEFINES || x.effects) return refuse(&x, nature);
+    d->report->notes.n = notes; /* what it raised is raised again */
+    return run_in_store(d, source, x.body);
 }
 
 /* ---- what is known of rows ---- */
@@ -707,6 +834,21 @@ static bool gives_rows(struct sql_ddl *d, const PgQuery__InsertStmt *s) {
     bool none = known && ask(&x, arena_str(d->mem, buf_str(&b)), &a) == GO && !a.rows;
     buf_free(&b);
     return !none;
+}
+
+/* What a block writes has rows from then on, as far as that is known. */
+static void note_routine(struct sql_ddl *d, const struct catalog_routine *r) {
+    for (uint32_t i = 0; i < r->statements.n; i++) {
+        const struct catalog_fragment *f = &r->statements.p[i];
+        struct catalog_mark m = {0};
+        d->all_filled |= f->calls.n != 0;
+        while (f->flags & CATALOG_WRITES && catalog_mark_next(f->text, m.end, &m)) {
+            const struct catalog_relation *to = m.kind == 'R' || m.kind == 'B' ? catalog_relation_of(d->c, m.id) : NULL;
+            if (!to) continue;
+            d->all_filled |= to->kind == CATALOG_VIEW || to->triggers.n;
+            if (!catalog_ids_have(&d->filled, to->id)) vec_push(d->mem, &d->filled, to->id);
+        }
+    }
 }
 
 void sql_note_rows(struct sql_ddl *d, const PgQuery__Node *node, str fragment) {

@@ -196,6 +196,16 @@ void sql_tell_body(struct sql_ddl *d, const struct catalog_function *f, struct s
     d->file = NULL, d->statement = NULL;
 }
 
+void sql_compile_here(struct sql_ddl *d, struct catalog_function *f) {
+    struct sql_context cx = sql_context_of(d);
+    if (!sql_is_routine(f) || f->returns == PG_TRIGGER || f->returns == PG_EVENT_TRIGGER) return;
+    cx.variables = NULL;
+    f->why_not = (str){0};
+    if (sql_compile_routine(&cx, f, NULL, NULL, &f->routine) == ERR_OK) return;
+    f->routine = (struct catalog_routine){0};
+    f->why_not = arena_str(d->mem, str_c(cx.problem.message));
+}
+
 void sql_compile_routines(struct sql_ddl *d) {
     if (d->engine != CATALOG_SQLITE) return;
     sql_path_reset(d);

@@ -24,11 +24,12 @@ struct sql_fill {
     uint32_t relation, column;
     str text;
 };
-/* What foreign keys do when rows go, for a plan that is run with them off. */
-struct sql_action {
-    uint32_t file; /* behind that one's step */
-    uint32_t step;
-    struct sql_plan_step does;
+/* Where calls are, until a definition is changed (ddl_step.c). */
+struct sql_place {
+    bool open;
+    VEC(struct catalog_function) calls;
+    catalog_ids functions, relations; /* that they may come to: compiled */
+    struct buf text;                  /* the catalogue of the place before, as text */
 };
 /* Where a function's body stands. */
 struct sql_body {
@@ -52,7 +53,7 @@ struct sql_ddl {
     uint32_t path_n;
     VEC(struct sql_shape) shapes;
     VEC(struct sql_fill) fills;
-    VEC(struct sql_action) actions;
+    struct sql_place place;
     struct map storage;          /* names that SQLite has, in lower case → 1 */
     bool bodies_unchecked;       /* set check_function_bodies = off, in this file */
     bool refreshing;             /* what is translated was accepted before */
@@ -148,16 +149,23 @@ void sql_absent_type(struct sql_ddl *d, const struct catalog_schema *s, str name
 
 void sql_touch(struct sql_ddl *d, const struct catalog_relation *r); /* before it is changed */
 void sql_fill_add(struct sql_ddl *d, const struct catalog_relation *r, uint32_t column, const struct catalog_fragment *f);
-bool sql_unmade(const struct sql_ddl *d, uint32_t relation);              /* SQLite has no such table yet: it has no rows */
-void sql_actions_of(struct sql_ddl *d, const struct catalog_relation *r); /* rows of r went by the last step */
-void sql_actions_take(struct sql_ddl *d);
-void sql_flush(struct sql_ddl *d); /* SQLite's tables become what the catalogue says */
+bool sql_unmade(const struct sql_ddl *d, uint32_t relation); /* SQLite has no such table yet: it has no rows */
+void sql_flush(struct sql_ddl *d);                           /* SQLite's tables become what the catalogue says */
 void sql_step(struct sql_ddl *d, str text);
-err sql_row_step(struct sql_ddl *d, str fragment); /* expanded; 54001: that is too much */
+err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f); /* expanded, or a call; 54001: that is too much */
 bool sql_writes_in_with(const PgQuery__Node *node);
 err sql_run_writing_with(struct sql_ddl *d, const PgQuery__Node *node);
 /* Marks as SQLite's names: relations themselves, views as what they select. Empty: that is too much. */
 str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row);
+
+/* ---- ddl_step.c ---- */
+
+bool sql_is_call(struct sql_ddl *d, const struct catalog_fragment *f,
+                 str text); /* is a statement to be run as one? text: expanded */
+void sql_step_statement(struct sql_ddl *d, const struct catalog_fragment *f);
+struct catalog_function sql_step_function(struct sql_ddl *d, str source); /* for a call: the owner's, of no arguments */
+void sql_step_call(struct sql_ddl *d, struct catalog_function f);         /* compiled */
+void sql_place_end(struct sql_ddl *d);                                    /* before a definition is changed, and at the end */
 
 /* ---- changes that several statements make ---- */
 
@@ -179,6 +187,9 @@ void sql_compile_routines(struct sql_ddl *d); /* PL/pgSQL, once all is there tha
 void sql_compile_triggers(struct sql_ddl *d);
 /* What the compiler says of a body, where it stands. */
 void sql_tell_body(struct sql_ddl *d, const struct catalog_function *f, struct sql_context *cx, err e, str *why_not);
+/* A function, and a relation's triggers, as things are now, without a word. */
+void sql_compile_here(struct sql_ddl *d, struct catalog_function *f);
+void sql_compile_triggers_here(struct sql_ddl *d, const struct catalog_relation *r);
 void sql_refresh(struct sql_ddl *d); /* what functions that changed are a part of */
 void sql_path_reset(struct sql_ddl *d);
 /* ddl_view.c: what a view, or materialized one, selects, anew */

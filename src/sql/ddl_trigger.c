@@ -155,23 +155,29 @@ static str body_of(struct sql_ddl *d, const struct catalog_function *f, const st
 /* ---- compiled ---- */
 
 /* Its function, for this relation's rows. */
-static void compile(struct sql_ddl *d, const struct catalog_relation *r, uint32_t at) {
+static void compile(struct sql_ddl *d, const struct catalog_relation *r, uint32_t at, bool tells) {
     struct catalog_trigger *t = &r->triggers.p[at];
     for (uint32_t i = 0; i < d->c->functions.n; i++) {
         struct catalog_function *f = &d->c->functions.p[i];
         struct sql_context cx = sql_context_of(d);
         if (f->id != t->function || (!sql_is_routine(f) && !is_brought(f))) continue;
         struct catalog_function brought = *f;
+        cx.variables = NULL;
         if (is_brought(f)) brought.source = body_of(d, f, r, t);
         err e = sql_compile_routine(&cx, is_brought(f) ? &brought : f, r, t, &t->routine);
         if (e != ERR_OK) t->routine = (struct catalog_routine){0};
-        sql_tell_body(d, f, &cx, e, &f->why_not);
+        if (tells) sql_tell_body(d, f, &cx, e, &f->why_not);
+        else if (e != ERR_OK) f->why_not = arena_str(d->mem, str_c(cx.problem.message));
     }
+}
+
+void sql_compile_triggers_here(struct sql_ddl *d, const struct catalog_relation *r) {
+    for (uint32_t k = 0; k < r->triggers.n; k++) compile(d, r, k, false);
 }
 
 void sql_compile_triggers(struct sql_ddl *d) {
     for (uint32_t i = 0; i < d->c->relations.n; i++)
-        for (uint32_t k = 0; k < d->c->relations.p[i].triggers.n; k++) compile(d, &d->c->relations.p[i], k);
+        for (uint32_t k = 0; k < d->c->relations.p[i].triggers.n; k++) compile(d, &d->c->relations.p[i], k, true);
 }
 
 /* ---- triggers ---- */

@@ -298,31 +298,11 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- rows ---- */
 
-/* The table that a statement writes, if it has triggers. */
-static const struct catalog_relation *triggered(struct sql_ddl *d, str fragment) {
-    static const char *const verbs[] = {"insert into ", "update ", "delete from "};
-    struct catalog_mark m = {0};
-    while (catalog_mark_next(fragment, m.end, &m)) {
-        const struct catalog_relation *r = m.kind == 'R' || m.kind == 'B' ? catalog_relation_of(d->c, m.id) : NULL;
-        bool target = false;
-        for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) target |= str_ends(str_sub(fragment, 0, m.at), str_c(verbs[i]));
-        if (r && target) return r->triggers.n ? r : NULL;
-    }
-    return NULL;
-}
-
-/* Rows of a seed fire triggers, as the catalogue is whole by then; of those that a migration writes whoever relies on that is told. Those that are copied have
- * fired theirs where they come from. */
-err sql_row_step(struct sql_ddl *d, str fragment) {
-    str text = sql_expanded(d, fragment, NULL);
-    const struct catalog_relation *r = d->file->copied ? NULL : triggered(d, fragment);
+err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f) {
+    str text = sql_expanded(d, f->text, NULL);
     if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
-    if (r && d->file->seed && d->engine == CATALOG_SQLITE)
-        text = arena_fmt(d->mem, "select query_apply(" STR_FMT ")", STR_ARG(sql_literal_text(d->mem, fragment)));
-    else if (r)
-        sql_remark(d, -1, "write what they would do as statements, too",
-                   "triggers of table \"" STR_FMT "\" do not fire for rows that migrations write, on SQLite", STR_ARG(r->name));
-    sql_step(d, text);
+    if (sql_is_call(d, f, text)) sql_step_statement(d, f);
+    else sql_step(d, text);
     return ERR_OK;
 }
 
@@ -334,15 +314,11 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     sql_flush(d);
     cx.looks = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
     if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
+    f.reads = cx.reads, f.calls = cx.calls;
     if (cx.looked && !(f.flags & (CATALOG_VOLATILE | CATALOG_WRITES))) return ERR_OK; /* its rows go nowhere */
-    if (cx.looked)
-        return sql_refuse_at(d, -1, "0A000", "ask in a DO block",
-                             "a query of the system's catalogue that calls what may write is not there in a migration on SQLite");
-    TRY(sql_row_step(d, f.text));
+    if (cx.looked) return d->all_filled = true, sql_step_statement(d, &f), ERR_OK;
+    TRY(sql_row_step(d, &f));
     sql_note_rows(d, node, f.text);
-    const struct catalog_relation *from =
-        node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ? sql_relation_of(d, node->delete_stmt->relation) : NULL;
-    if (from) sql_actions_of(d, from);
     return ERR_OK;
 }
 
@@ -409,6 +385,8 @@ err sql_do_truncate(struct sql_ddl *d, const PgQuery__Node *node_) {
     }
     TRY(truncate_all(d, &all, s->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE));
     sql_flush(d);
+    d->flushing = true; /* all that refer to them are among them */
+    d->plan->foreign_keys_off |= all.n > 1;
     for (uint32_t i = all.n; i-- > 0;) { /* those that refer first */
         sql_step(d, arena_fmt(d->mem, "DELETE FROM " STR_FMT,
                               STR_ARG(sql_quoted(d->mem, catalog_relation_of(d->c, all.p[i])->storage))));
@@ -416,5 +394,6 @@ err sql_do_truncate(struct sql_ddl *d, const PgQuery__Node *node_) {
             if (d->c->sequences.p[j].relation == all.p[i])
                 sql_step(d, arena_fmt(d->mem, "DELETE FROM \"_orlo_sequences\" WHERE id = %u", d->c->sequences.p[j].id));
     }
+    d->flushing = false;
     return ERR_OK;
 }

@@ -102,7 +102,8 @@ static err run(struct parts *p, PgQuery__Node *node, const struct catalog_relati
         return sql_needs_postgres(
             p->d, -1, "write the parts as statements of their own, in the order in which they are to be done",
             "a part of a statement that reads or writes what another part in WITH writes is not there on SQLite");
-    return sql_row_step(p->d, f.text);
+    f.reads = cx.reads, f.calls = cx.calls;
+    return sql_row_step(p->d, &f);
 }
 
 /* ---- a part that writes ---- */
@@ -179,7 +180,6 @@ static err writing_part(struct parts *p, const PgQuery__CommonTableExpr *c, bool
     if (w.returning_n) TRY(give_back(p, c, &w, rows, cte));
     if (w.returning_n) keep_rows(p, r, &w, rows);
     TRY(run(p, node, r));
-    if (node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT) sql_actions_of(d, r);
     vec_push(d->mem, &p->written, r->id);
     if (!w.returning_n) return ERR_OK;
     for (size_t i = 0; i < ARRAY_COUNT(w.events) && w.events[i]; i++)
@@ -207,7 +207,6 @@ err sql_run_writing_with(struct sql_ddl *d, const PgQuery__Node *node) {
     *with_of(last) = used_by(&p, last, with->recursive);
     const struct catalog_relation *target = w.table ? sql_relation_of(d, w.table) : NULL;
     TRY(run(&p, last, target));
-    if (target && last->node_case == PG_QUERY__NODE__NODE_DELETE_STMT) sql_actions_of(d, target);
     for (uint32_t i = 0; i < p.dropped.n; i++) sql_step(d, p.dropped.p[i]);
     return ERR_OK;
 }

@@ -38,7 +38,16 @@ static bool is_malicious(PgQuery__Node__NodeCase c) {
            c == PG_QUERY__NODE__NODE_CREATE_SUBSCRIPTION_STMT;
 }
 
+/* What leaves the catalogue as it is: calls may be of the place that is open. */
+static bool defines(PgQuery__Node__NodeCase c) {
+    return c != PG_QUERY__NODE__NODE_SELECT_STMT && c != PG_QUERY__NODE__NODE_INSERT_STMT &&
+           c != PG_QUERY__NODE__NODE_UPDATE_STMT && c != PG_QUERY__NODE__NODE_DELETE_STMT && c != PG_QUERY__NODE__NODE_DO_STMT &&
+           c != PG_QUERY__NODE__NODE_VARIABLE_SET_STMT && c != PG_QUERY__NODE__NODE_TRUNCATE_STMT &&
+           c != PG_QUERY__NODE__NODE_TRANSACTION_STMT;
+}
+
 err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node) {
+    if (defines(node->node_case)) sql_place_end(d);
     for (size_t i = 0; i < ARRAY_COUNT(handlers); i++)
         if (handlers[i].node == node->node_case) return handlers[i].fn(d, node);
     if (is_malicious(node->node_case))
@@ -250,7 +259,8 @@ static err migrate(struct migrating *m) {
     sql_path_reset(d);
     sql_function_settle(d, true);
     sql_refresh(d);
-    if (d->engine == CATALOG_SQLITE) sql_actions_take(d); /* on PostgreSQL keys act by themselves, and steps are the files' own */
+    sql_place_end(d);
+    buf_free(&d->place.text);
     sql_compile_routines(d);
     d->c->version++;
     struct diag check = DIAG_INIT;

@@ -9,8 +9,8 @@
  *      only columns were added, which rows can do without:  alter table … add column …
  *      anything else           the rows are copied into a new table, which takes the old one's place
  *
- * 1. Dropping a table while foreign keys are enforced would delete what refers to it: a plan that copies rows is run with them off and checked as
- *    a whole before it is committed (sql_plan.foreign_keys_off).
+ * 1. Dropping a table while foreign keys are enforced would delete what refers to it: where rows are copied these steps are run with them off, and all is
+ *    checked as a whole before it is committed (sql_plan.foreign_keys_off). What the files' own statements do is done with them on.
  * 2. A column's type is enforced by SQLite itself: STRICT, and CHECKs for what PostgreSQL's types mean beyond that. They fail only by a fault of
  *    ours: what is written is of its type already.
  */
@@ -59,7 +59,7 @@ str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation 
 }
 
 static struct sql_plan_step step_of(struct sql_ddl *d, str text) {
-    struct sql_plan_step step = {.text = text};
+    struct sql_plan_step step = {.text = text, .kind = d->flushing ? SQL_STEP_STRUCTURE : SQL_STEP_ROWS};
     uint32_t column;
     if (d->statement && !d->flushing && !d->platform) sql_place(d->file->text, d->statement->offset, &step.line, &column);
     return step;
@@ -450,68 +450,4 @@ void sql_flush(struct sql_ddl *d) {
     }
     d->shapes.n = d->fills.n = 0;
     d->flushing = false;
-}
-
-/* ---- foreign keys' actions ---- */
-
-/* Its key's columns hold a value, and nothing has that value any more. */
-static str orphaned(struct sql_ddl *d, const struct catalog_edge *e) {
-    struct buf set = {0}, same = {0};
-    for (uint32_t i = 0; i < e->key->columns.n; i++) {
-        str from = quoted(d, catalog_column_of(e->from, e->key->columns.p[i])->storage);
-        str to = quoted(d, catalog_column_of(e->to, e->key->reference_columns.p[i])->storage);
-        buf_printf(&set, STR_FMT " IS NOT NULL AND ", STR_ARG(from));
-        buf_printf(&same, "%sp." STR_FMT " = c." STR_FMT, i ? " AND " : "", STR_ARG(to), STR_ARG(from));
-    }
-    str text = arena_fmt(d->mem, STR_FMT "NOT EXISTS (SELECT 1 FROM " STR_FMT " AS p WHERE " STR_FMT ")", STR_ARG(buf_str(&set)),
-                         STR_ARG(quoted(d, e->to->storage)), STR_ARG(buf_str(&same)));
-    buf_free(&set), buf_free(&same);
-    return text;
-}
-
-static str set_null(struct sql_ddl *d, const struct catalog_edge *e) {
-    struct buf b = {0};
-    for (uint32_t i = 0; i < e->key->columns.n; i++)
-        buf_printf(&b, "%s" STR_FMT " = NULL", i ? ", " : "",
-                   STR_ARG(quoted(d, catalog_column_of(e->from, e->key->columns.p[i])->storage)));
-    str text = arena_str(d->mem, buf_str(&b));
-    buf_free(&b);
-    return text;
-}
-
-static void actions_of(struct sql_ddl *d, const struct catalog_relation *r, catalog_ids *seen) {
-    struct catalog_edge e = {0};
-    vec_push(d->mem, seen, r->id);
-    while (catalog_edge_next(d->c, r->id, &e)) {
-        bool acts = e.key->on_delete == CATALOG_CASCADE || e.key->on_delete == CATALOG_SET_NULL;
-        if (e.key->reference != r->id || !acts || (e.from->id != r->id && sql_unmade(d, e.from->id))) continue;
-        str table = quoted(d, e.from->storage), where = orphaned(d, &e);
-        struct sql_action a = {.file = d->plan->files.n - 1, .step = d->out->steps.n};
-        str text = e.key->on_delete == CATALOG_CASCADE
-                       ? arena_fmt(d->mem, "DELETE FROM " STR_FMT " AS c WHERE " STR_FMT, STR_ARG(table), STR_ARG(where))
-                       : arena_fmt(d->mem, "UPDATE " STR_FMT " AS c SET " STR_FMT " WHERE " STR_FMT, STR_ARG(table),
-                                   STR_ARG(set_null(d, &e)), STR_ARG(where));
-        a.does = step_of(d, text);
-        vec_push(d->mem, &d->actions, a);
-        if (e.key->on_delete == CATALOG_CASCADE && !catalog_ids_have(seen, e.from->id)) actions_of(d, e.from, seen);
-    }
-}
-
-void sql_actions_of(struct sql_ddl *d, const struct catalog_relation *r) {
-    catalog_ids seen = {0};
-    actions_of(d, r, &seen);
-}
-
-/* At the end, where it has turned out that the plan is run with foreign keys off. */
-void sql_actions_take(struct sql_ddl *d) {
-    uint32_t at = 0;
-    for (uint32_t f = 0; d->plan->foreign_keys_off && f < d->plan->files.n; f++) {
-        struct sql_plan_file *file = &d->plan->files.p[f], with = {.name = file->name, .seed = file->seed};
-        for (uint32_t i = 0; i <= file->steps.n; i++) {
-            for (; at < d->actions.n && d->actions.p[at].file == f && d->actions.p[at].step == i; at++)
-                vec_push(d->mem, &with.steps, d->actions.p[at].does);
-            if (i < file->steps.n) vec_push(d->mem, &with.steps, file->steps.p[i]);
-        }
-        *file = with;
-    }
 }

@@ -58,9 +58,17 @@ struct sql_report {
     uint32_t needs_postgres, raises;
 };
 
+enum sql_step_kind {
+    SQL_STEP_ROWS,      /* a statement of SQLite's */
+    SQL_STEP_STRUCTURE, /* … with foreign keys off, where the plan says so: tables take other tables' places */
+    SQL_STEP_CALL       /* the number of a function of its catalogue's, which is run */
+};
 struct sql_plan_step {
-    str text;      /* a statement of SQLite's */
+    str text;
     uint32_t line; /* of the file's statement that it is; 0: of several */
+    uint8_t kind;  /* enum sql_step_kind */
+    uint32_t
+        catalog; /* of a call: which of the plan's, from 1. They come in their order, each from some step on; all else has the last one of all */
 };
 struct sql_plan_file {
     str name;
@@ -71,7 +79,9 @@ struct sql_plan_file {
 struct sql_plan {
     VEC(struct sql_plan_file) files; /* the first may be the platform's own schemas, with an empty name */
     struct catalog *catalog;         /* after all of them */
-    bool foreign_keys_off;           /* run with `pragma foreign_keys = off`, and `pragma foreign_key_check` before the commit */
+    VEC(str)
+    catalogs; /* of places in between: by what each differs in from the one before (catalog_delta), the first from nothing */
+    bool foreign_keys_off; /* steps of structure are run without, and `pragma foreign_key_check` comes before the commit */
 };
 
 /* from: what is there, NULL: nothing. ERR_LIMIT alone: too much altogether; all else stands in the report. Everything lives in out. */

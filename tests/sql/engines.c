@@ -14,7 +14,7 @@
 #include "net/loop.h"
 #include "node/worker/jwt.h"
 #include "postgres/postgres.h"
-#include "query/query.h"
+#include "query/plan_test.h"
 #include "rest/rest.h"
 #include "sql/sql.h"
 #include "sql/translate.h"
@@ -97,12 +97,10 @@ static const struct catalog *migrate(struct db *db, struct query_conn *conn, fil
         fail("sequences");
     if (query_conn_catalog(conn, plan.catalog, &diag) != ERR_OK) fail("catalogue"); /* what sequences are called */
     if (db_begin(db, &diag) != ERR_OK) fail("begin");
-    for (uint32_t i = 0; i < plan.files.n; i++)
-        for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++)
-            if (db_run_values(db, plan.files.p[i].steps.p[k].text, NULL, 0, &diag) != ERR_OK) {
-                fprintf(stderr, STR_FMT "\n", STR_ARG(plan.files.p[i].steps.p[k].text));
-                fail("step");
-            }
+    if (!plan_run(mem, db, conn, &plan, &diag)) {
+        fprintf(stderr, "%s: %s\n", query_conn_raised(conn)->state, query_conn_raised(conn)->message);
+        fail("step");
+    }
     if (db_commit(db, &diag) != ERR_OK) fail("commit");
     return plan.catalog;
 }

@@ -96,6 +96,21 @@ static err name_failed(struct migrating *g) {
                     STR_ARG(g->done.state), g->done.state.n ? ": " : "", STR_ARG(why), what);
 }
 
+/* What the files' blocks and functions told while they ran. */
+static void take_raised(struct migrating *g) {
+    for (uint32_t i = 0; i < g->done.raised.n; i++) {
+        const struct migration_raised *r = &g->done.raised.p[i];
+        const struct migration_part *p = r->part < g->plan.parts.n ? &g->plan.parts.p[r->part] : NULL;
+        if (!p || !r->step || r->step > p->steps.n) continue;
+        vec_push(g->mem, &g->plan.notes,
+                 ((struct migration_note){
+                     .file = p->name,
+                     .line = p->steps.p[r->step - 1].line,
+                     .code = r->warns ? STR("01000") : STR("00000"),
+                     .text = arena_fmt(g->mem, "%s: " STR_FMT, r->warns ? "WARNING" : "NOTICE", STR_ARG(r->text))}));
+    }
+}
+
 static void on_applied(void *arg, err e, const struct diag *d, int out) {
     struct migrating *g = arg;
     str bytes;
@@ -104,6 +119,7 @@ static void on_applied(void *arg, err e, const struct diag *d, int out) {
     if (e == ERR_OK) e = node_migration_done_read(g->mem, bytes, &g->done, &g->d);
     if (out >= 0) close(out);
     if (again(g, e)) return;
+    if (e == ERR_OK) take_raised(g);
     if (e == ERR_OK && g->done.step) e = name_failed(g);
     end(g, e);
 }

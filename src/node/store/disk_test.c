@@ -110,7 +110,7 @@ static void migrate(uint32_t app) {
     for (uint32_t i = 0; i < plan.files.n; i++)
         for (uint32_t k = 0; k < plan.files.p[i].steps.n; k++) {
             struct sql_plan_step step = plan.files.p[i].steps.p[k];
-            vec_push(made, &part.steps, ((struct migration_step){step.text, step.line}));
+            vec_push(made, &part.steps, ((struct migration_step){step.text, step.line, step.kind, step.catalog}));
         }
     catalog_write(&catalog, plan.catalog);
     part.catalog = buf_str(&catalog);

@@ -171,19 +171,109 @@ static err check_keys(struct work *w) {
     return text[0] ? fail(w, ERR_BUSY, "%s", text) : ERR_OK;
 }
 
-/* A statement that fails is the file's fault, and told as that; done says where. */
-static err run_parts(struct work *w, const struct migration_plan *plan, struct migration_done *done) {
-    for (uint32_t i = 0; i < plan->parts.n; i++) {
-        const struct migration_part *p = &plan->parts.p[i];
-        for (uint32_t k = 0; k < p->steps.n; k++) {
-            node_store_statement_begins(w->base, w->ask);
-            err e = db_run_values(w->base->db, p->steps.p[k].text, NULL, 0, &w->errand->d);
-            if (e != ERR_OK) done->failed = i, done->step = k + 1;
-            TRY(e);
-        }
-        TRY(write_down(w, p));
-    }
+/* ---- its steps ---- */
+
+struct steps {
+    struct work *w;
+    const struct migration_plan *plan;
+    const struct catalog *last; /* after all of them */
+    struct migration_done *done;
+    uint32_t part, step; /* at hand */
+    uint32_t at;         /* which catalogue in between was read last; 0: none */
+    struct buf text;
+    arena *mem; /* that catalogue's */
+    const struct catalog *between;
+    bool is_between; /* the connection has it, and not the last one */
+    bool keys;       /* foreign keys are on */
+};
+
+static void on_notice(void *arg, bool warns, str text) {
+    struct steps *s = arg;
+    if (s->done->raised.n < MIGRATION_RAISED_MAX)
+        vec_push(s->w->mem, &s->done->raised,
+                 ((struct migration_raised){s->part, s->step + 1, warns, arena_str(s->w->mem, str_sub(text, 0, 1000))}));
+}
+
+static err use(struct steps *s, const struct catalog *c, struct diag *d) {
+    TRY(query_conn_catalog(node_store_own_conn(s->w->base), c, d));
+    s->is_between = c != s->last;
+    node_store_own_as_owner(s->w->base);
     return ERR_OK;
+}
+
+/* Where a call stands, its catalogue is the one before's, or the next. */
+static err go_to(struct steps *s, uint32_t catalog) {
+    struct diag *d = &s->w->errand->d;
+    struct buf text = {0};
+    struct catalog *c;
+    if (catalog == s->at) return s->is_between ? ERR_OK : use(s, s->between, d);
+    if (!catalog_delta_apply(&text, buf_str(&s->text), s->plan->catalogs.p[catalog - 1])) {
+        buf_free(&text);
+        return fail(s->w, ERR_MALFORMED, "a catalogue in between is damaged");
+    }
+    buf_free(&s->text);
+    s->text = text, s->at = catalog;
+    arena *mem = arena_new(0);
+    err e = catalog_read(mem, buf_str(&text), &c, d);
+    if (e == ERR_OK) e = use(s, c, d);
+    if (e != ERR_OK) return arena_free(mem), e;
+    arena_free(s->mem);
+    s->mem = mem, s->between = c;
+    return ERR_OK;
+}
+
+static err call(struct steps *s, const struct migration_step *step) {
+    uint64_t id = 0;
+    struct work *w = s->w;
+    struct query_conn *conn = node_store_own_conn(w->base);
+    TRY(go_to(s, step->catalog));
+    for (size_t i = 0; i < step->text.n && id <= UINT32_MAX; i++) id = id * 10 + (uint64_t)(step->text.p[i] - '0');
+    node_store_statement_begins(w->base, w->ask);
+    if (query_step_call(conn, (uint32_t)id)) return ERR_OK;
+    const struct pg_error *raised = query_conn_raised(conn);
+    err e = !strcmp(raised->state, "58030") ? ERR_IO : !strcmp(raised->state, "53100") ? ERR_LIMIT : ERR_INVALID;
+    return fail(w, e, "%s", e == ERR_LIMIT ? "the database is full" : raised->message);
+}
+
+/* Views that calls have made would be in the way of tables that change; what is called by name is the last catalogue's. */
+static err run_step(struct steps *s, const struct migration_step *step) {
+    static const char named[] = "pg_";
+    struct work *w = s->w;
+    bool keys = !s->plan->foreign_keys_off || step->kind != MIGRATION_STRUCTURE;
+    if (s->keys != keys && w->errand->does != NODE_DATA_FILL) db_foreign_keys(w->base->db, s->keys = keys);
+    if (step->kind == MIGRATION_CALL) return call(s, step);
+    bool names = step->text.n && memmem(step->text.p, step->text.n, named, sizeof named - 1);
+    if (s->is_between && (step->kind == MIGRATION_STRUCTURE || names)) TRY(use(s, s->last, &w->errand->d));
+    node_store_statement_begins(w->base, w->ask);
+    return db_run_values(w->base->db, step->text, NULL, 0, &w->errand->d);
+}
+
+static err run_part(struct steps *s, const struct migration_part *p) {
+    for (s->step = 0; s->step < p->steps.n; s->step++) {
+        err e = run_step(s, &p->steps.p[s->step]);
+        if (e != ERR_OK) s->done->failed = s->part, s->done->step = s->step + 1;
+        TRY(e);
+    }
+    return write_down(s->w, p);
+}
+
+/* A statement that fails is the file's fault, and told as that; done says where. */
+static err run_parts(struct work *w, const struct migration_plan *plan, const struct catalog *made, struct migration_done *done) {
+    struct steps s = {.w = w,
+                      .plan = plan,
+                      .last = made ? made : node_store_own_catalog(w->base),
+                      .done = done,
+                      .keys = w->errand->does != NODE_DATA_RESET,
+                      .mem = arena_new(0)};
+    struct diag unused = DIAG_INIT;
+    err e = ERR_OK;
+    query_conn_notices(node_store_own_conn(w->base), on_notice, &s);
+    for (; e == ERR_OK && s.part < plan->parts.n; s.part++) e = run_part(&s, &plan->parts.p[s.part]);
+    query_conn_notices(node_store_own_conn(w->base), NULL, NULL);
+    if (s.is_between && use(&s, s.last, &unused) != ERR_OK) w->base->close = true;
+    if (!s.keys && w->errand->does != NODE_DATA_FILL) db_foreign_keys(w->base->db, true);
+    arena_free(s.mem), buf_free(&s.text);
+    return e;
 }
 
 static err would_be_full(struct work *w) {
@@ -201,7 +291,7 @@ static err in_transaction(struct work *w, const struct migration_plan *plan, str
     if (w->errand->does == NODE_DATA_RESET) TRY(drop_all(w));
     TRY(use_catalog(w, plan, &made));
     node_store_own_as_owner(w->base);
-    err e = run_parts(w, plan, done);
+    err e = run_parts(w, plan, made, done);
     if (e == ERR_LIMIT && !w->base->late && strstr(w->errand->d.text, "is full")) return would_be_full(w);
     TRY(e);
     if (made) TRY(node_store_own_put_catalog(w->base, made, &w->errand->d));
@@ -276,7 +366,7 @@ static err migrate(struct work *w) {
     if (node_disk_full(full)) return fail(w, ERR_LIMIT, "%s", full);
     if (node_store_own_frozen(w->base)) return fail(w, ERR_BUSY, NODE_TREE_MOVES ": try again later");
     TRY(read_plan(w, &plan));
-    bool off = plan.foreign_keys_off || w->errand->does == NODE_DATA_RESET || w->errand->does == NODE_DATA_FILL;
+    bool off = w->errand->does == NODE_DATA_RESET || w->errand->does == NODE_DATA_FILL;
     if (off) TRY(db_run(db, d, "pragma foreign_keys = off"));
     err e = db_begin(db, d);
     if (e == ERR_OK) e = in_transaction(w, &plan, &done);
