@@ -89,6 +89,7 @@ static bool asking_goes_on(void *arg) { return cpu_ms() < ((struct sql_asking *)
 
 /* A step more: of a statement, or of a loop's turn. */
 static enum flow step(struct doing *x) {
+    x->cx.work = 0; /* each expression may have it whole, as in a function */
     if (++x->steps > STEPS_MAX || (x->steps % 64 == 0 && !asking_goes_on(x->ask)))
         return fail(x, "57014", STR("canceling statement due to statement timeout"));
     if (arena_bytes(x->d->mem) - x->bytes > BYTES_MAX) return fail(x, "54000", STR("a DO block takes too much memory"));
