@@ -19,6 +19,7 @@ struct reached {
 struct reaching {
     struct sql_ddl *d;
     VEC(struct reached) left;
+    bool all; /* of the catalogue is among them */
 };
 
 static void reach(struct reaching *x, uint32_t id, uint32_t kind) {
@@ -36,7 +37,20 @@ static void reach_fragment(struct reaching *x, const struct catalog_fragment *f)
         if (m.kind == 'R' || m.kind == 'B') reach(x, m.id, RELATION);
 }
 
+/* A text that it makes may name anything. */
+static bool runs_texts(const struct catalog_routine *r) {
+    for (uint32_t i = 0; i < r->code.n; i += CATALOG_OP_WIDTH)
+        if (r->code.p[i] == CATALOG_OP_EXECUTE || r->code.p[i] == CATALOG_OP_OPEN_TEXT || r->code.p[i] == CATALOG_OP_GIVE_TEXT)
+            return true;
+    return false;
+}
+
 static void reach_routine(struct reaching *x, const struct catalog_routine *r) {
+    if (!x->all && runs_texts(r)) {
+        x->all = true;
+        for (uint32_t i = 0; i < x->d->c->functions.n; i++) reach(x, x->d->c->functions.p[i].id, FUNCTION);
+        for (uint32_t i = 0; i < x->d->c->relations.n; i++) reach(x, x->d->c->relations.p[i].id, RELATION);
+    }
     for (uint32_t i = 0; i < r->statements.n; i++) reach_fragment(x, &r->statements.p[i]);
 }
 
