@@ -129,6 +129,10 @@ err node_store_own_reload(struct store_base *base, struct diag *d) {
     return query_conn_catalog(own->conn, catalog_of(own), d);
 }
 
+err node_store_own_forget(struct store_base *base, struct diag *d) {
+    return query_conn_catalog(base->own->conn, catalog_of(base->own), d);
+}
+
 err node_store_own_lend(struct store_base *base, struct catalog *c, struct diag *d) {
     struct store_own *own = base->own;
     own->catalog = c;

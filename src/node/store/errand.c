@@ -368,7 +368,8 @@ static err migrate(struct work *w) {
     TRY(read_plan(w, &plan));
     bool off = w->errand->does == NODE_DATA_RESET || w->errand->does == NODE_DATA_FILL;
     if (off) TRY(db_run(db, d, "pragma foreign_keys = off"));
-    err e = db_begin(db, d);
+    err e = node_store_own_forget(w->base, d); /* here: what is dropped in a transaction that is undone is there again */
+    if (e == ERR_OK) e = db_begin(db, d);
     if (e == ERR_OK) e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_commit(db, d);
     if (e != ERR_OK) node_store_undo(w->base), say_why(w, e, &done);
@@ -659,6 +660,7 @@ static err write_sql(struct work *w, const struct migration_plan *plan, str aske
     if (!node_store_own_catalog(w->base)) return fail(w, ERR_INVALID, "42P01: nothing was migrated to this database yet");
     if (!alone) return fail(w, ERR_INVALID, "the database is an older version's: orlo db migrate brings it to this one");
     TRY(catalog_read(w->mem, plan->parts.p[0].catalog, &made, d));
+    TRY(node_store_own_forget(w->base, d));
     TRY(db_begin(w->base->db, d));
     err e = is_for_this(w, plan);
     if (e == ERR_OK) e = node_store_own_lend(w->base, made, d);
@@ -689,6 +691,7 @@ static err sql(struct work *w) {
     TRY(node_migration_plan_read(w->mem, rd_bytes(&from, rd_left(&from)), &plan, d));
     if (plan.errors) return fail(w, ERR_INVALID, "a plan that has mistakes");
     if (json_bool(json_get(&v, "write"))) return write_sql(w, &plan, asked);
+    TRY(node_store_own_forget(w->base, d));
     TRY(db_begin(w->base->db, d));
     err e = in_transaction(w, &plan, &done);
     if (e == ERR_OK) e = node_store_own_reload(w->base, d);
@@ -759,6 +762,7 @@ static err drop(struct work *w) {
     struct diag unused = DIAG_INIT, *d = &w->errand->d;
     struct db *db = w->base->db;
     if (!node_store_own_frozen(w->base)) return fail(w, ERR_INVALID, "it was not moved away from: the app is on it");
+    TRY(node_store_own_forget(w->base, d));
     TRY(db_run(db, d, "pragma foreign_keys = off"));
     err e = db_begin(db, d);
     node_store_feed_stop(node_store_own_feed(w->base));

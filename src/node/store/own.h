@@ -27,6 +27,8 @@ void node_store_own_json(struct store_base *base, uint32_t type, struct db_value
 [[nodiscard]] err node_store_own_put_catalog(struct store_base *base, const struct catalog *c, struct diag *d);
 /* Reads it again: after a commit that changed it, or a rollback of one that did. */
 [[nodiscard]] err node_store_own_reload(struct store_base *base, struct diag *d);
+/* The connection's views of rows go: before a transaction that changes tables, and outside of it. */
+[[nodiscard]] err node_store_own_forget(struct store_base *base, struct diag *d);
 /* Another one, for what is asked until it is read again: of the same tables, and kept nowhere. It lives until then. */
 [[nodiscard]] err node_store_own_lend(struct store_base *base, struct catalog *c, struct diag *d);
 /* Statements that are run now are the owner's, and of now. */
