@@ -47,7 +47,14 @@ enum pg_kind {
     PG_KIND_COMPOSITE,
 };
 /* What the number in brackets behind a type's name means; typmods are PostgreSQL's atttypmod, -1: none. */
-enum pg_typmod_kind { PG_TYPMOD_NONE, PG_TYPMOD_LENGTH, PG_TYPMOD_NUMERIC, PG_TYPMOD_SECONDS, PG_TYPMOD_INTERVAL };
+enum pg_typmod_kind {
+    PG_TYPMOD_NONE,
+    PG_TYPMOD_LENGTH,
+    PG_TYPMOD_NUMERIC,
+    PG_TYPMOD_SECONDS,
+    PG_TYPMOD_INTERVAL,
+    PG_TYPMOD_DIMENSIONS
+};
 enum pg_type_id {
     PG_NO_TYPE = 0,
 #define TYPE(id, name, sql, oid, array, category, preferred, storage, collation, typmod, io)                                     \

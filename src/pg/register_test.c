@@ -240,6 +240,50 @@ static void test_search(void **state) {
     says("select pg_hashtext('a'), pg_similarity('word', 'two words')", "1075015857|0.363636");
 }
 
+/* A text's vector, by its type's number. */
+#define VECTOR(text) "pg_in(15002, -1, '" text "')"
+static void test_vectors(void **state) {
+    (void)state;
+    says("select pg_out(15002, " VECTOR(" [ 1.5 , -2e3,3 ] ") "), length(" VECTOR("[1,2,3]") ")", "[1.5,-2000,3]|12");
+    says("select pg_vector_l2(" VECTOR("[0,0]") ", " VECTOR("[3,4]") "), pg_vector_inner(" VECTOR("[1,2]") ", " VECTOR(
+             "[3,4]") ")",
+         "5|11");
+    says("select pg_vector_l1(" VECTOR("[0,0]") ", " VECTOR("[3,-4]") "), pg_vector_inner_negative(" VECTOR("[1,2]") ", " VECTOR(
+             "[3,4]") ")",
+         "7|-11");
+    /* more than the lanes, and what is left over */
+    says(
+        "select pg_vector_cosine(" VECTOR("[1,0,0,0,0,0,0,0,0]") ", " VECTOR("[0,1,0,0,0,0,0,0,1]") "), pg_vector_cosine(" VECTOR(
+            "[1,1]") ", " VECTOR("[-2,-2]") "), "
+                                            "pg_vector_cosine(" VECTOR("[0,0]") ", " VECTOR("[1,2]") ")",
+        "1|2|null");
+    says("select pg_vector_l2(" VECTOR("[1,1,1,1,1,1,1,1,1,1]") ", " VECTOR("[0,0,0,0,0,0,0,0,0,3]") ")", "3.60555");
+    says("select pg_out(15002, pg_sum_vector(column1)), pg_out(15002, pg_avg_vector(column1)) from (values (" VECTOR(
+             "[1,2]") "), (null), (" VECTOR("[3,5]") "))",
+         "[4,7]|[2,3.5]");
+    says("select pg_avg_vector(null)", "null");
+    says("select pg_vector_l2(" VECTOR("[1,2]") ", " VECTOR("[1]") ")", "22000 different vector dimensions 2 and 1");
+    says("select pg_in(15002, 3, '[1,2]')", "22000 expected 3 dimensions, not 2");
+    static const struct {
+        const char *text, *state;
+    } bad[] = {{"[]", "22000"},      {"1,2", "22P02"},   {"[1", "22P02"},    {"[1,]", "22P02"},
+               {"[1] x", "22P02"},   {"[NaN]", "22000"}, {"[inf]", "22000"}, {"[1e99]", "22003"},
+               {"[0x1p3]", "22P02"}, {"[--1]", "22P02"}, {"[1 2]", "22P02"}, {"", "22P02"}};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        char sql[80];
+        snprintf(sql, sizeof sql,
+                 "select "
+                 "pg_in(15002, -1, '%s')",
+                 bad[i].text);
+        if (strncmp(answer(sql), bad[i].state, 5)) fail_msg("%s: %s", bad[i].text, answer(sql));
+    }
+    says("select length(pg_in(15002, -1, '[' || pg_repeat('1,', 15999) || '1]'))", "64000");
+    says("select length(pg_in(15002, -1, '[' || pg_repeat('1,', 16000) || '1]'))",
+         "54000 vector cannot have more than 16000 dimensions");
+    /* bytes that are no vector */
+    says("select pg_vector_dims(x'0102')", "XX001 a stored vector is damaged");
+}
+
 /* What takes long ends when whoever waits says so, and says 57014. */
 static void test_time(void **state) {
     (void)state;
@@ -250,7 +294,7 @@ static void test_time(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-    const struct CMUnitTest tests[] = {T(test_texts),      T(test_patterns), T(test_json),   T(test_arrays),
-                                       T(test_aggregates), T(test_bytes),    T(test_search), T(test_time)};
+    const struct CMUnitTest tests[] = {T(test_texts), T(test_patterns), T(test_json),    T(test_arrays), T(test_aggregates),
+                                       T(test_bytes), T(test_search),   T(test_vectors), T(test_time)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

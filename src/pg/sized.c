@@ -33,6 +33,7 @@ bool pg_value_sized(struct pg_call *call, uint32_t type, int32_t typmod, bool is
     case PG_TYPMOD_LENGTH:
         return t->id == PG_BPCHAR ? pg_bpchar_sized(call, v.s, typmod, is_explicit, out)
                                   : pg_varchar_sized(call, v.s, typmod, is_explicit, out);
+    case PG_TYPMOD_DIMENSIONS: return pg_vector_sized(call, v.s, typmod, out);
     case PG_TYPMOD_NONE: return true;
     }
     return true;

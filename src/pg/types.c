@@ -155,6 +155,12 @@ bool pg_typmod_in(struct pg_call *call, uint32_t type, const int32_t *modifiers,
         if (t->typmod == PG_TYPMOD_LENGTH) return length_in(call, t->element ? t->element : type, modifiers[0], out);
         return seconds_in(call, seconds_name(t->element ? t->element : type), modifiers[0], out);
     case PG_TYPMOD_INTERVAL: return interval_in(call, modifiers, n, out);
+    case PG_TYPMOD_DIMENSIONS:
+        if (n > 1) return pg_raise(call, "22023", "invalid type modifier");
+        if (modifiers[0] < 1) return pg_raise(call, "22023", "dimensions for type vector must be at least 1");
+        if (modifiers[0] > 16'000) return pg_raise(call, "22023", "dimensions for type vector cannot exceed 16000");
+        *out = modifiers[0];
+        return true;
     case PG_TYPMOD_NONE: break;
     }
     return pg_raise(call, "42601", "type modifier is not allowed for type \"%s\"", t->name);
@@ -171,7 +177,8 @@ void pg_typmod_out(uint32_t type, int32_t typmod, struct buf *text) {
     case PG_TYPMOD_NUMERIC:
         buf_printf(text, "(%d,%d)", pg_numeric_typmod_precision(typmod), pg_numeric_typmod_scale(typmod));
         break;
-    case PG_TYPMOD_SECONDS: buf_printf(text, "(%d)", typmod); break;
+    case PG_TYPMOD_SECONDS:
+    case PG_TYPMOD_DIMENSIONS: buf_printf(text, "(%d)", typmod); break;
     case PG_TYPMOD_INTERVAL:
         if ((typmod & 0xffff) <= 6) buf_printf(text, "(%d)", typmod & 0xffff);
         break;

@@ -13,6 +13,8 @@ static const struct {
     {"brin", NULL},
     {"gin", "looked up without an index: SQLite has none into arrays, jsonb and documents"},
     {"gist", "looked up without an index: SQLite has none of this kind"},
+    {"hnsw", "exact search: distances are worked out for each row that is left to look at"},
+    {"ivfflat", "exact search: distances are worked out for each row that is left to look at"},
     {"spgist", "looked up without an index: SQLite has none of this kind"},
 };
 

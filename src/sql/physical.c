@@ -107,6 +107,10 @@ static bool type_check(struct sql_ddl *d, const struct catalog_column *c, struct
     str column = quoted(d, c->storage);
     for (size_t i = 0; i < ARRAY_COUNT(type_checks); i++)
         if (type_checks[i].type == t->id) return check_of(b, column, type_checks[i].holds), true;
+    if (t->id == PG_VECTOR)
+        return typmod < 0
+                   ? buf_printf(b, "length(" STR_FMT ") %% 4 = 0 and length(" STR_FMT ") > 0", STR_ARG(column), STR_ARG(column))
+                   : buf_printf(b, "length(" STR_FMT ") = %d", STR_ARG(column), 4 * typmod);
     if (typmod < 4) return false;
     if (t->id == PG_VARCHAR) return buf_printf(b, "length(" STR_FMT ") <= %d", STR_ARG(column), typmod - 4);
     if (t->id == PG_BPCHAR) return buf_printf(b, "length(" STR_FMT ") = %d", STR_ARG(column), typmod - 4);

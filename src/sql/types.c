@@ -160,6 +160,7 @@ static uint32_t find_named(struct sql_context *cx, str schema, str name) {
     if (t) return t->id;
     /* an extension's type, by whatever schema it was put into */
     if (schema.n && str_eqc(name, "citext")) return PG_CITEXT;
+    if (schema.n && str_eqc(name, "vector")) return PG_VECTOR;
     return 0;
 }
 

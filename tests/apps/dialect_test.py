@@ -142,3 +142,37 @@ def test_dialect_defaults():
             wrote += orlo("db", "query", path, "--app", "notes", "--as", ANN, "--state", n.state, timeout=60)[0] == 0
         rows = query(n, {"from": "checked", "select": ["r"]}, "service_role")
         check(len(rows) == 12 and all(r["r"] < 0.5 for r in rows), rows)
+
+
+VECTORS = """create extension if not exists vector with schema extensions;
+create table documents (id bigint generated always as identity primary key, content text, embedding extensions.vector(3), free vector);
+create index on documents using hnsw (embedding vector_cosine_ops) with (m = 16, ef_construction = 64);
+create index docs_ivf on documents using ivfflat (embedding vector_ip_ops) with (lists = 100);
+alter table documents enable row level security;
+create policy seen on documents for select to authenticated using (content <> 'hidden');
+create function match_documents(query_embedding vector(3), match_threshold float, match_count int) returns table (id bigint, content text, similarity float)
+language plpgsql stable as $$ begin return query select d.id, d.content, 1 - (d.embedding <=> query_embedding) as similarity from documents d
+  where 1 - (d.embedding <=> query_embedding) > match_threshold order by d.embedding <=> query_embedding limit match_count; end $$;
+insert into documents (content, embedding) values ('x', '[1,0,0]'), ('y', '[0,1,0]'), ('hidden', '[1,0.01,0]'), ('zero', '[0,0,0]');
+"""
+
+
+def test_dialect_vector():
+    """pgvector's type: stored, searched by distance under policies, refused where its dimensions are others."""
+    folder = project({"migrations/001_vectors.sql": VECTORS}, 'name = "notes"\ndatabase = "sqlite"\n')
+    with node() as n:
+        has(cli(n, "db", "check", folder), "exact search")
+        cli(n, "deploy", folder)
+        query(n, {"kind": "insert", "from": "documents", "rows": [{"content": "xy", "embedding": [0.5, 0.5, 0], "free": "[1, 2]"}]}, "service_role")
+        found = {"kind": "call", "function": "match_documents", "args": {"query_embedding": [1, 0, 0], "match_threshold": 0.5, "match_count": 5}}
+        eq([(r["content"], round(r["similarity"], 4)) for r in query(n, found, "authenticated")], [("x", 1.0), ("xy", 0.7071)])
+        eq([r["content"] for r in query(n, found, "service_role")], ["x", "hidden", "xy"])
+        rows = json.loads(cli(n, "db", "query", "select content, embedding, free from documents where content = 'xy'", "--app", "notes"))
+        eq(rows, [{"content": "xy", "embedding": "[0.5,0.5,0]", "free": "[1,2]"}])
+        for what, state in (("'[1,2]'", "22000"), ("'[1,2'", "22P02"), ("array[1,2,3,4]::vector", "22000")):
+            has(cli(n, "db", "query", "--write", f"insert into documents (embedding) values ({what})", "--app", "notes", code=65), state)
+        put(folder, "migrations/002_more.sql", "alter table documents add column more vector(2) not null default '[0,0]';\nupdate documents set embedding = array[1,2,3] where content = 'y';\n")
+        cli(n, "db", "migrate", folder)
+        eq(json.loads(cli(n, "db", "query", "select avg(embedding) a, sum(more) s from documents where content in ('x', 'y')", "--app", "notes")), [{"a": "[1,1,1.5]", "s": "[0,0]"}])
+        dump = cli(n, "db", "dump", "--app", "notes")
+        has(dump, "vector(3)", "[0.5,0.5,0]")
