@@ -565,3 +565,32 @@ static void parts_open(struct pg_call *call, void *state, const struct db_value 
     if (array.kind != DB_NULL && !pg_array_texts(call, array.s, &u->a)) u->a.n = 0;
 }
 const struct pg_set pg_string_to_table = {sizeof(struct unnest), 1, parts_open, unnest_next, NULL};
+
+/* ---- rows ---- */
+
+/* As record_out quotes a field. */
+static void put_field(struct buf *b, str s) {
+    bool quotes = !s.n;
+    for (size_t i = 0; i < s.n && !quotes; i++) quotes = strchr("\"\\(), \t\n\r\v\f", s.p[i]) != NULL && s.p[i];
+    if (!quotes) return (void)buf_puts(b, s);
+    buf_putc(b, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\') buf_putc(b, s.p[i]);
+        buf_putc(b, s.p[i]);
+    }
+    buf_putc(b, '"');
+}
+
+/* type, value …: 1,"a b",,t */
+PG_FN(pg_row_fields) {
+    struct buf *b = pg_call_buf(call), one = {0};
+    for (uint32_t i = 0; i + 1 < n && pg_call_works(call, 10); i += 2) {
+        if (i) buf_putc(b, ',');
+        one.n = 0;
+        if (args[i + 1].kind == DB_NULL) continue;
+        if (!pg_value_out(call, (uint32_t)args[i].i, args[i + 1], &one)) break;
+        put_field(b, buf_str(&one));
+    }
+    buf_free(&one);
+    *out = pg_call_built(call, b);
+}

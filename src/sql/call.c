@@ -99,6 +99,41 @@ static err row_json(struct sql_context *cx, const struct sql_value *row, bool js
     return ERR_OK;
 }
 
+/* (1,"a b"): as PostgreSQL prints a row; null where there is none. */
+err sql_row_text(struct sql_context *cx, struct sql_value *v) {
+    enum { PART = 48 };
+    sql_values fields = {0};
+    sql_texts parts = {0};
+    struct pg_how how = {.kind = PG_HOW_CTS, .text = "pg_row_fields"};
+    struct sql_value row = *v;
+    for (uint32_t i = 0; i < row.row->n; i++) {
+        struct sql_value f = row.row->values[i];
+        TRY(sql_settle(cx, &f));
+        if (f.row) TRY(sql_row_text(cx, &f));
+        vec_push(cx->mem, &fields, f);
+    }
+    *v = (struct sql_value){.type = PG_TEXT, .typmod = -1, .location = row.location};
+    for (uint32_t at = 0; at < fields.n; at += PART) {
+        struct sql_value part;
+        TRY(sql_apply_how(cx, &how, PG_STABLE, fields.p + at, MIN(PART, fields.n - at), PG_TEXT, -1, false, &part));
+        vec_push(cx->mem, &parts, part.text);
+        sql_inherit(v, &part);
+        v->flags |= part.flags & SQL_RAISES;
+    }
+    v->text = sql_fmt(cx, "('(' || " STR_FMT " || ')')",
+                      STR_ARG(parts.n ? sql_joined(cx, parts.p, parts.n, " || ',' || ") : STR("''")));
+    if (row.row->present.n)
+        v->text = sql_fmt(cx, "(case when " STR_FMT " then " STR_FMT " end)", STR_ARG(row.row->present), STR_ARG(v->text));
+    return ERR_OK;
+}
+
+static bool wants_text(const char *name) {
+    static const char *const names[] = {"format", "concat", "concat_ws", "||", "quote_literal", "quote_nullable"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (!strcmp(name, names[i])) return true;
+    return false;
+}
+
 static bool wants_json(const char *name) { return strstr(name, "json") && !strstr(name, "jsonb"); }
 
 static err fit_row(struct sql_context *cx, const struct sql_callee *callee, struct sql_value *v) {
@@ -110,6 +145,7 @@ static err fit_row(struct sql_context *cx, const struct sql_callee *callee, stru
         v->type = PG_INT4;
         return ERR_OK;
     }
+    if (wants_text(callee->builtin->name)) return sql_row_text(cx, v);
     if (!strstr(callee->builtin->name, "json")) return ERR_OK;
     TRY(row_json(cx, v, !wants_json(callee->builtin->name), &json));
     *v = json;

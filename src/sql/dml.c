@@ -255,6 +255,8 @@ static err insert_select(struct sql_context *cx, const PgQuery__InsertStmt *s, c
 }
 
 static bool is_plain_values(const PgQuery__SelectStmt *s) {
+    for (size_t i = 0; i < s->n_values_lists; i++)
+        if (sql_has_star(s->values_lists[i]->list)) return false;
     return s->n_values_lists && !s->n_sort_clause && !s->limit_count && !s->limit_offset && !s->with_clause;
 }
 

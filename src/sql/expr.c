@@ -911,7 +911,11 @@ static err type_cast(struct sql_context *cx, const PgQuery__TypeCast *c, struct 
         TRY(sql_expr(cx, c->arg, out));
     }
     out->location = out->location < 0 ? c->location : out->location;
-    if (out->row && !sql_is_row_type(cx, type)) return sql_unsupported(cx, c->location, "a cast of a row", "Name its columns.");
+    if (out->row && !sql_is_row_type(cx, type)) {
+        if (sql_type_category(cx, type, NULL) != 'S')
+            return sql_unsupported(cx, c->location, "a cast of a row", "Name its columns.");
+        TRY(sql_row_text(cx, out));
+    }
     return sql_coerce_to(cx, out, type, typmod, PG_EXPLICIT);
 }
 

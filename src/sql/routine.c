@@ -665,8 +665,10 @@ static err value_into_result(struct routine *r, const struct plpgsql_expr *x, bo
         return assign_from_call(r, &result, x);
     }
     if (gives_row(r) && !(r->rows && str_eq_nocase(x->text, STR("null")))) {
-        TRY(sql_routine_row(r, x, &r->fields, r->result, null, &present));
-        if (present == ROUTINE_NONE) return ERR_OK;
+        r->returning = true, r->returns_variable = !returns && sql_variable_named(r->cx, (str){0}, x->text);
+        err got = sql_routine_row(r, x, &r->fields, r->result, null, &present);
+        r->returning = false;
+        if (got != ERR_OK || present == ROUTINE_NONE) return got;
         uint32_t no = sql_routine_emit(r, CATALOG_OP_UNLESS, present, 0, 0, 0),
                  past = sql_routine_emit(r, CATALOG_OP_JUMP, 0, 0, 0, 0);
         sql_routine_land(r, no);

@@ -279,7 +279,7 @@ static void put_off(struct routine *r, const struct sql_context *before, const s
 static err assign(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod) {
     bool can;
     uint32_t from = v->type;
-    if (v->row) return sql_unsupported(cx, v->location, "a row as a value", "Name its columns.");
+    if (v->row) TRY(sql_row_text(cx, v));
     TRY(sql_coerce(cx, v, type, typmod, PG_ASSIGNMENT, &can));
     if (!can) TRY(sql_coerce(cx, v, type, typmod, PG_EXPLICIT, &can));
     if (!can) {
@@ -316,8 +316,8 @@ static err value_fragment(struct routine *r, const PgQuery__Node *node, const ch
     if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return sql_refuse(cx, -1, "42601", "query is not a SELECT");
     TRY(value_of(cx, node->select_stmt, what, &v));
     if (type) TRY(assign(cx, &v, type, typmod));
+    else if (v.row) TRY(sql_row_text(cx, &v)); /* of RAISE */
     else TRY(sql_settle(cx, &v));
-    if (v.row) return sql_unsupported(cx, v.location, "a row as a value", "Name its columns.");
     *out = (struct catalog_fragment){.text = v.text, .type = v.type, .typmod = v.typmod};
     sql_fragment_flags(cx, v.flags, out);
     return sql_fragment_done(cx, out->text);
@@ -449,10 +449,33 @@ err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catal
     return ERR_OK;
 }
 
+/* What RETURN gives has the fields that are declared, unless it is of their row's own type. */
+static err returned_fits(struct routine *r, const struct sql_value *v, const catalog_fields *fields) {
+    const char *what = r->returns_variable ? "wrong record type supplied in RETURN NEXT"
+                                           : "returned record type does not match expected record type";
+    if (v->type == r->f->returns && v->type != PG_RECORD) return ERR_OK;
+    if (v->row->n != fields->n) {
+        err e = sql_refuse(r->cx, v->location, "42804", "%s", what);
+        sql_detail(r->cx, "Number of returned columns (%u) does not match expected column count (%u).", v->row->n, fields->n);
+        return e;
+    }
+    for (uint32_t i = 0; i < fields->n; i++) {
+        struct sql_value f = v->row->values[i];
+        if (!f.row) TRY(sql_settle(r->cx, &f));
+        if (f.type == fields->p[i].type) continue;
+        err e = sql_refuse(r->cx, v->location, "42804", "%s", what);
+        sql_detail(r->cx, "Returned type " STR_FMT " does not match expected type " STR_FMT " in column %u.",
+                   STR_ARG(sql_type_name(r->cx, f.type)), STR_ARG(sql_type_name(r->cx, fields->p[i].type)), i + 1);
+        return e;
+    }
+    return ERR_OK;
+}
+
 static err spread(struct routine *r, const struct sql_value *v, const catalog_fields *fields, catalog_fragments *out) {
     if (!v->row)
         return sql_refuse(r->cx, v->location, "42804",
                           "cannot return non-composite value from function returning composite type");
+    if (r->returning && !r->rows) TRY(returned_fits(r, v, fields));
     for (uint32_t i = 0; i < fields->n; i++) {
         struct sql_value f = i < v->row->n ? v->row->values[i] : sql_null_of(fields->p[i].type);
         TRY(assign(r->cx, &f, fields->p[i].type, fields->p[i].typmod));

@@ -28,7 +28,7 @@ struct routine {
     uint32_t result;               /* their first place */
     struct routine_shapes *shapes; /* of its records: the first pass finds them */
     uint32_t records;
-    bool second, assigns;
+    bool second, assigns, returning, returns_variable;
     uint32_t tries, cursors, hidden, writes, handlers;
     str source;
     uint32_t at;              /* of the statement at hand */

@@ -622,13 +622,36 @@ static err values_columns(struct sql_context *cx, struct sql_part *p) {
     return ERR_OK;
 }
 
+/* VALUES (a, row.*, (row).*) */
+static err values_of(struct sql_context *cx, const PgQuery__List *list, sql_values *out) {
+    for (size_t i = 0; i < list->n_items; i++) {
+        sql_column_list fields = {0};
+        const PgQuery__Node *node = list->items[i];
+        bool star = sql_is_star(node);
+        if (star) TRY(sql_expand_star(cx, node->column_ref, &fields));
+        else if (is_row_star(node)) TRY(row_star(cx, node->a_indirection, &fields));
+        else {
+            TRY(sql_exprs(cx, &list->items[i], 1, out));
+            continue;
+        }
+        for (uint32_t k = 0; k < fields.n; k++) vec_push(cx->mem, out, fields.p[k].value);
+    }
+    return ERR_OK;
+}
+
+bool sql_has_star(const PgQuery__List *list) {
+    for (size_t i = 0; i < list->n_items; i++)
+        if (sql_is_star(list->items[i]) || is_row_star(list->items[i])) return true;
+    return false;
+}
+
 static err values_body(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_part *p) {
     p->kind = SQL_PART_VALUES;
     if (s->with_clause) TRY(sql_with(cx, s->with_clause, &p->with));
     for (size_t i = 0; i < s->n_values_lists; i++) {
         const PgQuery__List *list = s->values_lists[i]->list;
         sql_values row = {0};
-        TRY(sql_exprs(cx, list->items, list->n_items, &row));
+        TRY(values_of(cx, list, &row));
         if (i && row.n != p->rows.p[0].n)
             return sql_refuse(cx, row.n ? row.p[0].location : -1, "42601", "VALUES lists must all be the same length");
         for (uint32_t k = 0; k < row.n; k++)

@@ -314,6 +314,8 @@ uint32_t sql_part_type(struct sql_context *cx, uint32_t type, PgQuery__Node *con
 err sql_set_part(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
                  const struct sql_value *part);
 err sql_exprs(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, sql_values *out);
+bool sql_has_star(const PgQuery__List *list);                  /* VALUES (new.*) */
+err sql_row_text(struct sql_context *cx, struct sql_value *v); /* a row becomes its text: (1,"a b") */
 /* WHERE, ON, HAVING, FILTER, WHEN: boolean, and null is as false. */
 err sql_condition(struct sql_context *cx, const PgQuery__Node *node, const char *clause, struct sql_value *out);
 /* flags and levels of an operand go into what is made of it. */

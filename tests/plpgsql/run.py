@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """PL/pgSQL on SQLite and on PostgreSQL: the same functions, the same calls, the same answers, SQLSTATEs and messages.
 
-    run.py BUILD [FILTER] [--show]
+    run.py BUILD [FILTER] [--show] [--table]
 
 A case is a file of this folder: migrations first, then behind each line `-- ask` what is asked of them, one request a line: `ROLE [CLAIMS-JSON] {tree}`, where ROLE:N stands for user N.
-Requests of a case are run one after the other, each in a transaction that is kept if it did not fail. Without a PostgreSQL it is skipped, by name."""
+A line `# why` above one says that it is known to differ, and why; it is an error if it does not. Requests of a case are run one after the other, each in a transaction that is kept
+if it did not fail. --table: what of each case is equal, and what is not and why. Without a PostgreSQL it is skipped, by name."""
 import glob, json, os, re, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,7 +20,16 @@ USER = "00000000-0000-0000-0000-0000000000%02d"
 def read(path):
     with open(path, encoding="utf-8") as f:
         sql, _, asked = f.read().partition("\n-- ask\n")
-    return sql + "\n", [request(line) for line in asked.splitlines() if line.strip() and not line.startswith("--")]
+    lines, known, why = [], {}, None
+    for line in asked.splitlines():
+        if line.startswith("# "):
+            why = line[2:]
+        elif line.strip() and not line.startswith("--"):
+            if why:
+                known[len(lines)] = why
+            lines.append(request(line))
+            why = None
+    return sql + "\n", lines, known
 
 
 def request(line):
@@ -60,20 +70,24 @@ def main():
             name = os.path.splitext(os.path.basename(path))[0]
             if wanted not in name:
                 continue
-            sql, lines = read(path)
+            sql, lines, known = read(path)
+            equal = 0
             try:
                 said = world.ask(name, sql, lines)
             except (Failed, AssertionError) as e:
                 print(f"FAIL {name}: {e}")
                 failed += 1
                 continue
-            for line, (mine, theirs) in zip(lines, said):
-                ok = same(mine, theirs)
+            for i, (line, (mine, theirs)) in enumerate(zip(lines, said)):
+                ok = same(mine, theirs) != (i in known)
+                equal += same(mine, theirs)
                 passed, failed = passed + ok, failed + (not ok)
                 if show or not ok:
                     print(f"{'ok  ' if ok else 'FAIL'} {name}: {line['role']} {json.dumps(line['query'])}\n  SQLite:     {mine}\n  PostgreSQL: {theirs}")
             if world.said and show:
                 print(world.said)
+            if "--table" in sys.argv:
+                print(f"{name}: {equal} of {len(lines)} equal" + "".join(f"\n    {lines[i]['query'].get('function', '')}: {why}" for i, why in known.items()))
     print(f"{passed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
 
