@@ -11,6 +11,7 @@ enum {
     LAYOUT_REACHED = 6,
     LAYOUT_CALLS = 7,
     LAYOUT_ROOT = 8,
+    LAYOUT_AUTH = 9,
     LAYOUT = APP_RECORD_LAYOUT
 };
 enum { FOLLOWS = 1 << 8 /* beside a database */ };
@@ -118,6 +119,29 @@ static void write_rest(struct buf *to, const struct app_rest *r) {
     write_str(to, r->audience);
 }
 
+void app_auth_usual(struct app_auth *a) {
+    *a = (struct app_auth){
+#define X(name, usual, ...) .name = (usual),
+        APP_AUTH_NUMBERS(X) APP_AUTH_FLAGS(X)
+#undef X
+    };
+}
+
+static void write_auth(struct buf *to, const struct app_auth *a) {
+    struct app_auth usual;
+    uint32_t flags = 0, bit = 0;
+    if (!a->jwt_s) app_auth_usual(&usual), a = &usual; /* nobody said anything of it */
+#define X(name, ...) write_u32(to, a->name);
+    APP_AUTH_NUMBERS(X)
+#undef X
+#define X(name, ...) flags |= (uint32_t)a->name << bit++;
+    APP_AUTH_FLAGS(X)
+#undef X
+    write_u32(to, flags);
+    write_str(to, a->site_url);
+    write_list(to, a->redirects.p, a->redirects.n);
+}
+
 /* What routing reads comes first, so that the rest can be left alone. */
 void app_record_write(struct buf *to, const struct app_record *r) {
     write_u32(to, LAYOUT);
@@ -149,6 +173,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_str(to, r->database.secret);
     write_rest(to, &r->rest);
     buf_put(to, &r->made_ms, 8);
+    write_auth(to, &r->auth);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -348,6 +373,27 @@ static void read_api(arena *out, struct rd *from, struct app_rest *r, uint32_t l
     r->audience = read_plain(from, APP_AUDIENCE_MAX);
 }
 
+static uint32_t read_within(struct rd *from, uint32_t least, uint32_t most) {
+    uint32_t n = rd_u32le(from);
+    if (n - least > most - least) rd_fail(from, "a number out of range");
+    return n;
+}
+
+static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
+    uint32_t bit = 0, flags;
+#define X(name, usual, least, most) a->name = read_within(from, least, most);
+    APP_AUTH_NUMBERS(X)
+#undef X
+    flags = rd_u32le(from);
+#define X(name, ...) a->name = flags >> bit++ & 1;
+    APP_AUTH_FLAGS(X)
+#undef X
+    if (flags >> bit) rd_fail(from, "nothing that users may have");
+    a->site_url = read_plain(from, APP_URL_MAX);
+    READ_LIST(out, from, &a->redirects);
+    if (a->redirects.n > APP_AUTH_REDIRECTS_MAX) rd_fail(from, "more than there may be");
+}
+
 static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {
     uint32_t functions = r->functions.n, files = r->files.n, redirects = r->redirects.n;
     r->functions.n = r->files.n = r->redirects.n = 0;
@@ -366,6 +412,8 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
         rd_fail(from, "a server without a secret, or a secret of none");
     if (layout >= LAYOUT_REST) read_api(out, from, &r->rest, layout);
     if (layout >= LAYOUT_CALLS) r->made_ms = rd_u64le(from);
+    app_auth_usual(&r->auth);
+    if (layout >= LAYOUT_AUTH) read_auth(out, from, &r->auth);
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */

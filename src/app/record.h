@@ -36,7 +36,7 @@ enum {
     APP_ATTEMPTS_MAX = 100,  /* at telling a function of a change */
     APP_COMPUTED_MAX = 64,   /* columns that a function computes */
     APP_IDENTIFIER_MAX = 63, /* bytes of a name in the database */
-    APP_RECORD_LAYOUT = 8,   /* as app_record_write writes it */
+    APP_RECORD_LAYOUT = 9,   /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -130,6 +130,59 @@ struct app_rest {
     str audience;    /* tokens that are for others are refused; empty: they are not */
 };
 enum { APP_REST_SCHEMAS_MAX = 32, APP_AUDIENCE_MAX = 1024 };
+/* Who may have users, and how: /auth/v1. */
+#define APP_PASSWORDS_LIST(X)                                                                                                    \
+    X(ANY, "")                                                                                                                   \
+    X(LETTERS_DIGITS, "letters_digits")                                                                                          \
+    X(LOWER_UPPER_DIGITS, "lower_upper_letters_digits")                                                                          \
+    X(LOWER_UPPER_DIGITS_SYMBOLS, "lower_upper_letters_digits_symbols")
+enum app_password {
+#define X(name, word) APP_PASSWORD_##name,
+    APP_PASSWORDS_LIST(X)
+#undef X
+        APP_PASSWORDS
+};
+/* X(name, what an app has that says nothing, the least, the most): numbers, each of four bytes. */
+#define APP_AUTH_NUMBERS(X)                                                                                                      \
+    X(jwt_s, 3600, 30, 604'800)                                                                                                  \
+    X(reuse_s, 10, 0, 3600)                                                                                                      \
+    X(password_min, 6, 6, 72)                                                                                                    \
+    X(otp_digits, 6, 6, 10)                                                                                                      \
+    X(otp_s, 3600, 60, 86'400)                                                                                                   \
+    X(mail_every_s, 60, 0, 86'400)                                                                                               \
+    X(mails_hour, 30, 1, 1'000'000)                                                                                              \
+    X(timebox_s, 0, 0, 315'360'000)                                                                                              \
+    X(idle_s, 0, 0, 315'360'000)                                                                                                 \
+    X(sign_ins, 30, 1, 1'000'000)                                                                                                \
+    X(refreshes, 150, 1, 1'000'000)                                                                                              \
+    X(verifies, 30, 1, 1'000'000)                                                                                                \
+    X(anonymous_hour, 30, 1, 1'000'000)                                                                                          \
+    X(passwords, APP_PASSWORD_ANY, 0, APP_PASSWORDS - 1)
+/* X(name, what an app has that says nothing) */
+#define APP_AUTH_FLAGS(X)                                                                                                        \
+    X(on, false)                                                                                                                 \
+    X(sign_up, true)                                                                                                             \
+    X(anonymous, false)                                                                                                          \
+    X(email, true)                                                                                                               \
+    X(email_sign_up, true)                                                                                                       \
+    X(confirm_email, false)                                                                                                      \
+    X(both_addresses, true)                                                                                                      \
+    X(recent_for_password, false)                                                                                                \
+    X(rotates, true)                                                                                                             \
+    X(one_session, false)
+struct app_auth {
+#define X(name, ...) uint32_t name;
+    APP_AUTH_NUMBERS(X)
+#undef X
+#define X(name, ...) bool name;
+    APP_AUTH_FLAGS(X)
+#undef X
+    str site_url;       /* where links of mails lead that name nothing else; empty: the app's own address */
+    VEC(str) redirects; /* where else they may lead: globs */
+};
+enum { APP_AUTH_REDIRECTS_MAX = 64 };
+void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */
+
 struct app_cors {
     VEC(str) origins, methods, headers, expose; /* no origins: no rules; "*" any */
     bool credentials;
@@ -154,6 +207,7 @@ struct app_record {
     struct app_limits limits; /* of all of it together, and what its functions' are when they say nothing */
     uint32_t weight;          /* of its share of the core */
     struct app_rest rest;
+    struct app_auth auth;
 };
 void app_record_write(struct buf *to, const struct app_record *r);
 /* One that a file makes alone, as `orlo serve FILE` and `orlo run` do: the default of all hosts, all paths lead to it. Named after the file. */

@@ -68,6 +68,11 @@ static struct app_record whole(void) {
     r.rest.before = STR("private.check"), r.rest.plans = r.rest.terse = r.rest.timed = true;
     r.rest.root = STR("private.about"), r.rest.audience = STR("shop");
     r.database = (struct app_database){APP_DATABASE_SERVER, STR("DATABASE_URL")};
+    static str redirects[] = {STR_INIT("shop://in"), STR_INIT("https://*.shop.example/**")};
+    app_auth_usual(&r.auth);
+    r.auth.on = r.auth.anonymous = r.auth.one_session = true, r.auth.password_min = 12,
+    r.auth.site_url = STR("https://shop.example");
+    r.auth.redirects.p = redirects, r.auth.redirects.n = 2;
     return r;
 }
 
@@ -113,7 +118,8 @@ static size_t find(str in, str what) {
 
 /* The third one lacked what is said of the app's database: without it, it is this one's bytes without that. */
 enum {
-    NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */,
+    NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */ + 14 * 4 +
+              12 /* users: numbers, flags, a name, a list */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {
@@ -147,7 +153,7 @@ static void test_third_layout(void **state) {
     struct app_record a = whole(), b;
     struct buf bytes = {0}, third = {0}, again = {0};
     struct diag d = DIAG_INIT;
-    a.rest = (struct app_rest){0};
+    a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0};
     a.follows = false;
     app_record_write(&bytes, &a);
     put_third(&third, buf_str(&bytes), &a);
@@ -203,7 +209,7 @@ static void test_second_layout(void **state) {
     struct buf whole_bytes = {0}, b = {0}, second = {0};
     struct diag d = DIAG_INIT;
     a.database = (struct app_database){0};
-    a.rest = (struct app_rest){0};
+    a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0};
     a.follows = false;
     app_record_write(&whole_bytes, &a);
     put_third(&b, buf_str(&whole_bytes), &a);

@@ -62,6 +62,12 @@ size_t crypto_hmac(str name, str key, str message, uint8_t out[CRYPTO_DIGEST_BYT
 enum { CRYPTO_PASSWORD_BYTES_MAX = 384 };
 [[nodiscard]] bool crypto_password(const char *password, const char *setting, char out[CRYPTO_PASSWORD_BYTES_MAX]);
 
+/* argon2id (RFC 9106, one lane), as text with its cost and a random salt: "$argon2id$v=19$m=19456,t=2,p=1$…". It takes as long as passes and memory say. */
+enum { CRYPTO_ARGON2_TEXT_MAX = 128 };
+void crypto_argon2_make(str password, uint32_t passes, uint32_t memory_kib, char out[CRYPTO_ARGON2_TEXT_MAX]);
+/* Of argon2id, argon2i, bcrypt, within bounds of what it costs. *old: of another kind than argon2id, or cheaper than that. */
+[[nodiscard]] bool crypto_password_is(str password, const char *hash, uint32_t passes, uint32_t memory_kib, bool *old);
+
 /* AES-256-GCM (NIST SP 800-38D) with a random nonce: nonce (12 bytes), what was sealed, tag (16). Whoever unseals it has to say what it is
  * about, too: so it is of no use in another's place. */
 enum { CRYPTO_SEAL_KEY_BYTES = 32, CRYPTO_SEAL_MORE_BYTES = 12 + 16 };

@@ -76,7 +76,8 @@ void manifest_database_seed(struct reader *r, const struct toml *v, const char *
 void manifest_database_places(struct reader *r, const struct toml *root, const char *folder) {
     struct manifest_database *db = &r->to->database;
     if (!r->to->record.database.engine) {
-        const char *of[] = {db->migrations_said ? "migrations" : NULL, db->seeds_said && db->seeds.n ? "seed" : NULL};
+        const char *of[] = {db->migrations_said ? "migrations" : NULL, db->seeds_said && db->seeds.n ? "seed" : NULL,
+                            r->to->record.auth.on ? "auth" : NULL};
         for (size_t i = 0; i < ARRAY_COUNT(of); i++)
             if (of[i])
                 manifest_error(r, manifest_toml_get(root, of[i]),

@@ -111,6 +111,18 @@ void manifest_rest_schemas(struct reader *r, const struct toml *v);
 void manifest_rest_search(struct reader *r, const struct toml *v);
 void manifest_rest_function(struct reader *r, const struct toml *v, str *to);
 void manifest_rest_audience(struct reader *r, const struct toml *v);
+/* Users: as it is where nothing is said; a URL; globs; what a password needs; a number, within its bounds. */
+enum manifest_auth_number {
+#define X(name, ...) MANIFEST_AUTH_##name,
+    APP_AUTH_NUMBERS(X)
+#undef X
+};
+void manifest_auth_begin(struct reader *r);
+void manifest_auth_site(struct reader *r, const struct toml *v);
+void manifest_auth_redirects(struct reader *r, const struct toml *v);
+void manifest_auth_password(struct reader *r, const struct toml *v);
+bool manifest_auth_time(str text, int64_t *s); /* "1h30m", "0s": as Go writes a time; empty: 0 */
+void manifest_auth_number(struct reader *r, const struct toml *v, enum manifest_auth_number which, int64_t value);
 extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes, manifest_supabase_shapes;
 
 #endif

@@ -547,6 +547,43 @@ static void rest_jwt_aud(struct reader *r, void *to, const struct toml *v) { man
 static void rest_error_details(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.terse = !v->i; }
 static void rest_server_timing(struct reader *r, void *to, const struct toml *v) { r->to->record.rest.timed = v->i; }
 static void app_rest(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_rest, to); }
+static void auth_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.on = v->i; }
+static void auth_site_url(struct reader *r, void *to, const struct toml *v) { manifest_auth_site(r, v); }
+static void auth_redirect_urls(struct reader *r, void *to, const struct toml *v) { manifest_auth_redirects(r, v); }
+static void auth_password_needs(struct reader *r, void *to, const struct toml *v) { manifest_auth_password(r, v); }
+#define FLAG(key, field)                                                                                                         \
+    static void auth_##key(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.field = v->i; }
+FLAG(sign_up, sign_up)
+FLAG(anonymous, anonymous)
+FLAG(email, email)
+FLAG(confirm_email, confirm_email)
+FLAG(confirm_both_addresses, both_addresses)
+FLAG(password_change_needs_recent_sign_in, recent_for_password)
+FLAG(refresh_rotation, rotates)
+FLAG(one_session, one_session)
+#undef FLAG
+#define NUMBER(key, field)                                                                                                       \
+    static void auth_##key(struct reader *r, void *to, const struct toml *v) {                                                   \
+        manifest_auth_number(r, v, MANIFEST_AUTH_##field, v->i);                                                                 \
+    }
+NUMBER(password_min, password_min)
+NUMBER(token_s, jwt_s)
+NUMBER(refresh_reuse_s, reuse_s)
+NUMBER(session_timebox_s, timebox_s)
+NUMBER(session_idle_s, idle_s)
+NUMBER(code_digits, otp_digits)
+NUMBER(code_s, otp_s)
+NUMBER(mail_every_s, mail_every_s)
+NUMBER(mails_per_hour, mails_hour)
+NUMBER(sign_ins_per_5min, sign_ins)
+NUMBER(refreshes_per_5min, refreshes)
+NUMBER(codes_per_5min, verifies)
+NUMBER(anonymous_per_hour, anonymous_hour)
+#undef NUMBER
+static void app_auth(struct reader *r, void *to, const struct toml *v) {
+    manifest_auth_begin(r);
+    read_shape(r, v, SHAPE_auth, to);
+}
 static void app_migrations(struct reader *r, void *to, const struct toml *v) { manifest_database_migrations(r, v); }
 static void app_seed(struct reader *r, void *to, const struct toml *v) { manifest_database_seed(r, v, ""); }
 

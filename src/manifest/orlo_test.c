@@ -266,6 +266,16 @@ static void test_database(void **state) {
     assert_true(m->record.rest.terse && m->record.rest.timed && str_eqc(m->record.rest.root, "api.about") &&
                 str_eqc(m->record.rest.audience, "shop"));
     says("[rest]\njwt_aud = \"\"", "rest.jwt_aud: an audience has");
+    m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\n[auth]\nsite_url = \"https://a.example\"\nredirect_urls = "
+                   "[\"myapp://**\"]\nconfirm_email = true\npassword_min = 12\npassword_needs = \"letters_digits\"\n");
+    assert_true(m->record.auth.on && m->record.auth.confirm_email && m->record.auth.password_min == 12 &&
+                m->record.auth.passwords == APP_PASSWORD_LETTERS_DIGITS && m->record.auth.jwt_s == 3600);
+    assert_true(str_eqc(m->record.auth.redirects.p[0], "myapp://**"));
+    says("database = \"sqlite\"\n[auth]\nsite_url = \"a.example\"", "auth.site_url: it takes a URL");
+    says("database = \"sqlite\"\n[auth]\nredirect_urls = [\"//x\"]", "auth.redirect_urls.0: it takes a URL");
+    says("database = \"sqlite\"\n[auth]\npassword_min = 5", "auth.password_min: it takes 6 to 72, not 5");
+    says("database = \"sqlite\"\n[auth]\npassword_needs = \"much\"", "auth.password_needs: it takes \"letters_digits\"");
+    says("[auth]\n", "auth is for an app with a database");
     m = read_whole(
         "name = \"a\"\ndatabase = \"sqlite\"\n[functions.f]\nsource = \"f.wasm\"\nrpc = \"read\"\n"
         "[[functions.f.triggers]]\ntable = \"orders\"\n"
@@ -314,6 +324,7 @@ static const struct {
     {"limits", "[limits]\n", "limits.", ""},
     {"database", "[database]\n", "database.", ""},
     {"rest", "[rest]\n", "rest.", ""},
+    {"auth", "[auth]\n", "auth.", ""},
     {"computed", "functions.f.columns = [{ ", "functions.f.columns.0.", " }]"},
     {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},
 };

@@ -150,6 +150,99 @@ static void settle_database(struct reader *r, const struct project *p, const str
     if (p->no_migrations) db->migrations = (str){0};
 }
 
+/* ---- users ---- */
+
+/* Whether something in it is switched on; what is off needs no word. */
+static bool is_on(const struct toml *v, int depth) {
+    const struct toml *enabled = v->type == TOML_TABLE ? manifest_toml_get(v, "enabled") : NULL;
+    bool on = v->type != TOML_TABLE || (enabled && enabled->type == TOML_BOOL && enabled->i);
+    for (uint32_t i = 0; v->type == TOML_TABLE && !enabled && i < v->n && !on && depth < 16; i++)
+        on = is_on(&v->items[i], depth + 1);
+    return on;
+}
+
+#define NOT_YET(shape, key, why)                                                                                                 \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) {                                                \
+        if (is_on(v, 0)) tell(r, v, why);                                                                                        \
+    }
+#define NOTHING(shape, key)                                                                                                      \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) {}
+#define FLAG(shape, key, field)                                                                                                  \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.field = v->i; }
+#define NUMBER(shape, key, field)                                                                                                \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) {                                                \
+        manifest_auth_number(r, v, MANIFEST_AUTH_##field, v->i);                                                                 \
+    }
+/* "1m0s": as Go writes it; "": nothing is said. */
+#define TIME(shape, key, field)                                                                                                  \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) {                                                \
+        int64_t s;                                                                                                               \
+        if (!manifest_auth_time(v->s, &s)) manifest_error(r, v, "it takes a time, such as \"1m30s\"");                           \
+        else manifest_auth_number(r, v, MANIFEST_AUTH_##field, s);                                                               \
+    }
+static void project_auth(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_users, to); }
+FLAG(users, enabled, on)
+static void users_site_url(struct reader *r, void *to, const struct toml *v) {
+    if (v->s.n && !str_starts(v->s, STR("env("))) manifest_auth_site(r, v);
+}
+static void users_additional_redirect_urls(struct reader *r, void *to, const struct toml *v) { manifest_auth_redirects(r, v); }
+NUMBER(users, jwt_expiry, jwt_s)
+NOTHING(users, jwt_issuer)
+NOT_YET(users, signing_keys_path, "orlo keys import APP takes a key")
+NOTHING(users, external_url)
+FLAG(users, enable_refresh_token_rotation, rotates)
+NUMBER(users, refresh_token_reuse_interval, reuse_s)
+FLAG(users, enable_signup, sign_up)
+FLAG(users, enable_anonymous_sign_ins, anonymous)
+static void users_enable_manual_linking(struct reader *r, void *to, const struct toml *v) {}
+NUMBER(users, minimum_password_length, password_min)
+static void users_password_requirements(struct reader *r, void *to, const struct toml *v) { manifest_auth_password(r, v); }
+static void users_email(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_mail, to); }
+static void users_sessions(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_sessions, to); }
+static void users_rate_limit(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_rates, to); }
+static void users_sms(struct reader *r, void *to, const struct toml *v) {
+    const struct toml *sign_up = v->type == TOML_TABLE ? manifest_toml_get(v, "enable_signup") : NULL;
+    if (sign_up && sign_up->type == TOML_BOOL && sign_up->i) tell(r, v, "there are no messages to telephones yet");
+}
+NOT_YET(users, mfa, "there are no second factors yet")
+NOT_YET(users, external, "there are no other providers yet")
+NOT_YET(users, hook, "there are no hooks yet")
+NOT_YET(users, third_party, "tokens of others are not taken yet")
+NOT_YET(users, web3, "there are no wallets here")
+NOT_YET(users, oauth_server, "it is no provider for others yet")
+NOT_YET(users, captcha, "nobody is asked to prove that he is no machine yet")
+NOT_YET(users, passkey, "there are no passkeys yet")
+NOT_YET(users, webauthn, "there are no passkeys yet")
+NOTHING(users, publishable_key)
+NOTHING(users, secret_key)
+NOT_YET(users, jwt_secret, "orlo keys import APP takes it")
+NOTHING(users, anon_key)
+NOTHING(users, service_role_key)
+FLAG(mail, enable_signup, email_sign_up)
+FLAG(mail, double_confirm_changes, both_addresses)
+FLAG(mail, enable_confirmations, confirm_email)
+FLAG(mail, secure_password_change, recent_for_password)
+TIME(mail, max_frequency, mail_every_s)
+NUMBER(mail, otp_length, otp_digits)
+NUMBER(mail, otp_expiry, otp_s)
+NOT_YET(mail, smtp, "mails are caught by the node until it has a server for them")
+NOT_YET(mail, template, "mails have the node's own words yet")
+NOT_YET(mail, notification, "nobody is told of changes yet")
+TIME(sessions, timebox, timebox_s)
+TIME(sessions, inactivity_timeout, idle_s)
+NUMBER(rates, email_sent, mails_hour)
+NOTHING(rates, sms_sent)
+NUMBER(rates, anonymous_users, anonymous_hour)
+NUMBER(rates, token_refresh, refreshes)
+NUMBER(rates, sign_in_sign_ups, sign_ins)
+NUMBER(rates, token_verifications, verifies)
+NOTHING(rates, web3)
+#undef NOT_YET
+#undef NOTHING
+#undef FLAG
+#undef NUMBER
+#undef TIME
+
 /* ---- functions ---- */
 
 static void add_secret(struct reader *r, struct app_grants *g, str env, str key) {
@@ -209,6 +302,7 @@ static void project_functions(struct reader *r, void *to, const struct toml *v) 
 void manifest_read_supabase(struct reader *r, const struct toml *root) {
     struct project p = {.to = r->to};
     struct app_record *record = &r->to->record;
+    manifest_auth_begin(r);
     read_shape(r, root, SHAPE_project, &p);
     for (uint32_t i = 0; i < record->functions.n; i++)
         for (uint32_t k = 0; k < p.secrets.n; k++) add_secret(r, &record->functions.p[i].grants, p.secrets.p[k], p.secrets.p[k]);

@@ -39,12 +39,30 @@ static void test_project(void **state) {
                 r->functions.p[0].grants.secrets.n == 1);
     assert_true(r->rest.schemas.n == 1 && str_eqc(r->rest.schemas.p[0], "api") && r->limits.rest_rows_max == 7);
     assert_true(r->secrets.n == 2 && str_eqc(r->functions.p[1].grants.secrets.p[0].secret, "STRIPE_KEY"));
-    static const char *const told[] = {"the app is called my-shop here", "auth: not honoured (1 key)",
+    static const char *const told[] = {"the app is called my-shop here",
                                        "edge_runtime.secrets: their values are not taken from here",
                                        "functions.hello: it is a function of Deno's (supabase/functions/hello/index.ts)"};
     for (size_t i = 0; i < ARRAY_COUNT(told); i++)
         if (!strstr(notes_of(&m), told[i])) fail_msg("%s\nlacks %s", notes_of(&m), told[i]);
     assert_true(m.notes.n == ARRAY_COUNT(told));
+    assert_true(r->auth.on && !r->auth.confirm_email && r->auth.sign_up);
+}
+
+static void test_users(void **state) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    const char *text =
+        "project_id = \"a\"\n[auth]\nenabled = true\nsite_url = \"http://127.0.0.1:3000\"\njwt_expiry = "
+        "600\nenable_anonymous_sign_ins = "
+        "true\n[auth.email]\nenable_confirmations = true\nmax_frequency = \"1m30s\"\notp_length = 8\n[auth.sessions]\ntimebox = "
+        "\"24h\"\n[auth.rate_limit]\nsign_in_sign_ups = 7\n[auth.mfa.totp]\nenroll_enabled = "
+        "true\n[auth.external.apple]\nenabled = "
+        "false\n[auth.external.google]\nenabled = true\nclient_id = \"x\"\n[auth.email.smtp]\nhost = \"h\"\n";
+    if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
+    const struct app_auth *a = &m.record.auth;
+    assert_true(a->on && a->anonymous && a->confirm_email && a->jwt_s == 600 && a->mail_every_s == 90 && a->otp_digits == 8);
+    assert_true(a->timebox_s == 86400 && a->sign_ins == 7 && str_eqc(a->site_url, "http://127.0.0.1:3000"));
+    assert_true(strstr(notes_of(&m), "auth.external: not honoured") != NULL);
 }
 
 static void test_database(void **state) {
@@ -97,6 +115,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_project, begin, end),
         cmocka_unit_test_setup_teardown(test_database, begin, end),
+        cmocka_unit_test_setup_teardown(test_users, begin, end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

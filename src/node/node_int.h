@@ -71,6 +71,7 @@ struct node_state; /* state.h */
 [[nodiscard]] err node_sandbox_store(int data, struct diag *d);
 /* Connections to others, and what it takes to find them. */
 [[nodiscard]] err node_sandbox_courier(struct diag *d);
+[[nodiscard]] err node_sandbox_hash(struct diag *d);
 /* The same, and local sockets of databases. */
 bool node_sandbox_has_landlock(void);
 [[nodiscard]] err node_sandbox_postgres(bool servers, struct diag *d); /* servers: it connects to other machines, too */
@@ -302,7 +303,9 @@ struct node_worker_config {
 int node_worker_main(void);
 int node_control_main(void);
 int node_store_main(void);
+enum { NODE_PASSWORD_BYTES_MAX = 1024 }; /* as hash_ask has it */
 int node_courier_main(void);
+int node_hash_main(void);
 int node_postgres_main(void); /* postgres/broker.c */
 
 /* ---- imports.c ---- */

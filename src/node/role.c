@@ -190,6 +190,7 @@ void node_be(char **argv) {
     case NODE_ROLE_control: _exit(node_control_main());
     case NODE_ROLE_store: _exit(node_store_main());
     case NODE_ROLE_courier: _exit(node_courier_main());
+    case NODE_ROLE_hash: _exit(node_hash_main());
     case NODE_ROLE_postgres: _exit(node_postgres_main());
     default: return;
     }

@@ -440,6 +440,14 @@ err node_sandbox_courier(struct diag *d) {
     return install(roles[NODE_ROLE_courier].calls, d);
 }
 
+err node_sandbox_hash(struct diag *d) {
+    if (!cap(RLIMIT_CORE, 0)) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* what it is told is nobody's to read */
+    TRY(lock_in(NODE_ROLE_hash, &(struct node_sandbox){0}, d));
+    TRY(drop_capabilities(d));
+    return install(roles[NODE_ROLE_hash].calls, d);
+}
+
 /* Far above all that it counts for itself: what it does not count ends it, and not others of the machine. */
 static const uint64_t broker_bytes = 4ull << 30;
 

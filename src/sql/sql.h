@@ -23,7 +23,7 @@ enum {
     SQL_FILE_BYTES_MAX = 16 << 20,
     SQL_STATEMENT_BYTES_MAX = 4 << 20,
     SQL_TERMS_MAX = 10'000,
-    SQL_PLATFORM = 2 /* version of platform/ */
+    SQL_PLATFORM = 3 /* version of platform/ */
 };
 
 struct sql_file {

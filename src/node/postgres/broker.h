@@ -249,7 +249,7 @@ void node_base_reload(struct broker_errand *w);
 
 /* ---- upgrade.c ---- */
 
-enum { BROKER_PLATFORM = 5 };
+enum { BROKER_PLATFORM = 6 };
 #define BROKER_EXTENSION_RIGHTS "revoke execute on function _orlo.extension from public"
 void node_upgrade_begin(struct broker_base *b); /* then node_base_let_in */
 

@@ -189,6 +189,10 @@ static str platform_of(arena *mem, bool sixteen) {
                 STR("to_regprocedure('cron.schedule(text, text)') is not null or to_regprocedure('net.http_post(text, jsonb, "
                     "jsonb, jsonb, integer)') is not null"),
                 files[i].text, STR("create functions of cron, net, vault, pgmq, realtime"));
+    for (uint32_t i = 1; i + 1 < n; i++)
+        if (str_ends(files[i].name, STR("users.sql")))
+            put_step(&m, STR("to_regclass('auth.orlo_mails') is not null"), files[i].text,
+                     STR("bring the tables of the schema auth to what GoTrue has, and create table auth.orlo_mails"));
     put_step(&m, STR("to_regprocedure('auth.uid()') is not null"), functions_of(files[n - 1].text),
              STR("create function auth.uid(), auth.role(), auth.email(), auth.jwt()"));
     put_extensions(&m);

@@ -17,12 +17,12 @@ static str extension_made(arena *mem) {
 }
 
 /* What an owner has made of that name meanwhile is left as it is. */
-static str functions_made(arena *mem) {
+static str files_since(arena *mem, uint8_t since) {
     struct buf b = {0};
     uint32_t n;
     const struct sql_file *files = sql_platform(true, &n);
     for (uint32_t i = 0; i < n; i++)
-        if (files[i].since == 2)
+        if (files[i].since == since)
             buf_printf(&b,
                        "begin execute format('grant create on database %%I to postgres', current_database()); perform "
                        "set_config('role', 'postgres', "
@@ -34,6 +34,9 @@ static str functions_made(arena *mem) {
     return text;
 }
 
+static str functions_made(arena *mem) { return files_since(mem, 2); }
+static str users_made(arena *mem) { return files_since(mem, 3); }
+
 static const struct step {
     uint32_t to;
     const char *text; /* of PL/pgSQL */
@@ -44,8 +47,9 @@ static const struct step {
     {3, NULL, extension_made},
     {4, NULL, functions_made},
     {5, NULL, extension_made}, /* what an owner's extension has of his is his */
+    {6, NULL, users_made},
 };
-static_assert(BROKER_PLATFORM == 5); /* the last step's */
+static_assert(BROKER_PLATFORM == 6); /* the last step's */
 
 static void push_steps(arena *mem, struct postgres_statement to[static ARRAY_COUNT(steps)]) {
     for (size_t i = 0; i < ARRAY_COUNT(steps); i++)

@@ -1,4 +1,4 @@
-/* post: what the courier is told. That it is there is the affair of roles.c. */
+/* post: what the courier is told, and who makes hashes of passwords. That they are there is the affair of roles.c. */
 #include "node/supervisor/supervisor_int.h"
 
 bool node_post_begin(struct supervisor *s) {
@@ -37,3 +37,19 @@ static bool same_otlp(const struct setup *a, const struct setup *b) {
 void node_post_setup(struct supervisor *s, const struct setup *before) {
     if (!same_otlp(s->setup, before)) node_roles_end(s, NODE_ROLE_courier);
 }
+
+/* ---- hashes ---- */
+
+bool node_hash_begin(struct supervisor *s) {
+    struct log_style log = log_style();
+    return node_wire_send(s->singles[NODE_ROLE_hash].process.wire,
+                          &NODE_MESSAGE(hash_open, .log_json = log.json, .log_min = (uint8_t)log.min)) == ERR_OK;
+}
+
+bool node_hash_hear(struct supervisor *s, struct node_message *m) {
+    if (m->type != NODE_MSG_hash_rests) return false;
+    node_roles_rest(s, NODE_ROLE_hash);
+    return true;
+}
+
+void node_hash_lose(struct supervisor *s, int status) {} /* workers see it by their channels, and ask anew */

@@ -32,6 +32,7 @@ static const struct life {
     [NODE_ROLE_store] = {node_data_begin, node_data_hear, node_data_lose},
     [NODE_ROLE_postgres] = {node_clusters_begin, node_clusters_hear, node_clusters_lose},
     [NODE_ROLE_courier] = {node_post_begin, node_post_hear, node_post_lose},
+    [NODE_ROLE_hash] = {node_hash_begin, node_hash_hear, node_hash_lose},
 };
 
 static bool is_single(enum node_role role) { return lives[role].begin; }

@@ -393,6 +393,10 @@ void node_clusters_end(struct supervisor *s);
 
 /* ---- post.c: the courier ---- */
 
+/* … and who makes hashes of passwords */
+bool node_hash_begin(struct supervisor *s);
+bool node_hash_hear(struct supervisor *s, struct node_message *m);
+void node_hash_lose(struct supervisor *s, int status);
 bool node_post_begin(struct supervisor *s);
 bool node_post_hear(struct supervisor *s, struct node_message *m);
 void node_post_lose(struct supervisor *s, int status);

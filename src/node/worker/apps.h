@@ -43,6 +43,7 @@ struct node_folder {
 };
 struct node_data;    /* data.h */
 struct node_readers; /* query.h */
+struct node_hashes;  /* hashes.h */
 struct node_guest {
     struct net_loop *loop;
     struct engine *engine;
@@ -58,6 +59,7 @@ struct node_guest {
     struct node_data *data;              /* of apps; NULL: there is none */
     struct node_data *postgres;          /* the same, of those whose tables are PostgreSQL's */
     struct node_readers *readers;        /* query.h; NULL: there are none */
+    struct node_hashes *hashes;          /* of passwords; NULL: there are none */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
     struct node_handler *handler;        /* of its requests; NULL: it has none */
@@ -115,6 +117,7 @@ struct node_app {
     struct node_part *parts; /* one a function, then one a folder; then, of one that has a database, the door to it */
     uint32_t parts_count;
     uint64_t bodies; /* bytes of what is being sent to its tables (door.c) */
+    uint32_t users;  /* requests of its users under way (users.c) */
     struct node_meters_app *meters;
     struct node_meters_call *answered; /* node_app_meters; NULL: nothing was */
     struct node_app_sampled {

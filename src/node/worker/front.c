@@ -2,7 +2,7 @@
  *
  *   host ──> app ──> version ──> route ─┬─> function: its path is what the function is to see of it
  *                                       ├─> static folder
- *                                       ├─> "/data/v1/" and "/rest/v1" of an app that has a database, and the public keys of whichever has keys:
+ *                                       ├─> "/data/v1/", "/rest/v1" and "/auth/v1/" of an app that has a database, and the public keys of whichever has keys:
  *                                       │   the door (door.c), before any route
  *                                       └─> redirect: answered here
  *
@@ -218,9 +218,13 @@ static struct node_part *lead(struct node_request *r, const struct node_route *r
 /* The door's paths. */
 static bool is_data(str path, const struct node_app *app) {
     static const str keys = STR_INIT(NODE_JWKS_PATH);
-    if (LIKELY(!str_starts(path, STR("/data/v1/")) && !str_starts(path, STR("/rest/v1")) && !str_starts(path, keys)) || !app)
+    if (LIKELY(!str_starts(path, STR("/data/v1/")) && !str_starts(path, STR("/rest/v1")) &&
+               !str_starts(path, STR("/auth/v1/"))) ||
+        !app)
         return false;
-    if (path.p[1] == 'a') return (path.n == keys.n || path.p[keys.n] == '?') && app_record_for_supabase(&app->record);
+    if (path.p[1] == 'a' && str_starts(path, keys) && (path.n == keys.n || path.p[keys.n] == '?'))
+        return app_record_for_supabase(&app->record);
+    if (path.p[1] == 'a') return app->record.auth.on && app->record.database.engine != APP_DATABASE_NONE;
     return app->record.database.engine != APP_DATABASE_NONE &&
            (path.p[1] == 'd' || path.n == 8 || path.p[8] == '/' || path.p[8] == '?');
 }

@@ -1,5 +1,6 @@
 /* gate: see gate.h. */
 #include "node/worker/gate.h"
+#include "crypto/crypto.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,7 +14,10 @@ struct node_rates *node_rates = &own;
 
 int node_rates_new(void) {
     int fd = memfd_create("orlo-rates", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    uint8_t salt[sizeof node_rates->salt];
+    crypto_random(salt, sizeof salt);
     if (fd >= 0 && ftruncate(fd, sizeof(struct node_rates)) == 0 &&
+        pwrite(fd, salt, sizeof salt, offsetof(struct node_rates, salt)) == (ssize_t)sizeof salt &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         return fd;
     if (fd >= 0) close(fd);
@@ -27,30 +31,49 @@ err node_rates_map(int fd, struct diag *d) {
     return ERR_OK;
 }
 
-/* The app's, or one that is full and becomes its; of none of those, the first is shared. */
-static uint64_t *bucket_of(uint64_t app, uint64_t now) {
+struct bucket {
+    uint64_t app, full_ns;
+};
+static_assert(sizeof(struct bucket) == sizeof node_rates->of[0], "as gate.h has it");
+
+/* The key's, or one that is full and becomes its; of none of those, the first is shared. */
+static uint64_t *bucket_of(struct bucket *of, uint64_t app, uint64_t now) {
     uint64_t key = app + 1;
     for (uint64_t i = 0; i < LOOK_AT; i++)
-        if (__atomic_load_n(&node_rates->of[(app + i) % NODE_RATES].app, __ATOMIC_RELAXED) == key)
-            return &node_rates->of[(app + i) % NODE_RATES].full_ns;
+        if (__atomic_load_n(&of[(app + i) % NODE_RATES].app, __ATOMIC_RELAXED) == key) return &of[(app + i) % NODE_RATES].full_ns;
     for (uint64_t i = 0; i < LOOK_AT; i++) {
-        uint64_t at = (app + i) % NODE_RATES, whose = __atomic_load_n(&node_rates->of[at].app, __ATOMIC_RELAXED);
-        if (__atomic_load_n(&node_rates->of[at].full_ns, __ATOMIC_RELAXED) > now) continue;
-        if (__atomic_compare_exchange_n(&node_rates->of[at].app, &whose, key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-            return &node_rates->of[at].full_ns;
+        uint64_t at = (app + i) % NODE_RATES, whose = __atomic_load_n(&of[at].app, __ATOMIC_RELAXED);
+        if (__atomic_load_n(&of[at].full_ns, __ATOMIC_RELAXED) > now) continue;
+        if (__atomic_compare_exchange_n(&of[at].app, &whose, key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return &of[at].full_ns;
     }
-    return &node_rates->of[app % NODE_RATES].full_ns;
+    return &of[app % NODE_RATES].full_ns;
 }
 
 /* Relaxed: the word itself is all that is said. */
-uint64_t node_rates_take(uint32_t app, uint64_t per_second, uint64_t burst, uint64_t now_ns) {
-    uint64_t *bucket = bucket_of(app, now_ns), each = MAX(second_ns / per_second, (uint64_t)1);
+static uint64_t take_from(uint64_t *bucket, uint64_t each, uint64_t burst, uint64_t now_ns, bool take) {
     uint64_t room = burst > UINT64_MAX / 4 / each ? UINT64_MAX / 4 : burst * each;
     uint64_t full = __atomic_load_n(bucket, __ATOMIC_RELAXED);
     for (;;) {
         uint64_t from = MAX(full, now_ns);
-        if (full > now_ns + room + second_ns * 3600) from = now_ns; /* nonsense: no bucket takes so long to fill */
+        if (full > now_ns + room + second_ns * 3600 * 25) from = now_ns; /* nonsense: no bucket takes so long to fill */
         if (from + each > now_ns + room) return from + each - now_ns - room;
-        if (__atomic_compare_exchange_n(bucket, &full, from + each, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return 0;
+        if (!take || __atomic_compare_exchange_n(bucket, &full, from + each, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return 0;
     }
+}
+
+uint64_t node_rates_take(uint32_t app, uint64_t per_second, uint64_t burst, uint64_t now_ns) {
+    uint64_t *bucket = bucket_of((struct bucket *)node_rates->of, app, now_ns), each = MAX(second_ns / per_second, (uint64_t)1);
+    return take_from(bucket, each, burst, now_ns, true);
+}
+
+uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t burst, uint64_t now_ns, bool take) {
+    uint8_t text[512], mac[CRYPTO_SHA256_BYTES];
+    struct buf b = BUF_FIXED(text);
+    uint64_t hash;
+    buf_put(&b, &app, sizeof app);
+    buf_puts(&b, str_sub(key, 0, sizeof text - sizeof app));
+    crypto_hmac_sha256((str){node_rates->salt, sizeof node_rates->salt}, buf_str(&b), mac);
+    memcpy(&hash, mac, sizeof hash);
+    return take_from(bucket_of((struct bucket *)node_rates->keyed, hash, now_ns), MAX(each_ns, (uint64_t)1), burst, now_ns, take);
 }

@@ -15,15 +15,18 @@
 enum { NODE_RATES = 16384 }; /* apps that may be at their rate at the same time, each with a bucket of its own */
 struct node_rates {
     struct {
-        uint64_t app;     /* its id + 1; 0: none yet */
-        uint64_t full_ns; /* of clock_mono_ns */
-    } of[NODE_RATES];
+        uint64_t app;                    /* its id + 1; 0: none yet */
+        uint64_t full_ns;                /* of clock_mono_ns */
+    } of[NODE_RATES], keyed[NODE_RATES]; /* keyed: of what an app's users do, by a hash of what is said of it */
+    uint8_t salt[32];                    /* of that hash: nobody chooses names that meet */
 };
 /* This process's own, where there is no other; never NULL. */
 extern struct node_rates *node_rates;
 int node_rates_new(void); /* a memory file for all workers; -1: there is none */
 [[nodiscard]] err node_rates_map(int fd, struct diag *d);
 /* One more request: 0, or the nanoseconds after which there is room for one. burst: so many may come at once. */
+/* The same of what a key says, of an app: each so many ns. take false: whether there is room. */
+uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t burst, uint64_t now_ns, bool take);
 uint64_t node_rates_take(uint32_t app, uint64_t per_second, uint64_t burst, uint64_t now_ns);
 
 #endif

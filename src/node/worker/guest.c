@@ -6,6 +6,7 @@
 #include "net/loop.h"
 #include "node/worker/apps.h"
 #include "node/worker/data.h"
+#include "node/worker/hashes.h"
 #include "node/worker/query.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -224,5 +225,6 @@ void node_guest_close(struct node_guest *g) {
     node_readers_free(g->readers);
     if (g->data) node_data_free(g->data);
     if (g->postgres) node_data_free(g->postgres);
+    node_hashes_free(g->hashes);
     net_loop_free(g->loop);
 }

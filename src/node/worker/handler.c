@@ -189,6 +189,10 @@ static void on_event(void *arg, enum net_event event) {
         node_door_event(r);
         return;
     }
+    if (r->users) {
+        node_users_event(r);
+        return;
+    }
     if (!r->run) {
         wait_no_more(r);
         turn_away(r);
@@ -241,6 +245,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->run = NULL;
     r->sending = NULL;
     r->visit = NULL;
+    r->users = NULL;
     r->next = NULL;
     r->killed = BY_NOBODY;
     r->outcome = NULL;
@@ -329,7 +334,7 @@ static bool start(struct node_request *r) {
 /* Its function is there, and with it what says who may ask. False: he may not, and it has been answered. */
 static bool may_ask(struct node_request *r) {
     const struct app_function *f = r->part->function;
-    bool closed = r->part->door ? !node_jwks_asked(r) : r->rpc || (f && f->supabase && f->verify_jwt);
+    bool closed = r->part->door ? !node_jwks_asked(r) && !node_users_asked(r) : r->rpc || (f && f->supabase && f->verify_jwt);
     bool asks = !r->who_known && closed && !str_eqc(net_exchange_request(r->exchange)->method, "OPTIONS");
     if (UNLIKELY(f && f->grants.roles.n) && !r->who_known && !closed) node_who_is(r);
     r->who_known = true;
@@ -342,6 +347,7 @@ static bool is_call(struct node_request *r) { return LIKELY(!r->rpc) || node_doo
 /* Without a guest. */
 static void serve_itself(struct node_request *r) {
     if (r->part->files) node_files_serve(r);
+    else if (node_users_asked(r)) node_users_serve(r);
     else node_door_serve(r);
 }
 

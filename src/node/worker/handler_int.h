@@ -26,6 +26,7 @@ struct node_request {
     struct wasi_run *run;
     struct node_sending *sending; /* of a static file; NULL: none */
     struct node_visit *visit;     /* of its app's tables; NULL: none */
+    struct node_users *users;     /* of its app's users; NULL: none */
     struct node_request *next;    /* of the AFTER, the WAITING or the free list */
     struct node_request *prev;    /* of the WAITING list */
     enum { BY_NOBODY, BY_LIMIT, BY_CLIENT } killed;
@@ -110,6 +111,12 @@ bool node_door_is_call(
 /* Who asks is gone, or it takes too long (r->killed): of one that is served. */
 void node_door_event(struct node_request *r);
 
+/* ---- users.c: /auth/v1 ---- */
+
+bool node_users_asked(const struct node_request *r); /* of one that is the door's */
+void node_users_serve(struct node_request *r);       /* it is over sooner or later */
+void node_users_event(struct node_request *r);       /* as node_door_event */
+
 /* ---- front.c: whom it is for ---- */
 
 /* The part that is to serve it. NULL: nobody is, and it has been answered. */
@@ -135,6 +142,14 @@ void node_amend_forget(struct node_request *r);
 bool node_who_asks(struct node_request *r);
 /* The same of one that everybody may ask, and that asks the app's database as its caller: without a good token he is nobody. */
 void node_who_is(struct node_request *r);
+/* Of one of the app's users: the key that he brings, and the token. open: he need bring none. False: it has been answered. */
+struct node_who_said {
+    str role;        /* of the token that holds, else the key's; empty: neither is there */
+    str claims;      /* of the token that holds */
+    bool brings;     /* an Authorization with something in it */
+    const char *why; /* the token does not hold; NULL: it does, or there is none */
+};
+bool node_who_key(struct node_request *r, bool open, struct node_who_said *said);
 void node_who_as(struct node_request *r, const struct app_principal *principal); /* the one because of which it is made */
 /* A query without the key, where that came in it: what is left is what is asked. In out. */
 str node_who_query(arena *out, const struct net_request *rq, str query);

@@ -23,7 +23,7 @@ struct node_keys {
     struct node_app *app;
     VEC(struct node_jwt_key) verify;
     VEC(struct opaque) opaque;
-    str jwks;
+    str jwks, url;
     struct seen *seen[SEEN];
     size_t seen_bytes;
 };
@@ -53,10 +53,27 @@ struct node_keys *node_keys_new(struct node_app *app, str secrets) {
     for (struct rd from = rd_of(set); node_keyset_next(&from, &k);)
         if (k.opaque) vec_push(app->mem, &keys->opaque, ((struct opaque){.key = k}));
         else add_verifying(keys, secrets, &k);
+    if (node_secret_find(secrets, STR("SUPABASE_URL"), &keys->url)) keys->url = arena_str(app->mem, keys->url);
     node_keyset_jwks(&jwks, set);
     keys->jwks = arena_str(app->mem, buf_str(&jwks));
     buf_free(&jwks);
     return keys;
+}
+
+str node_keys_url(const struct node_keys *keys) { return keys ? keys->url : (str){0}; }
+
+bool node_keys_sign_token(const struct node_keys *keys, arena *out, str claims, str *token) {
+    const struct node_jwt_key *k = keys && keys->verify.n ? &keys->verify.p[0] : NULL; /* which is the one in use */
+    uint8_t mac[CRYPTO_SHA256_BYTES];
+    struct buf b = {0};
+    if (!k || k->algorithm != NODE_KEY_HS256 || !k->secret.n) return false;
+    node_token_begin(&b, STR("HS256"), k->kid, claims);
+    crypto_hmac_sha256(k->secret, buf_str(&b), mac);
+    buf_putc(&b, '.');
+    node_base64url(&b, (str){mac, sizeof mac});
+    *token = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return true;
 }
 
 str node_keys_jwks(const struct node_keys *keys) { return keys->jwks; }

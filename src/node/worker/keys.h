@@ -20,6 +20,9 @@ enum node_opaque_end { NODE_OPAQUE_GOOD, NODE_OPAQUE_CUT /* mistyped */, NODE_OP
 enum node_opaque_end node_keys_opaque(struct node_keys *keys, str key, int64_t now, bool *secret);
 /* As node_jwt_verify; jwt: strings in out, or until the next call. */
 enum node_jwt_end node_keys_verify(struct node_keys *keys, arena *out, str token, int64_t now, struct node_jwt *jwt);
+/* A token of these claims, by the key that is in use. False: none is, or it is not to be had. */
+bool node_keys_sign_token(const struct node_keys *keys, arena *out, str claims, str *token);
+str node_keys_url(const struct node_keys *keys);  /* how the world sees the app; empty: nobody said */
 str node_keys_jwks(const struct node_keys *keys); /* {"keys":[…]} */
 
 #endif

@@ -226,6 +226,44 @@ static void refuse(struct node_request *r, const struct refusal *why) {
     buf_free(&body);
 }
 
+/* As GoTrue's library for tokens says it. */
+static const char *token_words(const struct refusal *why) {
+    if (why == &refusals[NODE_JWT_EXPIRED]) return "token has invalid claims: token is expired";
+    if (why == &refusals[NODE_JWT_EARLY] || why == &refusals[NODE_JWT_ISSUED])
+        return "token has invalid claims: token is not valid yet";
+    if (why == &refusals[NODE_JWT_SIGNATURE] || why == &refusals[NODE_JWT_KEY])
+        return "token signature is invalid: signature is invalid";
+    if (why == &refusals[NODE_JWT_ALGORITHM]) return "token is unverifiable: signing method is not allowed";
+    return "token is malformed: token contains an invalid number of segments";
+}
+
+bool node_who_key(struct node_request *r, bool open, struct node_who_said *said) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    struct refusal own;
+    str token, given = key(rq, r->path);
+    int64_t now = (int64_t)time(NULL);
+    const struct refusal *why = NULL;
+    bool brings = bearer(rq, &token) && token.n, same = brings && (node_opaque_is(token) || (given.n && str_eq(token, given)));
+    *said = (struct node_who_said){.brings = brings};
+    if (same && !given.n) given = token;
+    if (node_opaque_is(given)) why = check_opaque(r, rq, given, now);
+    else if (given.n) why = check_token(r, given, now, &own) ? &wrong_key : NULL;
+    else if (!brings) why = &nothing;
+    bool good = given.n && !why;
+    if (good && same) said->claims = STR("{}");
+    if (good && same && !node_opaque_is(given)) said->claims = r->rq.principal.claims;
+    if (good) said->role = r->rq.principal.role;
+    if (!why && brings && !same) {
+        const struct refusal *bad = check_token(r, token, now, &own);
+        if (bad) said->why = token_words(bad), said->role = (str){0};
+        else said->role = r->rq.principal.role, said->claims = r->rq.principal.claims;
+        if (bad && !given.n) why = bad;
+    }
+    if (open && !brings && !given.n) why = NULL;
+    if (why) refuse(r, why);
+    return !why;
+}
+
 void node_who_is(struct node_request *r) {
     struct refusal own;
     const struct refusal *why = check(r, &own);

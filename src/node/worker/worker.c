@@ -15,6 +15,7 @@
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
 #include "node/worker/data.h"
+#include "node/worker/hashes.h"
 #include "node/worker/follow.h"
 #include "node/worker/query.h"
 #include "node/role.h"
@@ -147,6 +148,8 @@ static void say_courier_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .
 
 static void say_postgres_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_postgres)); }
 
+static void say_hash_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_hash)); }
+
 static void say_data_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_store)); }
 
 static void part_changed(void *arg, struct node_part *part) { node_handler_part_changed(((struct worker *)arg)->handler, part); }
@@ -242,6 +245,7 @@ static bool channel_came(struct worker *w, struct node_message *m) {
     switch (m->channel.to) {
     case NODE_CHANNEL_postgres: node_data_channel(w->guest.postgres, node_message_take(m, 0)); return true;
     case NODE_CHANNEL_store: node_data_channel(w->guest.data, node_message_take(m, 0)); return true;
+    case NODE_CHANNEL_hash: node_hashes_channel(w->guest.hashes, node_message_take(m, 0)); return true;
     case NODE_CHANNEL_courier:
         if (w->guest.tracer) node_tracer_channel(w->guest.tracer, node_message_take(m, 0));
         return true;
@@ -357,6 +361,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->guest.data = node_data_new(w->guest.loop, NODE_DATA_TO_STORE, say_data_want, w);
     w->guest.postgres = node_data_new(w->guest.loop, NODE_DATA_TO_POSTGRES, say_postgres_want, w);
+    w->guest.hashes = node_hashes_new(w->guest.loop, say_hash_want, w);
     w->guest.readers = node_readers_new(&w->guest);
     w->apps = node_apps_new(
         &(struct node_apps_config){&w->guest, c->cordon, w->limits.app_idle_ms, say_want, say_applied, part_changed, w});

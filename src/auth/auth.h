@@ -1,0 +1,70 @@
+/* auth: /auth/v1, as GoTrue answers it: users of an app, their sessions, what they are known by. Of requests it makes questions to the app's database,
+ * and answers; whoever calls has the rest (struct auth_host), and may take its time: everything here runs on a stack that can wait.
+ *
+ *   request ──routes.def──> its function ──> questions (store.c) ──> answer, or an error (errors.def)
+ *                              │  token: grants.def
+ *                              └─ a mail (mail.c): a row beside what it tells of, in one transaction with it
+ *
+ * 1. Nothing of it is kept between two requests: what is so stands in the tables of the schema auth, which are GoTrue's (docs/auth.md).
+ * 2. What is decided by what was read is written where that is still so, or not at all: a batch that finds it otherwise fails whole, and is decided anew.
+ * 3. Whether somebody is a user, no status, body, field or time tells, where GoTrue's own does not (a sign-up that needs no confirmation says so).
+ * 4. Trouble that passes is 503 with Retry-After, and nothing else: clients keep their sessions.
+ */
+#ifndef ORLO_AUTH_H
+#define ORLO_AUTH_H
+
+#include "app/record.h"
+#include "base/base.h"
+#include "base/json.h"
+#include "pg/pg.h"
+
+enum { AUTH_BODY_BYTES_MAX = 1 << 20, AUTH_FIELDS_MAX = 16 };
+
+struct auth_field {
+    str name, value;
+};
+/* Strings live as long as the call. */
+struct auth_request {
+    str method, path, query; /* path: below /auth/v1: "/token" */
+    str body;
+    const struct auth_field *fields;
+    uint32_t fields_count;
+    str address; /* who asks: "203.0.113.7" */
+    str url;     /* how the world sees the app: "https://shop.example" */
+    str role;    /* of the token or key that came; empty: none did, or none that holds */
+    str claims;  /* of a user's token that holds: JSON; empty: none came, or (token_why) it does not hold */
+    bool brings; /* an Authorization with a token in it */
+    const char *token_why;
+};
+struct auth_response {
+    uint16_t status;
+    struct auth_field fields[AUTH_FIELDS_MAX]; /* besides content-type */
+    uint32_t fields_count;
+    str type; /* empty: JSON */
+    str body;
+};
+
+enum auth_done { AUTH_DONE, AUTH_BUSY /* later, perhaps */, AUTH_BROKEN };
+struct auth_host {
+    void *arg;
+    int64_t now_us; /* since 1970 */
+    /* {"batch": [tree, …]} (docs/query.md), as the service_role, with the claims of nobody. */
+    bool (*query)(void *arg, arena *out, str batch, str *answer, struct pg_error *error);
+    enum auth_done (*hash)(void *arg, arena *out, str password, str *made);
+    /* hash empty: there is none, and it takes as long as if there were. old: it is of another kind, or cheaper, than what is made today. */
+    enum auth_done (*verify)(void *arg, str password, str hash, bool *right, bool *old);
+    enum auth_done (*sign)(void *arg, arena *out, str claims, str *token);
+    /* Of what key says one is let through each so many ns, and so many at once: 0, or the ns after which there is room. take false: it is only asked. */
+    uint64_t (*limit)(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take);
+    /* For the app's owner: why somebody was answered that it failed. */
+    void (*failed)(void *arg, const char *what, const struct pg_error *error);
+    void (*mailed)(void *arg, const char *kind, str to, str link, str code); /* a mail waits */
+};
+void auth_serve(const struct auth_host *host, const struct app_auth *config, const struct auth_request *rq, arena *mem,
+                struct auth_response *to);
+/* Whether a path is there for who brings no key: links in mails, settings of others. */
+bool auth_is_open(str path);
+/* Where a link may lead: the site's own pages, loopback addresses, globs. */
+bool auth_may_lead_to(const struct app_auth *config, str site, str url);
+
+#endif

@@ -1,0 +1,180 @@
+/* Inside src/auth. */
+#ifndef ORLO_AUTH_INT_H
+#define ORLO_AUTH_INT_H
+
+#include "auth/auth.h"
+#include "crypto/crypto.h"
+
+enum auth_error {
+#define X(name, status, message) AUTH_ERROR_##name,
+#include "auth/errors.def"
+#undef X
+    AUTH_ERRORS
+};
+enum { AUTH_ID_BYTES = 36, AUTH_TIME_BYTES = 32 };
+
+struct auth_call {
+    const struct auth_host *host;
+    const struct app_auth *config;
+    const struct auth_request *rq;
+    arena *mem;
+    struct auth_response *to;
+    struct json body;           /* an object, of a POST or PUT */
+    str id;                     /* of the path */
+    const struct json *user;    /* who asks, of a route for users; his row, with identities and factors */
+    const struct json *session; /* the same; NULL: his token names none */
+    struct json claims;
+    str now; /* as text */
+    /* an error: */
+    bool failed;
+    enum auth_error error;
+    str message, reasons; /* reasons: of a weak password, JSON */
+    uint16_t status;
+    struct pg_error db;
+    struct buf out;
+};
+/* False, so that whoever finds it returns it. */
+bool auth_fail(struct auth_call *c, enum auth_error e);
+bool auth_fail_text(struct auth_call *c, enum auth_error e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+bool auth_fail_status(struct auth_call *c, enum auth_error e, uint16_t status, const char *message);
+void auth_add_field(struct auth_call *c, const char *name, str value);
+bool auth_answer(struct auth_call *c, uint16_t status); /* what is in out; true */
+
+/* ---- requests ---- */
+
+str auth_param(struct auth_call *c, const char *name); /* of the query, decoded; empty: it has none */
+str auth_header(const struct auth_call *c, const char *name);
+str auth_text(const struct auth_call *c, const char *key); /* of the body */
+/* False: over a limit, or one of them is. n in a window, as a bucket that fills again. */
+bool auth_limited(struct auth_call *c, const char *what, str whom, uint32_t n, uint64_t window_s);
+str auth_network(struct auth_call *c); /* who asks, as limits count him: an IPv6 network of 64 bits is one */
+/* An address, in small letters. False: it is none. */
+bool auth_email(struct auth_call *c, str text, str *email);
+bool auth_password_ok(struct auth_call *c, str password);
+str auth_redirect(struct auth_call *c); /* where a link is to lead */
+str auth_site(struct auth_call *c);
+bool auth_is_id(str text);
+str auth_new_id(struct auth_call *c);
+str auth_hex(arena *out, const uint8_t *p, size_t n);
+str auth_base64url(arena *out, str bytes);
+bool auth_base64url_read(arena *out, str text, str *bytes);
+void auth_put_escaped(struct buf *to, str text); /* of a query or a fragment, as Go's QueryEscape */
+
+/* ---- times ---- */
+
+int64_t auth_time_of(const struct json *v); /* µs since 1970; INT64_MIN: there is none */
+str auth_time_text(arena *out, int64_t us); /* "2024-05-01T10:00:00.5Z" */
+void auth_put_time(struct json_writer *w, const char *key,
+                   const struct json *v); /* as GoTrue tells it; nothing where there is none */
+
+/* ---- store.c: the app's tables ---- */
+
+struct auth_batch {
+    struct buf b;
+    struct json_writer w;
+    uint32_t n;   /* trees */
+    bool guarded; /* one of them has to find one row */
+};
+void auth_batch_begin(struct auth_batch *b);
+void auth_tree(struct auth_batch *b, const char *kind, const char *table);
+void auth_where(struct auth_batch *b); /* then auth_eq and its kin, then auth_end of the array */
+void auth_eq(struct auth_batch *b, const char *column, str value);
+void auth_op(struct auth_batch *b, const char *column, const char *op, str value);
+void auth_is_null(struct auth_batch *b, const char *column);
+void auth_set(struct auth_batch *b); /* the object of an update; auth_end ends it */
+void auth_row(struct auth_batch *b); /* of an insert: one row; auth_row_end */
+void auth_row_end(struct auth_batch *b);
+void auth_end(struct auth_batch *b);
+void auth_one(struct auth_batch *b);            /* of one row, or the batch fails (and of a write its columns: id) */
+void auth_select_user(struct auth_batch *b);    /* a user with all that is his: its where is to follow */
+void auth_select_session(struct auth_batch *b); /* the same of a session, with its user */
+enum auth_ran {
+    AUTH_RAN,
+    AUTH_MOVED /* what a guard was of is otherwise by now */,
+    AUTH_TAKEN /* 23505 */,
+    AUTH_NOT_RUN /* an error is set */
+};
+/* Runs it, and frees it. what: of an error that is not expected. answers: an array, one for each tree. */
+enum auth_ran auth_run(struct auth_call *c, struct auth_batch *b, const char *what, struct json *answers);
+const struct json *auth_first(const struct json *answers, uint32_t tree); /* row; NULL: none */
+
+/* ---- user.c ---- */
+
+void auth_put_user(struct json_writer *w, const char *key, const struct json *user);
+void auth_put_user_fields(struct json_writer *w, const struct json *user);
+bool auth_banned(const struct auth_call *c, const struct json *user);
+bool auth_confirmed(const struct json *user);
+const struct json *auth_identity(const struct json *user, const char *provider);
+/* An object with what more says over it; a null there takes a member away. more NULL: as it is. */
+void auth_put_merged(struct json_writer *w, const char *key, const struct json *object, const struct json *more);
+/* Reads one by a column; *user NULL: there is none. False: an error is set. */
+bool auth_read_user(struct auth_call *c, const char *column, str value, const struct json **user);
+bool auth_load_caller(struct auth_call *c);
+struct auth_new_user {
+    str id, email, phone, password /* a hash; empty: none */, role, aud, provider;
+    bool email_confirmed, phone_confirmed, anonymous, invited;
+    const struct json *user_data, *app_data;
+    str banned_until;
+};
+/* Its row and its identities. */
+void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct auth_new_user *u);
+void auth_audit(struct auth_call *c, struct auth_batch *b, const char *action, const char *type, str actor, str name,
+                const char *provider);
+/* Sets what a confirmed address means, in an update of users that is open. */
+void auth_confirm_email(struct auth_call *c, struct auth_batch *b, const struct json *user);
+
+/* ---- session.c ---- */
+
+struct auth_new_session {
+    str id, key, method; /* key: HMAC's, base64url */
+    bool recovery;
+};
+/* Trees that make one; it is whole once the batch has run. */
+void auth_insert_session(struct auth_call *c, struct auth_batch *b, str user, const char *method, struct auth_new_session *s);
+/* Answers the session of a user's row. */
+bool auth_answer_session(struct auth_call *c, const struct json *user, const struct auth_new_session *s, const char *weak);
+/* The same, as it goes into a fragment. */
+bool auth_session_fragment(struct auth_call *c, const struct json *user, const struct auth_new_session *s, struct buf *to,
+                           const char *type);
+
+/* ---- mail.c ---- */
+
+enum auth_mail {
+    AUTH_MAIL_SIGN_UP,
+    AUTH_MAIL_INVITE,
+    AUTH_MAIL_MAGIC_LINK,
+    AUTH_MAIL_RECOVERY,
+    AUTH_MAIL_CHANGE_NEW,
+    AUTH_MAIL_CHANGE_CURRENT,
+    AUTH_MAIL_REAUTHENTICATE,
+    AUTH_MAILS
+};
+struct auth_sent {
+    str code, hash, link;
+};
+/* A token of a user's for what a mail is of, and the mail: trees of a batch. email: where it goes to. */
+void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool mails,
+               struct auth_sent *sent);
+void auth_told_mail(struct auth_call *c, enum auth_mail kind, str email, const struct auth_sent *sent); /* once it has run */
+/* The column of users and the type of tokens that it is of. */
+const char *auth_mail_type(enum auth_mail kind);
+const char *auth_mail_column(enum auth_mail kind);
+const char *auth_mail_sent_at(enum auth_mail kind);
+str auth_code_hash(struct auth_call *c, str email, str code);
+/* False: too many to this address, or of this app. It is asked before anybody is looked for. */
+bool auth_may_mail(struct auth_call *c, str email);
+
+/* ---- flow.c: codes of PKCE ---- */
+
+bool auth_challenge_ok(struct auth_call *c); /* of the body: both, or none */
+bool auth_has_challenge(const struct auth_call *c);
+void auth_insert_flow(struct auth_call *c, struct auth_batch *b, str user, const char *method);
+
+#define X(method, path, who, function) bool auth_do_##function(struct auth_call *c);
+#include "auth/routes.def"
+#undef X
+#define X(name, function) bool auth_grant_##function(struct auth_call *c);
+#include "auth/grants.def"
+#undef X
+
+#endif

@@ -1,0 +1,147 @@
+/* mail: what is sent to an address, with a code and a link in it that are good once.
+ *
+ *   one_time_tokens   the link's: random, so that nobody makes one from an address and a code
+ *   users.…_token     the code's: SHA-224 of address and code, compared once the user is found by his address
+ *   orlo_mails        what is to be sent: in the same transaction. There it stays until the node has a server for mails: it is caught
+ *
+ * A link in a mail leads to a page with a button (/confirm), so that nothing is spent by a scanner that looks at it.
+ */
+#include "auth/auth_int.h"
+#include <stdio.h>
+
+enum { HASH_BYTES = 28, CODE_MAX = 10 };
+
+static const struct {
+    const char *action, *type, *column, *sent_at, *subject, *words;
+} mails[AUTH_MAILS] = {
+    [AUTH_MAIL_SIGN_UP] = {"signup", "confirmation_token", "confirmation_token", "confirmation_sent_at",
+                           "Confirm your email address",
+                           "Follow the link below to confirm this email address and finish signing up."},
+    [AUTH_MAIL_INVITE] = {"invite", "confirmation_token", "confirmation_token", "confirmation_sent_at", "You have been invited",
+                          "You have been invited to create an account. Follow the link below to accept."},
+    [AUTH_MAIL_MAGIC_LINK] = {"magiclink", "recovery_token", "recovery_token", "recovery_sent_at", "Your sign-in link",
+                              "Follow the link below to sign in."},
+    [AUTH_MAIL_RECOVERY] = {"recovery", "recovery_token", "recovery_token", "recovery_sent_at", "Reset your password",
+                            "Follow the link below to choose a new password."},
+    [AUTH_MAIL_CHANGE_NEW] = {"email_change", "email_change_token_new", "email_change_token_new", "email_change_sent_at",
+                              "Confirm your new email address", "Follow the link below to use this email address from now on."},
+    [AUTH_MAIL_CHANGE_CURRENT] = {"email_change", "email_change_token_current", "email_change_token_current",
+                                  "email_change_sent_at", "Confirm the change of your email address",
+                                  "Follow the link below to let your account have another email address."},
+    [AUTH_MAIL_REAUTHENTICATE] = {"reauthentication", "reauthentication_token", "reauthentication_token",
+                                  "reauthentication_sent_at", "Your code", "Enter this code to go on."},
+};
+const char *auth_mail_type(enum auth_mail kind) { return mails[kind].type; }
+const char *auth_mail_column(enum auth_mail kind) { return mails[kind].column; }
+const char *auth_mail_sent_at(enum auth_mail kind) { return mails[kind].sent_at; }
+
+str auth_code_hash(struct auth_call *c, str email, str code) {
+    uint8_t digest[CRYPTO_DIGEST_BYTES_MAX];
+    str text = arena_fmt(c->mem, STR_FMT STR_FMT, STR_ARG(email), STR_ARG(code));
+    size_t n = crypto_digest(STR("sha224"), text, digest);
+    return auth_hex(c->mem, digest, n);
+}
+
+/* By addresses alone, whoever has them: so it tells nothing of them. */
+bool auth_may_mail(struct auth_call *c, str email) {
+    uint64_t second = 1'000'000'000u, wait = 0;
+    if (c->failed) return false;
+    if (c->config->mail_every_s)
+        wait = c->host->limit(c->host->arg, arena_fmt(c->mem, "mail " STR_FMT, STR_ARG(email)), c->config->mail_every_s * second,
+                              1, true);
+    if (wait)
+        return auth_fail_text(c, AUTH_ERROR_over_email_send_rate_limit,
+                              "For security purposes, you can only request this after %llu seconds.",
+                              (unsigned long long)((wait + second - 1) / second));
+    wait = c->host->limit(c->host->arg, STR("mails"), 3600 * second / c->config->mails_hour, c->config->mails_hour, true);
+    return !wait || auth_fail(c, AUTH_ERROR_over_email_send_rate_limit);
+}
+
+static str make_code(struct auth_call *c) {
+    uint8_t digits[CODE_MAX + 1] = {0}, byte;
+    for (uint32_t i = 0; i < c->config->otp_digits;) {
+        crypto_random(&byte, 1);
+        if (byte < 250) digits[i++] = (uint8_t)('0' + byte % 10);
+    }
+    return arena_str(c->mem, (str){digits, c->config->otp_digits});
+}
+
+static str make_hash(struct auth_call *c, bool pkce) {
+    uint8_t random[HASH_BYTES];
+    crypto_random(random, sizeof random);
+    str hex = auth_hex(c->mem, random, sizeof random);
+    return pkce ? arena_fmt(c->mem, "pkce_" STR_FMT, STR_ARG(hex)) : hex;
+}
+
+static str make_link(struct auth_call *c, const char *page, const char *action, str hash) {
+    struct buf b = {0};
+    buf_puts(&b, c->rq->url);
+    buf_printf(&b, "/auth/v1/%s?token=" STR_FMT "&type=%s&redirect_to=", page, STR_ARG(hash), action);
+    auth_put_escaped(&b, auth_redirect(c));
+    str link = arena_str(c->mem, buf_str(&b));
+    buf_free(&b);
+    return link;
+}
+
+static void put_mail(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email,
+                     const struct auth_sent *sent) {
+    struct json_writer *w = &b->w;
+    auth_tree(b, "insert", "orlo_mails");
+    auth_row(b);
+    json_put_str(w, "id", auth_new_id(c));
+    json_put_str(w, "user_id", user);
+    json_put_cstr(w, "kind", mails[kind].action);
+    json_put_str(w, "recipient", email);
+    json_put_cstr(w, "subject", mails[kind].subject);
+    json_put_object(w, "variables");
+    json_put_str(w, "Token", sent->code);
+    json_put_str(w, "TokenHash", sent->hash);
+    json_put_str(w, "ConfirmationURL", sent->link);
+    json_put_str(w, "SiteURL", auth_site(c));
+    json_put_str(w, "RedirectTo", auth_redirect(c));
+    json_put_str(w, "Email", email);
+    json_put_end(w);
+    bool code_alone = kind == AUTH_MAIL_REAUTHENTICATE;
+    str text = arena_fmt(c->mem, "%s\n\n" STR_FMT "%sYour code: " STR_FMT "\n", mails[kind].words,
+                         STR_ARG(code_alone ? STR("") : sent->link), code_alone ? "" : "\n\n", STR_ARG(sent->code));
+    json_put_str(w, "body", text);
+    json_put_str(w, "created_at", c->now);
+    auth_row_end(b);
+    auth_end(b);
+}
+
+void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool is_mailed,
+               struct auth_sent *sent) {
+    struct json_writer *w = &b->w;
+    sent->code = make_code(c);
+    sent->hash = make_hash(c, pkce);
+    sent->link = make_link(c, is_mailed ? "confirm" : "verify", mails[kind].action, sent->hash);
+    auth_tree(b, "delete", "one_time_tokens");
+    auth_where(b), auth_eq(b, "user_id", user), auth_eq(b, "token_type", str_c(mails[kind].type)), auth_end(b);
+    auth_end(b);
+    auth_tree(b, "insert", "one_time_tokens");
+    auth_row(b);
+    json_put_str(w, "id", auth_new_id(c));
+    json_put_str(w, "user_id", user);
+    json_put_cstr(w, "token_type", mails[kind].type);
+    json_put_str(w, "token_hash", sent->hash);
+    json_put_str(w, "relates_to", email);
+    json_put_str(w, "created_at", str_sub(c->now, 0, c->now.n - 1));
+    json_put_str(w, "updated_at", str_sub(c->now, 0, c->now.n - 1));
+    auth_row_end(b);
+    auth_end(b);
+    auth_tree(b, "update", "users");
+    auth_set(b);
+    json_put_str(w, mails[kind].column, auth_code_hash(c, email, sent->code));
+    json_put_str(w, mails[kind].sent_at, c->now);
+    if (kind == AUTH_MAIL_INVITE) json_put_str(w, "invited_at", c->now);
+    json_put_str(w, "updated_at", c->now);
+    auth_end(b);
+    auth_where(b), auth_eq(b, "id", user), auth_end(b);
+    auth_end(b);
+    if (is_mailed) put_mail(c, b, kind, user, email, sent);
+}
+
+void auth_told_mail(struct auth_call *c, enum auth_mail kind, str email, const struct auth_sent *sent) {
+    c->host->mailed(c->host->arg, mails[kind].action, email, sent->link, sent->code);
+}

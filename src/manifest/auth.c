@@ -1,0 +1,92 @@
+/* auth: what manifests say of an app's users (docs/auth.md), for who reads orlo.toml and a Supabase project's config.toml. */
+#include "manifest/manifest_int.h"
+
+static const struct {
+    uint32_t least, most;
+} bounds[] = {
+#define X(name, usual, least, most) {least, most},
+    APP_AUTH_NUMBERS(X)
+#undef X
+};
+
+void manifest_auth_begin(struct reader *r) {
+    app_auth_usual(&r->to->record.auth);
+    r->to->record.auth.on = true;
+}
+
+/* "https://host/path", "myapp://callback": a scheme, and nothing that a header's line or a page would take for its own. */
+static bool is_url(str s, bool glob) {
+    size_t colon = str_find(s, ':');
+    bool ok = s.n <= 2048 && colon && colon + 2 < s.n && s.p[colon + 1] == '/' && s.p[colon + 2] == '/';
+    for (size_t i = 0; i < s.n && ok; i++)
+        ok = s.p[i] > ' ' && s.p[i] != 0x7f && s.p[i] != '"' && s.p[i] != '<' && s.p[i] != '\\';
+    for (size_t i = 0; i < colon && ok; i++) {
+        uint8_t c = s.p[i] | 32;
+        ok = (c >= 'a' && c <= 'z') || (i && ((c >= '0' && c <= '9') || s.p[i] == '+' || s.p[i] == '-' || s.p[i] == '.')) ||
+             (glob && s.p[i] == '*');
+    }
+    return ok;
+}
+
+void manifest_auth_site(struct reader *r, const struct toml *v) {
+    if (!is_url(v->s, false)) manifest_error(r, v, "it takes a URL: \"https://app.example\"");
+    else r->to->record.auth.site_url = v->s;
+}
+
+static void one_redirect(struct reader *r, void *to, const struct toml *v) {
+    if (!is_url(v->s, true)) manifest_error(r, v, "it takes a URL, in which * stands for a part: \"https://*.app.example/**\"");
+    else vec_push(r->mem, &r->to->record.auth.redirects, v->s);
+}
+void manifest_auth_redirects(struct reader *r, const struct toml *v) {
+    manifest_each(r, v, APP_AUTH_REDIRECTS_MAX, one_redirect, NULL);
+}
+
+void manifest_auth_password(struct reader *r, const struct toml *v) {
+    static const char *const words[] = {
+#define X(name, word) word,
+        APP_PASSWORDS_LIST(X)
+#undef X
+    };
+    for (uint32_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (str_eqc(v->s, words[i])) {
+            r->to->record.auth.passwords = i;
+            return;
+        }
+    manifest_error(r, v, "it takes \"%s\", \"%s\" or \"%s\"", words[1], words[2], words[3]);
+}
+
+void manifest_auth_number(struct reader *r, const struct toml *v, enum manifest_auth_number which, int64_t value) {
+    uint32_t *const places[] = {
+#define X(name, ...) &r->to->record.auth.name,
+        APP_AUTH_NUMBERS(X)
+#undef X
+    };
+    if (value < bounds[which].least || value > bounds[which].most)
+        manifest_error(r, v, "it takes %u to %u, not %lld", bounds[which].least, bounds[which].most, (long long)value);
+    else *places[which] = (uint32_t)value;
+}
+
+bool manifest_auth_time(str text, int64_t *s) {
+    static const struct {
+        const char *unit;
+        uint64_t ns;
+    } units[] = {
+        {"ns", 1}, {"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000}};
+    uint64_t total = 0, n;
+    while (text.n) {
+        size_t digits = 0, letters;
+        while (digits < text.n && text.p[digits] >= '0' && text.p[digits] <= '9') digits++;
+        letters = digits;
+        while (letters < text.n && text.p[letters] >= 'a') letters++;
+        str unit = str_sub(text, digits, letters - digits);
+        size_t i = 0;
+        while (i < ARRAY_COUNT(units) && !str_eqc(unit, units[i].unit)) i++;
+        if (i == ARRAY_COUNT(units) || !str_to_u64(str_sub(text, 0, digits), &n) || n > UINT64_MAX / 4 / units[i].ns)
+            return false;
+        total += n * units[i].ns;
+        if (total > INT64_MAX) return false;
+        text = str_sub(text, letters, text.n);
+    }
+    *s = (int64_t)((total + 999'999'999) / 1'000'000'000);
+    return true;
+}

@@ -1,0 +1,304 @@
+/* users: /auth/v1 of an app that has users: what the room auth asks for is done here: its questions to the app's database, passwords, signatures, limits.
+ *
+ *   serve ──> READS its body ──> RUNS, on a fiber of the app's share: it parks for each answer ──> answered, from the loop
+ *                                  └─ the client is gone: it goes on to its end all the same, for what was begun is to be whole
+ *
+ * Where a key is wanted, it has to be good; a token that does not hold is nobody's, and no reason to refuse what needs none: who refreshes a session
+ * brings an old one.
+ */
+#include "auth/auth.h"
+#include "engine/engine.h"
+#include "net/loop.h"
+#include "node/worker/gate.h"
+#include "node/worker/handler_int.h"
+#include "node/worker/hashes.h"
+#include "node/worker/keys.h"
+#include "node/worker/query.h"
+#include <stdlib.h>
+#include <time.h>
+
+enum { FIELDS_MAX = AUTH_FIELDS_MAX + 6, VISITS_MAX = 128 /* of an app in a worker */ };
+static const str at = STR_INIT("/auth/v1");
+
+struct node_users {
+    struct node_request *r; /* NULL: it is gone */
+    struct node_app *app;
+    arena *mem;
+    struct buf body;
+    struct auth_request rq;
+    struct auth_response answer;
+    struct engine_fiber *fiber; /* NULL: it does not run yet, or any more */
+    struct engine_post post;
+    bool dev;
+    /* what it waits for: */
+    bool told, dead; /* dead: its share was ended */
+    struct node_query *query;
+    struct node_hashing *hashing;
+    arena *out;
+    str said;
+    struct pg_error *error;
+    bool ok;
+    struct node_hashed hashed;
+};
+
+static void free_users(struct node_users *u) {
+    u->app->users--;
+    u->app->requests--;
+    if (u->body.p) explicit_bzero(u->body.p, u->body.n);
+    buf_free(&u->body);
+    arena_free(u->mem);
+    free(u);
+}
+
+/* ---- what the room asks for, on its fiber ---- */
+
+static bool await(struct node_users *u) {
+    while (!u->told && !u->dead) u->dead = !engine_park(u->app->guest->engine);
+    return u->told;
+}
+
+static void wake(struct node_users *u) {
+    u->told = true;
+    engine_ready(u->fiber);
+}
+
+static void on_query(void *arg, const struct node_query_answer *a) {
+    struct node_users *u = arg;
+    u->query = NULL;
+    u->ok = a->ok;
+    if (a->ok) u->said = arena_str(u->out, a->body);
+    else *u->error = *a->error;
+    wake(u);
+}
+
+static bool query(void *arg, arena *out, str batch, str *answer, struct pg_error *error) {
+    struct node_users *u = arg;
+    const struct node_tree_ask ask = {
+        .role = STR("service_role"), .claims = STR("{}"), .method = u->rq.method, .path = u->rq.path, .body = batch};
+    u->told = false;
+    u->out = out, u->error = error;
+    if (!u->dead) u->query = node_data_query(u->app, &ask, on_query, u);
+    if (!await(u)) {
+        if (u->query) node_data_query_cancel(u->query);
+        u->query = NULL;
+        node_tree_fail(error, "57P01", "the app's share was ended");
+        return false;
+    }
+    *answer = u->said;
+    return u->ok;
+}
+
+static void on_hashed(void *arg, const struct node_hashed *said) {
+    struct node_users *u = arg;
+    u->hashing = NULL;
+    u->hashed = *said;
+    if (u->out) u->said = arena_str(u->out, said->hash);
+    wake(u);
+}
+
+static enum auth_done ask_hash(struct node_users *u, arena *out, str given, str with) {
+    u->told = false;
+    u->out = out;
+    if (given.n > NODE_PASSWORD_BYTES_MAX || with.n > 255) return AUTH_BROKEN;
+    if (!u->dead) u->hashing = node_hashes_ask(u->app->guest->hashes, u->app->record.id, given, with, on_hashed, u);
+    if (!await(u)) {
+        if (u->hashing) node_hashes_cancel(u->hashing);
+        u->hashing = NULL;
+        return AUTH_BUSY;
+    }
+    return u->hashed.err == ERR_OK ? AUTH_DONE : u->hashed.err == ERR_BUSY ? AUTH_BUSY : AUTH_BROKEN;
+}
+
+static enum auth_done make_hash(void *arg, arena *out, str password, str *made) {
+    struct node_users *u = arg;
+    enum auth_done done = ask_hash(u, out, password, (str){0});
+    if (done == AUTH_DONE) *made = u->said;
+    return done == AUTH_DONE && !made->n ? AUTH_BROKEN : done;
+}
+
+static enum auth_done verify(void *arg, str password, str hash, bool *right, bool *old) {
+    struct node_users *u = arg;
+    enum auth_done done = ask_hash(u, NULL, password, hash.n ? hash : STR("-"));
+    *right = done == AUTH_DONE && u->hashed.right;
+    *old = done == AUTH_DONE && u->hashed.old;
+    return done;
+}
+
+static enum auth_done sign(void *arg, arena *out, str claims, str *token) {
+    struct node_users *u = arg;
+    return node_keys_sign_token(u->app->keys, out, claims, token) ? AUTH_DONE : AUTH_BROKEN;
+}
+
+static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take) {
+    const struct node_users *u = arg;
+    return node_rates_take_key(u->app->record.id, key, each_ns, burst, clock_mono_ns(), take);
+}
+
+static void failed(void *arg, const char *what, const struct pg_error *error) {
+    const struct node_users *u = arg;
+    log_event(LOG_WARN, "auth-failed", LF_CSTR("request", u->r ? u->r->id : ""), LF_CSTR("app", u->app->name),
+              LF_CSTR("what", what), LF_CSTR("code", error->state), LF_CSTR("reason", error->message),
+              LF_CSTR("detail", error->detail));
+}
+
+/* Only who develops may read other people's mail. */
+static void mailed(void *arg, const char *kind, str to, str link, str code) {
+    const struct node_users *u = arg;
+    if (!u->dev) log_event(LOG_INFO, "mail-caught", LF_CSTR("app", u->app->name), LF_CSTR("kind", kind));
+    else
+        log_event(LOG_INFO, "mail-caught", LF_CSTR("app", u->app->name), LF_CSTR("kind", kind), LF_STR("to", to),
+                  LF_STR("link", link), LF_STR("code", code));
+}
+
+/* ---- answers ---- */
+
+static void finish(struct node_users *u) {
+    struct node_request *r = u->r;
+    net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
+    r->users = NULL;
+    r->handler->busy--;
+    if (u->fiber) u->r = NULL; /* it goes on, for itself */
+    else free_users(u);
+    node_handler_over(r);
+}
+
+static void respond(struct node_users *u) {
+    struct node_request *r = u->r;
+    const struct auth_response *a = &u->answer;
+    struct net_field fields[FIELDS_MAX] = {{STR("x-request-id"), str_c(r->id)},
+                                           {STR("access-control-expose-headers"),
+                                            STR("X-Total-Count, Link, X-Supabase-Api-Version, X-Sb-Error-Code, X-Request-Id")}};
+    uint32_t n = 2;
+    bool cached = false;
+    if (a->body.n) fields[n++] = (struct net_field){STR("content-type"), a->type.n ? a->type : STR("application/json")};
+    for (uint32_t i = 0; i < a->fields_count; i++) {
+        cached |= str_eqc(a->fields[i].name, "cache-control");
+        if (net_field_value_ok(a->fields[i].value)) fields[n++] = (struct net_field){a->fields[i].name, a->fields[i].value};
+    }
+    if (!cached) fields[n++] = (struct net_field){STR("cache-control"), STR("no-store")};
+    err e = net_exchange_reply(r->exchange, a->status, fields, n, a->body);
+    if (e != ERR_OK) log_event(LOG_DEBUG, "answer-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
+}
+
+/* From the loop. */
+static void ran(void *arg) {
+    struct node_users *u = arg;
+    u->fiber = NULL;
+    if (!u->r) {
+        free_users(u);
+        return;
+    }
+    if (u->dead) node_refuse(u->r, NODE_REFUSE_BUSY);
+    else respond(u);
+    finish(u);
+}
+
+static void run(void *arg) {
+    struct node_users *u = arg;
+    struct timespec now;
+    u->fiber = engine_fiber_current(u->app->guest->engine);
+    clock_gettime(CLOCK_REALTIME, &now);
+    const struct auth_host host = {.arg = u,
+                                   .now_us = (int64_t)now.tv_sec * 1'000'000 + now.tv_nsec / 1000,
+                                   .query = query,
+                                   .hash = make_hash,
+                                   .verify = verify,
+                                   .sign = sign,
+                                   .limit = limit,
+                                   .failed = failed,
+                                   .mailed = mailed};
+    auth_serve(&host, &u->app->record.auth, &u->rq, u->mem, &u->answer);
+    engine_post(u->app->share, &u->post);
+}
+
+/* ---- requests ---- */
+
+static void begin_request(struct node_users *u, const struct node_who_said *who) {
+    struct node_request *r = u->r;
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    size_t end = str_find(r->path, '?');
+    struct auth_field *fields = arena_array(u->mem, struct auth_field, rq->fields_count + 1);
+    for (uint32_t i = 0; i < rq->fields_count; i++)
+        fields[i] = (struct auth_field){arena_str(u->mem, rq->fields[i].name), arena_str(u->mem, rq->fields[i].value)};
+    u->rq = (struct auth_request){.method = arena_str(u->mem, rq->method),
+                                  .path = arena_str(u->mem, str_sub(r->path, at.n, end - at.n)),
+                                  .query = arena_str(u->mem, str_sub(r->path, end + 1, r->path.n)),
+                                  .fields = fields,
+                                  .fields_count = rq->fields_count,
+                                  .address = arena_str(u->mem, net_exchange_peer(r->exchange)),
+                                  .url = node_keys_url(u->app->keys),
+                                  .role = arena_str(u->mem, who->role),
+                                  .claims = arena_str(u->mem, who->claims),
+                                  .brings = who->brings,
+                                  .token_why = who->why};
+    if (!u->rq.url.n) u->rq.url = arena_fmt(u->mem, STR_FMT "://" STR_FMT, STR_ARG(rq->scheme), STR_ARG(rq->authority));
+}
+
+static void whole(struct node_users *u) {
+    net_source_notify(net_exchange_source(u->r->exchange), NULL, NULL);
+    u->rq.body = buf_str(&u->body);
+    u->post = (struct engine_post){.fn = ran, .arg = u};
+    if (engine_share_spawn(u->app->share, run, u)) {
+        net_loop_wake(u->app->guest->loop);
+        return;
+    }
+    node_refuse(u->r, NODE_REFUSE_BUSY);
+    finish(u);
+}
+
+static void refuse_body(struct node_users *u, uint16_t status) {
+    node_refuse(u->r, node_refusal_of_body(status ? status : 400));
+    finish(u);
+}
+
+static void read_body(void *arg) {
+    struct node_users *u = arg;
+    struct net_source *source = net_exchange_source(u->r->exchange);
+    str data;
+    for (;;) switch (net_source_peek(source, &data)) {
+        case NET_FLOW_WAIT: return;
+        case NET_FLOW_END: whole(u); return;
+        case NET_FLOW_FAILED: refuse_body(u, net_exchange_body_status(u->r->exchange)); return;
+        case NET_FLOW_DATA:
+            if (u->body.n + data.n > AUTH_BODY_BYTES_MAX) {
+                refuse_body(u, 413);
+                return;
+            }
+            buf_puts(&u->body, data);
+            net_source_consume(source, data.n);
+        }
+}
+
+bool node_users_asked(const struct node_request *r) {
+    return r->part->door && str_starts(r->path, at) && r->path.n > at.n && r->path.p[at.n] == '/' && !node_jwks_asked(r);
+}
+
+void node_users_serve(struct node_request *r) {
+    struct node_who_said who;
+    str path = str_sub(r->path, at.n, str_find(r->path, '?') - at.n);
+    if (!node_who_key(r, auth_is_open(path), &who)) {
+        node_handler_over(r);
+        return;
+    }
+    if (r->app->users >= VISITS_MAX) {
+        node_refuse(r, NODE_REFUSE_BUSY);
+        node_handler_over(r);
+        return;
+    }
+    struct node_users *u = calloc(1, sizeof *u);
+    ENSURE(u);
+    *u = (struct node_users){.r = r, .app = r->app, .mem = arena_new(0), .dev = r->handler->dev};
+    u->app->requests++; /* it stays until all is done */
+    u->app->users++;
+    r->users = u;
+    r->handler->busy++;
+    begin_request(u, &who);
+    net_source_notify(net_exchange_source(r->exchange), read_body, u);
+    read_body(u);
+}
+
+void node_users_event(struct node_request *r) {
+    struct node_users *u = r->users;
+    if (r->killed != BY_CLIENT) node_refuse(r, r->limit);
+    finish(u);
+}
