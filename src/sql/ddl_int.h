@@ -67,6 +67,7 @@ struct sql_ddl {
     uint32_t first_id;  /* what has an id from here on this deployment makes */
     catalog_ids filled; /* of that, tables that may have rows by now */
     bool all_filled;
+    catalog_ids on_commit;                 /* temporary tables that go at the next COMMIT */
     struct sql_asking *asking;             /* ddl_do.c's; NULL: nothing was asked yet */
     const struct sql_variables *variables; /* of the DO block whose statement is run */
     const struct db_value *places;         /* their values */
@@ -192,6 +193,16 @@ void sql_compile_here(struct sql_ddl *d, struct catalog_function *f);
 void sql_compile_triggers_here(struct sql_ddl *d, const struct catalog_relation *r);
 void sql_refresh(struct sql_ddl *d); /* what functions that changed are a part of */
 void sql_path_reset(struct sql_ddl *d);
+
+/* ---- ddl_temporary.c ---- */
+
+void sql_path_begin(struct sql_ddl *d);                               /* empty, but for what is looked through before all */
+const struct catalog_schema *sql_temporary_schema(struct sql_ddl *d); /* made by its first use */
+err sql_temporary_may(struct sql_ddl *d, const PgQuery__RangeVar *var, PgQuery__OnCommitAction action);
+void sql_temporary_is(struct sql_ddl *d, uint32_t relation, const PgQuery__RangeVar *var, PgQuery__OnCommitAction action);
+void sql_temporary_committed(struct sql_ddl *d); /* a transaction of the file's, or the file, ends */
+void sql_temporary_end(struct sql_ddl *d);       /* all files are read */
+
 /* ddl_view.c: what a view, or materialized one, selects, anew */
 err sql_view_query(struct sql_ddl *d, struct catalog_relation *r, const PgQuery__SelectStmt *query);
 err sql_view_check_option(struct sql_ddl *d, struct catalog_relation *r, uint8_t option);

@@ -709,10 +709,11 @@ err sql_do_set(struct sql_ddl *d, const PgQuery__Node *node_) {
                                          "SET ROLE in a migration is not there on SQLite: migrations run as the owner")
                     : ERR_OK;
     }
-    d->path_n = 0;
+    sql_path_begin(d);
     for (size_t i = 0; i < s->n_args && d->path_n < ARRAY_COUNT(d->path); i++) {
         const PgQuery__AConst *c = s->args[i]->node_case == PG_QUERY__NODE__NODE_A_CONST ? s->args[i]->a_const : NULL;
         str name = c && c->val_case == PG_QUERY__A__CONST__VAL_SVAL ? str_c(c->sval->sval) : (str){0};
+        if (str_eqc(name, "pg_temp")) continue;
         if (name.n && !str_eqc(name, "$user") && !str_eqc(name, "pg_catalog")) d->path[d->path_n++] = arena_str(d->mem, name);
     }
     if (s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE) sql_path_reset(d);
@@ -721,6 +722,7 @@ err sql_do_set(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 err sql_do_transaction(struct sql_ddl *d, const PgQuery__Node *node_) {
     PgQuery__TransactionStmtKind k = node_->transaction_stmt->kind;
+    if (k == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT) sql_temporary_committed(d);
     if (k == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_BEGIN || k == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_START ||
         k == PG_QUERY__TRANSACTION_STMT_KIND__TRANS_STMT_COMMIT)
         return ERR_OK;

@@ -418,8 +418,11 @@ static err table_element(struct sql_ddl *d, uint32_t id, const PgQuery__Node *n,
 
 err sql_do_create_table(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateStmt *s = node_->create_stmt;
-    const struct catalog_schema *schema = sql_schema_to_fill(d, s->relation->schemaname, s->relation->location);
+    bool temporary = s->relation->relpersistence[0] == 't';
+    const struct catalog_schema *schema =
+        temporary ? sql_temporary_schema(d) : sql_schema_to_fill(d, s->relation->schemaname, s->relation->location);
     if (!schema) return ERR_INVALID;
+    TRY(sql_temporary_may(d, s->relation, s->oncommit));
     str name = arena_str(d->mem, str_c(s->relation->relname));
     if (sql_name_taken(d, schema->id, name)) {
         if (s->if_not_exists) return ERR_OK;
@@ -430,12 +433,8 @@ err sql_do_create_table(struct sql_ddl *d, const PgQuery__Node *node_) {
         return sql_needs_postgres(d, s->relation->location, "use one table, with an index on what it was divided by",
                                   "partitions, inheritance and tables of a type are not there on SQLite");
     }
-    if (s->relation->relpersistence[0] == 't') {
-        map_put(d->mem, &d->poisoned, name, 1);
-        return sql_needs_postgres(d, s->relation->location, "use a subquery or a CTE",
-                                  "temporary tables are not there on SQLite");
-    }
     uint32_t id = sql_relation_new(d, schema, name, CATALOG_TABLE)->id;
+    sql_temporary_is(d, id, s->relation, s->oncommit);
     err e = ERR_OK, one;
     for (int pass = 0; pass < 3; pass++)
         for (size_t i = 0; i < s->n_table_elts; i++)

@@ -132,7 +132,7 @@ static void test_table(void **state) {
     good(c, "create table if not exists t (id int)");
     refused(c, "\n\ncreate table x (a int4range, b money, a int)", "0A000", 3, 19, "int4range");
     refused(c, "create table x (a int, a int)", "42701", 1, 24, "already exists");
-    refused(c, "create temp table x (a int)", "0A000", 0, 0, "temporary");
+    refused(c, "create temp table x (a int) on commit delete rows", "0A000", 0, 0, "ON COMMIT DELETE ROWS");
     refused(c, "create table x (a int) partition by range (a)", "0A000", 0, 0, "partitions");
 }
 

@@ -257,13 +257,11 @@ err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateTableAsStmt *s = node_->create_table_as_stmt;
     const PgQuery__RangeVar *var = s->into->rel;
     bool matview = s->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
-    const struct catalog_schema *schema = sql_schema_to_fill(d, var->schemaname, var->location);
+    const struct catalog_schema *schema =
+        var->relpersistence[0] == 't' ? sql_temporary_schema(d) : sql_schema_to_fill(d, var->schemaname, var->location);
     if (!schema) return ERR_INVALID;
+    TRY(sql_temporary_may(d, var, s->into->on_commit));
     str name = arena_str(d->mem, str_c(var->relname));
-    if (var->relpersistence[0] == 't') {
-        map_put(d->mem, &d->poisoned, name, 1);
-        return sql_needs_postgres(d, var->location, "use a subquery or a CTE", "temporary tables are not there on SQLite");
-    }
     if (sql_name_taken(d, schema->id, name))
         return s->if_not_exists
                    ? ERR_OK
@@ -272,6 +270,7 @@ err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
     struct sql_columns columns = {0};
     if (translate(d, s->query, true, &f, &columns) != ERR_OK) return map_put(d->mem, &d->poisoned, name, 1), ERR_INVALID;
     uint32_t id = sql_relation_new(d, schema, name, matview ? CATALOG_MATVIEW : CATALOG_TABLE)->id;
+    sql_temporary_is(d, id, var, s->into->on_commit);
     TRY(name_columns(d, (struct catalog_relation *)catalog_relation_of(d->c, id), &columns, s->into->col_names,
                      s->into->n_col_names));
     TRY(query_into(d, id, s->query));
@@ -339,7 +338,7 @@ static bool is_setting(struct sql_ddl *d, const PgQuery__Node *node) {
     if (!strcmp(name, "check_function_bodies") && !strcmp(to, "off")) d->bodies_unchecked = true;
     str rest = str_c(to), one;
     if (!strcmp(name, "search_path"))
-        for (d->path_n = 0; rest.n && d->path_n < ARRAY_COUNT(d->path);) {
+        for (sql_path_begin(d); rest.n && d->path_n < ARRAY_COUNT(d->path);) {
             str_cut(rest, ',', &one, &rest);
             while (one.n && (one.p[0] == ' ' || one.p[0] == '"')) one = str_sub(one, 1, one.n);
             while (one.n && (one.p[one.n - 1] == ' ' || one.p[one.n - 1] == '"')) one.n--;

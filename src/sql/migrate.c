@@ -61,8 +61,8 @@ err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node) {
 
 void sql_path_reset(struct sql_ddl *d) {
     static const str usual[] = {STR_INIT("public"), STR_INIT("extensions")};
-    d->path_n = ARRAY_COUNT(usual);
-    memcpy(d->path, usual, sizeof usual);
+    sql_path_begin(d);
+    for (size_t i = 0; i < ARRAY_COUNT(usual); i++) d->path[d->path_n++] = usual[i];
 }
 
 static bool adds_value(const PgQuery__Node *node) {
@@ -179,6 +179,7 @@ static void run_file(struct sql_ddl *d, const struct sql_file *file) {
         d->statements++;
     }
     d->statement = NULL;
+    sql_temporary_committed(d);
     sql_function_settle(d, false);
     sql_refresh(d);
     sql_flush(d);
@@ -256,6 +257,7 @@ static err migrate(struct migrating *m) {
     for (uint32_t i = 0; i < m->n; i++)
         if (m->files[i].asked) run_asked(d, &m->files[i]);
         else run_file(d, &m->files[i]);
+    sql_temporary_end(d);
     sql_path_reset(d);
     sql_function_settle(d, true);
     sql_refresh(d);

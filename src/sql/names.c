@@ -23,7 +23,9 @@ void sql_names(PgQuery__Node *const *nodes, size_t n, str *schema, str *name) {
 }
 
 const struct catalog_schema *sql_schema_for(struct sql_ddl *d, const char *name, int32_t location) {
-    str wanted = name && *name ? str_c(name) : d->path_n ? d->path[0] : STR("public");
+    bool temporary = d->path_n && str_eqc(d->path[0], "pg_temp"); /* nothing is made there unless it says so */
+    str wanted = name && *name ? str_c(name) : d->path_n > temporary ? d->path[temporary] : STR("public");
+    if (name && !strcmp(name, "pg_temp")) return sql_temporary_schema(d);
     const struct catalog_schema *s = catalog_schema_named(d->c, wanted);
     if (!s)
         sql_refuse_at(d, location, "3F000", "write create schema before it", "schema \"" STR_FMT "\" does not exist",

@@ -176,3 +176,42 @@ def test_dialect_vector():
         eq(json.loads(cli(n, "db", "query", "select avg(embedding) a, sum(more) s from documents where content in ('x', 'y')", "--app", "notes")), [{"a": "[1,1,1.5]", "s": "[0,0]"}])
         dump = cli(n, "db", "dump", "--app", "notes")
         has(dump, "vector(3)", "[0.5,0.5,0]")
+
+
+TEMPORARY = """create table orgs (id int primary key, slug text);
+create table members (org int references orgs, name text);
+insert into orgs values (1, 'a'), (2, 'a'), (3, 'b');
+insert into members values (1, 'x'), (2, 'y'), (2, 'z'), (3, 'w');
+begin;
+create temp table moved on commit drop as select o.id as old, (select min(k.id) from orgs k where k.slug = o.slug) as kept from orgs o;
+create index on moved (old);
+create temporary table seen (n int default 7, what text);
+insert into seen (what) select slug from orgs where id in (select kept from moved);
+create function pg_temp.twice(n int) returns int language sql as $$ select n * 2 $$;
+update members m set org = v.kept from moved v where v.old = m.org and v.kept <> v.old;
+do $$ declare n int; begin
+  select count(*) into n from moved v where v.old <> v.kept;
+  if n <> 1 then raise exception 'moved %', n; end if;
+  delete from orgs o using moved v where o.id = v.old and v.kept <> v.old;
+end $$;
+commit;
+create table after_all as select n + pg_temp.twice(4) as n, what from seen;
+create temp table moved (other text);
+insert into moved values ('of its own');
+insert into after_all (n, what) select 1, other from moved;
+"""
+
+
+def test_dialect_temporary():
+    """Temporary tables, and what is put into pg_temp, are there while the files are read, and nowhere afterwards."""
+    folder = project({"migrations/001_orgs.sql": TEMPORARY, "migrations/002_more.sql": "create temp table moved2 as select 1 as x;\ninsert into after_all (n) select x from moved2;\n"}, 'name = "notes"\ndatabase = "sqlite"\n')
+    with node() as n:
+        cli(n, "deploy", folder)
+        asked = lambda sql: json.loads(cli(n, "db", "query", sql, "--app", "notes"))
+        eq(asked("select org, name from members order by name"), [{"org": 3, "name": "w"}, {"org": 1, "name": "x"}, {"org": 1, "name": "y"}, {"org": 1, "name": "z"}])
+        eq(asked("select n, what from after_all order by n, what"), [{"n": 1, "what": "of its own"}, {"n": 1, "what": None}, {"n": 15, "what": "a"}, {"n": 15, "what": "b"}])
+        eq(asked("select relname from pg_class where relname in ('moved', 'seen', 'moved2')"), [])
+        eq(asked("select nspname from pg_namespace where nspname = 'pg_temp'"), [])
+        has(cli(n, "db", "query", "select * from moved", "--app", "notes", code=65), "42P01")
+        put(folder, "migrations/003_again.sql", "create temp table moved as select 1 as x;\nselect * from seen;\n")
+        has(cli(n, "db", "migrate", folder, code=65), "42P01")
