@@ -240,6 +240,12 @@ struct db_function {
     void *arg;
 };
 [[nodiscard]] err db_add_functions(struct db *db, const struct db_function *rows, uint32_t n, struct diag *d);
+/* One that was added, as a statement would find it; SQLite's own are not among them. NULL: there is none. */
+const struct db_function *db_function_named(struct db *db, str name, uint32_t arguments);
+/* It is called without a statement: ERR_USAGE (it refused) and ERR_LIMIT as a statement's end would be. What it gives is in mem: what that has no room
+ * for, is ERR_LIMIT. */
+[[nodiscard]] err db_call_function(struct db *db, const struct db_function *f, const struct db_value *args, uint32_t n,
+                                   arena *mem, struct db_value *out, struct diag *d);
 
 /* state: so many bytes, zeroed at a group's begin; the same for all that follows of it. */
 struct db_aggregate {
@@ -263,6 +269,7 @@ struct db_collation {
     void *arg;
 };
 [[nodiscard]] err db_add_collations(struct db *db, const struct db_collation *rows, uint32_t n, struct diag *d);
+const struct db_collation *db_collation_named(struct db *db, str name); /* one that was added; NULL: there is none */
 
 /* select … from name(arguments): rows that are computed. The columns are named, and so many arguments may be given: those that are left out
  * are NULL from the end on. */

@@ -5,16 +5,25 @@
  * 3. A call that was told not to go on ends its statement as the progress handler would, whatever it answers.
  * 4. An aggregate's state begins with its first row and ends once, also where a step failed. Of no rows, the value is that of a zeroed state.
  * 5. A table function has its arguments before its first row: a join that would have them later is planned in another order, or refused.
+ * 6. A function that is called without a statement gives what a statement would have given, and fails as that would.
  */
 #include "db/db_int.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct db_call {
     struct db *db;
-    sqlite3_context *to; /* of a function; NULL: of a table */
-    sqlite3_vtab *table; /* of a table; NULL: of a function */
+    sqlite3_context *to;   /* of a function; NULL: of a table */
+    sqlite3_vtab *table;   /* of a table; NULL: of a function */
+    struct direct *direct; /* without a statement; NULL: there is one */
     bool refused, stopped;
+};
+struct direct { /* where its answer goes */
+    arena *mem;
+    struct db_value *out;
+    struct diag *d;
+    err e;
 };
 
 enum { ARGUMENTS_MAX = 100 };
@@ -54,8 +63,28 @@ static void value_out(sqlite3_context *to, const struct db_value *v) {
 
 /* ---- a call ---- */
 
+static void fail_direct(struct direct *to, err e, str text) {
+    if (to->e == ERR_OK) to->e = diag_set(to->d, e, DIAG_NOWHERE, STR_FMT, STR_ARG(text));
+}
+
+static void answer_direct(struct db_call *call, struct db_value v) {
+    struct direct *to = call->direct;
+    *to->out = v.kind == DB_REAL && isnan(v.f) ? DB_NOTHING : v; /* as SQLite has it */
+    if (v.kind < DB_TEXTUAL) return;
+    bool large = v.s.n > db_call_value_bytes_max(call);
+    uint8_t *p = large ? NULL : arena_try_alloc(to->mem, v.s.n + 1, 1);
+    if (!p) {
+        fail_direct(to, ERR_LIMIT, large ? STR("string or blob too big") : STR("too much memory"));
+        return;
+    }
+    if (v.s.n) memcpy(p, v.s.p, v.s.n);
+    to->out->s.p = p;
+}
+
 void db_answer(struct db_call *call, struct db_value v) {
-    if (call->to && !call->refused && !call->stopped) value_out(call->to, &v);
+    if (call->refused || call->stopped) return;
+    if (call->to) value_out(call->to, &v);
+    else if (call->direct) answer_direct(call, v);
 }
 
 void db_refuse(struct db_call *call, str text) {
@@ -63,6 +92,10 @@ void db_refuse(struct db_call *call, str text) {
     call->refused = true;
     if (call->to) {
         sqlite3_result_error(call->to, (const char *)text.p, (int)text.n);
+        return;
+    }
+    if (call->direct) {
+        fail_direct(call->direct, ERR_USAGE, text);
         return;
     }
     sqlite3_free(call->table->zErrMsg);
@@ -73,6 +106,8 @@ bool db_call_goes_on(struct db_call *call) {
     if (call->stopped) return false;
     call->stopped = !db_guest_goes_on(call->db);
     if (call->stopped && call->to) sqlite3_result_error_code(call->to, SQLITE_INTERRUPT);
+    if (call->stopped && call->direct)
+        fail_direct(call->direct, ERR_LIMIT, call->db->large ? STR("too much memory") : STR("took too long"));
     return !call->stopped;
 }
 
@@ -103,13 +138,17 @@ struct added {
 };
 struct db_added {
     struct db_added *older;
+    enum { ADDED_FUNCTIONS, ADDED_COLLATIONS, ADDED_OTHERS } kind;
+    uint32_t n;
+    bool sorted; /* by name */
     struct added rows[];
 };
 
-static struct added *added_new(struct db *db, uint32_t n) {
+static struct added *added_new(struct db *db, uint32_t n, int kind) {
     struct db_added *block = calloc(1, sizeof *block + n * sizeof *block->rows);
     ENSURE(block);
     block->older = db->added;
+    block->kind = kind, block->n = n;
     db->added = block;
     for (uint32_t i = 0; i < n; i++) block->rows[i].db = db;
     return block->rows;
@@ -140,14 +179,63 @@ static void call_function(sqlite3_context *to, int n, sqlite3_value **from) {
 }
 
 err db_add_functions(struct db *db, const struct db_function *rows, uint32_t n, struct diag *d) {
-    struct added *a = added_new(db, n);
+    struct added *a = added_new(db, n, ADDED_FUNCTIONS);
     int code = SQLITE_OK;
+    db->added->sorted = true;
     for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
         const struct db_function *f = a[i].function = &rows[i];
+        if (i && strcmp(rows[i - 1].name, f->name) > 0) db->added->sorted = false;
         code = sqlite3_create_function_v2(db->raw, f->name, f->arguments, flags_of(f->flags), &a[i], call_function, NULL, NULL,
                                           NULL);
     }
     return db_says(db, code, d);
+}
+
+static int compare_name(str name, const char *with) {
+    int c = strncmp((const char *)name.p, with, name.n);
+    return c ? c : with[name.n] ? -1 : 0;
+}
+
+/* Where a name stands, or would. */
+static uint32_t first_named(const struct db_added *block, str name) {
+    uint32_t low = 0, high = block->sorted ? block->n : 0;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (compare_name(name, block->rows[mid].function->name) > 0) low = mid + 1;
+        else high = mid;
+    }
+    return low;
+}
+
+const struct db_function *db_function_named(struct db *db, str name, uint32_t n) {
+    for (const struct db_added *block = db->added; name.n && block; block = block->older) {
+        const struct db_function *any = NULL;
+        for (uint32_t i = first_named(block, name); block->kind == ADDED_FUNCTIONS && i < block->n; i++) {
+            const struct db_function *f = block->rows[i].function;
+            int c = compare_name(name, f->name);
+            if (c && block->sorted) break;
+            if (!c && f->arguments == (int32_t)n) return f;
+            if (!c && f->arguments < 0) any = f;
+        }
+        if (any) return any;
+    }
+    return NULL;
+}
+
+const struct db_collation *db_collation_named(struct db *db, str name) {
+    for (const struct db_added *block = db->added; name.n && block; block = block->older)
+        for (uint32_t i = 0; block->kind == ADDED_COLLATIONS && i < block->n; i++)
+            if (!compare_name(name, block->rows[i].collation->name)) return block->rows[i].collation;
+    return NULL;
+}
+
+err db_call_function(struct db *db, const struct db_function *f, const struct db_value *args, uint32_t n, arena *mem,
+                     struct db_value *out, struct diag *d) {
+    struct direct to = {.mem = mem, .out = out, .d = d};
+    struct db_call call = {.db = db, .direct = &to};
+    *out = DB_NOTHING;
+    f->call(&call, f->arg, args, n);
+    return to.e;
 }
 
 /* ---- aggregates ---- */
@@ -200,7 +288,7 @@ static void call_final(sqlite3_context *to) {
 }
 
 err db_add_aggregates(struct db *db, const struct db_aggregate *rows, uint32_t n, struct diag *d) {
-    struct added *a = added_new(db, n);
+    struct added *a = added_new(db, n, ADDED_OTHERS);
     int code = SQLITE_OK;
     for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
         const struct db_aggregate *g = a[i].aggregate = &rows[i];
@@ -218,7 +306,7 @@ static int call_collation(void *arg, int n, const void *p, int m, const void *q)
 }
 
 err db_add_collations(struct db *db, const struct db_collation *rows, uint32_t n, struct diag *d) {
-    struct added *a = added_new(db, n);
+    struct added *a = added_new(db, n, ADDED_COLLATIONS);
     int code = SQLITE_OK;
     for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
         a[i].collation = &rows[i];
@@ -384,7 +472,7 @@ static const sqlite3_module module = {
 };
 
 err db_add_table_functions(struct db *db, const struct db_table_function *rows, uint32_t n, struct diag *d) {
-    struct added *a = added_new(db, n);
+    struct added *a = added_new(db, n, ADDED_OTHERS);
     int code = SQLITE_OK;
     for (uint32_t i = 0; i < n && code == SQLITE_OK; i++) {
         ENSURE(rows[i].arguments <= DB_TABLE_ARGUMENTS_MAX && rows[i].arguments_min <= rows[i].arguments);

@@ -171,18 +171,23 @@ static struct {
 
 static uint32_t flags_of(enum pg_flags flags) { return DB_FN_INNOCUOUS | (flags & PG_VOLATILE ? 0 : DB_FN_DETERMINISTIC); }
 
+/* By name, and so is what stands among them: db finds one by that. */
 static void tell_functions(void) {
     const struct pg_c_function *rows = pg_c_functions(&told.functions_count);
     static const struct pg_c_function raise = {"pg_raise", raise_it, 2, PG_STRICT};
-    told.functions = arena_array(told.mem, struct db_function, told.functions_count + 1);
-    told.functions[told.functions_count] =
-        (struct db_function){"pg_raise", 2, DB_FN_INNOCUOUS, call_function, (void *)(uintptr_t)&raise};
-    for (uint32_t i = 0; i < told.functions_count; i++)
-        told.functions[i] = (struct db_function){.name = rows[i].name,
-                                                 .arguments = rows[i].args,
-                                                 .flags = flags_of(rows[i].flags),
-                                                 .call = call_function,
-                                                 .arg = (void *)(uintptr_t)&rows[i]};
+    struct db_function *to = told.functions = arena_array(told.mem, struct db_function, told.functions_count + 1);
+    bool raises = false;
+    for (uint32_t i = 0; i <= told.functions_count; i++) {
+        bool here = !raises && (i == told.functions_count || strcmp(rows[i].name, raise.name) > 0);
+        if (here) *to++ = (struct db_function){raise.name, 2, DB_FN_INNOCUOUS, call_function, (void *)(uintptr_t)&raise};
+        raises |= here;
+        if (i == told.functions_count) break;
+        *to++ = (struct db_function){.name = rows[i].name,
+                                     .arguments = rows[i].args,
+                                     .flags = flags_of(rows[i].flags),
+                                     .call = call_function,
+                                     .arg = (void *)(uintptr_t)&rows[i]};
+    }
     told.functions_count++;
 }
 

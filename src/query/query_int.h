@@ -368,6 +368,17 @@ struct query_places { /* places that a text names, in the order in which they we
     arena *mem;
     VEC(uint32_t) list;
 };
+struct query_place { /* a body's variable, or what it keeps between two instructions */
+    struct db_value v;
+    uint8_t *own; /* its bytes */
+    size_t cap;
+};
+/* scalar.c: an expression that needs no statement. NULL: it does, or may. */
+struct query_scalar;
+const struct query_scalar *query_scalar_new(arena *mem, struct db *db, str text, const struct query_places *places);
+/* ERR_UNSUPPORTED: with these values it needs one, and nothing has happened; else as a statement's. Bytes of *out are in scratch, or borrowed. */
+[[nodiscard]] err query_scalar_run(struct query_conn *conn, const struct query_scalar *s, const struct query_place *places,
+                                   arena *scratch, struct db_value *out, struct diag *d);
 void query_routine_warm(struct query_conn *conn, str sql); /* before it is run */
 /* script.c */
 struct query_script_part {

@@ -22,6 +22,7 @@ struct made { /* a statement's text */
     str sql;
     struct query_places places;
     const struct catalog_relation *touches; /* what it writes: the wall is told each time */
+    const struct query_scalar *scalar;      /* NULL: it takes a statement */
     bool there;
 };
 struct loaded {
@@ -31,11 +32,6 @@ struct loaded {
     bool warm;
 };
 
-struct place {
-    struct db_value v;
-    uint8_t *own;
-    size_t cap;
-};
 struct cursor {
     arena *mem;
     struct db_value *values;
@@ -52,8 +48,10 @@ struct frame {
     const struct catalog_function *f;
     struct loaded *loaded;
     uint32_t role, definer;
-    arena *mem; /* of errors that are being handled */
-    struct place *places;
+    arena *mem;     /* of errors that are being handled */
+    arena *scratch; /* of what an expression makes on its way */
+    struct diag said;
+    struct query_place *places;
     struct cursor *cursors; /* CATALOG_CURSORS_MAX of them, once there is one */
     struct try tries[TRIES_MAX];
     uint32_t tries_n;
@@ -91,7 +89,7 @@ static void credit(struct frame *f, uint64_t bytes) {
 }
 
 static bool put(struct frame *f, uint32_t at, struct db_value v) {
-    struct place *p = &f->places[at];
+    struct query_place *p = &f->places[at];
     if (v.kind < DB_TEXTUAL) return p->v = v, true;
     if (v.s.n > p->cap) {
         size_t cap = v.s.n + v.s.n / 4 + 16;
@@ -158,8 +156,11 @@ static bool made(struct frame *f, uint32_t e, bool query, struct made **out) {
     if (ok) m->sql = arena_str(f->conn->mem, buf_str(&b)), m->there = true;
     m->touches = query_change_target(&x, l->code->statements.p[e].text);
     buf_free(&b);
-    if (ok) query_routine_warm(f->conn, m->sql);
-    return ok;
+    if (!ok) return false;
+    query_routine_warm(f->conn, m->sql);
+    m->scalar = NULL;
+    if (!query) m->scalar = query_scalar_new(f->conn->mem, f->conn->db, str_sub(m->sql, strlen("select "), m->sql.n), &m->places);
+    return true;
 }
 
 /* ---- before a statement that calls is run ----
@@ -256,6 +257,7 @@ static const struct query called = {.kind = QUERY_CALL};
 
 static bool failed(struct frame *f, err e, const struct diag *d) {
     query_failed(f->conn, &called, e, d, &f->conn->raised);
+    f->said = (struct diag)DIAG_INIT;
     return false;
 }
 
@@ -284,8 +286,26 @@ static bool finish(struct frame *f, struct db_rows *rows, bool ok) {
     return ok;
 }
 
+/* Without a statement. *done: it needed none. False: it failed. */
+static bool evaluate_here(struct frame *f, uint32_t e, struct db_value *v, bool *done) {
+    struct made *m;
+    *done = false;
+    if (!made(f, e, false, &m)) return false;
+    if (!m->scalar) return true;
+    if (!f->scratch) f->scratch = arena_new(BYTES_MAX);
+    arena_reset(f->scratch);
+    err got = query_scalar_run(f->conn, m->scalar, f->places, f->scratch, v, &f->said);
+    if (got == ERR_UNSUPPORTED) return m->scalar = NULL, true;
+    *done = true;
+    return got == ERR_OK || failed(f, got, &f->said);
+}
+
 static bool evaluate(struct frame *f, uint32_t e, uint32_t to) {
     struct db_rows *rows;
+    struct db_value v;
+    bool done;
+    if (!evaluate_here(f, e, &v, &done)) return false;
+    if (done) return put(f, to, v);
     if (!begin(f, e, false, &rows)) return false;
     bool ok = true;
     if (db_next(rows)) ok = put(f, to, db_value(rows, 0));
@@ -294,6 +314,10 @@ static bool evaluate(struct frame *f, uint32_t e, uint32_t to) {
 
 static bool is_true(struct frame *f, uint32_t e, bool *out) {
     struct db_rows *rows;
+    struct db_value v;
+    bool done;
+    if (!evaluate_here(f, e, &v, &done)) return false;
+    if (done) return *out = v.kind == DB_INTEGER && v.i, true;
     if (!begin(f, e, false, &rows)) return false;
     *out = db_next(rows) && db_i64(rows, 0) != 0;
     return finish(f, rows, true);
@@ -846,15 +870,17 @@ static bool run(struct frame *f) {
 /* ---- a call ---- */
 
 static struct loaded *load(struct query_conn *conn, const struct catalog_routine *code, uint32_t role) {
-    char room[48];
+    struct {
+        uint64_t code, role;
+    } whose = {(uint64_t)(uintptr_t)code, role};
+    str key = {(const uint8_t *)&whose, sizeof whose};
     uint64_t there;
-    snprintf(room, sizeof room, "%p/%u", (const void *)code, role);
-    if (map_get(&conn->routines, str_c(room), &there)) return (struct loaded *)(uintptr_t)there;
+    if (map_get(&conn->routines, key, &there)) return (struct loaded *)(uintptr_t)there;
     struct loaded *l = arena_make(conn->mem, struct loaded);
     *l = (struct loaded){.code = code, .generation = conn->made_generation};
     l->made = arena_array(conn->mem, struct made, code->statements.n + 1);
     memset(l->made, 0, (code->statements.n + 1) * sizeof *l->made);
-    map_put(conn->mem, &conn->routines, arena_str(conn->mem, str_c(room)), (uint64_t)(uintptr_t)l);
+    map_put(conn->mem, &conn->routines, arena_str(conn->mem, key), (uint64_t)(uintptr_t)l);
     return l;
 }
 
@@ -917,6 +943,7 @@ static void end_frame(struct frame *f) {
     free(f->places);
     credit(f, f->bytes);
     arena_free(f->mem);
+    arena_free(f->scratch);
 }
 
 /* args go to the places behind FOUND. */
@@ -937,6 +964,7 @@ static bool call_code(struct query_conn *conn, const struct catalog_function *fn
                         .role = runs,
                         .definer = fn->definer ? fn->owner : 0,
                         .mem = arena_new(0),
+                        .said = DIAG_INIT,
                         .result = out};
     put_aside(conn, &above);
     conn->routine_depth++;
