@@ -7,7 +7,8 @@ those of one file alone.
 """
 import contextlib, importlib, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
-import sanitize, wasm_cc
+import processes, sanitize, wasm_cc
+from processes import PATIENCE_S, free_port, in_vain, pace, until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "orlo")
@@ -17,6 +18,7 @@ SANITIZED = sanitize.is_sanitized(ORLO)
 for name, value in sanitize.OPTIONS.items():
     os.environ.setdefault(name, value)
 GUESTS = {}
+ANSWER_S = 55  # for an answer: less than the minute that tests give a guest which would go on for ever
 
 
 class Skip(Exception):
@@ -46,7 +48,7 @@ def file_of(name, data):
 # ---- running orlo ---------------------------------------------------------------------------------------------------
 
 
-def orlo(*args, data=b"", env=None, timeout=60, cwd=None, limit_file_bytes=None):
+def orlo(*args, data=b"", env=None, timeout=PATIENCE_S, cwd=None, limit_file_bytes=None):
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_file_bytes, limit_file_bytes))
@@ -62,7 +64,7 @@ class Server:
         self.text, self.url, self.ended = bytearray(), None, False
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
-        line = self.wait_event("serving", 60)
+        line = self.wait_event("serving")
         self.url = line["url"]
         self.port = int(self.url.rsplit(":", 1)[1])
 
@@ -75,16 +77,15 @@ class Server:
             self.ended = True
             self.changed.notify_all()
 
-    def events(self, name=None):
+    def events(self, name=None, **fields):
         lines = [json.loads(l) for l in self.text.decode("utf-8", "replace").split("\n")[:-1] if l.startswith("{")]
-        return [l for l in lines if name is None or l["event"] == name]
+        return [l for l in lines if (name is None or l["event"] == name) and all(l.get(k) == v for k, v in fields.items())]
 
-    def wait_event(self, name, seconds=10, count=1, **fields):
-        deadline = time.monotonic() + seconds
-        fits = lambda e: all(e.get(k) == v for k, v in fields.items())
+    def wait_event(self, name, count=1, **fields):
+        deadline = time.monotonic() + PATIENCE_S
         with self.changed:
             while True:
-                found = [e for e in self.events(name) if fits(e)]
+                found = self.events(name, **fields)
                 if len(found) >= count:
                     return found[-1]
                 left = deadline - time.monotonic()
@@ -96,10 +97,17 @@ class Server:
         return self.text.decode("utf-8", "replace")
 
     def workers(self):
-        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-        return [int(line.split()[0]) for line in out.splitlines() if line.split()[1] == "orlo-worker"]
+        return self.processes("worker")
 
-    def stop(self, sig=signal.SIGTERM, timeout=20):
+    def processes(self, role=None):
+        """The node's children; role: of this one."""
+        return processes.children(self.proc.pid, role and "orlo-" + role)
+
+    def role(self, name):
+        """The process of a role of which there is one, once there is."""
+        return until(lambda: self.processes(name))[0]
+
+    def stop(self, sig=signal.SIGTERM, timeout=PATIENCE_S):
         if self.proc.poll() is None:
             self.proc.send_signal(sig)
         try:
@@ -120,23 +128,10 @@ class Server:
         kib = 0
         for pid in self.workers():
             try:
-                with open(f"/proc/{pid}/smaps_rollup") as f:
-                    kib += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M)[1])
+                kib += processes.memory_kib(pid)
             except PermissionError:
                 return None
-            except (OSError, TypeError):  # it is gone
-                pass
         return kib
-
-
-def until(condition, seconds=30, pause=0.005):
-    """Waits for what must come, however long this machine takes for it."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not come to that")
-        time.sleep(pause)
-    return found
 
 
 def sockets():
@@ -155,11 +150,7 @@ def connections():
 
 def listening(pid):
     """{(is IPv6, port)} of what a process listens on."""
-    held = set()
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(OSError):
-            if m := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}")):
-                held.add(int(m[1]))
+    held = {int(m[1]) for m in (re.fullmatch(r"socket:\[(\d+)\]", of) for of in processes.files(pid)) if m}
     return {(len(address) > 8, port) for address, port, _, state, _, inode in sockets() if state == "0A" and inode in held}
 
 
@@ -211,7 +202,7 @@ class Bystander(threading.Thread):
 
 
 @contextlib.contextmanager
-def attacked(s, path="/", status=200, timeout_s=30, grows_kib=8 << 10):
+def attacked(s, path="/", status=200, timeout_s=60, grows_kib=8 << 10):
     """What is inside attacks this server. Meanwhile a bystander asks PATH, and is answered STATUS (or one of them) each time, within a time that only a
     held worker exceeds; afterwards the same workers are there, no sanitizer has said anything, and they hold no more memory than before
     but for GROWS_KIB (a sanitizer keeps what was freed: there the memory is not judged). Yields the bystander."""
@@ -234,10 +225,10 @@ def attacked(s, path="/", status=200, timeout_s=30, grows_kib=8 << 10):
     eq(s.workers(), workers)
     if SANITIZED or before is None:
         return
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while (now := s.resident_kib()) > before + grows_kib and time.monotonic() < deadline:
         by.ask()
-        time.sleep(0.1)
+        pace(0.1)
     check(now <= before + grows_kib, f"the workers held {before} KiB before the attack and hold {now} KiB after it")
 
 
@@ -245,7 +236,7 @@ class Answer:
     pass
 
 
-def curl(url, *args, data=None, timeout=30):
+def curl(url, *args, data=None, timeout=ANSWER_S):
     head = tempfile.NamedTemporaryFile(dir=WORK, delete=False)
     if data is not None:
         args = (*args, "--data-binary", "@-")
@@ -262,7 +253,7 @@ def curl(url, *args, data=None, timeout=30):
     return a
 
 
-def raw(port, request, timeout=10):
+def raw(port, request, timeout=ANSWER_S):
     """What a server says to these bytes until it closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as s:
         s.sendall(request)

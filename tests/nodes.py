@@ -16,7 +16,7 @@ class Node(Server):
         self.text, self.url, self.ended = bytearray(), None, False
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
-        serving = self.wait_event("serving", 60)
+        serving = self.wait_event("serving")
         self.url, self.admin = serving["url"], serving.get("admin")
         self.port = int(self.url.rsplit(":", 1)[1])
 
@@ -37,28 +37,19 @@ class Node(Server):
     def get(self, app, path="/", *flags, **more):
         return curl(self.url + path, "-H", f"Host: {app}.localhost", *flags, **more)
 
-    def processes(self):
-        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], capture_output=True, text=True).stdout
-        return [int(p) for p in out.split()]
-
     def kill_control(self):
-        out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-        before = len(self.events("role-died"))
-        for pid in [int(l.split()[0]) for l in out.splitlines() if l.split()[1] == "orlo-control"]:
-            os.kill(pid, signal.SIGKILL)
-        self.wait_event("role-died", count=before + 1)
+        before = len(self.events("role-died", role="control"))
+        processes.kill(self.role("control"))
+        self.wait_event("role-died", count=before + 1, role="control")
 
     def kill(self):
         """As if the machine's power went: nobody has a word to say."""
         children = self.processes()
         self.proc.kill()
         for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            processes.kill_if_there(pid)
         self.proc.wait()
-        for pid in children:
-            while os.path.exists(f"/proc/{pid}"):
-                time.sleep(0.01)
+        processes.wait_gone(*children)
 
 
 def deployment_s(wasm):

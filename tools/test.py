@@ -83,6 +83,7 @@ def programs():
     yield "roles", [py, "tests/roles.py"], None
     yield "names", [py, "tests/names.py", "build-test"], None
     yield "claims", [py, "tests/claims.py"], None
+    yield "patience", [py, "tests/patience.py"], None
     for test, program in (("oracle", "pg_eval"), ("texts", "pg_ask")):
         yield f"pg/{test}", [py, f"tests/pg/{test}.py", os.path.join(ROOT, "build-test", "tests", "pg", program), "--seed", "1"], None
     yield "callgraph", [py, "tests/callgraph.py"], None

@@ -558,7 +558,7 @@ def test_admin_deployer_dies():
             with open(os.path.join(folder, "made.wasm"), "wb") as f:
                 f.write(wasm.replace(b"text/plain", b"text/p%04d" % i))
             p = subprocess.Popen([ORLO, "deploy", folder, "--state", n.state], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(0.03 * i)
+            pace(0.03 * i)
             p.kill()
             p.wait()
         cli(n, "deploy", folder)

@@ -81,22 +81,9 @@ def dry_run(ask):
     eq(ask("GET", "/owners?select=id&id=eq.3")[2], [{"id": 3}])
 
 
-def below(pid):
-    """It, and all that came of it."""
-    out = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True).stdout
-    parents, found = [tuple(map(int, l.split())) for l in out.splitlines()], {pid}
-    while more := {p for p, of in parents if of in found} - found:
-        found |= more
-    return found
-
-
 def spent(n):
     """Ticks of a processor, of all of a node's processes."""
-    total = 0
-    for pid in below(n.proc.pid):
-        with contextlib.suppress(OSError):
-            total += sum(map(int, open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
-    return total
+    return sum(map(processes.ticks, (n.proc.pid, *processes.descendants(n.proc.pid))))
 
 
 def cut_off(ask):
@@ -107,9 +94,9 @@ def cut_off(ask):
 
     def rests():
         before = spent(ask.n)
-        time.sleep(1)
+        pace(1)
         return spent(ask.n) - before <= 5
-    until(rests, 40)
+    until(rests)
     eq(ask("GET", "/items?select=id&id=eq.1")[2], [{"id": 1}])
 
 

@@ -17,7 +17,8 @@ class Manager:
         self.socket.bind(self.path)
         self.socket.settimeout(0.2)
         self.said, self.enough = [], threading.Event()
-        threading.Thread(target=self.read, daemon=True).start()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
 
     def read(self):
         while not self.enough.is_set():
@@ -49,16 +50,12 @@ def test_service_manager_is_told():
         has("\n".join(m.lines()), f"STATUS=serving at {n.url} with 1 workers")
         m.wait("WATCHDOG=1", 4)
         for pid in n.processes():  # it is nobody else's to speak for the node
-            with contextlib.suppress(OSError):
-                check(b"NOTIFY_SOCKET" not in open(f"/proc/{pid}/environ", "rb").read(), pid)
-        os.kill(n.proc.pid, signal.SIGSTOP)
-        time.sleep(0.3)
-        while True:  # what it had said before it was stopped
-            before = len(m.said)
-            time.sleep(0.5)
-            if len(m.said) == before:
-                break
-        os.kill(n.proc.pid, signal.SIGCONT)
+            check("NOTIFY_SOCKET" not in processes.read(pid, "environ"), pid)
+        with processes.stopped(n.proc.pid):
+            said = None
+            while said != len(m.said):  # what it had said before it was stopped
+                said = len(m.said)
+                in_vain(0.5, "a word of who stands still")
         m.wait("WATCHDOG=1", m.lines().count("WATCHDOG=1") + 1)
     m.wait("STOPPING=1")
     m.enough.set()
@@ -67,7 +64,7 @@ def test_service_manager_is_told():
 def test_service_manager_that_does_not_listen():
     m = Manager("deaf")
     m.enough.set()
-    time.sleep(0.3)  # nobody reads any more: its queue is full after a few
+    m.thread.join()  # nobody reads any more: its queue is full after a few
     with environment(NOTIFY_SOCKET=m.path, WATCHDOG_USEC="20000", WATCHDOG_PID="1"), node("--workers", "1") as n:
         m.wait("READY=1") if m.said else None
         n.deploy("a", guest("tenant"), "--env", "APP=a")
@@ -77,7 +74,7 @@ def test_service_manager_that_does_not_listen():
     with environment(NOTIFY_SOCKET="@" + os.path.basename(WORK)):
         abstract = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         abstract.bind("\0" + os.path.basename(WORK))
-        abstract.settimeout(30)
+        abstract.settimeout(PATIENCE_S)
         with node("--workers", "1"):
             has(abstract.recv(4096).decode(), "READY=1")
 
@@ -93,7 +90,7 @@ def hammer(n, app, path="/", host=None):
         c = None
         while not state["enough"].is_set():
             try:
-                c = c or http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+                c = c or http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
                 c.request("GET", path, headers={"Host": app + ".localhost"})
                 r = c.getresponse()
                 got = (r.status, r.read().decode())
@@ -112,28 +109,24 @@ def hammer(n, app, path="/", host=None):
 
 def ended(state):
     state["enough"].set()
-    state["thread"].join(40)
+    state["thread"].join(PATIENCE_S)
     check(not state["thread"].is_alive() and state["asked"] > 3, state["asked"])
     return state["wrong"]
 
 
-def busy_worker(n):
-    """The one that computes."""
-    def spent(pid):
-        return sum(map(int, open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]))
-    before = {p: spent(p) for p in n.workers()}
-    time.sleep(0.3)
-    return max(n.workers(), key=lambda p: spent(p) - before.get(p, 0))
+def only_one(found):
+    return found[0] if len(found) == 1 else None
 
 
-def kill_by(n, app):
-    """A worker dies while this app's guest runs."""
-    c = socket.create_connection(("127.0.0.1", n.port))
-    c.sendall(f"GET /loop HTTP/1.1\r\nHost: {app}.localhost\r\n\r\n".encode())
-    died = len(n.events("worker-died"))
-    os.kill(busy_worker(n), signal.SIGSEGV)
-    n.wait_event("worker-died", 10, died + 1)
-    c.close()
+def kill_by(n, app, isolated=False):
+    """A worker dies while this app's guest runs: the only one, or that of those apps which kill (who does not listen: others hand on to it)."""
+    pid = until(lambda: only_one([p for p in n.workers() if not (isolated and listening(p))]))
+    died, before = len(n.events("worker-died")), processes.ticks(pid)
+    with socket.create_connection(("127.0.0.1", n.port)) as c:
+        c.sendall(f"GET /loop HTTP/1.1\r\nHost: {app}.localhost\r\n\r\n".encode())
+        until(lambda: processes.ticks(pid) > before + 20)  # nobody else asks this one for anything
+        processes.kill(pid, signal.SIGSEGV)
+        n.wait_event("worker-died", count=died + 1)
 
 
 def test_who_kills_workers_gets_his_own():
@@ -144,24 +137,22 @@ def test_who_kills_workers_gets_his_own():
         eq(n.get("bad").text, "bad\n")
         check(not n.events("app-quarantined"), n.log())
         kill_by(n, "bad")
-        n.wait_event("app-quarantined", 10, app="bad")
+        n.wait_event("app-quarantined", app="bad")
         until(lambda: len(n.workers()) == 2)
         eq(n.get("bad").text, "bad\n")
         bystander = hammer(n, "good")
         until(lambda: bystander["asked"] > 20)
-        mine, = [p for p in n.workers()][:1]
         for _ in range(3):  # it kills on, and hurts itself alone
-            kill_by(n, "bad")
+            kill_by(n, "bad", isolated=True)
         eq(ended(bystander), [])
         eq(n.get("bad").text, "bad\n")
-        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)  # one connection, two processes in turn
+        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)  # one connection, two processes in turn
         for i in range(40):
             app = ("bad", "good", "other")[i % 3]
             conn.request("GET", "/", headers={"Host": app + ".localhost"})
             r = conn.getresponse()
             eq((r.status, r.read().decode()), (200, app + "\n"))
-        os.kill(next(p for p in n.processes() if open(f"/proc/{p}/comm").read().strip() == "orlo-control"), signal.SIGKILL)
-        n.wait_event("role-died", 10, role="control")
+        n.kill_control()
         eq(n.get("bad").text, "bad\n")
         check(len(n.workers()) == 2, n.workers())  # that is kept
         bystander = hammer(n, "bad")
@@ -191,12 +182,12 @@ def reload(n, ok=True):
     event = "reloaded" if ok else "reload-failed"
     before = len(n.events(event))
     n.proc.send_signal(signal.SIGHUP)
-    return n.wait_event(event, 30, before + 1)
+    return n.wait_event(event, count=before + 1)
 
 
 def images_of(pid):
     """The memory files with code of apps that a process has mapped."""
-    lines = [l.split() for l in open(f"/proc/{pid}/maps")]
+    lines = [l.split() for l in processes.read(pid, "maps").splitlines()]
     return {l[4] for l in lines if len(l) > 5 and "memfd:" in l[5] and "image" in l[5]}
 
 
@@ -215,7 +206,7 @@ def test_cordons_share_no_process():
         general = images_of(listening_ones[0])
         blue = set().union(*(images_of(p) for p in n.workers() if p not in listening_ones))
         check(general and blue and not general & blue, general, blue)  # no page of the one's code or memory is mapped by the other
-        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
         body = b"x" * 100_000
         for i in range(60):
             app = ("a", "b", "c", "b-2")[i % 4]
@@ -233,7 +224,7 @@ def test_a_cordon_that_has_stopped():
     with running as n:
         n.deploy("b", guest("tenant"), "--env", "APP=b")
         eq(n.get("b").text, "b\n")
-        with socket.create_connection(("127.0.0.1", n.port), 30) as c:
+        with socket.create_connection(("127.0.0.1", n.port), PATIENCE_S) as c:
             c.sendall(b"GET / HTTP/1.1\r\nHost: b.localhost\r\n")
             n.wait_taken(c)
             (blue,) = [p for p in n.workers() if not listening(p)]
@@ -241,7 +232,7 @@ def test_a_cordon_that_has_stopped():
             until(lambda: blue not in n.workers())
             c.sendall(b"\r\n")
             has(c.recv(65536), b"HTTP/1.1 503")
-        n.proc.wait(30)
+        n.proc.wait(PATIENCE_S)
 
 
 def test_a_cordon_that_is_killed():
@@ -256,8 +247,8 @@ def test_a_cordon_that_is_killed():
             beside = [hammer(n, "b") for _ in range(4)]
             until(lambda: all(c["asked"] > 20 for c in beside))
             died = len(n.events("worker-died"))
-            os.kill(blue, signal.SIGKILL)
-            n.wait_event("worker-died", 10, died + 1)
+            processes.kill(blue)
+            n.wait_event("worker-died", count=died + 1)
             until(lambda: all(c["asked"] > 40 for c in beside))
             for c in beside:  # what it had, and no more: one request of each connection
                 check(len(ended(c)) <= 1, ended(c))
@@ -266,9 +257,7 @@ def test_a_cordon_that_is_killed():
 
 
 def test_configuration_that_changes():
-    with socket.socket() as s, socket.socket() as t:
-        s.bind(("127.0.0.1", 0)), t.bind(("127.0.0.1", 0))
-        first, second = s.getsockname()[1], t.getsockname()[1]
+    first, second = free_port(), free_port()
     path = file_of("changes.toml", f'listen = ["127.0.0.1:{first}"]\nworkers = 1\n'.encode())
     state = new_state()
     n = Node.__new__(Node)
@@ -277,7 +266,7 @@ def test_configuration_that_changes():
     n.text, n.url, n.ended = bytearray(), None, False
     n.changed = threading.Condition()
     threading.Thread(target=n.read, daemon=True).start()
-    n.url = n.wait_event("serving", 60)["url"]
+    n.url = n.wait_event("serving")["url"]
     n.port = first
     try:
         for app in ("a", "b"):
@@ -303,12 +292,10 @@ def test_configuration_that_changes():
         before = len(n.events("reloaded"))
         n.proc.send_signal(signal.SIGHUP)
         n.proc.send_signal(signal.SIGHUP)  # two at once
-        n.wait_event("reloaded", 30, before + 1)
-        until(lambda: len(n.workers()) == 3, 60)
+        n.wait_event("reloaded", count=before + 1)
+        until(lambda: len(n.workers()) == 3)
         until(lambda: not any(second == port for p in n.workers() for _, port in listening(p)))
-        for control in [p for p in n.processes() if open(f"/proc/{p}/comm").read().strip() == "orlo-control"]:
-            os.kill(control, signal.SIGKILL)
-        n.wait_event("role-died", 10, role="control")
+        n.kill_control()
         reload(n)
         seen = [c["asked"] for c in clients]
         until(lambda: all(c["asked"] > k + 20 for c, k in zip(clients, seen)))
@@ -404,7 +391,7 @@ def test_mappings_of_a_process():
         for i in range(count):
             c = held.enter_context(socket.create_connection(("127.0.0.1", n.port)))
             c.sendall(f"GET /{'short' if i > count - 100 else 'long'} HTTP/1.1\r\nHost: waits.localhost\r\n\r\n".encode())
-        has(n.wait_event("no-instance", 60)["reason"], "vm.max_map_count")
+        has(n.wait_event("no-instance")["reason"], "vm.max_map_count")
         code, out, error = orlo("status", "--state", n.state)
         check(code == 0, code, error)
         has(out, "vm.max_map_count", "Kernel limits")
@@ -480,7 +467,7 @@ def test_killed_again_and_again():
             def asks(app):
                 while not enough.is_set():
                     with contextlib.suppress(OSError, http.client.HTTPException):
-                        c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=10)
+                        c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
                         c.request("GET", "/", headers={"Host": app + ".localhost"})
                         r = c.getresponse()
                         said.append((r.status, r.read()))
@@ -489,11 +476,11 @@ def test_killed_again_and_again():
             threads = [threading.Thread(target=t, args=(app,), daemon=True) for t in (deploys, asks) for app in kept]
             for t in threads:
                 t.start()
-            time.sleep(each * (i % 12) / 2)  # up to some deployments
+            pace(each * (i % 12) / 2)  # up to some deployments
             n.kill()
             enough.set()
             for t in threads:
-                t.join(60)
+                t.join(PATIENCE_S)
         finally:
             if n.proc.poll() is None:
                 n.kill()

@@ -403,11 +403,6 @@ def test_database_migrations_out_of_order():
         eq(n.apps()["notes"]["version"], 1)
 
 
-def store_of(n):
-    out = subprocess.run(["ps", "--ppid", str(n.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-    return [int(l.split()[0]) for l in out.splitlines() if l.split()[1] == "orlo-store"]
-
-
 def test_database_migration_killed():
     """The store, then the node, is killed while a file's last statement goes on: nothing of the file is there, it may be edited, and is applied then."""
     begins = "create table b (id int primary key);\ninsert into b select g from generate_series(1, 1000) as g;\n"
@@ -417,16 +412,14 @@ def test_database_migration_killed():
     def begin(n):
         put(folder, "migrations/2_b.sql", begins + "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b;\n")
         asks = subprocess.Popen([ORLO, "db", "migrate", folder, "--state", n.state], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not store_of(n) or max(float(open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()[11]) for p in store_of(n)) < 50:  # it computes: half a second
-            check(asks.poll() is None, "it ended before it was killed")
-            time.sleep(0.05)
+        until(lambda: asks.poll() is not None or any(processes.ticks(p) > 50 for p in n.processes("store")))  # it computes: half a second
+        check(asks.poll() is None, "it ended before it was killed")
         return asks
 
     with node(state=state) as n:
         cli(n, "deploy", folder)
         asks = begin(n)
-        for p in store_of(n):
-            os.kill(p, signal.SIGKILL)
+        processes.kill(n.role("store"))
         check(asks.wait(timeout=120) != 0)
         has(cli(n, "db", "status", folder), "2_b.sql", "pending")
         eq(state_of(ask(n, "service_role", {"from": "b"})), "PGRST205")

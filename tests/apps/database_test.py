@@ -383,13 +383,12 @@ def test_database_backup_is_one_moment():
         thread.start()
         seen = []
         for _ in range(4):
-            while len(wrote) < (seen[-1][0] if seen else 0) + 200 and thread.is_alive():
-                time.sleep(0.01)
+            until(lambda: len(wrote) >= (seen[-1][0] if seen else 0) + 200 or not thread.is_alive())
             before = len(wrote)
             cli(n, "backup", kept)
             seen.append((before, len(wrote), sorted(os.listdir(os.path.join(kept, "backups")))[-1]))
         enough.set()
-        thread.join(60)
+        thread.join(PATIENCE_S)
         check(all(isinstance(w, int) for w in wrote), wrote[-1:])
     for before, after, name in seen:
         at = f"{name[:4]}-{name[4:6]}-{name[6:11]}:{name[11:13]}:{name[13:19]}Z"
@@ -438,9 +437,9 @@ def test_database_backup_and_its_control_dies():
 
 def now():
     """A moment that is over."""
-    time.sleep(0.003)
+    pace(0.003)
     t = time.time()
-    time.sleep(0.003)
+    pace(0.003)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t)) + f".{int(t * 1000) % 1000:03}Z"
 
 

@@ -354,7 +354,7 @@ def test_circles_end():
         for t in many:
             t.start()
         for t in many:
-            t.join(90)
+            t.join(PATIENCE_S)
         eq(counts, [200] * 30)
 
 

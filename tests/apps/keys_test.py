@@ -24,7 +24,7 @@ def app(n, name="shop", engine="sqlite", host=True):
 
 
 def ask(n, path, method="GET", body=None, host="shop", fields=()):
-    conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+    conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
     conn.putrequest(method, path, skip_host=True)
     conn.putheader("Host", host + ".localhost")
     for k, v in dict(fields).items():
@@ -258,7 +258,7 @@ def test_keys_rotation():
                 n.kill_control()
         for c in clients:
             c.enough.set()
-            c.join(60)
+            c.join(PATIENCE_S)
             check(not c.wrong and c.asked > 20, c.asked, c.wrong[:3], n.log()[-3000:])
         gone = cli(n, "keys", "rotate", "shop", "web", "--overlap", "0").strip()
         eq((who(n, web)[0], who(n, gone)[0], len(listed(n)["keys"])), (401, 200, 1))

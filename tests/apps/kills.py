@@ -63,7 +63,7 @@ class Writer(threading.Thread):
             self.conn = None
             if not self.run_.may_break(self.opened):
                 self.wrong.append(("a request without a status, though no worker died", repr(e)))
-            time.sleep(0.02)
+            pace(0.02)
             return None
         if r.status not in (200, 500, 503):
             self.wrong.append((r.status, text[:300]))
@@ -115,7 +115,7 @@ def replayed(db):
             wrong.append(f"change {seq} is a strange one: {op}")
             continue
         table = rows[table_of(new or old)]
-        first = next(iter(new or old))
+        first = list(new or old)[0]
         if old is not None and table.pop(old[first], None) != old:
             wrong.append(f"change {seq} begins from a row that is another one: {old}")
         if new is not None:
@@ -208,30 +208,21 @@ class Kills:
             until_ = self.beats + more
             check(self.lock.wait_for(lambda: self.beats >= until_, 120), "nothing is acknowledged any more", self.node.log()[-3000:])
 
-    def pids(self, role):
-        found = []
-        for p in self.node.processes():
-            with contextlib.suppress(OSError):
-                if open(f"/proc/{p}/comm").read() == f"orlo-{role}\n":
-                    found.append(p)
-        return found
-
     def kill_one(self):
         kind = self.random.choices(("store", "worker", "node"), (6, 2, 2))[0]
-        time.sleep(self.random.random() * self.random.choice((0.01, 0.1, 0.4)))
+        pace(self.random.random() * self.random.choice((0.01, 0.1, 0.4)))
         if kind == "node":
             self.broken.append(time.monotonic() + 3600)  # until it is there again
             self.node.kill()
             self.node = Node(self.state, "--workers", "2", listen=f"127.0.0.1:{self.port}")
             self.broken[-1] = time.monotonic()
         else:
-            found = self.pids(kind)
+            found = self.node.processes(kind)
             if not found:
                 return
             if kind == "worker":
                 self.broken.append(time.monotonic() + 3600)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.random.choice(found), signal.SIGKILL)
+            processes.kill_if_there(self.random.choice(found))
             if kind == "worker":
                 self.broken[-1] = time.monotonic() + 1  # what it had is told broken a moment later
         self.counts[kind] += 1
@@ -246,7 +237,7 @@ class Kills:
             self.kill_one()
         self.enough.set()
         for w in self.writers:
-            w.join(90)
+            w.join(PATIENCE_S)
             check(not w.is_alive(), "a client was never answered")
         if self.random.random() < 0.5:
             self.node.kill()

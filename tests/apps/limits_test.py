@@ -180,8 +180,7 @@ def test_limits_rate():
         eq((e["limit"], e["status"]), ("requests_per_second=1", 429))
         check(len([e for e in n.events("limit") if e["app"] == "a"]) <= 2 * took + 4, n.events("limit"))  # one a second of each worker
         eq(get(n, "b").status, 200)
-        time.sleep(1.2)
-        eq(get(n, "a").status, 200)
+        until(lambda: get(n, "a").status == 200)
 
 
 def test_limits_concurrency():
@@ -189,9 +188,7 @@ def test_limits_concurrency():
         n.deploy("a", HTTP3, "--max-concurrency", "3", "--timeout", "3s")
         n.deploy("b", HTTP3)
         held = [pool.submit(get, n, "a", "/never") for _ in range(3)]
-        deadline = time.monotonic() + 10
-        while (a := get(n, "a", "/count")).status == 200 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        a = until(lambda: (a := get(n, "a", "/count")).status != 200 and a)
         refused(a, 503, "concurrency=3", retry=True)
         eq(n.wait_event("limit", app="a")["limit"], "concurrency=3")
         eq(get(n, "b", "/count").status, 200)
@@ -217,8 +214,7 @@ def test_limits_outgoing():
         eq((a.status, len(up.heads)), (200, 3))
         eq(a.text.count("+r200"), 3)
         eq(n.wait_event("limit", app="a")["limit"], "outgoing_requests=3")
-        counted = say(Socket(n.state), "GET", "/metrics").text
-        has(counted, 'orlo_limit_hits_total{app="a",limit="outgoing_requests"} 2')
+        until(lambda: 'orlo_limit_hits_total{app="a",limit="outgoing_requests"} 2' in say(Socket(n.state), "GET", "/metrics").text)
         eq(get(n, "a", "/+Q+f~f+r?" + up.authority).text.count("+r200"), 1)  # the next request has its own
         limited(n, "b", OPS, grants(http=[up.authority]), app_outgoing_max=1)
         a = get(n, "b", "/+Q+f~f+r?" + up.authority)
@@ -234,10 +230,8 @@ def test_limits_circle():
         n.deploy("round", HTTP3, "--host", f"127.0.0.1:{n.port}".split(":")[0], "--forward", f"http://127.0.0.1:{n.port}")
         a = fields_of(curl(n.url + "/forward", "-H", "Host: 127.0.0.1"))
         eq(a.status, 508)
-        deadline = time.monotonic() + 10  # a worker writes its lines when it is about to rest
-        while len([e for e in n.events("request") if e.get("path") == "/forward"]) < 6 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.1)
+        n.wait_event("request", count=6, path="/forward")
+        in_vain(0.1, "a seventh")
         eq([e["status"] for e in n.events("request") if e.get("path") == "/forward"], [508] * 6)
         eq(n.wait_event("limit", app="round")["limit"], "hops=5")
         # A client cannot make a request look as if it had come round, whatever it sends ...
@@ -268,12 +262,12 @@ class Flood(threading.Thread):
 
     def end(self):
         self.enough.set()
-        self.join(40)
+        self.join(PATIENCE_S)
         check(not self.is_alive() and self.done, "a flood did not flow")
 
 
 def ask(port, app, path="/", body=None):
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         c.request("POST" if body else "GET", path, body=body, headers={"Host": app + ".localhost"})
         r = c.getresponse()
@@ -283,9 +277,9 @@ def ask(port, app, path="/", body=None):
 
 
 def connect_and_wait(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as c:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as c:
         c.sendall(b"GET / HT")
-        time.sleep(0.3)
+        pace(0.3)
 
 
 def beside(n, *floods):
@@ -332,12 +326,6 @@ def test_limits_floods():
 # ---- who develops is told -------------------------------------------------------------------------------------------
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def test_limits_dev_page():
     """On a node that is developed on a page says all that is known, the grant that was lacking too; elsewhere nothing of it."""
     folder, port = tempfile.mkdtemp(prefix="dev-", dir=WORK), free_port()
@@ -350,9 +338,8 @@ def test_limits_dev_page():
     p = subprocess.Popen([ORLO, "dev", folder, "--listen", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                          stderr=subprocess.DEVNULL)
     try:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 60
-        while curl(url + "/http/").status != 200 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: curl(url + "/http/").status == 200)
         a = fields_of(curl(url + "/http/loop"))
         refused(a, 500, "cpu_ms=200")
         has(a.text, "`cpu_ms` in [limits] of orlo.toml", "computed for longer than it may", "handle (", "function http")

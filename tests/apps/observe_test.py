@@ -185,8 +185,7 @@ def try_metrics(n):
 
 def kill_worker(n):
     before = len(n.events("worker-died"))
-    out = subprocess.run(["ps", "--ppid", str(n.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-    os.kill([int(l.split()[0]) for l in out.splitlines() if l.split()[1] == "orlo-worker"][0], signal.SIGKILL)
+    processes.kill(n.role("worker"))
     n.wait_event("worker-died", count=before + 1)
 
 
@@ -262,7 +261,7 @@ def test_ready():
         n.proc.send_signal(signal.SIGTERM)
         until(lambda: ask(n, "/readyz").status == 503)
         has(ask(n, "/readyz").text, "told to stop")
-        hang.join(60)
+        hang.join(PATIENCE_S)
 
 
 # ---- top ----------------------------------------------------------------------------------------------------------------
@@ -373,7 +372,7 @@ def test_logs_followed():
         until(lambda: len([l for l in lines if l["event"] == "request"]) == 50)
         eq(sorted(l["path"] for l in lines if l["event"] == "request"), sorted(f"/{i}" for i in range(50)))
         n.delete("shop")
-        reader.join(60)
+        reader.join(PATIENCE_S)
         check(not reader.is_alive() and lines[-1]["event"] == "log-ends", lines[-3:])
 
 
@@ -536,7 +535,7 @@ def test_traces():
         n.deploy("shop", component("fetch"), "--allow-http", "127.0.0.1")
         r = n.get("shop", f"/http?127.0.0.1:{port}", "-H", f"traceparent: 00-{TRACE}-{SPAN}-01", "-H", "tracestate: a=b,c@d=e")
         has(r.text, "status 204")
-        spans = c.wait(3)
+        spans = c.wait(count=3)
         by = {s["kind"]: s for s in spans}
         server, function, client = by[2], by[1], by[3]
         eq({s["trace"] for s in spans}, {TRACE})
@@ -599,7 +598,7 @@ def test_traces_of_none():
         heads = [{k.lower(): v for k, v in h.items()} for _, h in upstream.requests]
         eq(heads[0]["traceparent"], f"00-{TRACE}-{SPAN}-01")
         check("traceparent" not in heads[1], heads[1])
-        check("orlo-courier" not in subprocess.run(["ps", "--ppid", str(n.proc.pid), "-o", "comm="], capture_output=True, text=True).stdout, "")
+        eq(n.processes("courier"), [])
 
 
 def test_sampling():
@@ -609,7 +608,7 @@ def test_sampling():
         for _ in range(20):
             n.get("shop")
         n.get("shop", "/asked", "-H", f"traceparent: 00-{TRACE}-{SPAN}-01")
-        c.wait(2)
+        c.wait(count=2)
         eq({s["trace"] for s in c.spans}, {TRACE})
     for bad in ("2", "-1", "x", "101%"):
         code, _, error = orlo("serve", guest("tenant"), "--otlp-sample", bad)
@@ -626,7 +625,7 @@ def test_collector_is_down():
         eq(n.get("shop").status, 200)
         n.wait_event("collector-refuses")
         eq(total(metrics(n), "orlo_collector_up"), 0)
-        c.wait(2)
+        c.wait(count=2)
         n.wait_event("collector-answers")
         until(lambda: total(metrics(n), "orlo_spans_exported_total") >= 2)
         # It rejects some, and says so: protobuf's partial_success.
@@ -645,9 +644,7 @@ def test_courier_dies():
         n.deploy("shop", guest("tenant"), "--env", "APP=shop")
         eq(n.get("shop", "/1").status, 200)
         c.wait(1, **{"url.path": "/1"})
-        out = subprocess.run(["ps", "--ppid", str(n.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-        [pid] = [int(l.split()[0]) for l in out.splitlines() if l.split()[1] == "orlo-courier"]
-        os.kill(pid, signal.SIGKILL)
+        processes.kill(n.role("courier"))
         n.wait_event("role-died")
 
         def again():

@@ -16,14 +16,14 @@ def v2(source, port=5000):
 def ask(port, head, path="/env", pieces=1, fields=b""):
     """What is answered to head and a request behind it, sent in so many pieces."""
     sent = head + b"GET %s HTTP/1.1\r\nHost: x\r\n%sConnection: close\r\n\r\n" % (path.encode(), fields)
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as c:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as c:
         got = b""
         with contextlib.suppress(ConnectionError):
             step = max(len(sent) // pieces, 1)
             for i in range(0, len(sent), step):
                 c.sendall(sent[i : i + step])
                 if pieces > 1:
-                    time.sleep(0.002)
+                    pace(0.002)
             while piece := c.recv(1 << 16):
                 got += piece
     return got.decode("latin-1")
@@ -43,7 +43,7 @@ def test_proxy_protocol():
             s.wait_event("request", client=client)
         eq(variables(ask(s.port, V2 + b"\x20\0\0\0")).get("REMOTE_ADDR"), "127.0.0.1")  # the proxy's own
         # A second request of the connection comes from there as well, and a second header is none.
-        with socket.create_connection(("127.0.0.1", s.port), timeout=20) as c:
+        with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
             c.sendall(heads["192.0.2.9"] + b"GET /env HTTP/1.1\r\nHost: x\r\n\r\n" * 2 + heads["192.0.2.9"])
             got = b""
             while piece := c.recv(1 << 16):
@@ -58,7 +58,7 @@ def test_proxy_protocol_broken():
                      V2 + b"\x21\x11\xff\xff" + bytes(70000), V2 + b"\x31\x11\0\0", b"\x16\3\1"):
             eq((head[:40], ask(s.port, head)), (head[:40], ""))
         for half in (b"", b"PROXY TCP4 192.0.2.9 127.", V2[:7]):
-            with socket.create_connection(("127.0.0.1", s.port), timeout=20) as c:
+            with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
                 c.sendall(half)
                 with contextlib.suppress(ConnectionError):
                     check(b"200" not in c.recv(1 << 16), half)
@@ -119,12 +119,6 @@ def test_forwarded_of_a_proxy():
         n.wait_event("request", app="shop", client="203.0.113.9")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 NGINX = """
 daemon off; master_process off; pid %(dir)s/pid; error_log %(dir)s/error.log;
 events {}
@@ -165,11 +159,7 @@ def nginx(text, back):
         raise Skip("nginx lacks a module that this needs")
     p = subprocess.Popen([program, "-c", conf, "-p", folder], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", front), timeout=1):
-                break
-            time.sleep(0.05)
+        until(lambda: any(port == front and state == "0A" for _, port, _, state, _, _ in sockets()))
         yield front
     finally:
         p.terminate()

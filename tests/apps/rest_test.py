@@ -38,7 +38,7 @@ def shop(n, engine="sqlite"):
 
 def ask(n, keys, method, path, body=None, key="anon", **fields):
     head = {"apikey": keys["anon"], "Authorization": "Bearer " + (keys.get(key) or key), **{k.replace("_", "-"): v for k, v in fields.items()}}
-    conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+    conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
     conn.request(method, "/rest/v1" + path, body=json.dumps(body) if body is not None and not isinstance(body, str) else body, headers=head)
     r = conn.getresponse()
     got = (r.status, {k.lower(): v for k, v in r.getheaders()}, r.read().decode())
@@ -271,7 +271,7 @@ def test_rest_as_the_manifest_says():
             status, head, body = ask(n, keys, "GET", "/rpc/page", Accept="text/html", **at)
             eq((status, head["content-type"], body), (200, "text/html", "<p>hi</p>"))
             eq(ask(n, keys, "GET", "/rpc/page", Accept="text/plain", **at)[0], 406)
-            conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+            conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
             conn.request("GET", "/rest/v1/rpc/dot", headers={"apikey": keys["anon"], "Accept": "image/x-dot", **at})
             eq(conn.getresponse().read(), b"\x00\xffA")
             conn.close()
@@ -283,7 +283,7 @@ def test_rest_as_the_manifest_says():
             status, head, body = ask(n, keys, "GET", "/hours?id=eq.1", key="service_role", **plan)
             eq((status, head["content-type"]), (200, 'application/vnd.pgrst.plan+json; for="application/json"; charset=utf-8'))
             assert json.loads(body), body
-            conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+            conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
             conn.request("POST", "/data/v1/query", json.dumps({"query": {"schema": "api", "from": "hours", "explain": {"format": "json"}}}), {"apikey": keys["anon"], **at})
             r = conn.getresponse()
             eq((r.status, json.loads(r.read())["code"]), (401, "42501"))
@@ -341,7 +341,7 @@ def trees_are_bounded(n, keys, at):
         return {"schema": "api", "from": "hours", "select": ["id"], "order": ["id"], **more}
 
     def tree(body):
-        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+        conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
         conn.request("POST", "/data/v1/query", json.dumps(body), {"apikey": keys["service_role"], **at})
         r = conn.getresponse()
         body = r.read()

@@ -31,7 +31,7 @@ class Hammer(threading.Thread):
         conn = None
         while not self.enough.is_set():
             try:
-                conn = conn or http.client.HTTPConnection("127.0.0.1", self.n.port, timeout=30)
+                conn = conn or http.client.HTTPConnection("127.0.0.1", self.n.port, timeout=PATIENCE_S)
                 conn.request("GET", self.path, headers={"Host": self.app + ".localhost"})
                 r = conn.getresponse()
                 status, body = r.status, r.read().decode("utf-8", "replace")
@@ -49,7 +49,7 @@ class Hammer(threading.Thread):
 
     def end(self):
         self.enough.set()
-        self.join(40)
+        self.join(PATIENCE_S)
         check(not self.is_alive(), "a request was not answered", self.n.log()[-2000:])
         check(not self.wrong, f"{len(self.wrong)} of {self.asked} requests to {self.app} went wrong", self.wrong[:3], self.n.log()[-3000:])
         check(self.asked > 3, self.asked)
@@ -157,16 +157,23 @@ def test_waiting_is_each_apps():
     """An app whose only instance is taken keeps its own requests waiting, and nobody else's."""
     with node("--workers", "1") as n:
         n.deploy("busy", guest("cgi"), "--max-instances", "1", "--timeout", "3s")
+        n.deploy("for-long", guest("cgi"), "--max-instances", "1", "--timeout", "300s")
         n.deploy("free", guest("cgi"), "--max-instances", "2")
+        with contextlib.ExitStack() as clients:
+            for _ in range(3):
+                c = clients.enter_context(socket.create_connection(("127.0.0.1", n.port)))
+                c.sendall(b"GET /loop HTTP/1.1\r\nHost: for-long.localhost\r\n\r\n")
+                n.wait_taken(c)
+            for _ in range(20):
+                eq(n.get("free", timeout=100).status, 200)
+        eq(n.get("for-long").status, 200)
         loops = [threading.Thread(target=n.get, args=("busy", "/loop")) for _ in range(6)]
         for t in loops:
             t.start()
-        time.sleep(0.2)
-        for _ in range(20):
-            eq(n.get("free", timeout=2).status, 200)
         for t in loops:
             t.join()
         eq(n.get("busy").status, 200)
+        n.wait_event("no-instance")
         check(n.events("no-instance") and all(e["app"] == "busy" for e in n.events("no-instance")), n.events("no-instance"))
 
 
@@ -216,7 +223,7 @@ def test_old_version_finishes():
         slow = []
         t = threading.Thread(target=lambda: slow.append(n.get("a", "/slow", data=b"x" * 60000)))
         t.start()
-        time.sleep(0.05)
+        n.wait_taken()
         n.deploy("a", guest("tenant"), "--env", "APP=new")
         eq(n.get("a").text, "new\n")
         t.join()
@@ -283,12 +290,8 @@ def test_roles_die():
         hammer = Hammer(n, "a", lambda status, body: status == 200)
         hammer.start()
         for i in range(4):
-            control, = (p for p in n.processes() if open(f"/proc/{p}/comm").read() == "orlo-control\n")
-            os.kill(control, signal.SIGKILL)
-            n.wait_event("role-died", 30, count=i + 1)
-            deadline = time.monotonic() + 60
-            while orlo("deploy", guest("tenant"), "--app", "b", "--state", n.state)[0]:  # until there is somebody to ask
-                check(time.monotonic() < deadline, n.log()[-2000:])
+            n.kill_control()
+            until(lambda: orlo("deploy", guest("tenant"), "--app", "b", "--state", n.state)[0] == 0)  # until there is somebody to ask
             eq(n.apps()["b"]["version"], i + 1)
             eq(n.get("b").status, 200)
         hammer.enough.set()
@@ -308,12 +311,12 @@ def test_killed_at_any_moment():
                 check(now >= told, now, told)
             deploying = subprocess.Popen([ORLO, "deploy", guest("tenant"), "--app", "a", "--state", state, "--env", f"APP={i}"],
                                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            time.sleep(random.Random(i).uniform(0, 1.5 * each))
+            pace(random.Random(i).uniform(0, 1.5 * each))
             if deploying.poll() == 0:
                 told = i
         finally:
             n.kill()
-        if deploying.wait(20) == 0:
+        if deploying.wait(PATIENCE_S) == 0:
             told = i
     with node("--workers", "1", state=state) as n:
         if told:
@@ -347,14 +350,10 @@ def test_worker_comes_back_without_images():
     """A worker that starts anew serves at once what it can, whether or not the images are to be had just then."""
     with node("--workers", "1") as n:
         n.deploy("a", guest("tenant"), "--env", "APP=a")
-        comm = {open(f"/proc/{p}/comm").read().strip(): p for p in n.processes()}
-        os.kill(comm["orlo-control"], signal.SIGSTOP)
-        try:
-            os.kill(comm["orlo-worker"], signal.SIGKILL)
-            n.wait_event("worker-died", 30)
+        with processes.stopped(n.role("control")):
+            processes.kill(n.role("worker"))
+            n.wait_event("worker-died")
             until(lambda: nobody_answers(n))
-        finally:
-            os.kill(comm["orlo-control"], signal.SIGCONT)
         eq(n.get("a").text, "a\n")
 
 

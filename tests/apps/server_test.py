@@ -52,11 +52,6 @@ def reads(n, role="service_role", **more):
     return data(n, "notes", keys(n)["SUPABASE_SERVICE_ROLE_KEY"], {"query": {"from": "notes", "select": ["title"], "order": [{"column": "id"}]}}, **more)
 
 
-def role_pids(n, role):
-    out = subprocess.run(["ps", "--ppid", str(n.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-    return [int(l.split()[0]) for l in out.splitlines() if l.split()[1] == role]
-
-
 def memory(pid):
     """What a process has written, as far as root may look."""
     found = b""
@@ -96,7 +91,7 @@ def test_server_deploy():
         secret(n, url(pg))
         has(cli(n, "deploy", folder), "migrated 001_notes.sql", "migrated 002_shout.sql", "version 1")
         eq(servers(n), {})
-        eq(n.wait_event("postgres-lacks", 10, app="notes")["sql"], "alter role service_role bypassrls; ")
+        eq(n.wait_event("postgres-lacks", app="notes")["sql"], "alter role service_role bypassrls; ")
         pg.psql("alter role service_role bypassrls")
         query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "one"}]}, ANN)
         query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "two"}]}, BOB)
@@ -133,9 +128,9 @@ def test_server_deploy():
             check(forgets.status == 200, forgets.text)
             eq([r["title"] for r in reads(n).json], ["ONE", "TWO"])
         quiet(n, "s3cret", "hunter2", "nowhere.invalid")
-        for pid in role_pids(n, "orlo-worker"):
+        for pid in n.workers():
             check(b"s3cret-s3cret" not in memory(pid), "a worker has the URL")
-        check(os.getuid() != 0 or b"s3cret-s3cret" in memory(role_pids(n, "orlo-postgres")[0]), "this looks at nothing")
+        check(os.getuid() != 0 or b"s3cret-s3cret" in memory(n.role("postgres")), "this looks at nothing")
         n.delete("notes")
         eq(pg.psql_in("notes", "select count(*) from notes").strip(), "2")
         eq(n.events("role-died") + n.events("role-said") + n.events("postgres-plain"), [])
@@ -163,11 +158,9 @@ def test_server_changes():
         until(lambda: ask(all_of).status == 200)
         eq(ask(all_of).json, [{"id": 1, "word": "was here"}])
         pg.psql_in("notes", "alter table old add column more int default 7")
-        time.sleep(1.1)
-        eq(ask(all_of).json, [{"id": 1, "word": "was here", "more": 7}])
+        until(lambda: ask(all_of).json == [{"id": 1, "word": "was here", "more": 7}])
         pg.psql_in("notes", "alter table old drop column word; create table fresh (id int); grant all on fresh to service_role; create function nine() returns int language plpgsql as $$ begin return 9; end $$")
-        time.sleep(1.1)
-        eq(ask(all_of).json, [{"id": 1, "more": 7}])
+        until(lambda: ask(all_of).json == [{"id": 1, "more": 7}])
         eq(ask({"from": "fresh", "select": ["*"]}).json, [])
         eq(ask({"kind": "call", "function": "nine"}).json, 9)
         os.mkdir(os.path.join(folder, "migrations"))
@@ -175,27 +168,26 @@ def test_server_changes():
         cli(n, "deploy", folder)
         eq(ask(all_of).json, [{"id": 1, "more": 7, "of_ours": "here"}])
         pg.psql_in("notes", "alter table old rename column of_ours to theirs; alter table old alter column more type text; drop table fresh; drop function nine()")
-        time.sleep(1.1)
-        eq(ask(all_of).json, [{"id": 1, "more": "7", "theirs": "here"}])
+        until(lambda: ask(all_of).json == [{"id": 1, "more": "7", "theirs": "here"}])
         eq((ask({"from": "fresh", "select": ["*"]}).json["code"], ask({"kind": "call", "function": "nine"}).status), ("PGRST205", 404))
         # Somebody who may makes the triggers that docs/database.md has: from then on it says so itself, and is not asked.
         log = lambda: open(os.path.join(pg.folder, "log"), encoding="utf-8", errors="replace").read().count("hashint8extended")
         pg.psql("alter system set log_statement = 'all'")
         pg.psql("select pg_reload_conf()")
-        until(lambda: (ask(all_of).status == 200, time.sleep(0.5)) and log() > 2)  # it is asked each second
+        until(lambda: (ask(all_of).status == 200, pace(0.5)) and log() > 2)  # it is asked each second
         pg.psql_in("notes", triggers())
         def rests():
             before = log()
             for _ in range(3):
                 eq(ask(all_of).status, 200)
-                time.sleep(1.1)
+                in_vain(1.1, "the node's question whether anything changed")
             return log() == before
         until(rests)
         for word in ("ein", "zwei"):
             pg.psql_in("notes", f"alter table old add column {word} int default 1")
             until(lambda: word in ask(all_of).json[0])
         pg.psql_in("notes", "alter table old drop column ein, drop column zwei; alter event trigger orlo_changed disable")
-        until(lambda: (ask(all_of).status == 200, time.sleep(0.5)) and "zwei" not in ask(all_of).json[0])
+        until(lambda: (ask(all_of).status == 200, pace(0.5)) and "zwei" not in ask(all_of).json[0])
         # Another password, in two steps that nobody can do at once: asks under the old one go on, new connections are refused, then all is well.
         pg.psql("alter role app password 'another-one'")
         secret(n, url(pg, password="another-one"))
@@ -210,7 +202,7 @@ def test_server_changes():
         pg.signal(signal.SIGKILL)
         gone = until(lambda: (a := ask(all_of)).status != 200 and a)
         check(gone.status == 503 and gone.fields.get("retry-after") == "1", gone.status, gone.text)
-        time.sleep(0.5)
+        pace(0.5)
         pg.start()
         until(lambda: ask(all_of).status == 200)
         # It is stopped in its tracks: nobody waits for ever, others are served, and all is well behind it.
@@ -244,7 +236,7 @@ create function auth.jwt() returns jsonb language sql stable as $$ select curren
 comment on function auth.uid() is 'theirs'; create schema extensions; grant usage on schema extensions to app""")
         has(cli(n, "deploy", folder), "migrated 001_notes.sql")
         eq(pg.psql_in("notes", "select obj_description('auth.uid()'::regprocedure), (select own from auth.users)").strip(), "theirs|theirs")
-        lacks = n.wait_event("postgres-lacks", 10, app="notes")
+        lacks = n.wait_event("postgres-lacks", app="notes")
         has(lacks["sql"], "create role dashboard_user")
         pg.psql_in("notes", "grant all on notes to authenticated, service_role")
         query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "one"}]}, ANN)
@@ -333,9 +325,9 @@ def test_server_hostile():
             t.start()
         asked = 0
         while any(t.is_alive() for t in threads):
-            eq(reads(n, timeout=30).status, 200)
+            eq(reads(n, timeout=PATIENCE_S).status, 200)
             asked += 1
-            time.sleep(0.05)
+            pace(0.05)
         for t in threads:
             t.join()
         check(asked > 10, asked)
@@ -446,7 +438,7 @@ def test_server_pooled():
         threads = [threading.Thread(target=asks, args=(who, i)) for i, who in enumerate([ANN, BOB] * 2)]
         for t in threads:
             t.start()
-        time.sleep(3)
+        pace(1)
         pg.psql_in("notes", "alter table notes add column more int default 7")
         until(lambda: data(n, "notes", service, {"query": {"from": "notes", "select": ["more"], "limit": 1}}).text == '[{"more":7}]')
         put(folder, "migrations/003.sql", "alter table notes add column still int default 8;\n")

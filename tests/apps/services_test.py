@@ -22,15 +22,6 @@ def ask(n, app, path, *words, data=None, status=200):
     return r.body.decode().strip()
 
 
-def is_store(pid):
-    with contextlib.suppress(OSError):
-        return open(f"/proc/{pid}/comm").read() == "orlo-store\n"
-
-
-def store_pid(n):
-    return next((p for p in n.processes() if is_store(p)), None)
-
-
 def test_keys_of_all_versions():
     with node("--workers", "2") as n:
         put(n, "a")
@@ -201,8 +192,8 @@ def test_store_dies():
         for kill in range(5):
             before = sum(acknowledged)
             until(lambda: sum(acknowledged) > before + 20)
-            os.kill(until(lambda: store_pid(n)), signal.SIGKILL)
-            eq(n.wait_event("role-died", 30, count=kill + 1)["role"], "store")
+            processes.kill(n.role("store"))
+            eq(n.wait_event("role-died", count=kill + 1)["role"], "store")
         before = sum(acknowledged)
         until(lambda: sum(acknowledged) > before + 20)
         enough.set()
@@ -246,7 +237,7 @@ def test_nobody_holds_others():
         threads = [threading.Thread(target=lambda: ask(n, "a", "sql3", "default", data=endless, status=504)) for _ in range(6)]
         for t in threads:
             t.start()
-        until(lambda: store_pid(n))
+        n.role("store")
         beside = 0
         for i in range(20):
             eq(ask(n, "b", "keys", "default", "add", "n", "1"), str(i + 1))
@@ -305,7 +296,7 @@ def test_serve():
             has(get("sql3?default", data=b"create table t (n)\ninsert into t values (42)\nselect n from t"), "Integer(42)")
             eq(get("variable?greeting").split("\n")[0], '"hi"')
             s.proc.send_signal(signal.SIGHUP)
-            s.wait_event("reloaded", 60)
+            s.wait_event("reloaded")
             eq(get("keys2?default&get&k"), 'Some("v")')
     code, _, error = orlo("serve", GUEST, "--store", "a/b")
     eq(code, 64), has(error, "--store 'a/b'", "letters, digits")
@@ -319,6 +310,5 @@ def test_where_data_is():
         ask(n, "a", "sql3", "default", data="select 1")
         files = sorted(os.path.basename(p) for p in glob.glob(os.path.join(n.state, "data", "a.*", "*.db")))
         eq(files, ["keys.db", "sql-default.db"])
-        fds = os.listdir(f"/proc/{store_pid(n)}/fd")
-        links = [os.readlink(f"/proc/{store_pid(n)}/fd/{fd}") for fd in fds]
+        links = processes.files(n.role("store"))
         check(any(l.endswith("/keys.db") for l in links), links)

@@ -98,9 +98,7 @@ def test_store_reads_are_charged():
         worker, = n.workers()
 
         def taken():
-            with open(f"/proc/{worker}/stat") as f:
-                of = f.read().rsplit(")", 1)[1].split()
-            return (int(of[11]) + int(of[12])) / os.sysconf("SC_CLK_TCK")
+            return processes.ticks(worker) / os.sysconf("SC_CLK_TCK")
 
         def charged(name):
             return total(metrics(n), "orlo_app_cpu_seconds_total", app=name)
@@ -255,13 +253,13 @@ def test_store_consumers():
 
         eq(c.changes(-1, consumer="push")["changes"], [])  # from now on
         write(500)
-        time.sleep(1.5)
+        in_vain(1.5, "who has not seen what is old by now loses it")
         write(500, 2)
         got = c.changes(0)
         eq((got["first"], got["last"]), (1, 1500))  # they are old, and "push" has not seen them
         eq(len(c.changes(0, limit=10000, consumer="push")["changes"]) > 0, True)
         eq(c.changes(1500, consumer="push")["changes"], [])
-        time.sleep(1.5)
+        in_vain(1.5, "who has not seen what is old by now loses it")
         write(500, 3)
         until(lambda: write(500) or c.changes(0)["first"] > 1000)
         # Nobody holds more than the app keeps; who was too slow sees it by the first that there is.
@@ -357,13 +355,6 @@ def test_store_size():
         eq((status, answer["code"], c.count()), (500, "54000", 10))
 
 
-def store_pid(n):
-    for p in n.processes():
-        with contextlib.suppress(OSError):
-            if open(f"/proc/{p}/comm").read() == "orlo-store\n":
-                return p
-
-
 def test_store_hangs():
     """One that stops: nobody is without an answer, who waits is told when to come again, and reads go on."""
     with node("--workers", "1") as n:
@@ -371,15 +362,12 @@ def test_store_hangs():
         c, r = Client(n), Client(n)
         c.insert({"body": "x"})
         eq(r.count(), 1)
-        os.kill(store_pid(n), signal.SIGSTOP)
-        try:
+        with processes.stopped(n.role("store")):
             began = time.monotonic()
             eq(r.count(), 1)
             status, answer = c.ask({"query": {"kind": "insert", "from": "items", "rows": [{"body": "y"}]}})
             eq((status, answer["code"], c.fields.get("retry-after")), (503, "08007", "1"))
             check(time.monotonic() - began > 5)  # it was given time
-        finally:
-            os.kill(store_pid(n), signal.SIGCONT)
         until(lambda: c.ask({"query": {"kind": "insert", "from": "items", "rows": [{"body": "z"}]}})[0] == 200)
         # One that dies while it is asked: told at once.
         threads, seen = [], []
@@ -387,8 +375,8 @@ def test_store_hangs():
             threads.append(threading.Thread(target=lambda: seen.append(Client(n).ask({"query": {"kind": "insert", "from": "items", "rows": [{"body": "w" * 100}]}})[0])))
         for t in threads:
             t.start()
-        os.kill(store_pid(n), signal.SIGKILL)
+        processes.kill(n.role("store"))
         for t in threads:
-            t.join(60)
+            t.join(PATIENCE_S)
         eq((len(seen), set(seen) <= {200, 503}), (8, True))
         eq(n.events("request-lost"), [])

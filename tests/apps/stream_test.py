@@ -78,21 +78,12 @@ class Peaks:
     def __init__(self, n):
         self.before = {}
         for pid in n.processes():
-            with open(f"/proc/{pid}/clear_refs", "w") as f:
-                f.write("5")
-            self.before[pid] = self.of(pid, "VmRSS")
-
-    @staticmethod
-    def of(pid, what):
-        with open(f"/proc/{pid}/status") as f:
-            return int(re.search(what + r":\s+(\d+) kB", f.read())[1]) << 10
+            if processes.forget_peak(pid):
+                self.before[pid] = processes.memory_kib(pid, "VmRSS", "status")
 
     def grown(self):
-        got = {}
-        for pid, before in self.before.items():
-            with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/comm") as f:
-                got[f"{f.read().strip()} {pid}"] = self.of(pid, "VmHWM") - before
-        return got
+        """In bytes; of who has ended meanwhile what is known is nothing."""
+        return {f"{processes.name(pid)} {pid}": (processes.memory_kib(pid, "VmHWM", "status") - before) << 10 for pid, before in self.before.items() if processes.lives(pid)}
 
 
 def in_constant_memory(n, keys):
@@ -148,7 +139,7 @@ def breaks(n, keys):
         before = len(n.events("answer-broken"))
         got = broken(n, keys, path)
         check(got.startswith(b'[{"id":1,') and len(got) > ROWS * 20, path, len(got))
-        told = n.wait_event("answer-broken", 60, count=before + 1)
+        told = n.wait_event("answer-broken", count=before + 1)
         eq((told["app"], told["code"]), ("shop", code))
     # an error of a row that nobody shows is none
     status, head, body = whole(n, keys, "/rest/v1/breaks_hidden?order=id")
@@ -177,12 +168,7 @@ def slow_readers(n, keys):
     conn.close()
     for conn, r in held:
         conn.close()
-    for _ in range(300):
-        status, _, body = whole(n, keys, "/rest/v1/big")
-        if status == 200:
-            break
-        time.sleep(0.1)
-    eq(len(json.loads(body)), ROWS)
+    eq(len(json.loads(until(lambda: (a := whole(n, keys, "/rest/v1/big"))[0] == 200 and a[2]))), ROWS)
 
 
 def log_grows(n, keys):
@@ -203,15 +189,7 @@ def log_grows(n, keys):
 
 def backends(n):
     """PostgreSQL's processes that serve this node's asks."""
-    out = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True).stdout
-    rows = {int(pid): (int(ppid), args) for pid, ppid, args in (line.split(None, 2) for line in out.splitlines() if len(line.split(None, 2)) == 3)}
-
-    def is_ours(pid):
-        while pid in rows and pid != n.proc.pid:
-            pid = rows[pid][0]
-        return pid == n.proc.pid
-
-    return [pid for pid, (_, args) in rows.items() if args.startswith("postgres: authenticator") and is_ours(pid)]
+    return [pid for pid in processes.descendants(n.proc.pid) if processes.arguments(pid).startswith("postgres: authenticator")]
 
 
 def server_dies(n, keys):
@@ -220,18 +198,14 @@ def server_dies(n, keys):
     before, there = len(n.events("answer-broken")), backends(n)
     check(there, n.log()[-2000:])
     for pid in there:
-        os.kill(pid, signal.SIGKILL)
+        processes.kill_if_there(pid)
     try:
         r.read()
         raise AssertionError("what was cut off ended well")
     except (http.client.IncompleteRead, ConnectionError):
         conn.close()
-    check(n.wait_event("answer-broken", 60, count=before + 1)["code"] in ("57P03", "08006", "57P02"), n.events("answer-broken")[-1])
-    for _ in range(600):
-        if whole(n, keys, "/rest/v1/big?limit=1")[0] == 200:
-            return
-        time.sleep(0.1)
-    raise AssertionError("the server does not come back: " + n.log()[-2000:])
+    check(n.wait_event("answer-broken", count=before + 1)["code"] in ("57P03", "08006", "57P02"), n.events("answer-broken")[-1])
+    until(lambda: whole(n, keys, "/rest/v1/big?limit=1")[0] == 200)
 
 
 def in_between(n, keys, folder, engine):
@@ -249,14 +223,14 @@ def in_between(n, keys, folder, engine):
             raise AssertionError("what was given up ended well")
         except (http.client.IncompleteRead, ConnectionError):
             pass
-        eq(n.wait_event("answer-broken", 60, code="40001")["app"], "shop")
+        eq(n.wait_event("answer-broken", code="40001")["app"], "shop")
         eq(len(json.loads(whole(n, keys, "/rest/v1/big")[2])), ROWS)
     conn.close()
     if engine == "postgres":
         server_dies(n, keys)
     conn, r = asked(n, keys, "/rest/v1/big?order=id")
     r.read(100_000)
-    os.kill(n.workers()[0], signal.SIGKILL)
+    processes.kill(n.role("worker"))
     try:
         r.read()
         raise AssertionError("what was cut off ended well")
@@ -269,10 +243,7 @@ def on(engine):
         folder = project({"migrations/001_schema.sql": SCHEMA}, MANIFEST % engine)
         cli(n, "deploy", folder)
         keys = keys_of(n, "shop")
-        for _ in range(300):  # a server of the app's starts
-            if whole(n, keys, "/rest/v1/big?limit=1")[0] == 200:
-                break
-            time.sleep(0.1)
+        until(lambda: whole(n, keys, "/rest/v1/big?limit=1")[0] == 200)  # a server of the app's starts
         same_as_collected(n, keys)
         in_constant_memory(n, keys)
         breaks(n, keys)

@@ -56,7 +56,7 @@ class Told(Asked):
 
     def heard(self, count, table="heard"):
         """What was told, once it is so much; and no more than that."""
-        rows = until(lambda: (lambda r: r if len(r) >= count else None)(self.service(["query", {"from": table, "select": ["payload"], "order": ["id"]}])[0]["rows"]), 30)
+        rows = until(lambda: (lambda r: r if len(r) >= count else None)(self.service(["query", {"from": table, "select": ["payload"], "order": ["id"]}])[0]["rows"]))
         told = [json.loads(r[0]["json"]) for r in rows]
         check(len(told) == count, told)
         return told
@@ -66,7 +66,7 @@ class Told(Asked):
 
     def events(self, name, count=1):
         of = lambda: [e for e in self.n.events() if e["event"] == name]
-        until(lambda: len(of()) >= count, 30)
+        until(lambda: len(of()) >= count)
         return of()
 
 
@@ -114,7 +114,7 @@ def circles(t):
     has(given["reason"], "circle")
     rows = t.service(["query", {"from": "again", "select": ["id"]}])[0]["rows"]
     eq(len(rows), 5)  # hops is 5: four times it was told
-    time.sleep(0.5)
+    in_vain(0.5, "a fifth time")
     eq(len(t.service(["query", {"from": "again", "select": ["id"]}])[0]["rows"]), 5)
 
 
@@ -141,11 +141,11 @@ def large(t):
     for old in ("heard", "orders"):
         t.service(["query", {"kind": "delete", "from": old}])
     until(lambda: not t.service(["query", {"from": "orders", "select": ["id"], "limit": 1}])[0]["rows"])
-    time.sleep(0.5)
+    in_vain(0.5, "more of what was deleted, which is told apart below")
     t.clear()
     t.service(["query", {"kind": "call", "function": "fill", "args": {"n": 100_001}}])
     t.service(insert("orders", {"state": "behind"}))
-    rows = until(lambda: (lambda r: r if any('"behind"' in x[0]["json"] for x in r) else None)(t.service(["query", {"from": "heard", "select": ["payload"], "order": ["id"]}])[0]["rows"]), 60)
+    rows = until(lambda: (lambda r: r if any('"behind"' in x[0]["json"] for x in r) else None)(t.service(["query", {"from": "heard", "select": ["payload"], "order": ["id"]}])[0]["rows"]))
     told = [json.loads(r[0]["json"]) for r in rows]
     eq([(c["type"], c["table"], (c["record"] or {}).get("state")) for c in told if c["type"] != "DELETE"], [("ALL", "orders", None), ("INSERT", "orders", "behind")])
     check([e for e in n.events() if e["event"] == "changes-missed" and e["table"] == "orders"])
@@ -155,7 +155,7 @@ def large(t):
 def versions(t, folder, engine):
     """Deployments between: what was not taken is told the next version at once, another function from its deployment on; one that is gone is told nothing; nor is an app that is."""
     t.service(insert("orders", {"id": 500_000, "state": "stuck", "do": {"into": "nowhere"}}))  # fails, and would for a while
-    time.sleep(0.2)
+    pace(0.2)
     deploy(t.n, engine, OTHER, folder=folder)
     t.service(insert("orders", {"id": 500_001, "state": "two"}))
     told = t.heard(2)
@@ -201,18 +201,13 @@ def test_triggers_postgres():
 # ---- whoever is killed ----
 
 
-def pids(n, name):
-    out = subprocess.run(["ps", "--ppid", str(n.proc.pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-    return [int(l.split()[0]) for l in out.splitlines() if l.split()[1] == name]
-
-
 def write(t, i):
     """Until it is there: what was answered otherwise may be, or not."""
     def once():
         a = t.n.get("notes", "/rest/v1/orders", "-H", f"apikey: {t.keys['SUPABASE_SERVICE_ROLE_KEY']}", "-H", "content-type: application/json", "-H", "prefer: resolution=ignore-duplicates",
-                    data=json.dumps({"id": i, "state": str(i)}).encode(), timeout=30)
+                    data=json.dumps({"id": i, "state": str(i)}).encode(), timeout=PATIENCE_S)
         return a.status in (200, 201)
-    until(lambda: contextlib.suppress(Exception) and once(), 60, 0.1)
+    until(lambda: contextlib.suppress(Exception) and once())
 
 
 def ids(t):
@@ -221,7 +216,7 @@ def ids(t):
 
 
 def all_heard(t, count):
-    until(lambda: len(set(ids(t))) >= count, 60, 0.1)
+    until(lambda: len(set(ids(t))) >= count)
     heard = ids(t)
     eq(sorted(set(heard)), list(range(count)))
     first = list(dict.fromkeys(heard))
@@ -237,8 +232,8 @@ def killed(engine, roles):
         for i in range(120):
             write(t, i)
             if i % 20 == 10:
-                for pid in pids(n, roles[i // 20 % len(roles)]):
-                    os.kill(pid, signal.SIGKILL)
+                for pid in n.processes(roles[i // 20 % len(roles)]):
+                    processes.kill_if_there(pid)
     finally:
         n.kill()
     with node("--workers", "2", state=state) as n:  # nobody asks: it goes on by itself
@@ -249,10 +244,10 @@ def killed(engine, roles):
 
 
 def test_triggers_killed_sqlite():
-    killed("sqlite", ("orlo-worker", "orlo-store"))
+    killed("sqlite", ("worker", "store"))
 
 
 def test_triggers_killed_postgres():
     if not HERE:
         raise Skip("PostgreSQL 15 or newer is not installed")
-    killed("postgres", ("orlo-worker", "orlo-postgres"))
+    killed("postgres", ("worker", "postgres"))

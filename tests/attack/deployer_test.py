@@ -19,14 +19,13 @@ def test_deployer_wants_many_at_once():
             manifest = "".join(f'[functions.f{f}]\nsource = "{f}.wasm"\nroutes = ["/{f}"]\n' for f in range(each))
             eq(deploy_manifest(state, f"a{a}", manifest, {f"{f}.wasm": kind(a * each + f) for f in range(each)})["state"], "done")
     with node("--workers", "1", state=state) as n:
-        os.kill(n.proc.pid, signal.SIGSTOP)
-        clients = []
-        for i in range(apps * each):
-            clients.append(socket.create_connection(("127.0.0.1", n.port), 20))
-            clients[-1].sendall(b"GET /%d HTTP/1.0\r\nHost: a%d.localhost\r\n\r\n" % (i % each, i // each))
-        n.wait_taken(clients[-1])
-        time.sleep(0.3)
-        os.kill(n.proc.pid, signal.SIGCONT)
+        with processes.stopped(n.proc.pid):
+            clients = []
+            for i in range(apps * each):
+                clients.append(socket.create_connection(("127.0.0.1", n.port), PATIENCE_S))
+                clients[-1].sendall(b"GET /%d HTTP/1.0\r\nHost: a%d.localhost\r\n\r\n" % (i % each, i // each))
+            n.wait_taken(clients[-1])
+            in_vain(0.3, "an image that nobody can have asked for, let alone got")
         answers = [c.recv(1 << 12)[:12] for c in clients]
         eq([a for a in answers if a != b"HTTP/1.1 200"], [])
 
@@ -155,21 +154,18 @@ def test_deployer_state_of_others():
         eq(squatter.stdout.readline(), "listens\n")
         code, _, error = orlo("deploy", guest("tenant"), "--app", "a", "--state", state, "--env", "SECRET=xyzzy")
         check(code != 0 and "another user's" in error, code, error)
-        eq(squatter.communicate(timeout=10)[0], "0\n")
+        eq(squatter.communicate(timeout=PATIENCE_S)[0], "0\n")
     finally:
         squatter.kill()
 
 
 def stop_next(n):
-    """Stops the next process that the node starts, as soon as there is one: its number, in a list."""
-    children = lambda: set(map(int, open(f"/proc/{n.proc.pid}/task/{n.proc.pid}/children").read().split()))
-    before, stopped = children(), []
+    """Stops the next process that the node starts, as soon as there is one: what holds it, in a list."""
+    before, stopped = set(n.processes()), []
 
     def watch():
         while not stopped and n.proc.poll() is None:
-            stopped.extend(children() - before)
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+            stopped.extend(map(processes.stop, set(n.processes()) - before))
 
     threading.Thread(target=watch, daemon=True).start()
     return stopped
@@ -180,23 +176,22 @@ def asked_of_one_that_goes(state):
     answers = []
     with node("--workers", "1", state=state) as n:
         n.deploy("stays", guest("cgi"), "--host", "*", "--max-body", "1K")
-        is_keys = lambda p: os.path.exists(f"/proc/{p}") and open(f"/proc/{p}/comm").read() == "orlo-keys\n"
-        for p in filter(is_keys, n.processes()):
-            os.kill(p, signal.SIGKILL)
-        until(lambda: not [p for p in n.processes() if is_keys(p)])
+        for p in n.processes("keys"):
+            processes.kill_if_there(p)
+        until(lambda: not n.processes("keys"))
         stopped = stop_next(n)  # keys, without which nobody gets the app's secret
         ask = lambda size: answers.append((size, n.get("goes", "/echo", data=b"x" * size).status))
         clients = [threading.Thread(target=ask, args=(size,)) for size in (500, 5000)]
         for t in clients:
             t.start()
         until(lambda: stopped)
-        time.sleep(0.3)
+        in_vain(0.3, "an answer without a secret")
         late = bool(answers)
         if not late:
             n.delete("goes")
             for t in clients:
                 t.join()
-        os.kill(stopped[0], signal.SIGCONT)
+        processes.go_on(stopped[0])
     return None if late else sorted(answers)
 
 
@@ -298,7 +293,7 @@ def changes_and_asks(n, kept, name, act, then, held, go_on):
     path, status, words = then
     change = Change(lambda: act(n))
     held()
-    time.sleep(0.3)  # enough for an answer that comes too early
+    in_vain(0.3, "an answer that comes too early")
     check(change.answer is None, name, "was answered while a worker may answer as before", change.answer)
     go_on()
     change.done()
@@ -345,10 +340,9 @@ def test_deployer_is_answered_when_successors_serve():
         eq(kept.ask(), (200, "one\n"))
         for name, act, then in changes:
             before = n.workers()
-            for pid in before:
-                os.kill(pid, signal.SIGSTOP)
+            held = list(map(processes.stop, before))
             others = lambda: [p for p in n.workers() if p not in before and listening(p)]
-            changes_and_asks(n, kept, name, act, then, lambda: until(others, 60), lambda: [os.kill(pid, signal.SIGCONT) for pid in before])
+            changes_and_asks(n, kept, name, act, then, lambda: until(others), lambda: check(all(list(map(processes.go_on, held)))))
             check(all(p not in before for p in others()), name)
 
 
@@ -359,9 +353,10 @@ def test_deployer_worker_says_nothing():
         kept = Kept(n)
         eq(kept.ask(), (200, "one\n"))
         (worker,) = n.workers()
-        os.kill(worker, signal.SIGSTOP)
-        deployed(n, env("two", f'dirs = ["{folder_of("two")}::/data"]\n'))
-        n.wait_event("worker-stuck")
+        with processes.stopped(worker, may_end=True):
+            deployed(n, env("two", f'dirs = ["{folder_of("two")}::/data"]\n'))
+            n.wait_event("worker-stuck")
+            processes.wait_gone(worker)
         eq(n.get("a", "/read?who").text, "two")
         with contextlib.suppress(OSError, http.client.HTTPException):
             kept.ask()

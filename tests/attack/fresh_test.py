@@ -129,7 +129,7 @@ def pour(port, path, answered):
         with contextlib.suppress(OSError):
             while not answered and time.monotonic() < until:
                 c.sendall(b"1\r\na\r\n" * 100000)
-        t.join(5)
+        t.join(5)  # short: nothing is concluded from it
 
 
 def test_fresh_bodies_are_dropped_in_pieces():
@@ -157,17 +157,18 @@ def test_fresh_dropped_requests_are_nobody_elses():
     flags = ["--workers", "1", "--max-instances", "1", "--allow-http", "127.0.0.1"]
     with peer(talk) as port, serving(os.path.join(ROOT, "tests", "guests", "httpops.wasm"), *flags) as s:
         for _ in range(4):
-            with socket.create_connection(("127.0.0.1", s.port), timeout=30) as c:
+            with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
                 c.sendall(b"POST /m2+Q+f+i+s<s?127.0.0.1:%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\na" % port)
-                time.sleep(0.2)  # it is running, and its request is under way
+                s.wait_taken(c)
+                in_vain(0.2, "an end of what is running, with its request under way")
                 said = []
                 other = threading.Thread(target=lambda: said.append(curl(f"{s.url}/+Q+f~f+r?127.0.0.1:{port}").text))
                 other.start()
-                time.sleep(0.2)  # it waits for the instance
+                in_vain(0.2, "an instance for the other one, who waits for it")
                 c.sendall(b"b")
                 while c.recv(65536):
                     pass
-                other.join(40)
+                other.join(PATIENCE_S)
             has(said[0], "+r204")
 
 
@@ -175,11 +176,10 @@ def test_fresh_a_burst_is_answered():
     """Who was accepted in one go with many others, and had said all of a head by then, made room for them without a word."""
     with serving(guest("cgi"), "--workers", "1", "--max-connections", "4") as s:
         (worker,) = s.workers()
-        os.kill(worker, signal.SIGSTOP)
-        crowd = [socket.create_connection(("127.0.0.1", s.port), timeout=30) for _ in range(40)]
-        for c in crowd:
-            c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        os.kill(worker, signal.SIGCONT)
+        with processes.stopped(worker):
+            crowd = [socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) for _ in range(40)]
+            for c in crowd:
+                c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         said = []
         for c in crowd:
             with c:
@@ -194,14 +194,14 @@ def test_fresh_a_burst_is_answered():
 def test_fresh_reload_keeps_its_word():
     """A response whose head had left before the reload says nothing of a close: the next request on its connection is answered."""
     with serving(os.path.join(ROOT, "tests", "guests", "http3.wasm"), "--workers", "1") as s:
-        with socket.create_connection(("127.0.0.1", s.port), timeout=30) as c:
+        with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
             c.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc")
             got = b""
             while b"abc" not in got:
                 got += c.recv(65536)
             (old,) = s.workers()
             s.proc.send_signal(signal.SIGHUP)
-            s.wait_event("reloaded", 60)
+            s.wait_event("reloaded")
             fresh = curl(s.url + "/x").status  # by the successor
             c.sendall(b"def")
             while not got.endswith(b"0\r\n\r\n"):
@@ -209,6 +209,6 @@ def test_fresh_reload_keeps_its_word():
                 check(piece, got)
                 got += piece
             check(b"onnection: close" not in got, got)
-            time.sleep(0.2)  # enough for it to be closed
+            in_vain(0.2, "a close")
             c.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
             has(c.recv(65536), b"HTTP/1.1 %d " % fresh)

@@ -174,10 +174,10 @@ def test_files_only():
         os.mknod(root + "/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         names.append("null")
     for name in names:
-        code, out, errors = orlo("run", guest("files"), "--dir", root + "::/", "--", f"read:3:{name}", f"write:3:{name}:x", timeout=30)
+        code, out, errors = orlo("run", guest("files"), "--dir", root + "::/", "--", f"read:3:{name}", f"write:3:{name}:x", timeout=PATIENCE_S)
         eq((name, code, out, errors), (name, 0, "errno 63\nerrno 63\n", ""))
         for wasm, error in zip(COMMANDS, (31, 30)):
-            code, out, errors = orlo("run", wasm, "--dir", root + "::/", "--", f"read:{name}", f"write:{name}:x", timeout=30)
+            code, out, errors = orlo("run", wasm, "--dir", root + "::/", "--", f"read:{name}", f"write:{name}:x", timeout=PATIENCE_S)
             eq((wasm, name, code, out, errors), (wasm, name, 0, f"error {error}\n" * 2, ""))
     with serving(guest("files"), "--dir", root + "::/", "--workers", "1") as s:
         eq(curl(s.url + "/?read:3:fifo").text, "errno 63\n")
@@ -271,14 +271,14 @@ def test_idle_connections_keep_nobody_out():
     """As many idle or silent connections as a worker takes, and new clients are answered all the same."""
     with serving(guest("cgi"), "--workers", "1", "--max-connections", "20", "--idle-timeout", "10m", "--header-timeout", "10m") as s:
         for said in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"", b"GET / HTTP/1.1\r\nHost: a\r\nX: "):
-            held = [socket.create_connection(("127.0.0.1", s.port), timeout=10) for _ in range(20)]
+            held = [socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) for _ in range(20)]
             for c in held:
                 c.sendall(said)
                 if said.endswith(b"\r\n\r\n"):
                     check(c.recv(65536).startswith(b"HTTP/1.1 200"))
             with attacked(s):
                 for _ in range(30):
-                    eq(curl(s.url + "/", timeout=10).status, 200)
+                    eq(curl(s.url + "/", timeout=PATIENCE_S).status, 200)
             for c in held:
                 c.close()
         eq([r for r in s.events("request") if r["status"] != 200], [])

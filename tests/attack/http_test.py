@@ -39,9 +39,9 @@ class Upstream:
             self.requests.append((line, body, whole))
             self.changed.notify_all()
 
-    def wait(self, fits, seconds=20):
+    def wait(self, fits):
         with self.changed:
-            check(self.changed.wait_for(lambda: fits(self), seconds), self.requests, self.opened, self.closed)
+            check(self.changed.wait_for(lambda: fits(self), PATIENCE_S), self.requests, self.opened, self.closed)
 
     def talk(self, c):
         f = c.makefile("rb")
@@ -85,7 +85,7 @@ class Upstream:
         self.sock.close()
 
 
-def ops(s, program, up=None, method=b"GET", timeout=30):
+def ops(s, program, up=None, method=b"GET", timeout=PATIENCE_S):
     """(status or 0, body, whether it came whole) of a request that has the guest do PROGRAM."""
     path = "/" + program + ("?" + up.authority if up else "")
     got = raw(s.port, b"%s %s HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n" % (method, path.encode()), timeout)
@@ -104,8 +104,8 @@ def told(s, program, up=None):
     return [w for w in body.decode().split()]
 
 
-def serve_ops(up=None, *flags, wasm=OPS):
-    return serving(wasm, "--workers", "1", "--timeout", "20s", *(("--allow-http", up.authority) if up else ()), *flags)
+def serve_ops(up=None, *flags, wasm=OPS, timeout="20s"):
+    return serving(wasm, "--workers", "1", "--timeout", timeout, *(("--allow-http", up.authority) if up else ()), *flags)
 
 
 # ---- what a guest announces and does not send ---------------------------------------------------------------------------
@@ -194,18 +194,18 @@ def test_http_drop_everything_everywhere_3():
 
 def test_http_dropped_response_is_cut_at_once():
     """The client of a guest that gave up its response's body is told, though the guest goes on."""
-    with Upstream(serve=lambda c: c.recv(1 << 20) and c.recv(1 << 20)) as up, serve_ops(up) as s:
-        with socket.create_connection(("127.0.0.1", s.port), timeout=15) as c:  # the upstream never answers: the guest waits on for long
+    with Upstream(serve=lambda c: c.recv(1 << 20) and c.recv(1 << 20)) as up, serve_ops(up, timeout="600s") as s:
+        with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:  # the upstream never answers: the guest waits on for long
             c.sendall(f"GET /+R+B+W!o{':W' * 20}-W-Bm0+Q+f~f?{up.authority} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
             got = b""
             with contextlib.suppress(ConnectionResetError):
                 while piece := c.recv(65536):
                     got += piece
         check(got.startswith(b"HTTP/1.1 200 OK") and not got.endswith(b"0\r\n\r\n"), got[:200])
-        with socket.create_connection(("127.0.0.1", s.port), timeout=15) as c:  # and if nothing of it has left, with a 500
+        with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:  # and if nothing of it has left, with a 500
             c.sendall(f"GET /+R+B+W!o.W-W-Bm0+Q+f~f?{up.authority} HTTP/1.1\r\nHost: t\r\n\r\n".encode())
             has(c.recv(65536).decode(), "HTTP/1.1 500 ")
-        s.wait_event("guest-failed", 30)
+        s.wait_event("guest-failed")
 
 
 # ---- what a response may announce ------------------------------------------------------------------------------------------

@@ -82,18 +82,16 @@ def command(*parts, instances, code=b""):
 
 def anon_mib(pid):
     """What a process has written and nobody else has."""
-    for line in open(f"/proc/{pid}/status"):
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) / 1024
-    return 0
+    return processes.memory_kib(pid, "RssAnon", "status") / 1024
 
 
-def settles(what, below, seconds=30):
-    """Waits until it is so; the last value otherwise."""
-    deadline = time.monotonic() + seconds
-    while (now := what()) > below and time.monotonic() < deadline:
-        time.sleep(0.05)
-    check(now <= below, now, below)
+def settles(what, below):
+    """Waits until it is so; says the last value otherwise."""
+    seen = [None]
+    try:
+        until(lambda: seen.append(what()) or seen[-1] <= below)
+    except AssertionError:
+        check(False, seen[-1], below)
 
 
 @contextlib.contextmanager
@@ -103,12 +101,7 @@ def peak_of_jobs(pid):
 
     def watch():
         while not stop.wait(0.005):
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                total = 0
-                for child in subprocess.run(["ps", "--ppid", str(pid()), "-o", "pid="], capture_output=True, text=True).stdout.split():
-                    fields = dict(l.split(":", 1) for l in open(f"/proc/{child}/status") if l.startswith("Rss"))
-                    total += sum(int(fields[f].split()[0]) for f in ("RssAnon", "RssShmem"))
-                most[0] = max(most[0], total / 1024)
+            most[0] = max(most[0], sum(processes.memory_kib(p, f, "status") for p in processes.children(pid()) for f in ("RssAnon", "RssShmem")) / 1024)
     t = threading.Thread(target=watch)
     t.start()
     try:
@@ -255,10 +248,7 @@ def test_growth_stops_at_the_budget():
     with serving(guest("memory"), "--workers", "1", "--app-memory", "100M", "--max-memory", "1G") as s:
         got = int(curl(s.url + "/grow?500").text.split()[1])
         check(80 < got < 100, got)
-        deadline = time.monotonic() + 20  # what the first had goes back a piece at a time, behind its answer
-        while (again := curl(s.url + "/grow?50").text) != "took 50\n" and time.monotonic() < deadline:
-            time.sleep(0.05)
-        eq(again, "took 50\n")
+        until(lambda: curl(s.url + "/grow?50").text == "took 50\n")  # what the first had goes back a piece at a time, behind its answer
     with serving(guest("memory"), "--workers", "1", "--max-memory", "64M") as s:
         got = int(curl(s.url + "/grow?500").text.split()[1])
         check(55 < got < 64, got)
@@ -368,7 +358,7 @@ class Crowd:
     def __init__(self, port, count, sends):
         self.all = []
         for _ in range(count):
-            c = socket.create_connection(("127.0.0.1", port), timeout=30)
+            c = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
             c.sendall(sends)
             c.setblocking(False)
             self.all.append(c)
@@ -399,7 +389,7 @@ def all_are_told(crowd, words):
         for i, t in enumerate(crowd.said()):
             told[i] += t
         return sum(words not in t for t in told)
-    settles(silent, 0, 60)
+    settles(silent, 0)
 
 
 def test_heads_have_a_budget():

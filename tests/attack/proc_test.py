@@ -5,11 +5,6 @@ from harness import *
 from inject import Taken, said
 
 
-def children(pid, name=None):
-    out = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-    return [int(l.split()[0]) for l in out.splitlines() if name is None or l.split()[1] == name]
-
-
 def memory_has(pid, needle):
     """Where these bytes are in the memory of a process."""
     found = []
@@ -44,22 +39,17 @@ def big_module():
 
 
 def caught_job(*flags, **env):
-    """(orlo compile, its job): the job is stopped, with its sandbox on. It may be done before anybody looks: then another one."""
+    """(orlo compile, its job, what holds that): the job is stopped, with its sandbox on. It may be done before anybody looks: then another one."""
     for _ in range(100):
         p = subprocess.Popen([ORLO, "compile", big_module(), "-o", os.path.join(WORK, "big.orlo"), *flags], stderr=subprocess.PIPE, env=dict(os.environ, **env))
-        found = until(lambda: children(p.pid, "orlo-job") or p.poll() is not None and [None])
-        job = found[0]
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            while job:
-                os.kill(job, signal.SIGSTOP)
-                until(lambda: re.search(r"^State:\s+[TZ]", open(f"/proc/{job}/status").read(), re.M))
-                status = open(f"/proc/{job}/status").read()
-                if re.search(r"^State:\s+Z", status, re.M):
-                    break
-                if "Seccomp:\t2" in status:
-                    return p, job
-                os.kill(job, signal.SIGCONT)
-        p.communicate(timeout=120)
+        found = until(lambda: processes.children(p.pid, "orlo-job") or p.poll() is not None and [None])
+        with contextlib.suppress(AssertionError):  # it has ended
+            while job := found[0]:
+                held = processes.stop(job)
+                if "Seccomp:\t2" in processes.read(job, "status"):
+                    return p, job, held
+                processes.go_on(held)
+        p.communicate(timeout=PATIENCE_S)
     raise AssertionError("no job could be caught")
 
 
@@ -73,11 +63,11 @@ def test_job_holds_no_secrets():
         f.write(key)
     os.chmod(path, 0o600)
     token = os.urandom(16).hex()
-    p, job = caught_job("--state", state, TOKEN=token)
-    fields = open(f"/proc/{job}/stat").read().rsplit(")", 1)[1].split()
+    p, job, held = caught_job("--state", state, TOKEN=token)
+    fields = processes.stat(job)
     found = memory_has(job, key) + memory_has(job, token.encode()), memory_has(p.pid, key)
-    os.kill(job, signal.SIGCONT)
-    _, said = p.communicate(timeout=60)
+    check(processes.go_on(held))
+    _, said = p.communicate(timeout=PATIENCE_S)
     eq(p.returncode, 0)
     eq(found, ([], []))
     eq((fields[3], fields[4]), (str(job), "0"))  # a session of its own, no terminal
@@ -104,7 +94,7 @@ def test_workers_share_no_pages():
         with serving(guest("cgi"), "--workers", "1") as s:
             eq(one_request(s).status, 200)
             for pid in s.workers():
-                eq([l for l in open(f"/proc/{pid}/ksm_stat") if l.startswith("ksm_merge_any")] or ["ksm_merge_any: no\n"], ["ksm_merge_any: no\n"])
+                eq([l for l in processes.read(pid, "ksm_stat").splitlines(True) if l.startswith("ksm_merge_any")] or ["ksm_merge_any: no\n"], ["ksm_merge_any: no\n"])
     finally:
         prctl(67, 0, 0, 0, 0)
 
@@ -124,7 +114,7 @@ def test_successor_at_once():
             eq(one_request(s).status, 200)
             old = s.workers()
             began = time.monotonic()
-            os.kill(old[0], signal.SIGKILL)
+            processes.kill(old[0])
             eq(one_request(s).status, 200)  # it waits in the queue
             took.append((time.monotonic() - began) * 1000)
             eq(s.wait_event("worker-died", count=i + 1)["restart_ms"], 0)
@@ -140,8 +130,8 @@ def test_death_names_requests():
             for t in threads:
                 t.start()
             pid = until(lambda: s.workers())[0]
-            until(lambda: cpu_ticks(pid) > 10)
-            os.kill(pid, signal.SIGABRT)  # a sanitizer has handlers for the others
+            until(lambda: processes.ticks(pid) > 10)
+            processes.kill(pid, signal.SIGABRT)  # a sanitizer has handlers for the others
             died = s.wait_event("worker-died", count=i + 1)
             for t in threads:
                 t.join()
@@ -151,31 +141,19 @@ def test_death_names_requests():
         s.wait_event("app-kills-workers")
 
 
-def cpu_ticks(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
-
-
 def test_hung_worker_is_replaced():
     """A worker whose loop no longer turns is replaced; one that only waits, or is stopped, is not."""
     with serving(guest("cgi"), "--workers", "2") as s:
         hung, stopped = s.workers()
-        os.kill(stopped, signal.SIGSTOP)
-        with Taken(hung) as t:
-            t.hang()
-        stuck = s.wait_event("worker-stuck", 60)
-        has(stuck, "doing")
-        until(lambda: hung not in s.workers())  # it was told of before it was ended
-        check(stopped in s.workers(), s.workers())
-        os.kill(stopped, signal.SIGCONT)
+        with processes.stopped(stopped):
+            with Taken(hung) as t:
+                t.hang()
+            stuck = s.wait_event("worker-stuck")
+            has(stuck, "doing")
+            processes.wait_gone(hung)  # it was told of before it was ended
         for _ in range(20):
             eq(one_request(s).status, 200)
         eq(len(s.events("worker-stuck")), 1)
-
-
-def role(s, name):
-    """The process of a role of which there is one, once there is."""
-    return until(lambda: children(s.proc.pid, "orlo-" + name))[0]
 
 
 def test_control_comes_back():
@@ -183,21 +161,21 @@ def test_control_comes_back():
     with serving(guest("cgi"), "--workers", "2") as s:
         workers = s.workers()
         for i, end in enumerate(("killed", "nonsense", "empty")):
-            control = role(s, "control")
+            control = s.role("control")
             if end == "killed":
-                os.kill(control, signal.SIGKILL)
+                processes.kill(control)
             else:
                 with contextlib.suppress(ProcessLookupError), Taken(control) as t:
                     at = t.put(b"\xff" * 64)
                     t.call(SYS["write"], 3, at, 64 if end == "nonsense" else 1)
-            s.wait_event("role-died", 30, count=i + 1)
+            s.wait_event("role-died", count=i + 1)
             eq(one_request(s).status, 200)
-            until(lambda: role(s, "control") != control)
-            s.wait_event("reloaded", 60, count=i + 1)  # what it no longer knows it is told again
+            until(lambda: s.role("control") != control)
+            s.wait_event("reloaded", count=i + 1)  # what it no longer knows it is told again
         eq([e["role"] for e in s.events("role-cut-off")], ["control"] * 2)
         until(lambda: len(s.workers()) == 2)
         s.proc.send_signal(signal.SIGHUP)
-        s.wait_event("reloaded", 60, count=4)
+        s.wait_event("reloaded", count=4)
         eq(one_request(s).status, 200)
         eq(s.events("worker-died"), [])
         check(not set(workers) & set(s.workers()))
@@ -207,19 +185,19 @@ def test_keys_end_when_idle():
     """Who holds the key is there while it is asked, and some seconds more; what it should not say ends it."""
     wasm = guest("cgi")
     with serving(wasm, "--workers", "1") as s:
-        first = role(s, "keys")
-        until(lambda: not children(s.proc.pid, "orlo-keys"))
+        first = s.role("keys")
+        until(lambda: not s.processes("keys"))
         reloads, taken = 0, False
         while not taken and reloads < 5:  # on a busy machine it may have gone already when it is to be taken
             s.proc.send_signal(signal.SIGHUP)
-            second, reloads = role(s, "keys"), reloads + 1
+            second, reloads = s.role("keys"), reloads + 1
             check(first != second)
-            s.wait_event("reloaded", 60, count=reloads)
+            s.wait_event("reloaded", count=reloads)
             with contextlib.suppress(ProcessLookupError), Taken(second) as t:
                 taken = t.call(SYS["write"], 3, t.put(b"x" * 64), 64) in (64, "killed")
         eq(s.wait_event("role-cut-off")["role"], "keys")
         s.proc.send_signal(signal.SIGHUP)
-        s.wait_event("reloaded", 60, count=reloads + 1)
+        s.wait_event("reloaded", count=reloads + 1)
         eq(one_request(s).status, 200)
 
 
@@ -227,17 +205,11 @@ def test_all_end_with_the_supervisor():
     """Killed, it leaves nobody behind: workers finish what they have, the others end at once."""
     s = Server(guest("cgi"), "--workers", "2")
     eq(one_request(s).status, 200)
-    pids = children(s.proc.pid)
+    pids = s.processes()
     check(len(pids) >= 3, pids)
     s.proc.kill()
     s.proc.wait()
-    until(lambda: not any(alive(p) for p in pids))
-
-
-def alive(pid):
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    return False
+    processes.wait_gone(*pids)
 
 
 # ---- signals --------------------------------------------------------------------------------------------------------
@@ -247,7 +219,7 @@ def test_user_signals_do_nothing():
     with serving(guest("cgi"), "--workers", "1") as s:
         for sig in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
             for pid in [s.proc.pid, *s.workers()]:
-                os.kill(pid, sig)
+                processes.kill(pid, sig)
         eq(one_request(s).status, 200)
         eq(s.events("worker-died"), [])
 
@@ -267,14 +239,14 @@ def test_reload():
                     failed.append((a.code, a.status))
 
         threads = [threading.Thread(target=load) for _ in range(4)]
-        held = socket.create_connection(("127.0.0.1", s.port), timeout=30)  # a connection that stays open over it
+        held = socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S)  # a connection that stays open over it
         ask = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
         held.sendall(ask)
         has(held.recv(65536), b" 200 ")
         for t in threads:
             t.start()
         s.proc.send_signal(signal.SIGHUP)
-        s.wait_event("reloaded", 60)
+        s.wait_event("reloaded")
         for _ in range(3):  # it goes on, with the new workers
             held.sendall(ask)
             answer = held.recv(65536)
@@ -283,7 +255,7 @@ def test_reload():
         with open(path, "wb") as f:
             f.write(b"\0asm\1\0\0\0\xff")
         s.proc.send_signal(signal.SIGHUP)
-        has(s.wait_event("reload-failed", 60)["reason"], "section")
+        has(s.wait_event("reload-failed")["reason"], "section")
         seen = count[0]
         until(lambda: count[0] > seen + 20)
         stop.set()
@@ -294,7 +266,7 @@ def test_reload():
         eq(len(s.workers()), 2)
         shutil.copy(os.path.join(ROOT, "tests", "guests", "http.wasm"), path)
         s.proc.send_signal(signal.SIGHUP)
-        s.wait_event("reloaded", 60, count=2)
+        s.wait_event("reloaded", count=2)
         eq(s.events("worker-died"), [])
 
 
@@ -309,11 +281,11 @@ def test_hangup_of_a_terminal_ends_it():
             err = os.open(port_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(err, 2)
             os.execv(ORLO, [ORLO, "serve", wasm, "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"])
-        until(lambda: "serving" in open(port_file).read() if os.path.exists(port_file) else False, 60)
+        until(lambda: "serving" in open(port_file).read() if os.path.exists(port_file) else False)
         os.close(fd)
         if ignored:
             until(lambda: '"reloaded"' in open(port_file).read())
-            os.kill(pid, signal.SIGTERM)
+            processes.kill(pid, signal.SIGTERM)
         eq(os.waitpid(pid, 0)[1], 0)
         check(('"signal":"SIGHUP"' in open(port_file).read()) != ignored)
 
@@ -352,7 +324,7 @@ def test_log_reader_that_stops():
                     has(got, b" 200 ")
                     n += 1
         s.listen.set()
-        lost = s.wait_event("log-lost", 60)
+        lost = s.wait_event("log-lost")
         s.stop()
         until(lambda: s.ended)
         for line in s.text.decode().splitlines():
@@ -461,7 +433,7 @@ def refuses(pid, supervisor, fork_kills=False):
         for what, call, *args in attempts(t, supervisor):
             got = said(t.call(SYS[call], *args))
             check(got in REFUSED, what, call, got)
-        status = open(f"/proc/{pid}/status").read()
+        status = processes.read(pid, "status")
         eq(re.findall(r"^Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)", status, re.M), ["0" * 16] * 5)
         has(status, "NoNewPrivs:\t1", "Seccomp:\t2")
         if not fork_kills:
@@ -477,7 +449,7 @@ def test_worker_refuses():
         with serving(guest("cgi"), "--workers", "1", *flags) as s:
             eq(one_request(s).status, 200)
             pid, = s.workers()
-            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+            fields = processes.stat(pid)
             eq((fields[3], fields[4]), (str(pid), "0"))  # a session of its own, no terminal
             refuses(pid, s.proc.pid)
             with Taken(pid) as t:
@@ -512,8 +484,7 @@ def test_worker_truncates_nothing():
         os.environ.update({"ORLO_LANDLOCK_MAX": most} if most else {})
         try:
             with serving(guest("cgi"), "--workers", "1", "--dir", folder + "::/data:ro") as s, Taken(s.workers()[0]) as t:
-                fds = f"/proc/{t.pid}/fd"
-                folder_fd = next(int(f) for f in os.listdir(fds) if os.readlink(os.path.join(fds, f)) == os.path.realpath(folder))
+                folder_fd = next(fd for fd, of in processes.descriptors(t.pid).items() if of == os.path.realpath(folder))
                 for flags in (0o1000, 0o1001, 0o1002, 0o1101, 1, 2):  # O_TRUNC, and ways to write
                     how = t.put(struct.pack("=QQQ", flags, 0, 0) + b"file\0")
                     check(said(t.call(SYS["openat2"], folder_fd, how + 24, how, 24)) in REFUSED, "openat2", most, flags)
@@ -554,7 +525,7 @@ def test_command_refuses():
     """`orlo run` is a worker of one command."""
     p = subprocess.Popen([ORLO, "run", guest("cgi"), "--env", "PATH_INFO=/loop"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        until(lambda: "Seccomp:\t2" in open(f"/proc/{p.pid}/status").read() and cpu_ticks(p.pid) > 20)
+        until(lambda: "Seccomp:\t2" in processes.read(p.pid, "status") and processes.ticks(p.pid) > 20)
         refuses(p.pid, os.getpid())
     finally:
         p.kill()
@@ -564,10 +535,9 @@ def test_command_refuses():
 def users(supervisor):
     """{role: users of its processes}"""
     found = {}
-    out = subprocess.run(["ps", "--ppid", str(supervisor), "-o", "pid=,comm="], capture_output=True, text=True).stdout
-    for pid, comm in (line.split() for line in out.splitlines()):
-        with contextlib.suppress(FileNotFoundError):
-            found.setdefault(comm, set()).update(re.search(r"^Uid:\s+(.*)$", open(f"/proc/{pid}/status").read(), re.M)[1].split())
+    for pid in processes.children(supervisor):
+        if m := re.search(r"^Uid:\s+(.*)$", processes.read(pid, "status"), re.M):
+            found.setdefault(processes.name(pid), set()).update(m[1].split())
     return found
 
 
@@ -595,14 +565,13 @@ def test_each_role_its_user():
 
 def test_job_refuses():
     for what, call, *args in [(None, None)] + DEADLY + [("makes a process", "fork"), ("makes a process", "clone", 17, 0, 0, 0, 0), ("makes a socket", "socket", 2, 1, 0)]:
-        p, job = caught_job()
+        p, job, held = caught_job()
         if not what:
             refuses(job, p.pid, fork_kills=True)
         else:
             with Taken(job) as t:
                 eq((what, t.call(SYS[call], *args)), (what, "killed"))
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(job, signal.SIGCONT)
+        processes.go_on(held)
         _, errors = p.communicate(timeout=120)
         eq((what, p.returncode), (what, 65 if what else 0))
 

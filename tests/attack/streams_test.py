@@ -35,7 +35,7 @@ def head_of(path, chunked):
 def client(port, data, how, pieces=()):
     """Sends data, cut at `pieces`; what comes back."""
     got = b""
-    with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=30) as c:
+    with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as c:
         c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for a, z in itertools.pairwise((0, *pieces, len(data))):
             c.sendall(data[a:z])
@@ -65,7 +65,7 @@ class Upstream:
 
     def serve(self, c):
         with contextlib.suppress(OSError), c:
-            c.settimeout(30)
+            c.settimeout(PATIENCE_S)
             self.answer(c)
 
     def __enter__(self):
@@ -182,16 +182,16 @@ def test_streams_upstream_stops_reading():
             if leave == "answer":
                 c.sendall(OK)
             if leave != "close":
-                gone.wait(20)
+                gone.wait(PATIENCE_S)
 
         with service(answer) as s:
             chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", s.port), timeout=1) as c:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", s.port), timeout=1) as c:  # short: whatever is answered
                 c.sendall(head_of(path, True))
                 for _ in range(300):
                     c.sendall(chunk)
             for end in (b"Z\r\n", b"0\r\n\r\n"):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", s.port), timeout=1) as c:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", s.port), timeout=1) as c:  # short: whatever is answered
                     c.sendall(head_of(path, True) + chunk * 4 + end)
                     c.recv(1000)
             gone.set()
@@ -215,7 +215,7 @@ def test_streams_whose_trap():
         held.sendall(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
         for tries in range(1, 100):  # until it happens where that one is: a busy instance is passed over
             eq(curl(s.url + "/answer-then-trap").status, 200)
-            line = s.wait_event("guest-failed", seconds=60, count=tries, reason=after)
+            line = s.wait_event("guest-failed", count=tries, reason=after)
             if len(line["requests"].split()) > 1:
                 break
         held.settimeout(60)

@@ -34,15 +34,6 @@ def put(folder, name, text):
         f.write(text)
 
 
-def children(pid):
-    out = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout
-    pairs = [tuple(map(int, line.split())) for line in out.splitlines()]
-    found = [pid]
-    for p in found:
-        found += [child for child, parent in pairs if parent == p]
-    return found[1:]
-
-
 class Dev:
     def __init__(self, folder, *flags):
         self.log = open(os.path.join(folder, ".log"), "w+")
@@ -52,7 +43,7 @@ class Dev:
         return open(self.log.name).read()
 
     def wait(self, said, times=1):
-        until(lambda: self.text().count(said) >= times or self.proc.poll() is not None, 60)
+        until(lambda: self.text().count(said) >= times or self.proc.poll() is not None)
         check(self.text().count(said) >= times, said, self.text()[-3000:])
 
     @property
@@ -70,7 +61,7 @@ def developing(folder, *flags, wait="without names"):
         d.wait(wait)
         yield d
         d.proc.send_signal(signal.SIGINT)
-        check(d.proc.wait(30) == 0, d.text()[-2000:])
+        check(d.proc.wait(PATIENCE_S) == 0, d.text()[-2000:])
     finally:
         if d.proc.poll() is None:
             d.proc.kill()
@@ -92,7 +83,7 @@ def test_changes():
     """A page, a source, the manifest: each is served when it was saved, on a connection that stays open."""
     folder = project()
     with developing(folder) as d:
-        c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=30)
+        c = http.client.HTTPConnection("127.0.0.1", d.port, timeout=PATIENCE_S)
 
         def ask(path):
             c.request("GET", path)
@@ -100,18 +91,18 @@ def test_changes():
 
         eq(ask("/"), "first\n")
         put(folder, "public/index.html", "second\n")
-        until(lambda: ask("/") == "second\n", 30)
+        until(lambda: ask("/") == "second\n")
         eq(d.text().count("│ made"), 1)  # nothing was to be built
         put(folder, "notes.txt", "a source")
         d.wait("│ made", 2)
         put(folder, "unrelated.md", "no source")
         put(folder, "orlo.toml", MANIFEST.replace('"/api"', '"/v2"'))
         d.wait("/v2")
-        until(lambda: ask("/v2/x") != "second\n", 30)
+        until(lambda: ask("/v2/x") != "second\n")
         check(c.sock, "the connection was closed")
         os.mkdir(os.path.join(folder, "public", "deep"))
         put(folder, "public/deep/a.txt", "deep\n")
-        until(lambda: ask("/deep/a.txt") == "deep\n", 30)
+        until(lambda: ask("/deep/a.txt") == "deep\n")
 
 
 def test_failures_are_told_and_outlived():
@@ -130,7 +121,7 @@ def test_failures_are_told_and_outlived():
         shutil.copyfile(HTTP, os.path.join(folder, "next.wasm"))
         put(folder, "orlo.toml", MANIFEST.replace('"/api"', '"/again"'))
         d.wait("/again")
-        until(lambda: d.get("/again").status == 200, 30)
+        until(lambda: d.get("/again").status == 200)
 
 
 def test_not_even_a_first_version():
@@ -141,7 +132,7 @@ def test_not_even_a_first_version():
         d.wait("without names")
         eq(d.get("/").text, "first\n")
     d = Dev(project("name = 3\n"))
-    check(d.proc.wait(30) == 65, d.text())
+    check(d.proc.wait(PATIENCE_S) == 65, d.text())
     has(d.text(), "orlo.toml", "name")
 
 
@@ -170,21 +161,21 @@ def test_ends_whole():
     for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         d = Dev(project(MANIFEST.replace("cp next.wasm app.wasm", "cp next.wasm app.wasm")))
         d.wait("without names")
-        below = children(d.proc.pid)
+        below = processes.descendants(d.proc.pid)
         check(len(below) >= 3, below)
         d.proc.send_signal(how)
-        d.proc.wait(30)
-        until(lambda: not any(os.path.exists(f"/proc/{p}") for p in below), 30)
+        d.proc.wait(PATIENCE_S)
+        processes.wait_gone(*below)
 
 
 def test_build_that_does_not_end_is_ended():
     folder = project(MANIFEST.replace("cp next.wasm app.wasm", "echo; sleep 1000"))
     d = Dev(folder)
-    until(lambda: any("sleep" in open(f"/proc/{p}/cmdline").read() for p in children(d.proc.pid) if os.path.exists(f"/proc/{p}")), 30)
-    below = children(d.proc.pid)
+    until(lambda: any("sleep" in processes.arguments(p) for p in processes.descendants(d.proc.pid)))
+    below = processes.descendants(d.proc.pid)
     d.proc.send_signal(signal.SIGINT)
-    eq(d.proc.wait(30), 0)
-    until(lambda: not any(os.path.exists(f"/proc/{p}") for p in below), 30)
+    eq(d.proc.wait(PATIENCE_S), 0)
+    processes.wait_gone(*below)
 
 
 def test_node_tells_nobody():

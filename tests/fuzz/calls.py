@@ -83,7 +83,7 @@ class Target:
         return list(self.servers.values())
 
     def harm(self, servers):
-        os.kill(servers[0].workers()[0], signal.SIGKILL)
+        processes.kill(servers[0].role("worker"))
 
     def operand(self, rng, x):
         if isinstance(x, str):

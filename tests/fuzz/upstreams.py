@@ -29,8 +29,8 @@ class Target:
         return self.servers
 
     def harm(self, servers):
-        os.kill(servers[1].workers()[0], signal.SIGSTOP)
-        threading.Timer(45, lambda: [os.kill(w, signal.SIGCONT) for w in servers[1].workers()]).start()
+        held = processes.stop(servers[1].role("worker"))
+        threading.Timer(45, processes.go_on, (held,)).start()
 
     def case(self, rng):
         plan, s = hostile.Plan(rng), rng.choice(self.servers)

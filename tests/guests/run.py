@@ -8,6 +8,7 @@ import concurrent.futures, hashlib, http.server, json, os, re, select, signal, s
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 import sanitize
+from processes import PATIENCE_S, pace, until
 
 GUESTS = os.path.join(ROOT, "..", "shared", "guests")
 
@@ -82,7 +83,7 @@ class Served:
     def stop(self):
         self.proc.send_signal(signal.SIGTERM)
         try:
-            return self.proc.wait(timeout=20)
+            return self.proc.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.proc.kill()
             return "had to be killed"
@@ -147,7 +148,7 @@ class Cases:
     def duplex(self, path):
         """The response's beginning comes while the request is still on its way."""
         host, port = self.s.base[7:].split(":")
-        with socket.create_connection((host, int(port)), timeout=20) as c:
+        with socket.create_connection((host, int(port)), PATIENCE_S) as c:
             c.sendall(b"POST " + path.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
             got = b""
             for piece in (b"ABC", b"DEF", b"GHI"):
@@ -205,8 +206,7 @@ class Cases:
 
     def trap(self, path):
         self.expect(curl(self.s.base + path)[0], 500)
-        if not re.search(rb"trap|exit", self.s.text):
-            time.sleep(0.3)
+        until(lambda: re.search(rb"trap|exit", self.s.text))
         self.expect(bool(re.search(rb"trap|exit", self.s.text)), True)
 
     def exit(self):
@@ -219,7 +219,7 @@ class Cases:
         self.expect(curl(self.s.base + "/teapot"), (418, b"short and stout\n"))
 
     def redirect(self):
-        p = subprocess.run(["curl", "-s", "-i", "-m", "10", self.s.base + "/redirect?url=https://example.org/x"], stdout=subprocess.PIPE)
+        p = subprocess.run(["curl", "-s", "-i", "-m", "60", self.s.base + "/redirect?url=https://example.org/x"], stdout=subprocess.PIPE)
         self.expect((p.stdout[:12], b"ocation: https://example.org/x" in p.stdout), (b"HTTP/1.1 302", True))
 
     def env(self):
@@ -242,9 +242,10 @@ class Cases:
 
     def loop(self):
         """A guest that never ends holds up nobody, and ends by its deadline."""
-        p = subprocess.Popen(["curl", "-s", "-m", "30", "-o", "/dev/null", "-w", "%{http_code}", self.s.base + "/loop"], stdout=subprocess.PIPE)
-        time.sleep(0.3)
-        self.expect(curl(self.s.base + "/", timeout=3)[0], 200)
+        p = subprocess.Popen(["curl", "-s", "-m", "100", "-o", "/dev/null", "-w", "%{http_code}", self.s.base + "/loop"], stdout=subprocess.PIPE)
+        pace(0.3)
+        self.expect(curl(self.s.base + "/", timeout=PATIENCE_S)[0], 200)
+        self.expect(p.poll(), None)  # before the other one's deadline
         self.expect(p.communicate()[0] in (b"504", b"500"), True)
 
 

@@ -211,7 +211,7 @@ def test_a_terminal_shows_a_frame_a_line():
                 eq(curl(asked.group().decode()).status, 500)
                 p.send_signal(signal.SIGTERM)
     os.close(parent)
-    eq(p.wait(20), 0)
+    eq(p.wait(120), 0)
     lines = got.decode().replace("\r\n", "\n").split("\n")
     at = lines.index("    backtrace:")
     has(lines[at - 1], " error guest-failed request=", 'reason="the guest trapped" head_sent=false')

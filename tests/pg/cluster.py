@@ -1,5 +1,8 @@
 """A PostgreSQL of a test's own: a cluster in a new folder, a socket in it and no port, gone at the end."""
-import glob, os, pwd, shutil, signal, socket, subprocess, tempfile, time
+import glob, os, pwd, shutil, signal, socket, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import processes  # noqa: E402
 
 
 def folder_of_programs():
@@ -7,17 +10,11 @@ def folder_of_programs():
     return os.path.dirname(found[-1]) if found else None
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Cluster:
     """with Cluster() as pg: pg.psql("select 1"). tcp: it listens at localhost, too, by TLS with a certificate of its own (pg.authority), to passwords."""
 
     def __init__(self, tcp=False):
-        self.port = free_port() if tcp else None
+        self.port = processes.free_port() if tcp else None
         self.bin = folder_of_programs()
         self.folder = tempfile.mkdtemp(prefix="orlo-pg-")
         self.user = None
@@ -50,13 +47,13 @@ class Cluster:
     def start(self):
         listens = f"localhost -c port={self.port} -c ssl=on" if self.port else ""
         options = f"-c listen_addresses={listens} -c unix_socket_directories={self.folder} -c fsync=off -c shared_buffers=16MB"
-        for _ in range(20):  # what was killed takes a while to be gone
-            up = self.run("pg_ctl", "-D", os.path.join(self.folder, "data"), "-w", "-s", "-l", os.path.join(self.folder, "log"), "-o", options, "start", stdin=subprocess.DEVNULL)
-            if up.returncode == 0:
-                return
-            time.sleep(0.5)
-        with open(os.path.join(self.folder, "log")) as f:
-            raise AssertionError(up.stderr + f.read()[-2000:])
+        begin = lambda: self.run("pg_ctl", "-D", os.path.join(self.folder, "data"), "-w", "-t", "300", "-s", "-l", os.path.join(self.folder, "log"), "-o", options, "start", stdin=subprocess.DEVNULL)
+        said = [None]
+        try:
+            processes.until(lambda: (processes.pace(0.3) if said[0] else None, said.__setitem__(0, begin())) and said[0].returncode == 0)  # what was killed takes a while to be gone
+        except AssertionError:
+            with open(os.path.join(self.folder, "log")) as f:
+                raise AssertionError(said[0].stderr + f.read()[-2000:]) from None
 
     def stop(self):
         self.run("pg_ctl", "-D", os.path.join(self.folder, "data"), "-m", "immediate", "-s", "stop")
@@ -82,15 +79,11 @@ class Cluster:
         """The server, and what it has started."""
         with open(os.path.join(self.folder, "data", "postmaster.pid")) as f:
             pid = int(f.readline())
-        out = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid="], capture_output=True, text=True).stdout
-        return [pid, *map(int, out.split())]
+        return [pid, *processes.children(pid)]
 
     def signal(self, number):
         for pid in self.processes():
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+            processes.kill_if_there(pid, number)
 
     def __exit__(self, *_):
         try:

@@ -8,6 +8,10 @@ import concurrent.futures, http.client, os, re, select, signal, socket, struct, 
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NET2, NET3 = (os.path.join(ROOT, "tests", "guests", g) for g in ("net2.wasm", "net3.wasm"))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+import processes
+from processes import PATIENCE_S, pace, until
+
 ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else sys.exit(__doc__)
 
 
@@ -27,14 +31,12 @@ def checksum(data):
     return f"{len(data)} {s:08x}"
 
 
-def wait(condition, seconds=20):
+def wait(condition):
     """Whether it comes true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    try:
+        return bool(until(condition))
+    except AssertionError:
+        return False
 
 
 # ---- servers ----
@@ -91,7 +93,7 @@ def closed_port():
 
 
 ECHO, RESET, UDP = server(echo), server(reset), udp_echo()
-SILENT = server(lambda c: time.sleep(60))
+SILENT = server(lambda c: pace(60))
 HAS_V6 = socket.has_ipv6
 try:
     ECHO6 = server(echo, "::1")
@@ -123,7 +125,7 @@ class Running:
         self.port = int(self.first.rsplit(":", 1)[-1])
 
     def rest(self):
-        out, err = self.p.communicate(timeout=30)
+        out, err = self.p.communicate(timeout=PATIENCE_S)
         eq(self.p.returncode, 0)
         return out.decode().splitlines()
 
@@ -156,7 +158,7 @@ class Served:
 
     def get(self, query, path="/"):
         try:
-            with urllib.request.urlopen(self.url + path + "?" + query, timeout=30) as r:
+            with urllib.request.urlopen(self.url + path + "?" + query, timeout=PATIENCE_S) as r:
                 return r.status, r.read().decode().splitlines()
         except urllib.error.HTTPError as e:
             return e.code, []
@@ -165,14 +167,7 @@ class Served:
 
     def worker_sockets(self):
         """Descriptors of sockets that the worker has."""
-        n = 0
-        for child in open(f"/proc/{self.p.pid}/task/{self.p.pid}/children").read().split():
-            for fd in os.listdir(f"/proc/{child}/fd"):
-                try:
-                    n += os.readlink(f"/proc/{child}/fd/{fd}").startswith("socket:")
-                except OSError:
-                    pass
-        return n
+        return sum(of.startswith("socket:") for child in processes.children(self.p.pid) for of in processes.files(child))
 
     def __enter__(self):
         return self
@@ -180,7 +175,7 @@ class Served:
     def __exit__(self, *_):
         self.p.send_signal(signal.SIGTERM)
         try:
-            self.p.wait(20)
+            self.p.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.p.kill()
 
@@ -199,7 +194,7 @@ def test_server():
     data = pattern(300_000)
     with Running(NET2, "echo=127.0.0.1:0,3") as g:
         for n in (0, 5, len(data)):
-            with socket.create_connection(("127.0.0.1", g.port), timeout=20) as s:
+            with socket.create_connection(("127.0.0.1", g.port), timeout=PATIENCE_S) as s:
                 threading.Thread(target=lambda: (s.sendall(data[:n]), s.shutdown(socket.SHUT_WR)), daemon=True).start()
                 got = b""
                 while piece := s.recv(65536):
@@ -211,7 +206,7 @@ def test_server():
 def test_datagrams():
     eq(say(NET2, f"udp={UDP}"), [f"you said ping from {UDP}"])
     with Running(NET2, "udp-serve=127.0.0.1:0,3") as g, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(20)
+        s.settimeout(PATIENCE_S)
         s.bind(("127.0.0.1", 0))
         for n in (0, 1, 60_000):
             s.sendto(bytes(n), ("127.0.0.1", g.port))
@@ -261,7 +256,7 @@ def test_what_was_written_arrives():
 
     def slow(c):
         c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        time.sleep(0.5)
+        pace(0.5)
         data = b""
         while piece := c.recv(65536):
             data += piece
@@ -269,7 +264,7 @@ def test_what_was_written_arrives():
         done.set()
     at = server(slow)
     eq(say(NET2, f"send={at},8000000"), ["8000000 written"])
-    eq(done.wait(20), True)
+    eq(done.wait(PATIENCE_S), True)
     eq(got[0] == pattern(8_000_000), True)
 
 
@@ -286,7 +281,7 @@ def test_server3():
     data = pattern(200_000)
 
     def ask(port):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as s:
             threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)), daemon=True).start()
             got = b""
             while piece := s.recv(65536):
@@ -351,7 +346,7 @@ def test_a_service_answers_who_wrote():
     """A socket that may only listen answers its callers, and nobody else."""
     with Running(NET2, "udp-serve=127.0.0.1:0,1", allow=("listen-udp:127.0.0.1",)) as g, \
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(20)
+        s.settimeout(PATIENCE_S)
         s.sendto(b"hi", ("127.0.0.1", g.port))
         eq(s.recv(100)[:2], b"2 ")
         eq(g.rest(), ["served"])

@@ -110,7 +110,7 @@ def one(name):
         check(code == 0, out, error)
         for i in test["invocations"]:
             request = i["request"]
-            c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=30)
+            c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=120)
             headers = {h["name"]: filled(h["value"]) for h in request.get("headers", [])}
             c.request(request.get("method", "GET"), request["path"], headers=headers)
             r = c.getresponse()

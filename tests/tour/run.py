@@ -20,12 +20,6 @@ def examples():
     return module
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Visitor:
     """Somebody with a shell, whose working directory stays."""
 

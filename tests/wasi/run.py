@@ -196,7 +196,7 @@ class Case:
             if not m:
                 raise Failed(f"no http:// address in the first line of stderr: {line!r}")
             self.base = m.group(1)
-        c = http.client.HTTPConnection(self.base, timeout=10)
+        c = http.client.HTTPConnection(self.base, timeout=120)
         body = op.get("body") or None
         c.request(op.get("method", "GET"), op.get("path", "/"), body.encode() if body else None, op.get("headers", {}))
         r = c.getresponse()

@@ -197,6 +197,50 @@ static void sweep(uint32_t app, int how) {
     assert_true(refused > points); /* it is no test of a disk that never failed */
 }
 
+/* ---- the first ask behind an opening ---- */
+
+enum { CHANGES = 20 };
+
+/* Nobody waits for it any more, as where his worker was killed with the store: nothing of it is done, and what the app said before of how much is kept is not known. */
+static void test_feed_outlives_a_cancelled_ask(void **state) {
+    enum { APP = 5000 };
+    char body[100];
+    struct store_ask *ask;
+    migrate(APP);
+    for (int i = 0; i < CHANGES; i++) {
+        snprintf(body, sizeof body, "{\"query\": {\"kind\": \"insert\", \"from\": \"t\", \"rows\": [{\"id\": %d, \"half\": 0}]}}",
+                 i);
+        ask = ask_one(APP, body);
+        assert_int_equal(ask->outcome, APP_DATA_OK);
+        node_store_ask_free(ask);
+    }
+    node_store_bases_tick(UINT64_MAX / 2); /* it is closed, as one that rests */
+    ask = tree("{\"query\": {\"kind\": \"delete\", \"from\": \"t\"}}");
+    ask->cancelled = true;
+    send(APP, ask);
+    await(&ask, 1);
+    assert_int_equal(ask->outcome, APP_DATA_LOST);
+    node_store_ask_free(ask);
+
+    arena *mem = arena_new(0);
+    struct app_value values[] = {{APP_VALUE_NULL, {0}}, APP_I64(0), APP_I64(1000)};
+    const struct app_value *answer;
+    uint32_t count;
+    ask = question(mem);
+    ask->op = APP_FEED;
+    ask->values = values, ask->count = ARRAY_COUNT(values);
+    send(APP, ask);
+    await(&ask, 1);
+    assert_int_equal(ask->outcome, APP_DATA_OK);
+    struct rd rd = rd_of(buf_str(&ask->answer));
+    answer = app_values_read(mem, &rd, &count);
+    assert_non_null(answer);
+    assert_true(count > 2);
+    assert_int_equal(answer[0].i, 1);
+    assert_int_equal(answer[1].i, CHANGES);
+    node_store_ask_free(ask);
+}
+
 static void test_full(void **state) { sweep(1000, ENOSPC); }
 static void test_sync_that_fails(void **state) { sweep(3000, EIO); }
 
@@ -216,6 +260,7 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_full), cmocka_unit_test(test_sync_that_fails)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_full), cmocka_unit_test(test_sync_that_fails),
+                                       cmocka_unit_test(test_feed_outlives_a_cancelled_ask)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
