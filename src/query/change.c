@@ -201,17 +201,22 @@ static bool wants_transition(const struct query_change *c, uint32_t event) {
 
 static void remember(struct query_change *c, uint32_t event, struct db_value *new, struct db_value *old) {
     if (wants_transition(c, event) || next_trigger(c, event, CATALOG_TRIGGER_AFTER, true, NULL))
-        vec_push(c->mem, &c->happened, ((struct query_happened){event, new, old}));
+        vec_push(c->mem, &c->happened, ((struct query_happened){event, c->depth, new, old}));
+}
+
+/* Rows that keys took along went first; they are told of last, those that are nearest before others. */
+static bool fire_after_row(struct query_change *c, const struct query_happened *h) {
+    const struct catalog_trigger *t = NULL;
+    struct db_value *out;
+    while ((t = next_trigger(c, h->event, CATALOG_TRIGGER_AFTER, true, t)))
+        if (!fire(c, t, h->event, h->new, h->old, &out)) return false;
+    return true;
 }
 
 static bool fire_after(struct query_change *c) {
-    for (uint32_t i = 0; i < c->happened.n; i++) {
-        const struct query_happened *h = &c->happened.p[i];
-        const struct catalog_trigger *t = NULL;
-        struct db_value *out;
-        while ((t = next_trigger(c, h->event, CATALOG_TRIGGER_AFTER, true, t)))
-            if (!fire(c, t, h->event, h->new, h->old, &out)) return false;
-    }
+    for (uint32_t depth = 0, told = 0; told < c->happened.n && depth <= CASCADES_MAX; depth++)
+        for (uint32_t i = 0; i < c->happened.n; i++)
+            if (c->happened.p[i].depth == depth && (told++, !fire_after_row(c, &c->happened.p[i]))) return false;
     return true;
 }
 

@@ -301,7 +301,7 @@ struct query_rows {
     uint32_t columns;
 };
 struct query_happened {
-    uint32_t event;
+    uint32_t event, depth;
     struct db_value *new, *old;
 };
 struct query_transition { /* rows before and after, of REFERENCING */
