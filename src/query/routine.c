@@ -432,36 +432,62 @@ static bool next_row(struct frame *f, const uint32_t *op, bool *more) {
     return true;
 }
 
+/* One more row of what it gives. */
+static struct db_value *room_for(struct query_routine_rows *to, uint64_t *bytes) {
+    *bytes += to->columns * sizeof(struct db_value) * 2;
+    if (to->n == to->cap) {
+        struct db_value *grown = arena_array(to->mem, struct db_value, (size_t)MAX(to->cap * 2, 4u) * MAX(to->columns, 1u));
+        if (to->n) memcpy(grown, to->values, (size_t)to->n * to->columns * sizeof *grown);
+        to->values = grown, to->cap = MAX(to->cap * 2, 4u);
+    }
+    return to->values + (size_t)to->n++ * to->columns;
+}
+
+static bool give(struct frame *f, uint32_t place, uint32_t n) {
+    struct query_routine_rows *to = f->result;
+    uint64_t bytes = 0;
+    struct db_value *row = room_for(to, &bytes);
+    for (uint32_t i = 0; i < to->columns; i++) {
+        struct db_value v = i < n ? f->places[place + i].v : DB_NOTHING;
+        if (v.kind >= DB_TEXTUAL) bytes += v.s.n, v.s = arena_str(to->mem, v.s);
+        row[i] = v;
+    }
+    return charge(f, bytes);
+}
+
+/* RETURN QUERY of a statement that is run row by row. */
+static bool give_changed(struct frame *f, const uint32_t *op) {
+    struct query_change c;
+    struct query_routine_rows *to = f->result;
+    bool ok = change(f, op[1], &c);
+    for (uint32_t i = 0; ok && i < c.rows.list.n; i++) {
+        uint64_t bytes = 0;
+        struct db_value *row = room_for(to, &bytes);
+        for (uint32_t k = 0; k < to->columns; k++) {
+            struct db_value v = k < c.rows.columns ? c.rows.list.p[i][k] : DB_NOTHING;
+            if (v.kind >= DB_TEXTUAL) bytes += v.s.n, v.s = arena_str(to->mem, v.s);
+            row[k] = v;
+        }
+        ok = charge(f, bytes);
+    }
+    f->rows = c.rows.list.n;
+    set_found(f, f->rows);
+    arena_free(c.mem);
+    return ok;
+}
+
 static bool give_query(struct frame *f, const uint32_t *op) {
     struct db_rows *rows;
     struct query_routine_rows *to = f->result;
     uint64_t bytes = 0, before = to->n;
     bool ok = true;
-    if (is_change(f, op[1]))
-        return raised(f, "0A000", "RETURN QUERY of a statement that writes a table with triggers is not there on SQLite");
+    if (is_change(f, op[1])) return give_changed(f, op);
     if (!begin(f, op[1], true, &rows)) return false;
     while (ok && db_next(rows)) ok = keep_row(f, to->mem, rows, to->columns, &to->values, &to->n, &to->cap, &bytes);
     if (!finish(f, rows, ok)) return false;
     f->rows = to->n - before;
     set_found(f, f->rows);
     return true;
-}
-
-static bool give(struct frame *f, uint32_t place, uint32_t n) {
-    struct query_routine_rows *to = f->result;
-    uint64_t bytes = to->columns * sizeof(struct db_value) * 2;
-    if (to->n == to->cap) {
-        struct db_value *grown = arena_array(to->mem, struct db_value, (size_t)MAX(to->cap * 2, 4u) * MAX(to->columns, 1u));
-        if (to->n) memcpy(grown, to->values, (size_t)to->n * to->columns * sizeof *grown);
-        to->values = grown, to->cap = MAX(to->cap * 2, 4u);
-    }
-    for (uint32_t i = 0; i < to->columns; i++) {
-        struct db_value v = i < n ? f->places[place + i].v : DB_NOTHING;
-        if (v.kind >= DB_TEXTUAL) bytes += v.s.n, v.s = arena_str(to->mem, v.s);
-        to->values[(size_t)to->n * to->columns + i] = v;
-    }
-    to->n++;
-    return charge(f, bytes);
 }
 
 /* ---- texts (EXECUTE) ---- */

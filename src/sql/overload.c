@@ -524,7 +524,7 @@ static void own_of(struct sql_context *cx, str schema, str name, const str *arg_
                    candidates *all) {
     const struct catalog_function *f = NULL;
     while ((f = catalog_function_next(cx->catalog, schema, name, f))) {
-        if (f->procedure) continue;
+        if (f->procedure && cx->procedure != f->id) continue;
         struct signature s;
         signature_of_own(f, &s);
         struct looked_at l;

@@ -189,11 +189,32 @@ static err assign_from_call(struct routine *r, struct sql_variable *v, const str
 
 /* ---- statements of SQL's ---- */
 
+static err procedure_call(struct routine *r, const statement *s) {
+    struct plpgsql_expr query;
+    plpgsql_targets targets = {0};
+    struct receiver rc = {0};
+    catalog_fields columns;
+    uint32_t e, was = r->cx->procedure;
+    bool refused, is_select;
+    err got = sql_routine_call(r, &s->expr, &query, &targets, &refused); /* which sets cx->procedure */
+    if (got == ERR_OK && !refused && targets.n) got = receiver_of(r, &targets, &rc);
+    if (got == ERR_OK && !refused && !rc.later)
+        got = sql_routine_statement(r, &query, targets.n ? &rc.want : NULL, &e, &columns, &is_select);
+    r->cx->procedure = was;
+    if (got != ERR_OK || refused || rc.later) return got;
+    r->writes++;
+    if (!targets.n) return sql_routine_emit(r, CATALOG_OP_RUN, e, ROUTINE_NONE, 0, CATALOG_RUN_QUERY), ERR_OK;
+    receive(r, &rc, &columns);
+    sql_routine_emit(r, CATALOG_OP_RUN, e, rc.place, rc.columns, CATALOG_RUN_INTO | CATALOG_RUN_QUERY);
+    return distribute(r, &rc, &columns);
+}
+
 static err sql_statement(struct routine *r, const statement *s) {
     struct receiver rc = {0};
     catalog_fields columns;
     uint32_t e, flags = 0;
     bool is_select;
+    if (sql_routine_is_procedure_call(&s->expr)) return procedure_call(r, s);
     if (s->into) TRY(receiver_of(r, &s->targets, &rc));
     if (rc.later) return ERR_OK;
     TRY(sql_routine_statement(r, &s->expr, s->into && rc.has_want ? &rc.want : NULL, &e, &columns, &is_select));

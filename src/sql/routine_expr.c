@@ -247,7 +247,7 @@ uint32_t sql_routine_text(struct routine *r, str sql) {
     return add(r, (struct catalog_fragment){.text = sql, .typmod = -1});
 }
 
-static err parse(struct routine *r, const char *before, const struct plpgsql_expr *x, const PgQuery__Node **out) {
+err sql_routine_parse(struct routine *r, const char *before, const struct plpgsql_expr *x, const PgQuery__Node **out) {
     const PgQuery__ParseResult *tree;
     str text = arena_fmt(r->cx->mem, "%s" STR_FMT, before, STR_ARG(x->text));
     r->cx->reads = r->cx->calls = (catalog_ids){0};
@@ -326,7 +326,7 @@ static err value_fragment(struct routine *r, const PgQuery__Node *node, const ch
 err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t type, int32_t typmod, uint32_t *e, uint32_t *of) {
     const PgQuery__Node *node;
     struct catalog_fragment out;
-    TRY(parse(r, "SELECT ", x, &node));
+    TRY(sql_routine_parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
     if (value_fragment(r, node, r->assigns ? "assignment source" : "query", type, typmod, &out) != ERR_OK)
         put_off(r, &before, x, "", &out);
@@ -363,8 +363,8 @@ err sql_routine_part(struct routine *r, uint32_t place, uint32_t type, int32_t t
     for (uint32_t i = 0; i < subscripts->n; i++) buf_printf(&b, "[" STR_FMT "]", STR_ARG(subscripts->p[i].text));
     struct plpgsql_expr list = {arena_str(r->cx->mem, buf_str(&b)), subscripts->p[0].at};
     buf_free(&b);
-    TRY(parse(r, "SELECT ", &list, &steps));
-    TRY(parse(r, "SELECT ", x, &node));
+    TRY(sql_routine_parse(r, "SELECT ", &list, &steps));
+    TRY(sql_routine_parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
     if (part_fragment(r, place_value(r->cx, place, type, typmod), steps, node, &out) != ERR_OK) put_off(r, &before, x, "", &out);
     *e = add(r, out);
@@ -384,7 +384,7 @@ static err condition_fragment(struct routine *r, const PgQuery__Node *node, stru
 err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint32_t *e) {
     const PgQuery__Node *node;
     struct catalog_fragment out;
-    TRY(parse(r, "SELECT ", x, &node));
+    TRY(sql_routine_parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
     if (condition_fragment(r, node, &out) != ERR_OK) put_off(r, &before, x, "", &out);
     *e = add(r, out);
@@ -435,7 +435,7 @@ err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catal
     const PgQuery__Node *node;
     struct sql_value v;
     *fields = (catalog_fields){0};
-    TRY(parse(r, "SELECT ", x, &node));
+    TRY(sql_routine_parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
     err e = row_of(r, node, &v);
     struct sql_context after = *r->cx;
@@ -491,7 +491,7 @@ err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catal
     const PgQuery__Node *node;
     struct sql_value v;
     catalog_fragments parts = {0};
-    TRY(parse(r, "SELECT ", x, &node));
+    TRY(sql_routine_parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
     *null = false, *present = ROUTINE_NONE;
     err e = row_of(r, node, &v);
@@ -590,7 +590,7 @@ err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const
     const PgQuery__Node *node;
     struct catalog_fragment out;
     *columns = (catalog_fields){0};
-    TRY(parse(r, "", x, &node));
+    TRY(sql_routine_parse(r, "", x, &node));
     struct sql_context before = *r->cx;
     *is_select = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
     if (statement_fragment(r, node, want, &out, columns) != ERR_OK) put_off(r, &before, x, "select ", &out);
@@ -679,7 +679,7 @@ err sql_routine_type(struct routine *r, const struct plpgsql_expr *x, uint32_t *
     }
     const PgQuery__Node *node;
     struct plpgsql_expr cast = {arena_fmt(r->cx->mem, "NULL::" STR_FMT, STR_ARG(text)), x->at};
-    TRY(parse(r, "SELECT ", &cast, &node));
+    TRY(sql_routine_parse(r, "SELECT ", &cast, &node));
     const PgQuery__Node *v = node->select_stmt->n_target_list == 1 ? node->select_stmt->target_list[0]->res_target->val : NULL;
     if (!v || v->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
         return sql_routine_say(r, x->at, "42601", "invalid type name \"" STR_FMT "\"", STR_ARG(x->text));

@@ -78,6 +78,14 @@ const catalog_fields *sql_routine_fields(struct routine *r, uint32_t type);     
 uint32_t sql_routine_text(struct routine *r, str sql);
 uint32_t sql_routine_refusal(struct routine *r, const char *state,
                              const char *message); /* what says that, when it is evaluated */
+/* ---- routine_call.c ---- */
+
+/* CALL p(…) as a query of the procedure, and the variables that take what it gives. *refused: it is said when it is run. */
+err sql_routine_call(struct routine *r, const struct plpgsql_expr *x, struct plpgsql_expr *query, plpgsql_targets *targets,
+                     bool *refused);
+bool sql_routine_is_procedure_call(const struct plpgsql_expr *x);
+err sql_routine_parse(struct routine *r, const char *before, const struct plpgsql_expr *x, const PgQuery__Node **out);
+
 /* What a name stands for, to be assigned to. */
 struct routine_target {
     struct sql_variable *variable; /* a whole one */

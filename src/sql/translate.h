@@ -74,6 +74,7 @@ struct sql_context {
     const struct sql_inline *inlining;
     const struct sql_argument_values *arguments;
     const struct sql_variables *variables; /* PL/pgSQL's */
+    uint32_t procedure;                    /* that CALL calls: else they are none to a query */
     const struct sql_cte *const *given;    /* names in front of all others: rows that an earlier statement left */
     uint32_t given_n;
     uint32_t depth, aliases, flags, level_base;
