@@ -3,7 +3,7 @@
 A test program is `tests/FOLDER/run.py ORLO [FILTER]`: it says `from harness import *` and ends with `run(globals())`, which calls
 each `test_…` whose name contains FILTER, prints `ok|FAIL|SKIP NAME` lines and 'N passed, N failed, N skipped'. `ok` has the seconds that it took, and
 those of them that processors computed for it. One that has its tests in files PART_test.py beside it ends with `run_parts(folder, …)`; `run.py ORLO part:PART` runs
-those of one file alone.
+those of one file alone, and with share:I/N behind it each N-th of those, from the I-th on.
 """
 import contextlib, importlib, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
@@ -293,23 +293,28 @@ def parts_of(folder):
     return sorted(f[:-len("_test.py")] for f in os.listdir(folder) if f.endswith("_test.py"))
 
 
+def option(mark):
+    """What stands behind this mark among the arguments, and no more there."""
+    found = next((a for a in sys.argv[2:] if a.startswith(mark)), None)
+    if found:
+        sys.argv.remove(found)
+    return found and found[len(mark):]
+
+
 def run_parts(folder, own=None):
     """own: the globals of run.py itself, part `run`; None: it has no tests."""
-    part = sys.argv[2][len("part:"):] if sys.argv[2:] and sys.argv[2].startswith("part:") else None
+    part = option("part:")
     sys.path.insert(0, folder)
-    if part:
-        del sys.argv[2]
     run(*([own] if own and part in (None, "run") else []), *(vars(importlib.import_module(p + "_test")) for p in parts_of(folder) if part in (None, p)))
 
 
 def run(*spaces):
     """Calls the tests of these globals(), and exits."""
+    at, shares = map(int, (option("share:") or "1/1").split("/"))
     wanted = sys.argv[2] if len(sys.argv) > 2 else ""
     passed = failed = skipped = 0
     try:
-        for name, fn in [item for space in spaces for item in list(space.items())]:
-            if not name.startswith("test_") or wanted not in name:
-                continue
+        for name, fn in [item for space in spaces for item in list(space.items()) if item[0].startswith("test_") and wanted in item[0]][at - 1::shares]:
             started, computed = time.monotonic(), computed_s()
             try:
                 if SANITIZED and name[5:] in sanitize.SPARED:

@@ -8,8 +8,7 @@ status alone (77: skipped, and its last line is the reason).
 Usage: tools/test.py [-v] [--names] [FILTER…]. A line for each program, with what was skipped and why; on a terminal, without -v, one line that
 moves. What failed is said when it does and again at the end. The whole output of each program is in build-test/logs/.
 """
-import json, os, re, shutil, subprocess, sys, threading, time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import json, os, queue, re, shutil, subprocess, sys, threading, time
 
 import conformance
 
@@ -19,22 +18,29 @@ import sanitize
 
 LOGS = os.path.join(ROOT, "build-test", "logs")
 TIMEOUT_S = 3000
-LANES = 2 * (os.cpu_count() or 1)  # whole-system tests at a time: most wait more than they compute
+UNIT_TIMEOUT_S = 600  # and more where meson.build says so: its half a minute is for who runs one alone
+CORES = os.cpu_count() or 1
+# How many at a time: most wait more than they compute, so there are more while cores rest and memory is free.
+LEAST, MOST = 2 * CORES, 7 * CORES
 # Seconds of those that take long, on two cores: they begin first, so that no long one ends alone. The others as they come.
-LONG = {"examples": 170, "attack/node": 90, "apps/admin": 80, "apps/run": 80, "apps/database": 100, "apps/postgres": 80, "apps/rest": 60, "apps/contain": 60, "apps/store": 60,
-        "serve": 75, "fuzz/clients": 60, "aarch64/spec/core": 60, "tour": 35, "project": 30}
+LONG = {"apps/postgres": 400, "apps/postgres/sanitized": 450, "apps/database/sanitized": 250, "serve/sanitized": 200, "examples": 170, "apps/server/sanitized": 150, "apps/run/sanitized": 140,
+        "apps/database_hostile": 110, "apps/server": 110, "attack/node": 90, "apps/admin": 80, "apps/run": 80, "apps/database": 100, "apps/guests": 80, "apps/rest": 60, "apps/contain": 60,
+        "apps/store": 60, "serve": 75, "fuzz/clients": 60, "aarch64/spec/core": 120, "aarch64/spec/component": 50, "fuzz/upstreams/canary": 50, "node/steps": 50, "tour": 35, "project": 40,
+        "net/server": 37}
+# Those of many tests that each wait long run as so many programs, by turns.
+SHARES = {"apps/postgres": 3, "apps/database": 2}
 
 
 def unit_tests():
     """Those of the sanitized build, then those that only the release build has."""
-    seen = set()
+    seen = set()  # (name, command, environment, timeout, folder)
     for folder in ("build-test", "build"):
         out = subprocess.run(["meson", "introspect", "--tests", os.path.join(ROOT, folder)],
                              capture_output=True, text=True, check=True).stdout
         for t in json.loads(out):
             if t["name"] not in seen:
                 seen.add(t["name"])
-                yield t["name"], t["cmd"], t.get("env") or {}, t.get("timeout") or 600, t.get("workdir") or os.path.join(ROOT, folder)
+                yield t["name"], t["cmd"], t.get("env") or {}, max(t.get("timeout") or 0, UNIT_TIMEOUT_S), t.get("workdir") or os.path.join(ROOT, folder)
 
 
 # Unit tests that are made for aarch64 too, and run by qemu-user: those near machine code.
@@ -96,7 +102,10 @@ def programs():
             yield suite + mark, [py, f"tests/{suite}/run.py", build], None
         for suite, own in (("apps", ["run"]), ("attack", [])):
             for part in own + harness_parts(suite):
-                yield f"{suite}/{part}{mark}", [py, f"tests/{suite}/run.py", build, "part:" + part], None
+                shares = SHARES.get(f"{suite}/{part}", 1)
+                for i in range(1, shares + 1):
+                    share, of = ([f"share:{i}/{shares}"], f":{i}") if shares > 1 else ([], "")
+                    yield f"{suite}/{part}{of}{mark}", [py, f"tests/{suite}/run.py", build, "part:" + part, *share], None
     yield "project", [py, "tests/project/run.py", orlo, "build"], None
     for target, seconds in (("clients", 60), ("calls", 30), ("upstreams", 30)):
         fuzz = [py, "tests/fuzz/run.py", checked_orlo, target, "--seed", "1", "--seconds"]
@@ -248,6 +257,60 @@ class Report:
         print(f"\n{len(self.results)} programs in {int(s // 60)} min {s % 60:.0f} s")
 
 
+class Room:
+    """Whether one more may begin beside those that run."""
+
+    def __init__(self):
+        self.before = self.read()
+
+    @staticmethod
+    def read():
+        """(ticks of all processors, those of them that nobody used), since the machine was started."""
+        try:
+            with open("/proc/stat") as f:
+                ticks = list(map(int, f.readline().split()[1:9]))
+            return sum(ticks), ticks[3] + ticks[4]
+        except OSError:
+            return 0, 0
+
+    @staticmethod
+    def memory_is_free():
+        try:
+            with open("/proc/meminfo") as f:
+                return int(re.search(r"^MemAvailable:\s+(\d+)", f.read(), re.M)[1]) > 3 << 20
+        except (OSError, TypeError):
+            return False
+
+    def is_there(self, running):
+        now, before = self.read(), self.before
+        self.before = now
+        rests = now[0] > before[0] and (now[1] - before[1]) / (now[0] - before[0]) > 0.12
+        return running < LEAST or (running < MOST and rests and self.memory_is_free())
+
+
+def expected_s(name):
+    whole = re.sub(r":\d+(?=/|$)", "", name)  # of shares
+    return LONG.get(whole, LONG.get(whole.removesuffix("/sanitized"), 0)) / SHARES.get(whole.removesuffix("/sanitized"), 1)
+
+
+def run_all(tests, report):
+    """Each on a thread, as there is room."""
+    ended, running, room = queue.Queue(), 0, Room()
+    begin = lambda test: threading.Thread(target=lambda: ended.put(report.run(test)), daemon=True).start()
+    waiting = sorted(tests, key=lambda t: -expected_s(t[0]))
+    while waiting or running:
+        while waiting and room.is_there(running):
+            begin(waiting.pop(0))
+            running += 1
+            if running >= LEAST:  # one more for each look at how busy it is
+                break
+        try:
+            report.add(ended.get(timeout=0.5 if waiting else None))
+            running -= 1
+        except queue.Empty:
+            pass
+
+
 def main():
     if sys.argv[1:] in (["--cross-targets"], ["--thread-targets"]):  # for tools/dev.sh
         print(*(CROSS if sys.argv[1] == "--cross-targets" else THREADS).values())
@@ -255,7 +318,7 @@ def main():
     filters = [a for a in sys.argv[1:] if not a.startswith("-")]
     verbose = "-v" in sys.argv or "--verbose" in sys.argv or not sys.stdout.isatty()
     chosen = lambda name: not filters or any(f in name for f in filters)
-    parallel, lanes, absent, suites_absent = [], [], [], []
+    lanes, absent, suites_absent = [], [], []
     known = [t[0] for t in unit_tests()] + [p[0] for p in programs()]
     unknown = [f for f in filters if not any(f in name for name in known)]
     if unknown:
@@ -267,7 +330,7 @@ def main():
     for test in unit_tests():
         needs = next((a for a in test[1][1:] if a.startswith(conformance.FOLDER) and not os.path.exists(a)), None)
         if chosen(test[0]):
-            suites_absent.append(test[0]) if needs else parallel.append(test)
+            suites_absent.append(test[0]) if needs else lanes.append(test)
     for name, cmd, needs in programs():
         if not chosen(name):
             continue
@@ -281,16 +344,10 @@ def main():
         else:
             lanes.append((name, cmd, {"MESON_EXE_WRAPPER": " ".join(conformance.TARGETS[1][2])} if name.startswith("aarch64/") else {}, TIMEOUT_S))
 
-    report = Report(len(parallel) + len(lanes) + len(absent), verbose)
+    report = Report(len(lanes) + len(absent), verbose)
     for r in absent:
         report.add(r)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for r in pool.map(report.run, parallel):
-            report.add(r)
-    with ThreadPoolExecutor(max_workers=LANES) as pool:
-        running = [pool.submit(report.run, t) for t in sorted(lanes, key=lambda t: -LONG.get(t[0].removesuffix("/sanitized"), 0))]
-        for done in as_completed(running):
-            report.add(done.result())
+    run_all(lanes, report)
     r = readme_test(report.results)
     if r.passed or r.failed:
         report.add(r)
