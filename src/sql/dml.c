@@ -385,6 +385,7 @@ static err set_one(struct sql_context *cx, const struct target *t, PgQuery__Node
             return sql_refuse(cx, r->location, "42601", "number of columns does not match number of values");
         val = m->source->row_expr->args[part];
     }
+    if (c->generated && val->node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT) return ++*at, ERR_OK; /* it is that anyway */
     if (r->n_indirection) TRY(set_parts(cx, t, c, nodes, n, &value, flags));
     else TRY(set_value(cx, t->relation, c, val, &value, flags));
     *out = sql_fmt(cx,
@@ -404,6 +405,14 @@ static err set_list(struct sql_context *cx, const struct target *t, PgQuery__Nod
         TRY(set_one(cx, t, nodes, n, &i, &seen, &one, flags));
         if (one.n) vec_push(cx->mem, &parts, one);
     }
+    for (uint32_t i = 0; !parts.n && i < t->relation->columns.n;
+         i++) /* generated ones alone were set, to DEFAULT: nothing changes */
+        if (!t->relation->columns.p[i].generated)
+            vec_push(cx->mem, &parts,
+                     sql_fmt(cx,
+                             STR_FMT " = " STR_FMT "\x01"
+                                     "Q0\x02",
+                             STR_ARG(marked(cx, &t->relation->columns.p[i])), STR_ARG(t->item->columns[i].value.text)));
     *text = sql_joined(cx, parts.p, parts.n, ", ");
     return ERR_OK;
 }

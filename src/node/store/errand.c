@@ -34,6 +34,7 @@ struct work {
     struct store_ask *ask;
     struct store_errand *errand;
     arena *mem;
+    struct pg_error raised; /* by a function, in the step that failed */
 };
 
 static err fail(struct work *w, err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -251,8 +252,11 @@ static err run_step(struct steps *s, const struct migration_step *step) {
 static err run_part(struct steps *s, const struct migration_part *p) {
     for (s->step = 0; s->step < p->steps.n; s->step++) {
         err e = run_step(s, &p->steps.p[s->step]);
-        if (e != ERR_OK) s->done->failed = s->part, s->done->step = s->step + 1;
-        TRY(e);
+        if (e != ERR_OK) {
+            s->done->failed = s->part, s->done->step = s->step + 1;
+            s->w->raised = *query_conn_raised(node_store_own_conn(s->w->base));
+            return e;
+        }
     }
     return write_down(s->w, p);
 }
@@ -345,15 +349,16 @@ static const char *state_of(err e, str said) {
 
 /* What a function raised says more than SQLite, which says that one did. */
 static void say_why(struct work *w, err e, struct migration_done *done) {
-    const struct pg_error *raised = query_conn_raised(node_store_own_conn(w->base));
+    const struct pg_error *raised = &w->raised;
     done->text = arena_str(w->mem, without_name(w, str_c(w->errand->d.text)));
     if (w->base->late) {
         done->state = STR("57014"), done->text = STR("canceling statement due to statement timeout (migration_timeout_ms)");
         return;
     }
     done->state = arena_str(w->mem, str_c(state_of(e, done->text)));
-    if (!raised->set) return;
-    done->text = arena_fmt(w->mem, "%s%s%s", raised->message, raised->detail[0] ? "; " : "", raised->detail);
+    if (!raised->set || e == ERR_LIMIT) return;
+    done->text = arena_fmt(w->mem, "%s%s%s%s%s", raised->message, raised->detail[0] ? "; " : "", raised->detail,
+                           raised->hint[0] ? "; " : "", raised->hint);
     done->state = arena_str(w->mem, str_c(raised->state));
 }
 
