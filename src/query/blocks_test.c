@@ -100,6 +100,32 @@ static const struct {
      "raise; exception when others then "
      "insert into log values (sqlerrm || i); end; exit; end; end loop; end $$",
      "select t from log", "0123,again4"},
+    /* Parts of WITH that write. */
+    {"create table a (id int primary key, n numeric, t text default 'x'); create table b (id int, n numeric, t "
+     "text); create table log (what text);"
+     "insert into a (id, n) values (1, 1.50), (2, 2), (3, 3);"
+     "with gone as (delete from a where id = 1 returning *) insert into b select * from gone;"
+     "with made (k, twice) as (insert into a (id, n) values (10, 5) returning id, n * 2) insert into b (id, n, t) "
+     "select k, twice, 'made' from made where twice = 10.0;"
+     "with changed as (update a set t = 'y' where id > 1 returning id) insert into log select 'changed ' || "
+     "count(*) from changed;"
+     "with up as (insert into a (id, t) values (10, 'up'), (11, 'up') on conflict (id) do update set t = "
+     "excluded.t returning id, t) insert into log select string_agg(id || t, ',' order by id) from up;"
+     "with which as (select id from b where t = 'made'), gone as (delete from b where id in (select id from which) "
+     "returning id), more as (insert into log select 'gone ' || id from gone) select 1;"
+     "with unused as (select * from a), gone as (delete from a where id = 11 returning id) insert into log select "
+     "'last ' || id from gone",
+     "select group_concat(x, ';') from (select group_concat(id || n || t) as x from b union all select group_concat(what, ';') "
+     "from log)",
+     "11.50x;changed 3;10up,11up;gone 10;last 11"},
+    {"create table a (id int primary key); create table log (t text); create function f() returns trigger language plpgsql as $$ "
+     "begin insert into log values "
+     "(tg_op || coalesce(new.id, old.id)); return coalesce(new, old); end $$; create trigger f after insert or delete on a for "
+     "each row execute function f(); "
+     "insert into a values (1), (2); do $$ declare k int := 100; begin create table other (id int); with gone as (delete from a "
+     "where id > k - 100 returning id) "
+     "insert into a select id + k from gone where id < (select count(*) from a); end $$",
+     "select t from log", "INSERT1,INSERT2,DELETE1,DELETE2,INSERT101"},
     /* A search path of the file's. */
     {"create schema own; create table own.t (a int); create table t (a text); set search_path = own, public; insert into t "
      "values (1); do $$ declare n int; begin "

@@ -258,7 +258,8 @@ static err query_functions_add(struct query_conn *conn, struct diag *d) {
         (struct db_aggregate){"query_rows", 1, 0, sizeof(struct rows), rows_step, NULL, rows_value, rows_end, NULL};
     conn->tables[0] = query_routine_table;
     conn->tables[1] = query_transition_table;
-    conn->tables[0].arg = conn->tables[1].arg = conn;
+    conn->tables[2] = query_kept_table;
+    conn->tables[0].arg = conn->tables[1].arg = conn->tables[2].arg = conn;
     TRY(db_add_table_functions(conn->db, conn->tables, ARRAY_COUNT(conn->tables), d));
     TRY(db_add_functions(conn->db, conn->functions, ARRAY_COUNT(conn->functions), d));
     return db_add_aggregates(conn->db, conn->aggregates, ARRAY_COUNT(conn->aggregates), d);

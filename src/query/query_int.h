@@ -259,8 +259,9 @@ struct query_conn {
     uint32_t made_generation;             /* counts up where a view or check has gone: text that names it is made anew */
     uint32_t routine_depth;
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
-    struct db_table_function tables[2];
+    struct db_table_function tables[3];
     const struct query_transition *transition; /* of the trigger at hand */
+    const struct frame *frame;                 /* of the body at hand (routine.c) */
     struct query_script *scripts;              /* texts of EXECUTE that are kept, those used last in front (script.c) */
     uint32_t scripts_n;
     size_t scripts_bytes;
@@ -406,6 +407,7 @@ void query_scripts_free(struct query_conn *conn);
 bool query_script_holds(const struct catalog *c, const struct catalog_fragment *f, uint32_t definer);
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
                         uint32_t n);                          /* query_call(function, as whom, …) */
+extern const struct db_table_function query_kept_table;       /* query_kept(cursor): of the body at hand */
 extern const struct db_table_function query_transition_table; /* query_transition(0: old, 1: new) */
 extern const struct db_table_function query_routine_table;    /* query_table(function, as whom, …) */
 /* domain.c: of a domain, and of no other type, the value is held against its checks */

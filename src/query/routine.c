@@ -996,7 +996,10 @@ static bool call_code(struct query_conn *conn, const struct catalog_function *fn
     conn->routine_depth++;
     conn->current = runs;
     if (who) conn->session.role = who->name; /* what is made for a role is made for who asks, too (policy.c) */
+    const struct frame *outer = conn->frame;
+    conn->frame = f;
     bool ok = begin_frame(f, args, n) && run(f);
+    conn->frame = outer;
     conn->routine_depth--;
     end_frame(f);
     free(f);
@@ -1216,4 +1219,38 @@ const struct db_table_function query_transition_table = {
     .state_bytes = sizeof(struct transition_state),
     .begin = transition_begin,
     .next = transition_next,
+};
+
+/* ---- what parts of a statement gave back (sql/routine_with.c) ---- */
+
+struct kept_state {
+    const struct cursor *of;
+    uint32_t at;
+};
+
+static void kept_begin(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
+    const struct query_conn *conn = arg;
+    const struct frame *f = conn->frame;
+    bool there = f && f->cursors && n && args[0].kind == DB_INTEGER && args[0].i >= 0 && args[0].i < CATALOG_CURSORS_MAX;
+    (void)call;
+    *(struct kept_state *)state = (struct kept_state){.of = there ? &f->cursors[args[0].i] : NULL};
+}
+
+static bool kept_next(struct db_call *call, void *arg, void *state, struct db_value *row) {
+    struct kept_state *s = state;
+    (void)call, (void)arg;
+    if (!s->of || s->at >= s->of->n) return false;
+    const struct db_value *from = s->of->values + (size_t)s->at++ * s->of->columns;
+    for (uint32_t i = 0; i < s->of->columns && i < DB_TABLE_COLUMNS_MAX; i++) row[i] = from[i];
+    return true;
+}
+
+const struct db_table_function query_kept_table = {
+    .name = "query_kept",
+    .columns = COLUMNS,
+    .arguments = 1,
+    .arguments_min = 1,
+    .state_bytes = sizeof(struct kept_state),
+    .begin = kept_begin,
+    .next = kept_next,
 };

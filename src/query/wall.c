@@ -116,7 +116,7 @@ static bool has_right(struct query_conn *conn, str view, str column) {
 /* Tables that are functions, of SQLite's and of the pg room's. */
 static bool is_function(const struct query_conn *conn, str table) {
     if (str_eqc(table, "json_each") || str_eqc(table, "json_tree") || str_eqc(table, "query_table") ||
-        str_eqc(table, "query_transition"))
+        str_eqc(table, "query_transition") || str_eqc(table, "query_kept"))
         return true;
     return str_starts(table, STR("pg_")) && !catalog_relation_named(conn->catalog, STR("public"), table);
 }

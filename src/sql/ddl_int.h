@@ -62,7 +62,6 @@ struct sql_ddl {
     VEC(struct sql_body) bodies; /* of functions in PL/pgSQL that these files make */
     catalog_ids changed_functions, changed_keys; /* changed_keys: relations, of whose keys some may have come or gone */
     uint64_t statements;
-    uint32_t rows_kept; /* tables of ddl_with.c's */
     bool flushing;      /* steps are no one statement's */
     uint32_t first_id;  /* what has an id from here on this deployment makes */
     catalog_ids filled; /* of that, tables that may have rows by now */
@@ -153,16 +152,16 @@ void sql_fill_add(struct sql_ddl *d, const struct catalog_relation *r, uint32_t 
 bool sql_unmade(const struct sql_ddl *d, uint32_t relation); /* SQLite has no such table yet: it has no rows */
 void sql_flush(struct sql_ddl *d);                           /* SQLite's tables become what the catalogue says */
 void sql_step(struct sql_ddl *d, str text);
+err sql_too_complex(struct sql_ddl *d);
 err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f); /* expanded, or a call; 54001: that is too much */
-bool sql_writes_in_with(const PgQuery__Node *node);
-err sql_run_writing_with(struct sql_ddl *d, const PgQuery__Node *node);
 /* Marks as SQLite's names: relations themselves, views as what they select. Empty: that is too much. */
 str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row);
 
 /* ---- ddl_step.c ---- */
 
 bool sql_is_call(struct sql_ddl *d, const struct catalog_fragment *f,
-                 str text); /* is a statement to be run as one? text: expanded */
+                 str text);                                      /* is a statement to be run as one? text: expanded */
+err sql_step_with(struct sql_ddl *d, const PgQuery__Node *node); /* whose WITH writes */
 void sql_step_statement(struct sql_ddl *d, const struct catalog_fragment *f);
 struct catalog_function sql_step_function(struct sql_ddl *d, str source); /* for a call: the owner's, of no arguments */
 void sql_step_call(struct sql_ddl *d, struct catalog_function f);         /* compiled */

@@ -189,6 +189,22 @@ void sql_step_statement(struct sql_ddl *d, const struct catalog_fragment *statem
     sql_step_call(d, f);
 }
 
+err sql_step_with(struct sql_ddl *d, const PgQuery__Node *node) {
+    struct sql_context cx = sql_context_of(d);
+    struct catalog_function f = sql_step_function(d, (str){0});
+    sql_flush(d);
+    if (sql_compile_statement(&cx, &f, node, &f.routine) != ERR_OK) return sql_refuse_problem(d, &cx);
+    if (d->engine != CATALOG_SQLITE) return ERR_OK;
+    for (uint32_t i = 0; i < f.routine.statements.n; i++) {
+        struct catalog_fragment *s = &f.routine.statements.p[i];
+        str text = sql_expanded(d, s->text, NULL);
+        if (!text.n || !sql_reads(d->reader, d->mem, text)) return sql_too_complex(d);
+        s->text = with_values(d, s->text);
+    }
+    sql_step_call(d, f);
+    return ERR_OK;
+}
+
 /* The relation that a statement writes, and how. */
 static const struct catalog_relation *target_of(struct sql_ddl *d, str fragment, uint32_t *events) {
     static const struct {

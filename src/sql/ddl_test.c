@@ -603,27 +603,14 @@ static void test_exists(void **state) {
     assert_true(policy_has(c, " in (select"));
 }
 
-/* Parts of WITH that write, and what they give back. */
+/* Parts of WITH that write (query/blocks_test.c runs them): what cannot be told apart from what they wrote is refused. */
 static void test_writing_with(void **state) {
     const struct catalog *c =
         good(NULL, "create table a (id int primary key, n numeric, t text default 'x'); create table b (id int, n numeric, t "
-                   "text); create table log (what text);"
-                   "insert into a (id, n) values (1, 1.50), (2, 2), (3, 3);"
-                   "with gone as (delete from a where id = 1 returning *) insert into b select * from gone;"
-                   "with made (k, twice) as (insert into a (id, n) values (10, 5) returning id, n * 2) insert into b (id, n, t) "
-                   "select k, twice, 'made' from made where twice = 10.0;"
-                   "with changed as (update a set t = 'y' where id > 1 returning id) insert into log select 'changed ' || "
-                   "count(*) from changed;"
-                   "with up as (insert into a (id, t) values (10, 'up'), (11, 'up') on conflict (id) do update set t = "
-                   "excluded.t returning id, t) insert into log select string_agg(id || t, ',' order by id) from up;"
-                   "with which as (select id from b where t = 'made'), gone as (delete from b where id in (select id from which) "
-                   "returning id), more as (insert into log select 'gone ' || id from gone) select 1;"
-                   "with unused as (select * from a), gone as (delete from a where id = 11 returning id) insert into log select "
-                   "'last ' || id from gone");
-    assert_one("select group_concat(id || n || t) from b", "11.50x");
-    assert_one("select group_concat(what, ';') from log", "changed 3;10up,11up;gone 10;last 11");
-    assert_one("select count(*) from sqlite_temp_master", "0");
-    refused(c, "with gone as (delete from a returning id) insert into a (id) select id + 100 from gone", "0A000", 1, 1,
+                   "text); create table log (what text); with gone as (delete from a returning id) insert into a (id) select id "
+                   "+ 100 from gone");
+    assert_int_equal(plan.catalogs.n, 1);
+    refused(c, "with gone as (delete from a returning id) update a set id = 5 where id in (select id from gone)", "0A000", 1, 1,
             "another part");
     refused(
         c, "create view v as select id from a; with gone as (delete from a returning id) insert into log select 'x' from gone, v",

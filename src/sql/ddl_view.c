@@ -1,6 +1,6 @@
 /* ddl_view: views, which are queries of the catalogue's, and materialized ones, which are tables filled by them; rows that migrations change. */
 #include "sql/ddl_int.h"
-#include "sql/translate_int.h"
+#include "sql/routine_int.h"
 
 /* ---- columns of a query ---- */
 
@@ -230,7 +230,7 @@ err sql_do_create_view(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- tables that a query fills ---- */
 
-static err too_complex(struct sql_ddl *d) {
+err sql_too_complex(struct sql_ddl *d) {
     return sql_refuse_at(d, -1, "54001", "fill a table with a part of it first",
                          "statement is too complex, with the views that it reads");
 }
@@ -250,7 +250,7 @@ static err fill(struct sql_ddl *d, uint32_t id) {
         sql_step(d, arena_fmt(d->mem, "INSERT INTO " STR_FMT " (" STR_FMT ") " STR_FMT, STR_ARG(table), STR_ARG(buf_str(&names)),
                               STR_ARG(query)));
     buf_free(&names);
-    return fits ? ERR_OK : too_complex(d);
+    return fits ? ERR_OK : sql_too_complex(d);
 }
 
 err sql_do_create_table_as(struct sql_ddl *d, const PgQuery__Node *node_) {
@@ -299,7 +299,7 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f) {
     str text = sql_expanded(d, f->text, NULL);
-    if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return too_complex(d);
+    if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return sql_too_complex(d);
     if (sql_is_call(d, f, text)) sql_step_statement(d, f);
     else sql_step(d, text);
     return ERR_OK;
@@ -308,7 +308,7 @@ err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f) {
 static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     struct sql_context cx = sql_context_of(d);
     struct catalog_fragment f;
-    if (sql_writes_in_with(node)) return d->all_filled = true, sql_run_writing_with(d, node);
+    if (sql_writes_in_with(node)) return d->all_filled = true, sql_step_with(d, node);
     cx.migrates = true;
     sql_flush(d);
     cx.looks = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;

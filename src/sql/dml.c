@@ -668,22 +668,6 @@ static err delete (struct sql_context *cx, const PgQuery__DeleteStmt *s, str *te
     return ERR_OK;
 }
 
-err sql_translate_returning(struct sql_context *cx, const PgQuery__RangeVar *var, PgQuery__Node *const *nodes, size_t n,
-                            str *list, struct sql_columns *columns) {
-    static const char head[] = " returning ";
-    struct sql_scope scope = {0};
-    struct target t;
-    uint32_t flags = 0;
-    *columns = (struct sql_columns){0};
-    sql_scope_open(cx, &scope);
-    err e = open_target(cx, var, &t);
-    if (e == ERR_OK) e = returning(cx, &t, nodes, n, true, list, columns, &flags);
-    sql_scope_close(cx, &scope);
-    TRY(e);
-    *list = str_sub(*list, sizeof head - 1, list->n);
-    return ERR_OK;
-}
-
 err sql_translate_dml(struct sql_context *cx, const PgQuery__Node *node, struct catalog_fragment *out,
                       struct sql_columns *columns) {
     struct sql_scope scope = {0};

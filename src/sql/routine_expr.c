@@ -225,11 +225,16 @@ static bool may_write(const struct catalog_fragment *f) {
     return f->calls.n || f->reads.n || f->flags & (CATALOG_VOLATILE | CATALOG_WRITES | CATALOG_SUBQUERY | CATALOG_SET);
 }
 
-static uint32_t add(struct routine *r, struct catalog_fragment f) {
-    f.reads = r->cx->reads, f.calls = r->cx->calls;
+uint32_t sql_routine_add(struct routine *r, struct catalog_fragment f) {
     r->writes += may_write(&f);
     vec_push(r->cx->mem, &r->out->statements, f);
     return r->out->statements.n - 1;
+}
+
+/* With what was read and called since the context's lists were emptied. */
+static uint32_t add(struct routine *r, struct catalog_fragment f) {
+    f.reads = r->cx->reads, f.calls = r->cx->calls;
+    return sql_routine_add(r, f);
 }
 
 static str refusal(struct routine *r, const char *state, const char *message) {
@@ -593,7 +598,9 @@ err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const
     TRY(sql_routine_parse(r, "", x, &node));
     struct sql_context before = *r->cx;
     *is_select = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
-    if (statement_fragment(r, node, want, &out, columns) != ERR_OK) put_off(r, &before, x, "select ", &out);
+    err got = sql_writes_in_with(node) ? sql_routine_with(r, node, want, &out, columns)
+                                       : statement_fragment(r, node, want, &out, columns);
+    if (got != ERR_OK) put_off(r, &before, x, "select ", &out);
     *e = add(r, out);
     return ERR_OK;
 }

@@ -67,6 +67,8 @@ err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catal
 /* The row's own fields, where it is one; n 0: it is none. */
 err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields);
 /* A query or a statement; want: types that its columns are made to, as far as they go; columns: what they are then. */
+/* Of what is made already, with what it reads and calls: a statement's number. */
+uint32_t sql_routine_add(struct routine *r, struct catalog_fragment f);
 err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *want, uint32_t *e,
                           catalog_fields *columns, bool *is_select);
 /* The same of a tree, with cx->problem set where that cannot be: nothing is put off. ERR_OK, text empty: it does nothing. */
@@ -97,5 +99,10 @@ err sql_routine_type(struct routine *r, const struct plpgsql_expr *text, uint32_
                      const catalog_fields **fields, bool *record);
 err sql_routine_say(struct routine *r, uint32_t at, const char *state, const char *fmt, ...)
     PRINTF_LIKE(4, 5); /* at deployment */
+
+/* routine_with.c: a statement whose WITH writes: its other parts are emitted, and it is what is left. */
+bool sql_writes_in_with(const PgQuery__Node *node);
+err sql_routine_with(struct routine *r, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,
+                     catalog_fields *columns);
 
 #endif

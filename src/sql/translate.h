@@ -141,6 +141,9 @@ struct sql_through {
  * is not runnable here; then it is ERR_OK too, unless PostgreSQL would have refused it at CREATE FUNCTION. cx: catalog, path, mem. */
 [[nodiscard]] err sql_translate_function(struct sql_context *cx, struct catalog_function *f);
 
+/* A statement whose WITH writes, as a routine that is called. */
+[[nodiscard]] err sql_compile_statement(struct sql_context *cx, const struct catalog_function *f, const PgQuery__Node *node,
+                                        struct catalog_routine *out);
 /* Of one in PL/pgSQL, or of a trigger, whose rows are r's (else NULL): out is what is run. What PostgreSQL says when a statement is run (all but syntax) is said
  * then, and is here in cx->problem with ERR_OK, the first of it: a remark for whoever deploys. location is in the body. */
 [[nodiscard]] err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f, const struct catalog_relation *r,

@@ -324,12 +324,6 @@ struct sql_value sql_bool(struct sql_context *cx, str text, const struct sql_val
 err sql_array_of(struct sql_context *cx, struct sql_value *elements, uint32_t n, uint32_t array_type, int32_t location,
                  struct sql_value *out);
 
-/* ---- dml.c ---- */
-
-/* RETURNING's columns, "… as c1, …", of rows that stand in a table with the target's column names. */
-err sql_translate_returning(struct sql_context *cx, const PgQuery__RangeVar *var, PgQuery__Node *const *nodes, size_t n,
-                            str *list, struct sql_columns *columns);
-
 /* ---- select.c ---- */
 
 err sql_part_read(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_part *out);
