@@ -131,6 +131,12 @@ static err range_var(struct sql_context *cx, const PgQuery__RangeVar *var, struc
     } else {
         const struct catalog_relation *r;
         TRY(sql_relation_item(cx, var, &r));
+        for (uint32_t i = 0; i < cx->given_n && !cte; i++)
+            if (cx->given[i]->relation == r->id) cte = cx->given[i];
+        if (cte) {
+            TRY(cte_item(cx, cte, alias.n ? alias : r->name, out, text));
+            return var->alias ? name_columns(cx, *out, var->alias->colnames, var->alias->n_colnames) : ERR_OK;
+        }
         *out = sql_item_of_relation(cx, r, alias, sql_alias(cx));
         *text = sql_fmt(cx, STR_FMT " as " STR_FMT, STR_ARG(sql_relation_mark(cx, r)), STR_ARG((*out)->alias));
     }

@@ -149,14 +149,14 @@ static err look(struct parts *p, const PgQuery__Node *node, const struct catalog
 
 /* ---- what is kept ---- */
 
-static err give(struct parts *p, str name, const catalog_fields *fields, uint32_t cursor) {
+static err give(struct parts *p, str name, uint32_t relation, const catalog_fields *fields, uint32_t cursor) {
     struct sql_context *cx = p->r->cx;
     struct sql_cte *c = arena_make(cx->mem, struct sql_cte);
     VEC(str) list = {0};
     if (fields->n > KEPT_COLUMNS_MAX)
         return sql_unsupported(cx, -1, "a part of WITH that writes and gives back more than 100 columns",
                                "Name those that are needed.");
-    *c = (struct sql_cte){.name = name, .n = fields->n};
+    *c = (struct sql_cte){.name = name, .relation = relation, .n = fields->n};
     c->columns = arena_array(cx->mem, struct sql_column_out, c->n + 1);
     for (uint32_t i = 0; i < c->n; i++) {
         c->columns[i] =
@@ -191,7 +191,7 @@ static err keep_table(struct parts *p, uint32_t id) {
     TRY(sql_routine_fragment(r, node, NULL, &f, &columns));
     TRY(cursor_for(r, &cursor));
     sql_routine_emit(r, CATALOG_OP_OPEN, cursor, sql_routine_add(r, f), 0, 0);
-    return give(p, of->name, &columns, cursor);
+    return give(p, STR(" "), id, &columns, cursor); /* nothing else is called so */
 }
 
 /* ---- the parts ---- */
@@ -214,7 +214,7 @@ static err writing_part(struct parts *p, const PgQuery__CommonTableExpr *c) {
     for (size_t i = 0; i < c->n_aliascolnames && i < columns.n; i++) columns.p[i].name = sql_name_of(c->aliascolnames[i]);
     TRY(cursor_for(r, &cursor));
     sql_routine_emit(r, CATALOG_OP_OPEN, cursor, sql_routine_add(r, f), 0, 0);
-    return give(p, str_c(c->ctename), &columns, cursor);
+    return give(p, str_c(c->ctename), 0, &columns, cursor);
 }
 
 static err run(struct parts *p, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,

@@ -117,6 +117,7 @@ typedef VEC(struct sql_column) sql_column_list;
 typedef VEC(str) sql_texts;
 struct sql_cte {
     str name, alias;
+    uint32_t relation; /* of rows that are kept: it is this one's, however that is named */
     struct sql_column_out *columns;
     uint32_t n;
     bool recursive_open; /* its own recursive part is being read */

@@ -26,6 +26,11 @@ create function upsert(k int) returns int language plpgsql as $$ declare x int; 
   with ins as (insert into a (id, t) values (k, 'new') on conflict (id) do nothing returning id) select id into x from (select id from ins union all select id + 100 from a where id = k limit 1) q;
   return x;
 end $$;
+create function qualified() returns text language plpgsql as $$ declare x text; begin
+  with up as (insert into public.a (id, t) values (2, 'up'), (45, 'up') on conflict (id) do update set t = excluded.t returning id, t)
+    select string_agg(q.id || q.t, ',' order by q.id, q.t) into x from (select id, t from up union select a.id, a.t from public.a where a.id = 2) q;
+  return x;
+end $$;
 create function loops() returns text language plpgsql as $$ declare r record; x text := ''; begin
   for r in with up as (update a set t = t || '!' where id > 1 returning id, t), n as (select count(*) as c from up) select up.id, up.t, n.c from up, n order by 1 loop x := x || r.id || r.t || r.c || ';'; end loop;
   return x;
@@ -54,6 +59,7 @@ service_role names
 service_role before
 service_role upsert {"k": 2}
 service_role upsert {"k": 44}
+service_role qualified
 service_role loops
 service_role rows
 service_role undone
