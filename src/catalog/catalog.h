@@ -274,9 +274,9 @@ enum catalog_text_use {
     CATALOG_TEXT_RESULT, /* RETURN QUERY: its columns are what is wanted, or it is refused */
     CATALOG_TEXT_USES
 };
-enum { CATALOG_TEXT_BYTES_MAX = 1 << 20, CATALOG_TEXT_PARTS_MAX = 1000 };
+enum { CATALOG_TEXT_BYTES_MAX = 256 << 10, CATALOG_TEXT_PARTS_MAX = 1000 };
 struct catalog_text {
-    uint32_t function; /* whose it is */
+    uint32_t function; /* whose it is; 0: a block of the catalogue's owner */
     uint8_t use;
     str text;
     catalog_ids arguments; /* types of $1, $2 … */

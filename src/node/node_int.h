@@ -62,6 +62,7 @@ struct node_sandbox {
 /* The few system calls that a computation between two descriptors needs; anything else kills. memory_bytes_max is of its own memory and
  * of the one file it can write, whose part is file_bytes_max, but no more than half. */
 [[nodiscard]] err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d);
+[[nodiscard]] err node_sandbox_translator(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t files_max, struct diag *d);
 /* As a job, less: messages over a socket that is there, and the memory files that come with them. */
 [[nodiscard]] err node_sandbox_keys(struct diag *d);
 /* Files in the folders of the state that are its own (-1: none), memory files, and the sockets that are there. */
@@ -307,6 +308,7 @@ enum { NODE_PASSWORD_BYTES_MAX = 1024 }; /* as hash_ask has it */
 int node_courier_main(void);
 int node_hash_main(void);
 int node_postgres_main(void); /* postgres/broker.c */
+int node_translator_main(void);
 
 /* ---- imports.c ---- */
 

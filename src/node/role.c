@@ -192,6 +192,7 @@ void node_be(char **argv) {
     case NODE_ROLE_courier: _exit(node_courier_main());
     case NODE_ROLE_hash: _exit(node_hash_main());
     case NODE_ROLE_postgres: _exit(node_postgres_main());
+    case NODE_ROLE_translator: _exit(node_translator_main());
     default: return;
     }
 }

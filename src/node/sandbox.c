@@ -385,6 +385,17 @@ static const uint64_t shadow_bytes = 32ull << 40; /* a sanitizer's bookkeeping c
 static const uint64_t shadow_bytes = 0;
 #endif
 
+/* As a job, for longer: it has a channel from each who asks, and each text has a time of its own. */
+err node_sandbox_translator(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t files_max, struct diag *d) {
+    if (!cap(RLIMIT_DATA, memory_bytes_max + shadow_bytes) || !cap(RLIMIT_CORE, 0) || !cap(RLIMIT_FSIZE, file_bytes_max) ||
+        !cap(RLIMIT_NOFILE, files_max))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "limits cannot be set: %s", strerror(errno));
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    TRY(lock_in(NODE_ROLE_translator, &(struct node_sandbox){0}, d));
+    TRY(drop_capabilities(d));
+    return install(roles[NODE_ROLE_translator].calls, d);
+}
+
 err node_sandbox_job(uint64_t memory_bytes_max, uint64_t file_bytes_max, uint64_t cpu_s_max, struct diag *d) {
     struct rlimit cpu = {cpu_s_max, cpu_s_max + 1}; /* a signal of its own at the soft limit, SIGKILL at the hard one */
     /* RLIMIT_DATA counts private writable pages, reserved address space not: what an instance reserves is PROT_NONE. Pages of the file that

@@ -235,8 +235,11 @@ static err catch_up(const struct node_tree_reading *what, int64_t version, struc
     if (!conn) {
         conn = calloc(1, sizeof *conn);
         ENSURE(conn);
-        err e = query_conn_new(what->db, (*what->made)->catalog, &(struct query_options){.bytes_max = what->bytes_max},
-                               &conn->conn, d);
+        err e =
+            query_conn_new(what->db, (*what->made)->catalog,
+                           &(struct query_options){
+                               .bytes_max = what->bytes_max, .translate = what->translate, .translate_arg = what->translate_arg},
+                           &conn->conn, d);
         if (e != ERR_OK) free(conn);
         TRY(e);
         *what->conn = conn;

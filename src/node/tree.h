@@ -58,6 +58,8 @@ struct node_tree_reading {
     arena *mem;
     uint32_t bytes_max;          /* of the answer, or of what of it is made at a time */
     struct query_stream *stream; /* NULL: it is wanted whole */
+    bool (*translate)(void *arg, arena *mem, const struct catalog *c, str text, str *answer, struct pg_error *error);
+    void *translate_arg; /* as struct query_options has them: the same for as long as *conn is */
 };
 void node_tree_read(const struct node_tree_reading *what, struct buf *body, struct pg_error *error);
 /* The same where it may write: by a connection that is there, in a transaction that is open. False: error says why, and what it did is to be undone. */

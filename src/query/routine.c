@@ -576,14 +576,14 @@ static bool query_rows_of(struct frame *f, const struct query_script_part *made,
     return true;
 }
 
-/* All statements of the text; of the last one so many rows. */
-static bool run_text(struct frame *f, struct query_script *t, struct cursor *to, uint64_t most) {
+/* Statements of the text; of the last one so many rows. */
+static bool run_text(struct frame *f, struct query_script *t, uint32_t from, uint32_t to_part, struct cursor *to, uint64_t most) {
     const struct query_expanding as = as_mine(f);
     f->rows = 0;
-    for (uint32_t i = 0; i < t->answer.parts.n; i++) {
+    for (uint32_t i = from; i < to_part; i++) {
         const struct catalog_text_part *p = &t->answer.parts.p[i];
         struct query_script_part *made;
-        bool last = i + 1 == t->answer.parts.n, writes = p->fragment.flags & CATALOG_WRITES;
+        bool last = i + 1 == to_part, writes = p->fragment.flags & CATALOG_WRITES;
         cursor_close(f, to);
         to->mem = arena_new(0);
         if (!may_write(f, &p->fragment) || !query_script_made(f->conn, t, i, &as, f->argument_places.n, &made)) return false;
@@ -599,7 +599,7 @@ static bool execute_text(struct frame *f, const uint32_t *op) {
     bool into = op[4] & CATALOG_RUN_INTO, strict = op[4] & CATALOG_RUN_STRICT;
     struct cursor rows = {0};
     struct query_script *t = text_of(f, op[1], into ? CATALOG_TEXT_INTO : CATALOG_TEXT_RUN);
-    bool ok = t && run_text(f, t, &rows, into ? strict ? 2 : 1 : 0);
+    bool ok = t && run_text(f, t, 0, t->answer.parts.n, &rows, into ? strict ? 2 : 1 : 0);
     if (ok && into && strict && rows.n > 1) ok = raised(f, "P0003", "query returned more than one row");
     if (ok && into && strict && !rows.n) ok = raised(f, "P0002", "query returned no rows");
     for (uint32_t i = 0; ok && into && i < op[3]; i++)
@@ -614,35 +614,43 @@ static bool open_text(struct frame *f, const uint32_t *op) {
     struct cursor *c = cursor_of(f, op[1]);
     struct query_script *t = text_of(f, op[2], CATALOG_TEXT_ROWS);
     cursor_close(f, c);
-    bool ok = t && run_text(f, t, c, UINT64_MAX);
+    bool ok = t && run_text(f, t, 0, t->answer.parts.n, c, UINT64_MAX);
     if (t) query_script_done(f->conn, t);
     text_over(f);
     return ok;
 }
 
-static bool give_text(struct frame *f, const uint32_t *op) {
-    struct cursor rows = {0};
+static bool give_rows(struct frame *f, const struct cursor *rows) {
     struct query_routine_rows *to = f->result;
-    uint64_t bytes = 0;
-    struct query_script *t = text_of(f, op[1], CATALOG_TEXT_RESULT);
-    bool ok = t && run_text(f, t, &rows, UINT64_MAX);
-    for (uint32_t i = 0; ok && i < rows.n; i++) {
+    for (uint32_t i = 0; i < rows->n; i++) {
+        uint64_t bytes = to->columns * sizeof(struct db_value) * 2;
         if (to->n == to->cap) {
             struct db_value *grown = arena_array(to->mem, struct db_value, (size_t)MAX(to->cap * 2, 16u) * MAX(to->columns, 1u));
             if (to->n) memcpy(grown, to->values, (size_t)to->n * to->columns * sizeof *grown);
             to->values = grown, to->cap = MAX(to->cap * 2, 16u);
         }
-        bytes = to->columns * sizeof(struct db_value) * 2;
         for (uint32_t k = 0; k < to->columns; k++) {
-            struct db_value v = k < rows.columns ? rows.values[(size_t)i * rows.columns + k] : DB_NOTHING;
+            struct db_value v = k < rows->columns ? rows->values[(size_t)i * rows->columns + k] : DB_NOTHING;
             if (v.kind >= DB_TEXTUAL) bytes += v.s.n, v.s = arena_str(to->mem, v.s);
             to->values[(size_t)to->n * to->columns + k] = v;
         }
         to->n++;
-        ok = charge(f, bytes);
+        if (!charge(f, bytes)) return false;
     }
-    f->rows = rows.n;
-    if (ok) set_found(f, rows.n);
+    return true;
+}
+
+static bool give_text(struct frame *f, const uint32_t *op) {
+    struct cursor rows = {0};
+    struct query_script *t = text_of(f, op[1], CATALOG_TEXT_RESULT);
+    uint64_t given = 0;
+    bool ok = t;
+    for (uint32_t i = 0; ok && i < t->answer.parts.n; i++) {
+        ok = run_text(f, t, i, i + 1, &rows, UINT64_MAX) && give_rows(f, &rows);
+        given += rows.n;
+    }
+    f->rows = given;
+    if (ok) set_found(f, given);
     cursor_close(f, &rows);
     if (t) query_script_done(f->conn, t);
     text_over(f);

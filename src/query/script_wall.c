@@ -133,7 +133,7 @@ static bool table_holds(struct looking *l, struct level *v) {
 
 static bool step(struct looking *l, const str *before, bool *was_in) {
     struct level *v = &l->levels[l->depth];
-    if (l->token == MARK && !mark_holds(l)) return false;
+    if (l->token == MARK && (!mark_holds(l) || (strchr("RB", l->mark.kind) && !v->wants_table))) return false;
     if ((l->token == NAME || l->token == WORD) && begins(said(l), "_orlo")) return false;
     if ((l->token == NAME || l->token == WORD) && begins(said(l), "query_") && l->at < l->text.n &&
         (l->text.p[l->at] == '(' || l->text.p[l->at] == ' ' || l->text.p[l->at] == '\n')) {

@@ -150,12 +150,122 @@ static void a_write_is_of_its_target(void **state) {
     }
 }
 
+/* What comes of a text that a function EXECUTEs, made by somebody who may be anybody's by now. R and B stand for relations: notes. */
+static void scripts_are_held_to_their_marks(void **state) {
+    struct app *a = *state;
+    enum { WRITES = CATALOG_WRITES, RETURNS = CATALOG_WRITES | CATALOG_RETURNS };
+    static const struct {
+        bool holds;
+        uint32_t flags, definer;
+        const char *text; /* <R> <B> <A1> <P1> … are marks */
+    } rows[] = {
+        {true, 0, 0, "select a1.\"body\" as \"body\" from <R> as a1 where (a1.\"id\" = <A1>)"},
+        {true, 0, 0,
+         "with w1 as materialized (select 1 as c1) select a1.c1, a2.c2 from w1 as a1, (values (1, 'a''b'), (2, 'c')) as a2"},
+        {true, 0, 0,
+         "select count(*) from <R> as a1 left join <R> as a2 on (a1.\"id\" in (select 1 from <R> as a3)), json_each('[1]') as "
+         "a4"},
+        {true, 0, 0, "select pg_concat('main.notes', '_orlo_meta; -- /*', \"query_id\") from <R> as a1"},
+        {true, 0, 0, "select query_call(17, 0, 1), query_call_same(17, 0) from query_table(18, 0, 'x') as a1"},
+        {true, 0, 9, "select query_call(17, 9, 1) from <B> as a1"},
+        {true, 0, 0, "select (a1.\"notes\" is not distinct from a1.\"id\"), x'00ff' from <R> as a1 where a1.\"teams\" in (1, 2)"},
+        {true, WRITES, 0, "<P1>insert into <R> as a1<P2> (\"id\"<K1>, \"body\"<K3>)<P3> values (<A1>, 'x')<P4><P5>"},
+        {true, RETURNS, 0,
+         "<P1>insert into <R> as a1<P2> (\"id\"<K1>)<P3> values (1)<P4> on conflict (\"id\"<K1>)<P6> do update set \"body\"<K3> "
+         "= "
+         "excluded.\"body\"<Q0><P7> where (a1.\"id\" > 1)<P5> returning \"id\" as \"id\""},
+        {true, RETURNS, 0,
+         "<P1>update <R> as a1<P2> set \"body\"<K3> = 'x'<Q0><P3> from <R> as a2<P4> where (a1.\"id\" = a2.\"id\")<P5> returning "
+         "\"id\" as \"id\""},
+        {true, WRITES, 0, "with a2 as (select 1 as c1) <P1>delete from <R> as a1<P4> where exists (select 1 from a2)<P5>"},
+        /* tables by their names */
+        {false, 0, 0, "select secret from notes"},
+        {false, 0, 0, "select secret from \"notes\" as a1"},
+        {false, 0, 0, "select secret from 'notes' as a1"},
+        {false, 0, 0, "select secret from main.notes"},
+        {false, 0, 0, "select secret from NOTES"},
+        {false, 0, 0, "select 1 from <R> as a1, notes"},
+        {false, 0, 0, "select 1 from <R> as a1 join notes"},
+        {false, 0, 0, "select 1 from (<R> as a1, notes)"},
+        {false, 0, 0, "select 1 from ((notes))"},
+        {false, 0, 0, "select 1 from <R> as a1 where 1 in notes"},
+        {false, 0, 0, "select 1 from <R> as a1 where 1 in 'notes'"},
+        {false, 0, 0, "select (select 1 from notes)"},
+        {false, 0, 0, "select 1 union select secret from notes"},
+        {false, 0, 0, "select name from sqlite_schema"},
+        {false, 0, 0, "select 1 from pragma_table_list"},
+        {false, 0, 0, "select _orlo_m.secret from <R> as a1"},
+        {false, 0, 0, "select \"_orlo_k\" from <R> as a1"},
+        {false, 0, 0, "select '_orlo_m'.secret from <R> as a1"},
+        /* rights that the function has not */
+        {false, 0, 0, "select 1 from <B> as a1"},
+        {false, 0, 0, "select <N1>, <O1>, <C1>"},
+        {false, 0, 0, "select <T1>"},
+        {false, 0, 0, "select query_call(17, 9)"},
+        {false, 0, 9, "select query_call(17, 8)"},
+        {false, 0, 0, "select query_call(17,0)"},
+        {false, 0, 0, "select query_call (17, 0)"},
+        {false, 0, 0, "select query_call(17, 0 + 9)"},
+        {false, 0, 0, "select query_call(17, 00000000000000009)"},
+        {false, 0, 0, "select \"query_call\"(17, 0)"},
+        {false, 0, 0, "select QUERY_CALL(17, 0)"},
+        {false, 0, 0, "select query_apply('x')"},
+        {false, 0, 0, "select query_refuse(1), query_guard(1)"},
+        /* other statements, and what hides them */
+        {false, 0, 0, "delete from <R> as a1"},
+        {false, 0, 0, "select 1; delete from <R>"},
+        {false, 0, 0, "select 1 -- x"},
+        {false, 0, 0, "select 1 /* x */"},
+        {false, 0, 0, "select [secret]"},
+        {false, 0, 0, "select `secret`"},
+        {false, 0, 0, "select ?1"},
+        {false, 0, 0, "select @x"},
+        {false, 0, 0, "select 'x"},
+        {false, 0, 0, "select (1"},
+        {false, 0, 0, "select 1)"},
+        {false, 0, 0, "pragma writable_schema = on"},
+        {false, 0, 0, "explain select 1"},
+        {false, 0, 0, ""},
+        {false, WRITES, 0, "delete from <R> as a1"},
+        {false, WRITES, 0, "<P1>delete from notes as a1<P4>"},
+        {false, WRITES, 0, "<P1>delete from \"notes\" as a1<P4> where 1 in (select 1 from <R> as a2)"},
+        {false, WRITES, 0, "<P1>replace into <R> as a1<P2>"},
+        {false, WRITES, 0, "<P1>insert or replace into <R> as a1<P2> (\"id\"<K1>)<P3> values (1)<P4><P5>"},
+        {false, WRITES, 0, "<P1>delete from <R> as a1, (select 1)<P4>"},
+        {false, WRITES, 0, "<P1>delete from <R> as \"a1\"<P4>"},
+        {false, WRITES, 0, "delete from <R> as a2 where 1 <P1>delete from <R> as a1<P4>"},
+        {false, WRITES, 0, "<P1>delete from <R> as a1<P4><P1>insert into <R> as a1<P2>"},
+        {false, WRITES, 0, "<P1>update <R> as a1<P2> set \"body\"<K3> = 'x'<Q0><P3><P4> where 1<P5> returning \"secret\""},
+        {false, WRITES, 0,
+         "<P1>insert into <R> as a1<P2> (\"id\"<K1>)<P3> values (1)<P4> on conflict do update set \"body\" = 'x'<P5>"},
+        {false, WRITES, 0, "<P1>insert into <R> as a1<P2> (\"id\"<K1>)<P3> select 'insert into' <R> from <R> as a2<P4><P5>"},
+    };
+    uint32_t notes = catalog_relation_named(a->catalog, STR("public"), STR("notes"))->id;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct buf b = {0};
+        for (const char *p = rows[i].text; *p; p++) {
+            const char *end = *p == '<' && p[1] >= 'A' && p[1] <= 'Z' ? strchr(p, '>') : NULL;
+            if (!end || end - p > 4) {
+                buf_putc(&b, (uint8_t)*p);
+                continue;
+            }
+            if (end == p + 2) buf_printf(&b, "\x01%c%u\x02", p[1], notes);
+            else buf_printf(&b, "\x01%.*s\x02", (int)(end - p - 1), p + 1);
+            p = end;
+        }
+        struct catalog_fragment f = {.text = buf_str(&b), .typmod = -1, .flags = rows[i].flags};
+        if (query_script_holds(a->catalog, &f, rows[i].definer) != rows[i].holds) fail_msg("wrong of: %s", rows[i].text);
+        buf_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keys_are_seen_to, start, stop),
         cmocka_unit_test_setup_teardown(no_column_is_read, start, stop),
         cmocka_unit_test_setup_teardown(the_wall_stands, start, stop),
         cmocka_unit_test_setup_teardown(a_write_is_of_its_target, start, stop),
+        cmocka_unit_test_setup_teardown(scripts_are_held_to_their_marks, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,10 +93,25 @@ static void add_casts(struct answering *a, struct catalog_text_part *p) {
     }
 }
 
+static const char *verb_of(str text) {
+    struct catalog_mark m = {0};
+    while (catalog_mark_next(text, m.end, &m))
+        if (m.kind == 'P' && m.id == 1) {
+            uint8_t c = m.end < text.n ? text.p[m.end] : 0;
+            return c == 'i' ? "INSERT " : c == 'u' ? "UPDATE " : "DELETE ";
+        }
+    return "";
+}
+
 static bool is_result(struct answering *a, const struct catalog_text_part *p) {
     const catalog_fields *want = &a->text->want;
     char detail[256];
     const char *said = "structure of query does not match function result type";
+    if (!p->columns.n) {
+        const char *verb = verb_of(p->fragment.text);
+        wrong(a, "42601", arena_cstr(a->mem, arena_fmt(a->mem, "%squery does not return tuples", verb[0] ? verb : "SET ")), NULL);
+        return false;
+    }
     if (p->columns.n != want->n) {
         snprintf(detail, sizeof detail, "Number of returned columns (%u) does not match expected column count (%u).",
                  p->columns.n, want->n);
@@ -124,21 +139,11 @@ static bool add_part(struct answering *a, const PgQuery__Node *node) {
         wrong_problem(a);
         return false;
     }
-    if (a->text->use == CATALOG_TEXT_RESULT && is_rows(node) && !is_result(a, &p)) return false;
+    if (a->text->use == CATALOG_TEXT_RESULT && !is_result(a, &p)) return false;
     if (!p.query) add_casts(a, &p);
     p.query |= !is_rows(node); /* it does nothing, and gives nothing */
     vec_push(a->mem, &a->out->parts, p);
     return true;
-}
-
-static const char *verb_of(str text) {
-    struct catalog_mark m = {0};
-    while (catalog_mark_next(text, m.end, &m))
-        if (m.kind == 'P' && m.id == 1) {
-            uint8_t c = m.end < text.n ? text.p[m.end] : 0;
-            return c == 'i' ? "INSERT " : c == 'u' ? "UPDATE " : "DELETE ";
-        }
-    return "";
 }
 
 static void add_parts(struct answering *a) {
@@ -160,6 +165,7 @@ static void add_parts(struct answering *a) {
         }
     for (uint32_t i = 0; i < all.n; i++)
         if (!add_part(a, all.p[i].node)) return;
+    if (!all.n && a->text->use == CATALOG_TEXT_RESULT) wrong(a, "42601", "empty query does not return tuples", NULL);
     bool gives = a->out->parts.n && a->out->parts.p[a->out->parts.n - 1].columns.n;
     if (a->text->use == CATALOG_TEXT_INTO && !gives) wrong(a, "42601", "INTO used with a command that cannot return data", NULL);
     else if (a->text->use == CATALOG_TEXT_ROWS && !gives)
@@ -178,6 +184,9 @@ void sql_text_answer(arena *mem, const struct catalog *c, const struct sql_reade
     *out = (struct catalog_text_answer){0};
     for (uint32_t i = 0; i < c->functions.n; i++)
         if (c->functions.p[i].id == text->function) f = &c->functions.p[i];
+    const struct catalog_function block = {
+        .name = STR("inline_code_block"), .definer = true, .owner = c->owner, .returns = PG_VOID};
+    if (!text->function) f = &block; /* a DO block's, which has its owner's rights */
     if (!f) {
         wrong(&a, "42883", "function does not exist", NULL);
         return;

@@ -125,6 +125,7 @@ err node_store_own_reload(struct store_base *base, struct diag *d) {
     own->tables = (struct map){0};
     own->session.types = NULL;
     node_store_feed_undone(own->feed);
+    base->texts.sent = NULL;
     TRY(read_catalog(base, d));
     return query_conn_catalog(own->conn, catalog_of(own), d);
 }
@@ -136,6 +137,7 @@ err node_store_own_forget(struct store_base *base, struct diag *d) {
 err node_store_own_lend(struct store_base *base, struct catalog *c, struct diag *d) {
     struct store_own *own = base->own;
     own->catalog = c;
+    base->texts.sent = NULL;
     own->session.types = query_types_new(own->mem, c);
     return query_conn_catalog(own->conn, c, d);
 }
@@ -299,7 +301,9 @@ err node_store_own_open(struct store_base *base, struct diag *d) {
     own->feed = node_store_feed_new(base, base->db);
     TRY(db_upgrade(base->db, steps, ARRAY_COUNT(steps), d));
     TRY(read_catalog(base, d));
-    return query_conn_new(base->db, catalog_of(own), &(struct query_options){.writer = true}, &own->conn, d);
+    return query_conn_new(base->db, catalog_of(own),
+                          &(struct query_options){.writer = true, .translate = node_store_translate, .translate_arg = base},
+                          &own->conn, d);
 }
 
 void node_store_own_close(struct store_base *base) {

@@ -495,7 +495,8 @@ static struct store_base *base_of(struct store_app *app, enum app_data_of of, st
                                 .next_of_app = app->bases,
                                 .next = all.all,
                                 .taking = PTHREAD_MUTEX_INITIALIZER,
-                                .came = PTHREAD_COND_INITIALIZER};
+                                .came = PTHREAD_COND_INITIALIZER,
+                                .texts.fd = -1};
     base->last = &base->first;
     memcpy(base->name, name, sizeof name);
     app->bases = base;

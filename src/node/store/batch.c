@@ -23,7 +23,7 @@ static const uint64_t batch_ns = 20'000'000;           /* then it is committed, 
 
 /* ---- its file ---- */
 
-static bool node_store_goes_on(void *arg) {
+bool node_store_goes_on(void *arg) {
     struct store_base *base = arg;
     if (base->now && __atomic_load_n(&base->now->cancelled, __ATOMIC_RELAXED)) return false;
     base->late = clock_mono_ns() >= base->until_ns;
@@ -95,6 +95,7 @@ void node_store_base_close(struct store_base *base) {
     if (base->history) node_store_past_close(base);
     db_close(base->db);
     base->db = NULL;
+    node_translating_end(&base->texts);
     node_store_writes(false);
 }
 

@@ -401,6 +401,8 @@ static void hear_supervisor(void) {
     case NODE_WIRE_GOT:
         if (m.type == NODE_MSG_store_peer) add_peer(node_message_take(&m, 0));
         if (m.type == NODE_MSG_store_do) on_errand(&m);
+        if (m.type == NODE_MSG_store_translator)
+            node_store_texts_channel(m.store_translator.app, m.fds_count ? node_message_take(&m, 0) : -1);
         if (m.type == NODE_MSG_store_forget) node_store_bases_forget(m.store_forget.app, m.store_forget.name);
         store.quiet_ns = clock_mono_ns();
         node_message_drop(&m);

@@ -18,6 +18,7 @@
 #include "app/data.h"
 #include "db/db.h"
 #include "node/migration.h"
+#include "node/translate.h"
 #include <pthread.h>
 
 struct store_peer {                  /* a worker's channel. It stays when that is gone: what it asked may be under way */
@@ -108,12 +109,13 @@ struct store_base {
     uint64_t bytes_max;          /* that it may have now, as the last ask said */
     uint64_t file_bytes_max;     /* of APP_OF_APP: and its file, with the reserve where it is nearly full */
     bool nearly_full;
-    struct db_wal wal;       /* * of APP_OF_APP: its log, as its thread and who checks it last saw it */
-    struct store_own *own;   /* of APP_OF_APP: app.c; NULL: closed */
-    pthread_mutex_t taking;  /* history.c's: of history, below all other locks */
-    struct history *history; /* NULL: closed, or none is kept */
-    uint32_t noted;          /* commits */
-    uint64_t past_tried_ns;  /* to open it */
+    struct db_wal wal;             /* * of APP_OF_APP: its log, as its thread and who checks it last saw it */
+    struct store_own *own;         /* of APP_OF_APP: app.c; NULL: closed */
+    struct node_translating texts; /* of APP_OF_APP: texts.c */
+    pthread_mutex_t taking;        /* history.c's: of history, below all other locks */
+    struct history *history;       /* NULL: closed, or none is kept */
+    uint32_t noted;                /* commits */
+    uint64_t past_tried_ns;        /* to open it */
 };
 
 /* ---- bases.c ---- */
@@ -151,6 +153,15 @@ void node_store_statement_begins(struct store_base *base, const struct store_ask
 void node_store_base_close(struct store_base *base);
 /* The first word of a statement, where it begins or ends transactions or cannot be in one: it is done by itself. */
 bool node_store_sql_is_alone(str sql);
+
+/* Has what is being done time left? */
+bool node_store_goes_on(void *arg);
+
+/* ---- texts.c: what functions EXECUTE ---- */
+
+/* As struct query_options has it; arg: the base. */
+bool node_store_translate(void *arg, arena *mem, const struct catalog *c, str text, str *answer, struct pg_error *error);
+void node_store_texts_channel(uint32_t app, int fd); /* takes it; -1: there is none */
 
 /* ---- keys.c, sql.c ---- */
 
@@ -193,7 +204,6 @@ void node_store_feed_read(struct store_feed *feed, struct store_ask *ask);
 uint64_t node_store_room_left(struct store_base *base); /* bytes, those of the reserve too */
 /* Whether that is more than it may have, and more than it was. */
 bool node_store_room_exceeded(const struct store_base *base, uint64_t before, uint64_t after);
-struct pg_error;
 void node_store_room_say(const struct store_base *base, struct pg_error *error); /* 53100, and what to do */
 
 /* ---- errand.c ---- */

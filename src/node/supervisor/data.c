@@ -129,9 +129,18 @@ bool node_data_begin(struct supervisor *s) {
     return e == ERR_OK;
 }
 
+static void give_translator(struct supervisor *s, uint32_t app) {
+    struct node_message m = NODE_MESSAGE(store_translator, .app = app);
+    int fd = node_translators_channel(s, app);
+    if (fd >= 0) m.fds[m.fds_count++] = fd;
+    node_roles_tell(s, NODE_ROLE_store, &m);
+    if (fd >= 0) close(fd);
+}
+
 bool node_data_hear(struct supervisor *s, struct node_message *m) {
     if (m->type == NODE_MSG_store_did)
         node_data_did(s, NODE_ROLE_store, m->store_did.id, m->store_did.err, m->store_did.offset, m->store_did.text);
+    else if (m->type == NODE_MSG_store_translator_want) give_translator(s, m->store_translator_want.app);
     else if (m->type == NODE_MSG_store_rests) node_roles_rest(s, NODE_ROLE_store);
     else if (m->type == NODE_MSG_store_news) node_workers_news(s, m->store_news.app);
     else return false;

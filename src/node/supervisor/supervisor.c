@@ -135,7 +135,7 @@ void node_supervisor_take_lines(struct supervisor *s, enum node_role role, int *
     take_lines(s, fd, node_role_text(role), NULL, clock_mono_ns());
 }
 
-enum { ROLES_AT = 3, FIXED = ROLES_AT + 2 * NODE_ROLES };
+enum { ROLES_AT = 4, FIXED = ROLES_AT + 2 * NODE_ROLES };
 
 static void poll_workers(struct supervisor *s, const struct pollfd *fds, nfds_t n, uint64_t now) {
     nfds_t i = FIXED;
@@ -153,6 +153,7 @@ static void wait_turn(struct supervisor *s) {
     fds[0] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = node_relay_wants(&s->relay) ? s->relay.fd : -1, .events = POLLOUT};
     fds[2] = (struct pollfd){.fd = s->client_fd, .events = POLLIN};
+    fds[3] = (struct pollfd){.fd = take ? s->translators_log[0] : -1, .events = POLLIN};
     node_roles_poll(s, fds + ROLES_AT, take);
     nfds_t n = FIXED;
     for (struct proc *p = s->procs; p && n + 2 + NODE_JOBS_RUNNING_MAX <= ARRAY_COUNT(fds); p = p->next) {
@@ -163,6 +164,7 @@ static void wait_turn(struct supervisor *s) {
     if (poll(fds, all, until_due(s, now)) > 0) {
         poll_workers(s, fds, n, now);
         node_roles_polled(s, fds + ROLES_AT);
+        if (fds[3].revents) node_supervisor_take_lines(s, NODE_ROLE_translator, &s->translators_log[0]);
         if (fds[2].revents && s->client_fd >= 0) node_serve_hear(s);
         if (fds[0].revents) read_signals(s);
     }
@@ -172,7 +174,8 @@ static void reap(struct supervisor *s) {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (!node_workers_reap(s, pid, status) && !node_jobs_reap(&s->jobs, pid, status) && !node_roles_reap(s, pid, status))
+        if (!node_workers_reap(s, pid, status) && !node_jobs_reap(&s->jobs, pid, status) && !node_roles_reap(s, pid, status) &&
+            !node_translators_reap(s, pid, status))
             (void)node_clusters_reap(s, pid, status);
 }
 
@@ -243,6 +246,7 @@ static err supervise(struct supervisor *s) {
     node_singles_end(s);
     node_roles_end_all(s);
     node_clusters_end(s);
+    node_translators_end(s);
     node_jobs_end(&s->jobs);
     if (!s->announced) node_jobs_show(&s->jobs); /* wiped */
     if (s->failed == ERR_OK) log_event(LOG_INFO, "stopped");
@@ -274,6 +278,7 @@ err node_serve(const struct node_serve_config *flags, struct diag *d) {
                             .signal_fd = -1,
                             .terminal_fd = -1,
                             .notify_fd = -1,
+                            .translators_log = {-1, -1},
                             .d = d,
                             .started_ns = clock_mono_ns()};
     node_state_none(&s.state);

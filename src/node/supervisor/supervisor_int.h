@@ -14,6 +14,7 @@
  *   cluster.c      the PostgreSQL of apps, and what the role postgres is told
  *   server.c       URLs of those that somebody else runs, for that role
  *   post.c         what the courier is told
+ *   translators.c  who reads what apps' functions EXECUTE
  *   regions.c      what workers count, whichever process has the place
  *   notify.c       what systemd is told
  *   serve.c        `orlo serve FILE`: what is asked of control for it, as a command would
@@ -135,7 +136,10 @@ struct single {
 };
 
 enum { ASKS_MAX = 1024, KEYS_ASKS_MAX = 256 };
+struct translator;
 struct supervisor {
+    struct translator *translators;                 /* translators.c */
+    int translators_log[2];                         /* they all write to the second; -1: none was started yet */
     const struct node_serve_config *flags, *config; /* the command line's; and with what the operator's file said at the start */
     const struct manifest_config *file;             /* NULL: there is none */
     struct setup *setup, *coming_setup;             /* NULL: none is to be */
@@ -420,5 +424,11 @@ void node_serve_again(struct supervisor *s);                              /* onc
 void node_serve_hear(struct supervisor *s);
 void node_serve_announce(struct supervisor *s);
 void node_serve_app_kills(struct supervisor *s, uint32_t app);
+
+/* ---- translators.c ---- */
+
+int node_translators_channel(struct supervisor *s, uint32_t app); /* one end of a channel to the app's; -1: there is none now */
+bool node_translators_reap(struct supervisor *s, pid_t pid, int status);
+void node_translators_end(struct supervisor *s);
 
 #endif

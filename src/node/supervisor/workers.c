@@ -161,6 +161,14 @@ static void cut_off(struct proc *p) {
     node_process_signal(&p->process, SIGKILL); /* its end is seen as any other's */
 }
 
+static void give_translator(struct supervisor *s, struct proc *p, uint32_t app) {
+    struct node_message m = NODE_MESSAGE(translator, .app = app);
+    int fd = node_translators_channel(s, app);
+    if (fd >= 0) m.fds[m.fds_count++] = fd;
+    if (node_wire_send(p->process.wire, &m) != ERR_OK) node_process_signal(&p->process, SIGKILL); /* it does not listen */
+    if (fd >= 0) close(fd);
+}
+
 void node_workers_hear(struct supervisor *s, struct proc *p) {
     struct node_message m;
     switch (node_wire_receive(p->process.wire, NODE_ROLE_worker, NODE_ROLE_supervisor, &m)) {
@@ -175,6 +183,7 @@ void node_workers_hear(struct supervisor *s, struct proc *p) {
     if (p->dropped) return; /* it was ended together with what it speaks of */
     if (m.type == NODE_MSG_applied) node_publish_applied(s, p, &m.applied);
     else if (m.type == NODE_MSG_image_want) node_singles_image_want(s, p, &m.image_want);
+    else if (m.type == NODE_MSG_translator_want) give_translator(s, p, m.translator_want.app);
     else if (m.type == NODE_MSG_channel_want) node_roles_channel_want(s, p, m.channel_want.to);
     else if (m.type == NODE_MSG_rests && p->state == RESTING) p->rests = true, node_publish_tell(s);
     else if (m.type != NODE_MSG_serves || !node_publish_serves(s, p, m.serves.generation)) cut_off(p);

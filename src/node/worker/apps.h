@@ -60,6 +60,7 @@ struct node_guest {
     struct node_data *postgres;          /* the same, of those whose tables are PostgreSQL's */
     struct node_readers *readers;        /* query.h; NULL: there are none */
     struct node_hashes *hashes;          /* of passwords; NULL: there are none */
+    struct node_texts *texts;            /* texts.h; NULL: nobody reads what is executed */
     struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
     struct node_handler *handler;        /* of its requests; NULL: it has none */

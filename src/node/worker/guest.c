@@ -4,6 +4,7 @@
  */
 #include "engine/engine.h"
 #include "net/loop.h"
+#include "node/worker/texts.h"
 #include "node/worker/apps.h"
 #include "node/worker/data.h"
 #include "node/worker/hashes.h"
@@ -223,6 +224,7 @@ void node_guest_close(struct node_guest *g) {
     net_timer_free(g->idle);
     engine_free(g->engine);
     node_readers_free(g->readers);
+    node_texts_free(g->texts);
     if (g->data) node_data_free(g->data);
     if (g->postgres) node_data_free(g->postgres);
     node_hashes_free(g->hashes);

@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "node/worker/data.h"
 #include "node/worker/query.h"
+#include "node/worker/texts.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ static void join_idle(struct node_reader *c) {
 }
 
 static void forget_files(struct base *b) {
+    if (b->readers->guest->texts) node_texts_forget(b->readers->guest->texts, b->app);
     db_files_free(b->files);
     b->files = NULL;
     b->file = -1;
@@ -300,6 +302,23 @@ static bool give(void *arg, struct buf *rows, struct pg_error *error) {
     return lives && !q->cancelled && !q->late;
 }
 
+static bool is_over(void *arg) {
+    const struct node_reader *c = arg;
+    return !c->now || c->now->cancelled || clock_mono_ns() >= c->now->until_ns;
+}
+
+/* What a function EXECUTEs: on its fiber, which waits. */
+static bool translate(void *arg, arena *mem, const struct catalog *of, str text, str *answer, struct pg_error *error) {
+    struct node_reader *c = arg;
+    struct node_texts *texts = c->base->readers->guest->texts;
+    struct db_seat seat;
+    if (!texts) return node_tree_fail(error, "0A000", "EXECUTE is not there"), false;
+    db_seat_leave(&seat);
+    bool ok = node_texts_translate(texts, c->base->app, is_over, c, mem, of, text, answer, error);
+    db_seat_take(&seat);
+    return ok;
+}
+
 /* On its fiber. */
 static void read_on_fiber(void *arg) {
     struct node_reader *c = arg;
@@ -320,6 +339,8 @@ static void read_on_fiber(void *arg) {
                                                    .batch = &q->batch,
                                                    .mem = q->mem,
                                                    .bytes_max = (uint32_t)most,
+                                                   .translate = translate,
+                                                   .translate_arg = c,
                                                    .stream = q->part ? &stream : NULL},
                        &q->body, &q->error);
     if (q->error.set && clock_mono_ns() >= q->until_ns) node_tree_late(&q->error);

@@ -11,6 +11,7 @@
 #include "node/meters.h"
 #include "node/pack.h"
 #include "node/secrets.h"
+#include "node/worker/texts.h"
 #include "node/worker/gate.h"
 #include "node/worker/apps.h"
 #include "node/worker/inbox.h"
@@ -150,6 +151,11 @@ static void say_postgres_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, 
 
 static void say_hash_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_hash)); }
 
+static bool say_translator_want(void *arg, uint32_t app) {
+    say(arg, &NODE_MESSAGE(translator_want, .app = app));
+    return true;
+}
+
 static void say_data_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_store)); }
 
 static void part_changed(void *arg, struct node_part *part) { node_handler_part_changed(((struct worker *)arg)->handler, part); }
@@ -262,6 +268,9 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_image: image_came(w, m); return true;
     case NODE_MSG_channel: return channel_came(w, m);
     case NODE_MSG_rest: go_to_rest(w); return true;
+    case NODE_MSG_translator:
+        node_texts_channel(w->guest.texts, m->translator.app, m->fds_count ? node_message_take(m, 0) : -1);
+        return true;
     case NODE_MSG_news:
         if (w->follow) node_follow_news(w->follow, m->news.app);
         return true;
@@ -363,6 +372,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->guest.postgres = node_data_new(w->guest.loop, NODE_DATA_TO_POSTGRES, say_postgres_want, w);
     w->guest.hashes = node_hashes_new(w->guest.loop, say_hash_want, w);
     w->guest.readers = node_readers_new(&w->guest);
+    w->guest.texts = node_texts_new(w->guest.engine, w->guest.loop, say_translator_want, w);
     w->apps = node_apps_new(
         &(struct node_apps_config){&w->guest, c->cordon, w->limits.app_idle_ms, say_want, say_applied, part_changed, w});
     node_applog_new(&w->guest, c->logs_alone);
