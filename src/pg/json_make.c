@@ -376,3 +376,55 @@ static void single_value(struct pg_call *call, const void *state, struct db_valu
 static void single_drop(void *state) { db_give_back(((struct single *)state)->bytes); }
 const struct pg_aggregate pg_single = {sizeof(struct single), single_step, NULL, single_value, single_drop};
 const struct pg_aggregate pg_only = {sizeof(struct single), only_step, NULL, single_value, single_drop}; /* as PL/pgSQL says it */
+
+/* ---- sets side by side ---- */
+
+/* What stands in brackets next, of an array of arrays as SQLite writes it; false: no more. */
+static bool next_row(str s, size_t *at, str *row) {
+    size_t i = *at, from, depth = 0;
+    bool quoted = false;
+    while (i < s.n && s.p[i] != '[') i++;
+    if (i >= s.n) return false;
+    for (from = ++i; i < s.n; i++) {
+        uint8_t c = s.p[i];
+        if (quoted && c == '\\') i++;
+        else if (c == '"') quoted = !quoted;
+        else if (!quoted && c == '[') depth++;
+        else if (!quoted && c == ']' && !depth--) break;
+    }
+    *row = str_sub(s, from, i - from);
+    *at = i + 1;
+    return true;
+}
+
+/* (width, rows, width, rows, …): the n-th rows of all in one; where a set has no more, nulls. */
+PG_FN(pg_zip) {
+    enum { SETS_MAX = 60 };
+    size_t at[SETS_MAX];
+    struct buf *b = pg_call_buf(call);
+    if (n / 2 > SETS_MAX) return pg_raise_as(call, "54000", "more than %d sets side by side", SETS_MAX);
+    for (uint32_t i = 0; i < n / 2; i++) at[i] = 1;
+    buf_putc(b, '[');
+    for (uint32_t rows = 0; pg_call_works(call, 100); rows++) {
+        size_t before = b->n;
+        bool any = false;
+        if (rows) buf_putc(b, ',');
+        buf_putc(b, '[');
+        for (uint32_t i = 0; i < n / 2; i++) {
+            str row;
+            if (i) buf_putc(b, ',');
+            if (args[2 * i + 1].kind >= DB_TEXTUAL && next_row(args[2 * i + 1].s, &at[i], &row)) {
+                any = true;
+                buf_puts(b, row);
+                continue;
+            }
+            for (int64_t k = 0; k < args[2 * i].i; k++) buf_puts(b, k ? STR(",null") : STR("null"));
+        }
+        buf_putc(b, ']');
+        if (any) continue;
+        b->n = before;
+        break;
+    }
+    buf_putc(b, ']');
+    *out = pg_call_built(call, b);
+}

@@ -99,6 +99,13 @@ static err row_json(struct sql_context *cx, const struct sql_value *row, bool js
     return ERR_OK;
 }
 
+/* A row as a query's column is what a client is told of it: JSON. */
+err sql_row_shown(struct sql_context *cx, struct sql_value *v) {
+    if (!v->row) return ERR_OK;
+    struct sql_value row = *v;
+    return row_json(cx, &row, row.row->n > 24, v);
+}
+
 /* (1,"a b"): as PostgreSQL prints a row; null where there is none. */
 err sql_row_text(struct sql_context *cx, struct sql_value *v) {
     enum { PART = 48 };
@@ -295,6 +302,13 @@ static err set_in_list(struct sql_context *cx, const struct sql_callee *callee, 
     str text;
     if (callee->own) TRY(sql_inline_set(cx, callee->own, args->p, args->n, location, &item, &text));
     else TRY(sql_builtin_set(cx, callee->builtin, args->p, args->n, callee->result, false, &item, &text));
+    if (s->zips) {
+        text = sql_rows_json(cx, item.columns, item.n, text);
+        for (uint32_t i = 0; i < item.n; i++) {
+            item.columns[i].value.text = sql_cell(cx, s->zip_alias, s->zip_columns++, item.columns[i].value.type);
+            item.columns[i].value.flags &= ~(uint32_t)SQL_NOT_NULL;
+        }
+    }
     vec_push(cx->mem, &s->sets, text);
     *out = item.n == 1 ? item.columns[0].value : sql_row_of_item(cx, &item);
     out->flags |= SQL_SET;

@@ -554,6 +554,15 @@ static err returning_column(struct sql_context *cx, const struct sql_scope *scop
     return ERR_OK;
 }
 
+/* SQLite's RETURNING knows the target alone. */
+static err returns_target(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (sql_is_star(nodes[i]->res_target->val) && nodes[i]->res_target->val->column_ref->n_fields == 1)
+            return sql_unsupported(cx, nodes[i]->res_target->location, "RETURNING of all tables' columns",
+                                   "Name the target's columns, or write target.*.");
+    return ERR_OK;
+}
+
 static err returning(struct sql_context *cx, const struct target *t, PgQuery__Node *const *nodes, size_t n, bool numbered,
                      str *text, struct sql_columns *columns, uint32_t *flags) {
     *text = (str){0};
@@ -638,6 +647,7 @@ static err update(struct sql_context *cx, const PgQuery__UpdateStmt *s, str *tex
     TRY(set_list(cx, &t, s->target_list, s->n_target_list, &set, flags));
     TRY(sql_where(cx, s->where_clause, &conjuncts, &where));
     for (uint32_t i = 0; i < conjuncts.n; i++) *flags |= conjuncts.p[i].flags & SQL_INHERITED;
+    if (from.n) TRY(returns_target(cx, s->returning_list, s->n_returning_list));
     TRY(returning(cx, &t, s->returning_list, s->n_returning_list, false, &back, columns, flags));
     *text =
         sql_fmt(cx,
@@ -662,6 +672,7 @@ static err delete (struct sql_context *cx, const PgQuery__DeleteStmt *s, str *te
     if (from.n)
         where = sql_fmt(cx, "exists (select 1 from " STR_FMT "%s" STR_FMT ")", STR_ARG(from), where.n ? " where " : "",
                         STR_ARG(where));
+    if (from.n) TRY(returns_target(cx, s->returning_list, s->n_returning_list));
     TRY(returning(cx, &t, s->returning_list, s->n_returning_list, false, &back, columns, flags));
     *text = sql_fmt(cx, STR_FMT PART(1) "delete from " STR_FMT " as " STR_FMT PART(4) "%s" STR_FMT PART(5) STR_FMT, STR_ARG(with),
                     STR_ARG(t.mark), STR_ARG(t.item->alias), where.n ? " where " : "", STR_ARG(where), STR_ARG(back));

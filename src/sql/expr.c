@@ -982,7 +982,7 @@ static err dispatch(struct sql_context *cx, const PgQuery__Node *node, bool cond
     case PG_QUERY__NODE__NODE_A_INDIRECTION: return indirection(cx, node->a_indirection, out);
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION: return value_function(cx, node->sqlvalue_function, out);
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return collate_clause(cx, node->collate_clause, out);
-    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return sql_unsupported(cx, -1, "GROUPING", "Write several queries with UNION ALL.");
+    case PG_QUERY__NODE__NODE_GROUPING_FUNC: return sql_grouping_of(cx, node->grouping_func, out);
     case PG_QUERY__NODE__NODE_XML_EXPR: return sql_unsupported(cx, -1, "XML", NULL);
     case PG_QUERY__NODE__NODE_SET_TO_DEFAULT: return sql_refuse(cx, -1, "42601", "DEFAULT is not allowed in this context");
     default: return sql_unsupported(cx, sql_location_of(node), "this expression", NULL);
@@ -1005,5 +1005,6 @@ err sql_expr(struct sql_context *cx, const PgQuery__Node *node, struct sql_value
     sql_leave(cx);
     TRY(e);
     sql_forget_mentions(cx, out->text, marks);
+    sql_grouping_nulls(cx, out);
     return sql_check_size(cx, out->text, sql_location_of(node));
 }

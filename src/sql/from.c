@@ -176,9 +176,35 @@ static err subselect(struct sql_context *cx, const PgQuery__RangeSubselect *s, s
     return name_columns(cx, item, s->alias->colnames, s->alias->n_colnames);
 }
 
-/* A column as JSON holds it: as it is, or by a call. */
-static str cell_text(struct sql_context *cx, const char *call, uint32_t column) {
-    return call ? sql_fmt(cx, "case when c%u is not null then %sc%u) end", column, call, column) : sql_fmt(cx, "c%u", column);
+static enum pg_storage storage_of(struct sql_context *cx, uint32_t type) {
+    const struct pg_type *t = sql_type_of(cx, type);
+    return t ? t->storage : PG_STORED_TEXT;
+}
+
+/* A value as JSON holds it: as it is, or by a call. */
+static str as_json(struct sql_context *cx, str text, uint32_t type) {
+    enum pg_storage s = storage_of(cx, type);
+    const char *call = s == PG_STORED_BLOB ? "hex(" : s == PG_STORED_REAL ? "printf('%!.17g', " : NULL;
+    if (!call) return text;
+    return sql_fmt(cx, "case when " STR_FMT " is not null then %s" STR_FMT ") end", STR_ARG(text), call, STR_ARG(text));
+}
+
+str sql_cell(struct sql_context *cx, str alias, uint32_t index, uint32_t type) {
+    enum pg_storage s = storage_of(cx, type);
+    str value = sql_fmt(cx, "(" STR_FMT ".value ->> %u)", STR_ARG(alias), index);
+    if (s == PG_STORED_BLOB) return sql_fmt(cx, "pg_decode(" STR_FMT ", 'hex')", STR_ARG(value));
+    return s == PG_STORED_REAL ? sql_fmt(cx, "cast(" STR_FMT " as real)", STR_ARG(value)) : value;
+}
+
+str sql_rows_json(struct sql_context *cx, const struct sql_column *columns, uint32_t n, str from) {
+    VEC(str) cells = {0};
+    for (uint32_t i = 0; i < n; i++) vec_push(cx->mem, &cells, as_json(cx, columns[i].value.text, columns[i].value.type));
+    return sql_fmt(cx, "%u, (select json_group_array(json_array(" STR_FMT ")) from " STR_FMT ")", n,
+                   STR_ARG(sql_joined(cx, cells.p, cells.n, ", ")), STR_ARG(from));
+}
+
+str sql_zipped(struct sql_context *cx, const str *sets, uint32_t n, str alias) {
+    return sql_fmt(cx, "json_each(pg_zip(" STR_FMT ")) as " STR_FMT, STR_ARG(sql_joined(cx, sets, n, ", ")), STR_ARG(alias));
 }
 
 /* A subquery that names items to its left gives its rows as an array of arrays of storage forms, which a table function takes apart: that may
@@ -186,19 +212,8 @@ static str cell_text(struct sql_context *cx, const char *call, uint32_t column) 
 err sql_lateral_text(struct sql_context *cx, const struct sql_part *p, str body, struct sql_item *item, str *text) {
     VEC(str) cells = {0};
     for (uint32_t i = 0; i < p->targets.n; i++) {
-        const struct pg_type *type = sql_type_of(cx, p->targets.p[i].type);
-        enum pg_storage storage = type ? type->storage : PG_STORED_TEXT;
-        str value = sql_fmt(cx, "(" STR_FMT ".value ->> %u)", STR_ARG(item->alias), i);
-        const char *as = NULL;
-        if (storage == PG_STORED_BLOB) {
-            as = "hex(";
-            value = sql_fmt(cx, "pg_decode(" STR_FMT ", 'hex')", STR_ARG(value));
-        } else if (storage == PG_STORED_REAL) {
-            as = "printf('%!.17g', ";
-            value = sql_fmt(cx, "cast(" STR_FMT " as real)", STR_ARG(value));
-        }
-        vec_push(cx->mem, &cells, cell_text(cx, as, i + 1));
-        item->columns[i].value.text = value;
+        vec_push(cx->mem, &cells, as_json(cx, sql_fmt(cx, "c%u", i + 1), p->targets.p[i].type));
+        item->columns[i].value.text = sql_cell(cx, item->alias, i, p->targets.p[i].type);
     }
     *text = sql_fmt(cx, "json_each((select json_group_array(json_array(" STR_FMT ")) from (" STR_FMT "))) as " STR_FMT,
                     STR_ARG(sql_joined(cx, cells.p, cells.n, ", ")), STR_ARG(body), STR_ARG(item->alias));
@@ -317,10 +332,7 @@ static err record_item(struct sql_context *cx, str name, const struct sql_value 
 static err callee_item(struct sql_context *cx, const struct sql_callee *callee, const sql_values *args, bool ordinality,
                        int32_t location, struct sql_item *item, str *text) {
     struct sql_value v;
-    if (callee->own && callee->own->set) {
-        if (ordinality) return sql_unsupported(cx, location, "WITH ORDINALITY of a function of your own", "Use row_number().");
-        return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
-    }
+    if (callee->own && callee->own->set) return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
     if (callee->own && sql_is_routine(callee->own) && sql_gives_row(cx, callee->own))
         return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
     if (callee->own) {
@@ -366,23 +378,104 @@ static err value_item(struct sql_context *cx, const PgQuery__Node *node, bool or
     return scalar_item(cx, &v, ordinality, item, text);
 }
 
-static err range_function(struct sql_context *cx, const PgQuery__RangeFunction *f, struct sql_item **out, str *text) {
-    if (f->n_functions != 1) return sql_unsupported(cx, -1, "ROWS FROM", "Join them by row_number().");
-    const PgQuery__List *pair = f->functions[0]->list;
+/* One function of FROM: with its columns' definitions, if it has some. */
+static err one_function(struct sql_context *cx, const PgQuery__List *pair, PgQuery__Node *const *definitions,
+                        size_t definitions_n, bool ordinality, struct sql_item *item, str *text) {
     const PgQuery__Node *node = pair->items[0];
-    struct sql_item *item = item_new(cx, f->alias ? str_c(f->alias->aliasname) : (str){0}, 0);
-    cx->scope->lateral = true;
-    PgQuery__Node *const *definitions = f->coldeflist;
-    size_t definitions_n = f->n_coldeflist;
     if (pair->n_items > 1 && pair->items[1]->node_case == PG_QUERY__NODE__NODE_LIST && pair->items[1]->list->n_items) {
         definitions = pair->items[1]->list->items;
         definitions_n = pair->items[1]->list->n_items;
     }
-    err e = node->node_case == PG_QUERY__NODE__NODE_FUNC_CALL
-                ? function_item(cx, node->func_call, f->ordinality, definitions, definitions_n, item, text)
-                : value_item(cx, node, f->ordinality, item, text);
+    return node->node_case == PG_QUERY__NODE__NODE_FUNC_CALL
+               ? function_item(cx, node->func_call, ordinality, definitions, definitions_n, item, text)
+               : value_item(cx, node, ordinality, item, text);
+}
+
+static bool is_unnest(const PgQuery__Node *node) {
+    if (node->node_case != PG_QUERY__NODE__NODE_FUNC_CALL || node->func_call->n_args < 2) return false;
+    return str_eqc(sql_name_of(node->func_call->funcname[node->func_call->n_funcname - 1]), "unnest");
+}
+
+/* ROWS FROM (…), and unnest(a, b), which is unnest(a) beside unnest(b): their rows side by side, as JSON that is taken apart again. */
+typedef VEC(str) texts;
+static err beside(struct sql_context *cx, const PgQuery__List *pair, texts *sets, struct sql_item *all) {
+    struct sql_item *one = item_new(cx, (str){0}, 0);
+    str text;
+    TRY(one_function(cx, pair, NULL, 0, false, one, &text));
+    vec_push(cx->mem, sets, sql_rows_json(cx, one->columns, one->n, text));
+    struct sql_column *more = arena_array(cx->mem, struct sql_column, all->n + one->n + 2);
+    if (all->n) memcpy(more, all->columns, all->n * sizeof *more);
+    for (uint32_t i = 0; i < one->n; i++) {
+        struct sql_column *c = &more[all->n + i];
+        *c = one->columns[i];
+        c->value.text = sql_cell(cx, all->alias, all->n + i, c->value.type);
+        c->value.flags &= ~(uint32_t)SQL_NOT_NULL;
+        c->value.origin = (struct sql_origin){0};
+    }
+    all->columns = more;
+    all->n += one->n;
+    return ERR_OK;
+}
+
+static err several_functions(struct sql_context *cx, const PgQuery__RangeFunction *f, struct sql_item *item, str *text) {
+    texts sets = {0};
+    for (size_t i = 0; i < f->n_functions; i++) {
+        const PgQuery__List *pair = f->functions[i]->list;
+        if (!is_unnest(pair->items[0])) {
+            TRY(beside(cx, pair, &sets, item));
+            continue;
+        }
+        const PgQuery__FuncCall *call = pair->items[0]->func_call;
+        for (size_t k = 0; k < call->n_args; k++) {
+            PgQuery__FuncCall one = *call;
+            PgQuery__Node node = *pair->items[0], *items[1] = {&node};
+            PgQuery__List single = *pair;
+            one.n_args = 1, one.args = &call->args[k];
+            node.func_call = &one;
+            single.n_items = 1, single.items = items;
+            TRY(beside(cx, &single, &sets, item));
+        }
+    }
+    if (item->n > 100) return sql_unsupported(cx, -1, "ROWS FROM with more than 100 columns", NULL);
+    if (!item->name.n && item->n) item->name = item->columns[0].name;
+    *text = sql_zipped(cx, sets.p, sets.n, item->alias);
+    return ERR_OK;
+}
+
+/* A function of your own with its rows' numbers: as one beside none. */
+static err numbered_function(struct sql_context *cx, const PgQuery__RangeFunction *f, struct sql_item *item, str *text) {
+    texts sets = {0};
+    TRY(beside(cx, f->functions[0]->list, &sets, item));
+    if (!item->name.n && item->n) item->name = item->columns[0].name;
+    *text = sql_zipped(cx, sets.p, sets.n, item->alias);
+    return ERR_OK;
+}
+
+static bool is_own(struct sql_context *cx, const PgQuery__Node *node) {
+    if (node->node_case != PG_QUERY__NODE__NODE_FUNC_CALL) return false;
+    const PgQuery__FuncCall *call = node->func_call;
+    uint32_t count;
+    str name = sql_name_of(call->funcname[call->n_funcname - 1]);
+    str schema = call->n_funcname > 1 ? sql_name_of(call->funcname[call->n_funcname - 2]) : (str){0};
+    if (str_eqc(schema, "pg_catalog") || (!schema.n && pg_functions_named(name, &count) && count)) return false;
+    return cx->catalog != NULL;
+}
+
+static err range_function(struct sql_context *cx, const PgQuery__RangeFunction *f, struct sql_item **out, str *text) {
+    struct sql_item *item = item_new(cx, f->alias ? str_c(f->alias->aliasname) : (str){0}, 0);
+    const PgQuery__Node *node = f->functions[0]->list->items[0];
+    bool numbered = f->ordinality && !f->n_coldeflist && is_own(cx, node), several = f->n_functions > 1 || is_unnest(node);
+    cx->scope->lateral = true;
+    err e = several    ? several_functions(cx, f, item, text)
+            : numbered ? numbered_function(cx, f, item, text)
+                       : one_function(cx, f->functions[0]->list, f->coldeflist, f->n_coldeflist, f->ordinality, item, text);
     cx->scope->lateral = false;
     TRY(e);
+    if (f->ordinality && (several || numbered)) add_column(cx, item, STR("ordinality"), STR("key + 1"), PG_INT8, -1, true);
+    if (f->ordinality && (several || numbered)) {
+        struct sql_value *v = &item->columns[item->n - 1].value;
+        v->text = sql_fmt(cx, "(" STR_FMT ".key + 1)", STR_ARG(item->alias));
+    }
     *out = item;
     if (f->n_coldeflist) return ERR_OK;
     return f->alias ? name_columns(cx, item, f->alias->colnames, f->alias->n_colnames) : ERR_OK;

@@ -280,8 +280,6 @@ static err group_name(struct sql_context *cx, const PgQuery__SelectStmt *s, cons
 
 static err group_value(struct sql_context *cx, const PgQuery__SelectStmt *s, const PgQuery__Node *node, struct sql_value *out) {
     int32_t number;
-    if (node->node_case == PG_QUERY__NODE__NODE_GROUPING_SET)
-        return sql_unsupported(cx, -1, "GROUPING SETS, ROLLUP or CUBE", "Write several queries with UNION ALL.");
     str name = plain_name(node);
     if (is_integer_constant(node, &number)) {
         if (number < 1)
@@ -300,6 +298,15 @@ static err group_value(struct sql_context *cx, const PgQuery__SelectStmt *s, con
     return check_sortable(cx, out);
 }
 
+err sql_group_value(struct sql_context *cx, const PgQuery__SelectStmt *s, const PgQuery__Node *node, struct sql_value *out) {
+    struct sql_scope *scope = cx->scope;
+    scope->no_aggregates = true;
+    scope->clause = "GROUP BY";
+    err e = node->node_case == PG_QUERY__NODE__NODE_ROW_EXPR ? sql_expr(cx, node, out) : group_value(cx, s, node, out);
+    scope->no_aggregates = false;
+    return e;
+}
+
 static void push_group(struct sql_context *cx, struct sql_scope *scope, struct sql_value v) {
     if (!v.row) {
         vec_push(cx->mem, &scope->groups, v);
@@ -308,29 +315,32 @@ static void push_group(struct sql_context *cx, struct sql_scope *scope, struct s
     for (uint32_t i = 0; i < v.row->n; i++) push_group(cx, scope, v.row->values[i]);
 }
 
+static err groups_text(struct sql_context *cx, const struct sql_scope *scope, const bool *has, struct sql_part *p);
+
 static err group_by(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_scope *scope, struct sql_part *p) {
     for (size_t i = 0; i < s->n_group_clause; i++) {
         struct sql_value v;
-        const PgQuery__Node *node = s->group_clause[i];
-        scope->no_aggregates = true;
-        scope->clause = "GROUP BY";
-        err e = node->node_case == PG_QUERY__NODE__NODE_ROW_EXPR ? sql_expr(cx, node, &v) : group_value(cx, s, node, &v);
-        scope->no_aggregates = false;
-        TRY(e);
+        TRY(sql_group_value(cx, s, s->group_clause[i], &v));
         push_group(cx, scope, v);
     }
     scope->is_grouped |= s->n_group_clause > 0;
     scope->mentions.n = 0;
+    return groups_text(cx, scope, NULL, p);
+}
+
+/* has: which of them; NULL: all. */
+static err groups_text(struct sql_context *cx, const struct sql_scope *scope, const bool *has, struct sql_part *p) {
     VEC(str) texts = {0};
     for (uint32_t i = 0; i < scope->groups.n; i++) {
         const struct sql_value *g = &scope->groups.p[i];
+        if (has && !has[i]) continue;
         if (!(g->flags & SQL_CONSTANT))
             vec_push(cx->mem, &texts, sql_fmt(cx, STR_FMT STR_FMT, STR_ARG(g->text), STR_ARG(sql_collate(cx, g->type))));
         p->flags |= g->flags & SQL_INHERITED;
         p->levels |= g->levels;
     }
     /* by constants alone: one group, if there is any row */
-    if (scope->groups.n && !texts.n) vec_push(cx->mem, &texts, STR("''"));
+    if (scope->groups.n && !texts.n && !has) vec_push(cx->mem, &texts, STR("''"));
     p->group = sql_joined(cx, texts.p, texts.n, ", ");
     return ERR_OK;
 }
@@ -488,8 +498,14 @@ static void gather(struct sql_part *p, const sql_values *values) {
 
 static err select_targets(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_scope *scope, struct sql_part *p) {
     sql_column_list columns = {0};
+    uint32_t mentions = scope->mentions.n;
     scope->allows_set = true;
     err e = sql_target_list(cx, s->target_list, s->n_target_list, &columns);
+    if (e == ERR_OK && scope->sets.n > 1) { /* they go side by side: once more, as that is known now */
+        scope->zips = true, scope->sets.n = 0, scope->mentions.n = mentions, columns.n = 0;
+        scope->zip_alias = sql_alias(cx);
+        e = sql_target_list(cx, s->target_list, s->n_target_list, &columns);
+    }
     scope->allows_set = false;
     TRY(e);
     for (uint32_t i = 0; i < columns.n; i++) {
@@ -497,9 +513,6 @@ static err select_targets(struct sql_context *cx, const PgQuery__SelectStmt *s, 
         vec_push(cx->mem, &p->names, columns.p[i].name);
     }
     p->sets = scope->sets.n;
-    if (p->sets > 1)
-        return sql_unsupported(cx, p->targets.p[0].location, "more than one set-returning function in a select list",
-                               "Put them into FROM.");
     return ERR_OK;
 }
 
@@ -554,6 +567,11 @@ static err distinct(struct sql_context *cx, const PgQuery__SelectStmt *s, struct
 }
 
 static void add_sets(struct sql_context *cx, struct sql_scope *scope, struct sql_part *p) {
+    if (scope->zips) {
+        str all = sql_zipped(cx, scope->sets.p, scope->sets.n, scope->zip_alias);
+        p->from = p->from.n ? sql_fmt(cx, STR_FMT ", " STR_FMT, STR_ARG(p->from), STR_ARG(all)) : all;
+        return;
+    }
     for (uint32_t i = 0; i < scope->sets.n; i++)
         p->from = p->from.n ? sql_fmt(cx, STR_FMT ", " STR_FMT, STR_ARG(p->from), STR_ARG(scope->sets.p[i])) : scope->sets.p[i];
 }
@@ -569,6 +587,8 @@ static err windows_of(struct sql_context *cx, const PgQuery__SelectStmt *s, stru
     return ERR_OK;
 }
 
+static err by_grouping_sets(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_scope *scope, struct sql_part *p);
+
 static err select_body(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_scope *scope, struct sql_part *p) {
     if (s->into_clause) return sql_unsupported(cx, -1, "SELECT INTO", "Use CREATE TABLE AS.");
     if (s->with_clause) TRY(sql_with(cx, s->with_clause, &p->with));
@@ -577,6 +597,7 @@ static err select_body(struct sql_context *cx, const PgQuery__SelectStmt *s, str
     TRY(sql_where(cx, s->where_clause, &p->conjuncts, &p->where));
     gather(p, &p->conjuncts);
     TRY(windows_of(cx, s, scope));
+    if (sql_has_grouping_sets(s)) return by_grouping_sets(cx, s, scope, p);
     TRY(group_by(cx, s, scope, p));
     TRY(select_targets(cx, s, scope, p));
     gather(p, &p->targets);
@@ -820,6 +841,83 @@ static str tail_text(struct sql_context *cx, const struct sql_part *p, str where
     return sql_joined(cx, parts.p, parts.n, "");
 }
 
+/* ---- GROUPING SETS ---- */
+
+/* What is selected, had and ordered by, as the set that is read now sees it. */
+static err set_part(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_scope *scope, const struct sql_part *of,
+                    struct sql_part *p) {
+    *p = (struct sql_part){.level = of->level, .from = of->from, .where = of->where};
+    TRY(select_targets(cx, s, scope, p));
+    TRY(sql_part_settle(cx, p));
+    gather(p, &p->targets);
+    TRY(having(cx, s, scope, p));
+    TRY(sql_order_by(cx, s->sort_clause, s->n_sort_clause, &p->targets, p->names.p, false, &p->sorts));
+    TRY(check_mentions(cx, scope));
+    scope->mentions.n = 0;
+    for (uint32_t i = 0; i < p->targets.n; i++)
+        if (p->targets.p[i].row) return sql_unsupported(cx, p->targets.p[i].location, "a row in a query of grouping sets", NULL);
+    if (scope->has_window || scope->sets.n)
+        return sql_unsupported(cx, -1, "a window or a set-returning function in a query of grouping sets",
+                               "Put the groups into a subquery.");
+    return groups_text(cx, scope, scope->grouping->now, p);
+}
+
+/* select … as c1, … as s1 from … where … group by this set: what is not in it is null. Of the empty set there is always a row. */
+static str set_text(struct sql_context *cx, struct sql_part *p) {
+    VEC(str) list = {0};
+    for (uint32_t i = 0; i < p->targets.n; i++)
+        vec_push(cx->mem, &list, sql_fmt(cx, STR_FMT " as c%u", STR_ARG(p->targets.p[i].text), i + 1));
+    for (uint32_t i = 0; i < p->sorts.n; i++)
+        vec_push(cx->mem, &list, sql_fmt(cx, STR_FMT " as s%u", STR_ARG(p->sorts.p[i].text), i + 1));
+    vec_push(cx->mem, &list, STR("count(*) as n0"));
+    return sql_fmt(cx, "select " STR_FMT STR_FMT, STR_ARG(sql_joined(cx, list.p, list.n, ", ")),
+                   STR_ARG(tail_text(cx, p, p->where)));
+}
+
+static err by_grouping_sets(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_scope *scope, struct sql_part *p) {
+    struct sql_grouping g = {0};
+    struct sql_part all;
+    VEC(str) parts = {0};
+    TRY(sql_grouping_read(cx, s, &g));
+    scope->grouping = &g;
+    scope->is_grouped = true;
+    scope->mentions.n = 0;
+    for (uint32_t i = 0; i < g.values.n; i++) vec_push(cx->mem, &scope->groups, g.values.p[i]);
+    err e = set_part(cx, s, scope, p, &all);
+    for (uint32_t i = 0; i < g.sets.n && e == ERR_OK; i++) {
+        struct sql_part one;
+        g.now = g.sets.p[i];
+        e = set_part(cx, s, scope, p, &one);
+        if (e == ERR_OK && (one.targets.n != all.targets.n || one.sorts.n != all.sorts.n))
+            e = sql_unsupported(cx, -1, "this query of grouping sets", NULL);
+        if (e == ERR_OK) vec_push(cx->mem, &parts, set_text(cx, &one));
+        if (e == ERR_OK) e = sql_check_size(cx, parts.p[parts.n - 1], -1);
+    }
+    g.now = NULL;
+    scope->grouping = NULL;
+    TRY(e);
+    p->flags |= all.flags, p->levels |= all.levels;
+    p->targets = all.targets, p->names = all.names, p->sorts = all.sorts;
+    for (uint32_t i = 0; i < p->targets.n; i++) {
+        struct sql_value *v = &p->targets.p[i];
+        *v = (struct sql_value){.type = v->type,
+                                .typmod = v->typmod,
+                                .location = v->location,
+                                .flags = v->flags & SQL_INHERITED & ~(uint32_t)SQL_AGGREGATE};
+        v->text = sql_fmt(cx, "c%u", i + 1);
+    }
+    for (uint32_t i = 0; i < p->sorts.n; i++) {
+        p->sorts.p[i].not_null = false;
+        p->sorts.p[i].text = sql_fmt(cx, "s%u", i + 1);
+    }
+    p->from = sql_fmt(cx, "(" STR_FMT ")", STR_ARG(sql_joined(cx, parts.p, parts.n, " union all ")));
+    p->where = (str){0}, p->conjuncts.n = 0;
+    if (s->n_distinct_clause > 1 || (s->n_distinct_clause && s->distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET))
+        return sql_unsupported(cx, -1, "DISTINCT ON in a query of grouping sets", "Put the groups into a subquery.");
+    TRY(distinct(cx, s, p));
+    return limits(cx, s, p);
+}
+
 static str print_distinct_on(struct sql_context *cx, const struct sql_part *p, const str *names) {
     VEC(str) keys = {0}, order = {0}, columns = {0};
     for (uint32_t i = 0; i < p->sorts.n; i++) {
@@ -857,7 +955,19 @@ static str values_rows(struct sql_context *cx, const struct sql_part *p) {
         for (uint32_t c = 0; c < p->rows.p[r].n; c++) vec_push(cx->mem, &cells, p->rows.p[r].p[c].text);
         vec_push(cx->mem, &rows, sql_fmt(cx, "(" STR_FMT ")", STR_ARG(sql_joined(cx, cells.p, cells.n, ", "))));
     }
-    return sql_joined(cx, rows.p, rows.n, ", ");
+    return sql_fmt(cx, "values " STR_FMT, STR_ARG(sql_joined(cx, rows.p, rows.n, ", ")));
+}
+
+/* SQLite loses the columns' names of VALUES that refer to what is around them. */
+static str selected_rows(struct sql_context *cx, const struct sql_part *p) {
+    VEC(str) rows = {0};
+    for (uint32_t r = 0; r < p->rows.n; r++) {
+        VEC(str) cells = {0};
+        for (uint32_t c = 0; c < p->rows.p[r].n; c++)
+            vec_push(cx->mem, &cells, sql_fmt(cx, STR_FMT " as column%u", STR_ARG(p->rows.p[r].p[c].text), c + 1));
+        vec_push(cx->mem, &rows, sql_fmt(cx, "select " STR_FMT, STR_ARG(sql_joined(cx, cells.p, cells.n, ", "))));
+    }
+    return sql_joined(cx, rows.p, rows.n, " union all ");
 }
 
 static str print_values(struct sql_context *cx, const struct sql_part *p, const str *names, bool collated) {
@@ -867,9 +977,9 @@ static str print_values(struct sql_context *cx, const struct sql_part *p, const 
         vec_push(cx->mem, &list,
                  sql_fmt(cx, "column%u" STR_FMT " as " STR_FMT, i + 1, STR_ARG(collate), STR_ARG(column_name(cx, names, i))));
     }
-    return sql_fmt(cx, STR_FMT "select " STR_FMT " from (values " STR_FMT ")" STR_FMT STR_FMT, STR_ARG(p->with),
-                   STR_ARG(sql_joined(cx, list.p, list.n, ", ")), STR_ARG(values_rows(cx, p)), STR_ARG(order_text(cx, p)),
-                   STR_ARG(limit_text(cx, p)));
+    return sql_fmt(cx, STR_FMT "select " STR_FMT " from (" STR_FMT ")" STR_FMT STR_FMT, STR_ARG(p->with),
+                   STR_ARG(sql_joined(cx, list.p, list.n, ", ")), STR_ARG(p->levels ? selected_rows(cx, p) : values_rows(cx, p)),
+                   STR_ARG(order_text(cx, p)), STR_ARG(limit_text(cx, p)));
 }
 
 static bool must_be_wrapped(const struct sql_part *p, bool on_the_left) {

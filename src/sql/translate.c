@@ -106,9 +106,11 @@ err sql_translate_query(struct sql_context *cx, const PgQuery__SelectStmt *selec
     struct sql_part p;
     TRY(sql_part_read(cx, select, &p));
     TRY(sql_part_settle(cx, &p));
-    for (uint32_t i = 0; i < p.targets.n; i++)
-        if (p.targets.p[i].row)
+    for (uint32_t i = 0; i < p.targets.n; i++) {
+        if (p.targets.p[i].row && names) /* a view's, of which somebody may want a field */
             return sql_unsupported(cx, p.targets.p[i].location, "a row as a column", "Name its columns, or use to_jsonb.");
+        TRY(sql_row_shown(cx, &p.targets.p[i]));
+    }
     if (names && names_count > p.targets.n)
         return sql_refuse(cx, -1, "42601", "CREATE VIEW specifies more column names than columns");
     str *all = arena_array(cx->mem, str, p.targets.n + 1);

@@ -138,6 +138,13 @@ struct sql_mention {
     int32_t location;
     bool from_subquery;
 };
+/* GROUPING SETS: what is grouped by, and which of it each set has. */
+enum { SQL_GROUPING_SETS_MAX = 128 };
+struct sql_grouping {
+    sql_values values;
+    VEC(bool *) sets;
+    const bool *now; /* the set that is read; NULL: all of them */
+};
 /* One level of a query. */
 struct sql_scope {
     struct sql_scope *parent;
@@ -152,7 +159,11 @@ struct sql_scope {
     bool lateral;                   /* an expression of FROM is being read */
     bool no_aggregates, no_windows; /* clause says where */
     const char *clause;
-    VEC(str) sets; /* FROM items that set-returning functions of the select list became */
+    VEC(str) sets;                 /* FROM items that set-returning functions of the select list became */
+    struct sql_grouping *grouping; /* GROUPING SETS and kin; NULL: there are none */
+    bool zips; /* … there are several, which go side by side: rows of theirs as JSON, with how many columns each has */
+    str zip_alias;
+    uint32_t zip_columns;
     bool allows_set;
     bool has_aggregate, has_window;
 };
@@ -347,6 +358,16 @@ str sql_sorts_text(struct sql_context *cx, const sql_sorts *sorts);
 str sql_figure_name(const PgQuery__Node *node);
 err sql_target_list(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, sql_column_list *out);
 
+/* What GROUP BY says by a name, a number or an expression. */
+err sql_group_value(struct sql_context *cx, const PgQuery__SelectStmt *s, const PgQuery__Node *node, struct sql_value *out);
+
+/* ---- grouping.c ---- */
+
+bool sql_has_grouping_sets(const PgQuery__SelectStmt *s);
+err sql_grouping_read(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_grouping *g);
+err sql_grouping_of(struct sql_context *cx, const PgQuery__GroupingFunc *f, struct sql_value *out);
+void sql_grouping_nulls(const struct sql_context *cx, struct sql_value *v);
+
 /* ---- from.c ---- */
 
 /* Items go into cx->scope. text: what stands behind FROM; empty for none. */
@@ -355,6 +376,11 @@ err sql_relation_item(struct sql_context *cx, const PgQuery__RangeVar *var, cons
 struct sql_item *sql_item_of_relation(struct sql_context *cx, const struct catalog_relation *r, str name, str alias);
 str sql_relation_mark(struct sql_context *cx, const struct catalog_relation *r);
 err sql_lateral_text(struct sql_context *cx, const struct sql_part *p, str body, struct sql_item *item, str *text);
+/* "width, rows as JSON" of what stands in FROM, and a cell of such a row. */
+str sql_rows_json(struct sql_context *cx, const struct sql_column *columns, uint32_t n, str from);
+str sql_cell(struct sql_context *cx, str alias, uint32_t index, uint32_t type);
+/* Several such, side by side: the shorter ones are filled up with nulls. */
+str sql_zipped(struct sql_context *cx, const str *sets, uint32_t n, str alias);
 err sql_builtin_set(struct sql_context *cx, const struct pg_function *f, const struct sql_value *args, uint32_t n,
                     uint32_t result, bool ordinality, struct sql_item *item, str *text);
 
@@ -406,6 +432,7 @@ err sql_fit_arguments(struct sql_context *cx, const struct sql_callee *callee, c
 /* By name with arguments that are values already, as f(args). */
 err sql_call_named(struct sql_context *cx, const str *names, uint32_t names_n, const struct sql_value *args, uint32_t n,
                    int32_t location, struct sql_value *out);
+err sql_row_shown(struct sql_context *cx, struct sql_value *v);
 err sql_field_of(struct sql_context *cx, const struct sql_value *row, str name, int32_t location, struct sql_value *out);
 
 #endif
