@@ -7,6 +7,7 @@
 
 struct catalog_index_of_names {
     struct map named, by_id; /* → index in its list */
+    uint32_t *again;         /* of a function: the next one of its schema and name; 0: none */
 };
 enum { NAME_BYTES_MAX = 63 };
 typedef struct key {
@@ -35,6 +36,20 @@ static void put(struct catalog *c, struct map *m, char kind, uint32_t id, str na
     if (!map_get(m, (str){k.bytes, k.n}, &there)) map_put(c->mem, m, arena_str(c->mem, (str){k.bytes, k.n}), index);
 }
 
+/* Functions of one name, from the first to the last. */
+static void chain_functions(struct catalog *c, struct catalog_index_of_names *x) {
+    struct map last = {0};
+    x->again = arena_array(c->mem, uint32_t, (size_t)c->functions.n + 1);
+    for (uint32_t i = 0; i < c->functions.n; i++) {
+        const struct catalog_function *f = &c->functions.p[i];
+        uint64_t before;
+        if (f->name.n > NAME_BYTES_MAX) continue;
+        key k = key_of('f', f->schema, f->name);
+        if (map_get(&last, (str){k.bytes, k.n}, &before)) x->again[before] = i;
+        map_put(c->mem, &last, arena_str(c->mem, (str){k.bytes, k.n}), i);
+    }
+}
+
 void catalog_ready(struct catalog *c) {
     struct catalog_index_of_names *x = arena_make(c->mem, struct catalog_index_of_names);
 #define ALL(kind, list, schema_member)                                                                                           \
@@ -47,6 +62,7 @@ void catalog_ready(struct catalog *c) {
     ALL('q', sequences, schema)
     ALL('f', functions, schema)
 #undef ALL
+    chain_functions(c, x);
     c->names = x;
 }
 
@@ -70,9 +86,18 @@ void catalog_ready(struct catalog *c) {
         if ((c)->names) {                                                                                                        \
             key k_ = key_of(kind, (of_id), (str){0});                                                                            \
             if (map_get(&(c)->names->by_id, (str){k_.bytes, k_.n}, &there_)) at_ = (uint32_t)there_;                             \
-        } else                                                                                                                   \
-            for (at_ = 0; at_ < (c)->list.n; at_++)                                                                              \
-                if ((c)->list.p[at_].id == (of_id)) break;                                                                       \
+        } else {                                                                                                                 \
+            uint32_t low_ = 0, high_ = (c)->list.n; /* made one after the other, so in the order of their ids, mostly */         \
+            while (low_ < high_) {                                                                                               \
+                uint32_t mid_ = low_ + (high_ - low_) / 2;                                                                       \
+                if ((c)->list.p[mid_].id < (of_id)) low_ = mid_ + 1;                                                             \
+                else high_ = mid_;                                                                                               \
+            }                                                                                                                    \
+            at_ = low_;                                                                                                          \
+            if (at_ == (c)->list.n || (c)->list.p[at_].id != (of_id))                                                            \
+                for (at_ = 0; at_ < (c)->list.n; at_++)                                                                          \
+                    if ((c)->list.p[at_].id == (of_id)) break;                                                                   \
+        }                                                                                                                        \
         at_ < (c)->list.n ? &(c)->list.p[at_] : NULL;                                                                            \
     })
 
@@ -135,6 +160,10 @@ const struct catalog_function *catalog_function_next(const struct catalog *c, st
     const struct catalog_schema *s = catalog_schema_named(c, schema);
     if (!s) return NULL;
     if (!after) return FIND(c, 'f', functions, s->id, name);
+    if (c->names && name.n <= NAME_BYTES_MAX && after->schema == s->id && str_eq(after->name, name)) {
+        uint32_t next = c->names->again[after - c->functions.p];
+        return next ? &c->functions.p[next] : NULL;
+    }
     for (const struct catalog_function *f = after + 1; f < c->functions.p + c->functions.n; f++)
         if (f->schema == s->id && str_eq(f->name, name)) return f;
     return NULL;

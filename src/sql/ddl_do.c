@@ -358,6 +358,7 @@ static enum flow run_text(struct doing *x, str text, uint32_t at) {
         bool placed = x->body && at != UINT32_MAX && to + s->offset + s->bytes <= x->d->file->text.n;
         if (placed) s->offset += (uint32_t)to, s->base += (uint32_t)to, s->at += (uint32_t)to;
         else s->offset = x->outer->offset, s->bytes = x->outer->bytes, s->base = x->outer->offset;
+        sql_place(x->d->file->text, x->outer, s->offset, &s->line, &s->column);
         f = run_one(x, s);
     }
     return f;
@@ -448,7 +449,6 @@ static enum flow raise_text(struct doing *x, const statement *s, str *out) {
 
 static void tell(struct doing *x, enum plpgsql_level level, str message) {
     struct sql_ddl *d = x->d;
-    uint32_t column;
     if (level < PLPGSQL_INFO || d->platform) return;
     str text =
         arena_fmt(d->mem, "%s: " STR_FMT, level == PLPGSQL_WARNING ? "WARNING" : "NOTICE", STR_ARG(str_sub(message, 0, 1000)));
@@ -457,8 +457,7 @@ static void tell(struct doing *x, enum plpgsql_level level, str message) {
                          .text = text,
                          .code = level == PLPGSQL_WARNING ? STR("01000") : STR("00000")};
     text_tame((char *)(uintptr_t)text.p, text.n);
-    sql_place(d->file->text, x->outer->offset, &n.line, &column);
-    n.column = column;
+    n.line = x->outer->line, n.column = x->outer->column;
     sql_note_add(d->mem, d->report, n);
 }
 

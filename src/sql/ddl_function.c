@@ -209,6 +209,7 @@ void sql_compile_here(struct sql_ddl *d, struct catalog_function *f) {
 void sql_compile_routines(struct sql_ddl *d) {
     if (d->engine != CATALOG_SQLITE) return;
     sql_path_reset(d);
+    catalog_ready(d->c); /* it is whole, and stays as it is meanwhile */
     for (uint32_t i = 0; i < d->c->functions.n; i++) {
         struct catalog_function *f = &d->c->functions.p[i];
         struct sql_context cx = sql_context_of(d);
@@ -220,6 +221,7 @@ void sql_compile_routines(struct sql_ddl *d) {
         sql_tell_body(d, f, &cx, e, &f->why_not);
     }
     sql_compile_triggers(d);
+    d->c->names = NULL;
 }
 
 #define RAISES_WHEN_CALLED "function " STR_FMT " raises 0A000 when it is called"

@@ -87,9 +87,7 @@ static void pass_through(struct sql_ddl *d, const struct sql_file *file, const s
     out->steps.n = 0;
     for (uint32_t i = 0; i < statements->n && !d->platform; i++) {
         const struct sql_statement *s = &statements->p[i];
-        struct sql_plan_step step = {.text = str_sub(file->text, s->offset, s->bytes)};
-        uint32_t column;
-        sql_place(file->text, s->offset, &step.line, &column);
+        struct sql_plan_step step = {.text = str_sub(file->text, s->offset, s->bytes), .line = s->line};
         needs = needs || adds_value(s->node);
         str instead = s->node ? sql_extension_step(d->mem, s->node, step.text) : (str){0};
         if (instead.n) step.text = instead;

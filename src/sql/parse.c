@@ -224,7 +224,7 @@ static void parse_one(arena *mem, str text, size_t begin, size_t end, const stru
 
 /* A file that is no text is refused as a whole, at the first byte which is none: what comes after it may be anything. */
 static bool is_text(arena *mem, str text, sql_statements *out) {
-    struct sql_statement s = {0};
+    struct sql_statement s = {.line = 1, .column = 1};
     size_t at = str_utf8_prefix(text);
     const uint8_t *nul = text.n ? memchr(text.p, 0, text.n) : NULL;
     if (nul) at = MIN(at, (size_t)(nul - text.p));
@@ -244,11 +244,14 @@ void sql_parse(arena *mem, str text, sql_statements *out) {
     size_t begin = 0, end = 0;
     if (!is_text(mem, text, out)) return;
     for (size_t at = 0; statement_end(text, at, &begin, &end, depth); at = end) parse_one(mem, text, begin, end, depth, out);
+    struct sql_statement before = {.line = 1, .column = 1};
+    for (uint32_t i = 0; i < out->n; before = out->p[i++])
+        sql_place(text, &before, out->p[i].offset, &out->p[i].line, &out->p[i].column);
 }
 
-void sql_place(str text, uint64_t offset, uint32_t *line, uint32_t *column) {
-    *line = *column = 1;
-    for (size_t i = 0; i < offset && i < text.n; i++) {
+void sql_place(str text, const struct sql_statement *in, uint64_t offset, uint32_t *line, uint32_t *column) {
+    *line = in->line, *column = in->column;
+    for (size_t i = in->offset; i < offset && i < text.n; i++) {
         if (text.p[i] == '\n') ++*line, *column = 1;
         else *column += (text.p[i] & 0xc0) != 0x80;
     }

@@ -17,7 +17,8 @@ struct sql_statement {
     uint32_t base;             /* added to a location in the tree, it is an offset in the file */
     char state[6];             /* "42601", "54001"; with message, and where */
     str message;
-    uint32_t at; /* offset in the file */
+    uint32_t at;           /* offset in the file */
+    uint32_t line, column; /* of offset, from 1, in characters */
 };
 typedef VEC(struct sql_statement) sql_statements;
 void sql_parse(arena *mem, str text, sql_statements *out);
@@ -27,8 +28,8 @@ bool sql_newer(arena *mem, str *text, const char *message, int cursor, uint32_t 
 
 /* Runs it on a thread of its own, and waits for its end. */
 void sql_on_deep_stack(void *(*fn)(void *), void *arg);
-/* Line and column, from 1, in characters. */
-void sql_place(str text, uint64_t offset, uint32_t *line, uint32_t *column);
+/* Line and column, from 1, in characters; of an offset in the statement, or behind it. */
+void sql_place(str text, const struct sql_statement *in, uint64_t offset, uint32_t *line, uint32_t *column);
 /* An expression or a query as PostgreSQL's text again; empty: it cannot be printed. */
 str sql_expr_text(arena *mem, const PgQuery__Node *node);
 str sql_statement_text(arena *mem, const PgQuery__Node *node);

@@ -60,8 +60,7 @@ str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation 
 
 static struct sql_plan_step step_of(struct sql_ddl *d, str text) {
     struct sql_plan_step step = {.text = text, .kind = d->flushing ? SQL_STEP_STRUCTURE : SQL_STEP_ROWS};
-    uint32_t column;
-    if (d->statement && !d->flushing && !d->platform) sql_place(d->file->text, d->statement->offset, &step.line, &column);
+    if (d->statement && !d->flushing && !d->platform) step.line = d->statement->line;
     return step;
 }
 

@@ -35,7 +35,7 @@ static void say(struct sql_ddl *d, enum sql_severity severity, int32_t location,
         n.file = d->file->name;
         uint64_t at =
             d->statement ? (location >= 0 ? (uint64_t)d->statement->base + (uint64_t)location : d->statement->offset) : 0;
-        if (d->statement) sql_place(d->file->text, at, &n.line, &n.column);
+        if (d->statement) sql_place(d->file->text, d->statement, at, &n.line, &n.column);
     }
     sql_note_add(d->mem, d->report, n);
 }
