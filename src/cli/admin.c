@@ -62,16 +62,26 @@ static void print_granted_nothing(const struct json *granted) {
     else print_granted(granted);
 }
 
-/* Those of a line are the manifest's own, and were told before anything was sent, or what migrations raised. */
+/* Those of a line are the manifest's own, and were told before anything was sent; but for those of migrations, which have a kind, and what those raised. */
 static void print_remarks(const struct json *result) {
+    enum { SHOWN_MAX = 40 };
+    uint32_t of_migrations = 0;
     JSON_EACH(remark, json_get(result, "remarks")) {
-        str text = json_str(json_get(remark, "text"));
-        bool raised = str_starts(text, STR("NOTICE: ")) || str_starts(text, STR("WARNING: "));
-        if (json_get(remark, "line") && !raised) continue;
-        if (raised) print(json_str(json_get(remark, "key"))), printf(":%lld: ", (long long)json_i64(json_get(remark, "line")));
-        else fputs("remark: ", stdout);
-        print(text), puts("");
+        str kind = json_str(json_get(remark, "kind")), text = json_str(json_get(remark, "text"));
+        bool raised = str_starts(text, STR("NOTICE: ")) || str_starts(text, STR("WARNING: ")); /* by what ran */
+        if (raised) {
+            print(json_str(json_get(remark, "key"))), printf(":%lld: ", (long long)json_i64(json_get(remark, "line"))),
+                print(text), puts("");
+            continue;
+        }
+        if ((json_get(remark, "line") && !kind.n) || (kind.n && ++of_migrations > SHOWN_MAX)) continue;
+        if (kind.n) print(json_str(json_get(remark, "key")));
+        if (kind.n && json_get(remark, "line")) printf(":%lld", (long long)json_i64(json_get(remark, "line")));
+        if (kind.n) fputs(": ", stdout);
+        print(kind.n ? kind : STR("remark"));
+        fputs(": ", stdout), print(text), puts("");
     }
+    if (of_migrations > SHOWN_MAX) printf("… and %u more of its migrations: orlo db check\n", of_migrations - SHOWN_MAX);
 }
 
 static void print_migrations(const struct json *result) {
@@ -112,6 +122,7 @@ int cli_deploy(arena *mem, const struct cli_options *o) {
                                         .dry_run = o->dry_run,
                                         .no_build = o->no_build,
                                         .not_live = o->not_live,
+                                        .strict = o->strict,
                                         .hosts = o->host.p,
                                         .hosts_count = o->host.n,
                                         .routes = o->route.p,

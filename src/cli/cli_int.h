@@ -19,7 +19,7 @@ typedef VEC(const char *) cli_list;
 struct cli_options {
     enum cli_command command;
     bool help, version, no_access_log, proxy_protocol, json, wat, markdown, man, list;
-    bool yes, csv, db_write, db_mark, drop_old, schema_only, data_only, with_keys, no_verify;
+    bool yes, csv, db_write, db_mark, drop_old, schema_only, data_only, strict, all, no_lint, with_keys, no_verify;
     bool secret, standby;
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;

@@ -82,6 +82,9 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .mark = o->db_mark,
                                .drop_old = o->drop_old,
                                .schema_only = o->schema_only,
-                               .data_only = o->data_only};
+                               .data_only = o->data_only,
+                               .strict = o->strict,
+                               .all = o->all,
+                               .no_lint = o->no_lint};
     return v->fn(&c);
 }

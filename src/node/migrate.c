@@ -29,16 +29,32 @@ static void take_notes(arena *mem, const struct migration_ask *ask, const struct
     plan->errors = report->refused;
     for (uint32_t i = 0; i < report->notes.n && plan->notes.n < MIGRATION_NOTES_MAX; i++) {
         const struct sql_note *n = &report->notes.p[i];
-        bool refused = n->severity == SQL_REFUSAL;
+        static const uint8_t kinds[] = {[SQL_REFUSAL] = MIGRATION_NOTE_ERROR,   [SQL_NEEDS_POSTGRES] = MIGRATION_NOTE_POSTGRES,
+                                        [SQL_LATER] = MIGRATION_NOTE_LATER,     [SQL_RECORDED] = MIGRATION_NOTE_RECORDED,
+                                        [SQL_IGNORED] = MIGRATION_NOTE_IGNORED, [SQL_REMARK] = MIGRATION_NOTE_REMARK,
+                                        [SQL_LINT] = MIGRATION_NOTE_LINT};
         if (n->severity == SQL_NEEDS_POSTGRES && ask->engine != APP_DATABASE_SQLITE && !ask->lint) continue;
         str text = n->instead.n ? arena_fmt(mem, STR_FMT "; " STR_FMT, STR_ARG(n->text), STR_ARG(n->instead)) : n->text;
         vec_push(mem, &plan->notes,
                  ((struct migration_note){.file = str_sub(n->file, 0, MIGRATION_NAME_MAX),
                                           .line = n->line,
                                           .column = n->column,
-                                          .is_error = refused,
+                                          .is_error = n->severity == SQL_REFUSAL,
+                                          .kind = kinds[n->severity],
                                           .code = str_sub(n->code, 0, 63),
                                           .text = str_sub(text, 0, 4000)}));
+    }
+}
+
+static void take_statements(arena *mem, const struct sql_report *report, struct migration_plan *plan) {
+    for (uint32_t i = 0; i < report->statements.n && plan->statements.n < MIGRATION_STATEMENTS_MAX; i++) {
+        const struct sql_judged *j = &report->statements.p[i];
+        vec_push(mem, &plan->statements,
+                 ((struct migration_statement){.file = str_sub(j->file, 0, MIGRATION_NAME_MAX),
+                                               .line = j->line,
+                                               .verdict = j->verdict,
+                                               .what = str_sub(j->what, 0, 60),
+                                               .why = str_sub(j->why, 0, 1000)}));
     }
 }
 
@@ -71,7 +87,7 @@ static bool can_read(void *db, str text) { return db_can_read(db, text); }
 static err make_plan(arena *mem, const struct migration_ask *ask, struct migration_plan *plan, struct diag *d) {
     struct catalog *from = NULL;
     struct sql_plan made = {0};
-    struct sql_report report = {0};
+    struct sql_report report = {.strict = ask->strict, .each = ask->lint};
     struct buf text = {0};
     VEC(struct sql_file) files = {0};
     enum catalog_engine engine = ask->engine == APP_DATABASE_SQLITE ? CATALOG_SQLITE : CATALOG_POSTGRES;
@@ -93,6 +109,7 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
     TRY(e);
     if (ask->lint) sql_lint(mem, made.catalog, &report);
     take_notes(mem, ask, &report, plan);
+    take_statements(mem, &report, plan);
     if (plan->errors) return ERR_OK;
     plan->foreign_keys_off = made.foreign_keys_off;
     if (made.catalogs.n > MIGRATION_CATALOGS_MAX)

@@ -2,7 +2,7 @@
 #include "node/migration.h"
 #include "crypto/crypto.h"
 
-enum { LAYOUT = 4, STEPS_MAX = 1 << 20 };
+enum { LAYOUT = 5, STEPS_MAX = 1 << 20 };
 
 /* ---- small things ---- */
 
@@ -54,7 +54,7 @@ static err end(struct rd *from, const char *what, struct diag *d) {
 void node_migration_ask_write(struct buf *to, const struct migration_ask *ask) {
     put(to, LAYOUT);
     put(to, ask->engine);
-    put(to, ask->lint);
+    put(to, ask->lint | ask->strict << 1);
     put_str(to, ask->catalog);
     put(to, ask->files.n);
     for (uint32_t i = 0; i < ask->files.n; i++) {
@@ -69,7 +69,8 @@ err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, st
     uint64_t engine = rd_u64le(&from);
     *ask = (struct migration_ask){.engine = (uint8_t)MIN(engine, (uint64_t)APP_DATABASES)};
     if (ask->engine >= APP_DATABASES) rd_fail(&from, "no engine");
-    ask->lint = rd_u64le(&from) != 0;
+    uint64_t how = rd_u64le(&from);
+    ask->lint = how & 1, ask->strict = how & 2;
     ask->catalog = get_str(&from, SIZE_MAX);
     for (uint32_t n = get_count(&from, 24 + APP_DIGEST_BYTES, MIGRATION_FILES_MAX); n && !from.fail; n--) {
         struct migration_file f = {.name = get_name(&from)};
@@ -85,6 +86,24 @@ err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, st
 
 /* ---- what it makes of that ---- */
 
+const char *node_migration_note_word(uint8_t kind) {
+    static const char *const words[] = {
+#define X(name, word) word,
+        MIGRATION_NOTES(X)
+#undef X
+    };
+    return kind < ARRAY_COUNT(words) ? words[kind] : "remark";
+}
+
+const char *node_migration_verdict_word(uint8_t verdict) {
+    static const char *const words[] = {
+#define X(name, word) word,
+        MIGRATION_VERDICTS(X)
+#undef X
+    };
+    return verdict < ARRAY_COUNT(words) ? words[verdict] : "runs";
+}
+
 void node_migration_plan_write(struct buf *to, const struct migration_plan *plan) {
     put(to, LAYOUT);
     put_digest(to, plan->from);
@@ -93,8 +112,12 @@ void node_migration_plan_write(struct buf *to, const struct migration_plan *plan
     put(to, plan->notes.n);
     for (uint32_t i = 0; i < plan->notes.n; i++) {
         const struct migration_note *n = &plan->notes.p[i];
-        put_str(to, n->file), put(to, n->line), put(to, n->column), put(to, n->is_error), put_str(to, n->code),
-            put_str(to, n->text);
+        put_str(to, n->file), put(to, n->line), put(to, n->column), put(to, n->kind), put_str(to, n->code), put_str(to, n->text);
+    }
+    put(to, plan->statements.n);
+    for (uint32_t i = 0; i < plan->statements.n; i++) {
+        const struct migration_statement *s = &plan->statements.p[i];
+        put_str(to, s->file), put(to, s->line), put(to, s->verdict), put_str(to, s->what), put_str(to, s->why);
     }
     put(to, plan->catalogs.n);
     for (uint32_t i = 0; i < plan->catalogs.n; i++) put_str(to, plan->catalogs.p[i]);
@@ -119,12 +142,18 @@ static str get_words(arena *out, struct rd *from, size_t most) {
 }
 
 /* Catalogues come in their order. */
-static void get_kind(struct rd *from, const struct migration_plan *plan, uint32_t *last, struct migration_step *step) {
+static void get_step_kind(struct rd *from, const struct migration_plan *plan, uint32_t *last, struct migration_step *step) {
     step->kind = (uint8_t)get_count(from, 1, MIGRATION_CALL);
     step->catalog = get_u32(from);
     bool call = step->kind == MIGRATION_CALL, next = step->catalog && step->catalog >= *last && step->catalog - *last <= 1;
     if (call ? !next || step->catalog > plan->catalogs.n : step->catalog != 0) rd_fail(from, "a step of no kind");
     if (call) *last = step->catalog;
+}
+
+static uint8_t get_kind(struct rd *from, unsigned kinds) {
+    uint64_t v = rd_u64le(from);
+    if (v >= kinds) rd_fail(from, "no such kind");
+    return v < kinds ? (uint8_t)v : 0;
 }
 
 static struct migration_part get_part(arena *out, struct rd *from, const struct migration_plan *plan, uint32_t *last) {
@@ -134,7 +163,7 @@ static struct migration_part get_part(arena *out, struct rd *from, const struct 
     for (uint32_t n = get_count(from, 32, STEPS_MAX); n && !from->fail; n--) {
         struct migration_step step = {.text = get_str(from, SIZE_MAX)};
         step.line = get_u32(from);
-        get_kind(from, plan, last, &step);
+        get_step_kind(from, plan, last, &step);
         vec_push(out, &p.steps, step);
     }
     p.catalog = get_str(from, SIZE_MAX);
@@ -149,9 +178,16 @@ err node_migration_plan_read(arena *out, str bytes, struct migration_plan *plan,
     plan->foreign_keys_off = rd_u64le(&from) != 0;
     for (uint32_t n = get_count(&from, 48, MIGRATION_NOTES_MAX); n && !from.fail; n--) {
         struct migration_note note = {.file = get_words(out, &from, MIGRATION_NAME_MAX)};
-        note.line = get_u32(&from), note.column = get_u32(&from), note.is_error = rd_u64le(&from) != 0;
+        note.line = get_u32(&from), note.column = get_u32(&from);
+        note.kind = get_kind(&from, MIGRATION_NOTE_KINDS), note.is_error = note.kind == MIGRATION_NOTE_ERROR;
         note.code = get_words(out, &from, 64), note.text = get_words(out, &from, 4096);
         vec_push(out, &plan->notes, note);
+    }
+    for (uint32_t n = get_count(&from, 40, MIGRATION_STATEMENTS_MAX); n && !from.fail; n--) {
+        struct migration_statement s = {.file = get_words(out, &from, MIGRATION_NAME_MAX)};
+        s.line = get_u32(&from), s.verdict = get_kind(&from, MIGRATION_VERDICTS_COUNT);
+        s.what = get_words(out, &from, 64), s.why = get_words(out, &from, 4096);
+        vec_push(out, &plan->statements, s);
     }
     for (uint32_t n = get_count(&from, 8, MIGRATION_CATALOGS_MAX); n && !from.fail; n--)
         vec_push(out, &plan->catalogs, get_str(&from, SIZE_MAX));

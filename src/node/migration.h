@@ -51,6 +51,7 @@ enum {
     MIGRATION_SQL_BYTES_MAX = 64 << 20,   /* of all files of an ask */
     MIGRATION_PLAN_BYTES_MAX = 512 << 20, /* a catalogue for each file, and all their steps */
     MIGRATION_NOTES_MAX = 2'000,
+    MIGRATION_STATEMENTS_MAX = 200'000, /* that are told */
     MIGRATION_CATALOGS_MAX = 4096,
     MIGRATION_RAISED_MAX = 200 /* notices */
 };
@@ -65,19 +66,53 @@ struct migration_file {
 };
 struct migration_ask {
     uint8_t engine; /* enum app_database_engine */
-    bool lint;      /* say what is not wrong, and yet better otherwise */
+    bool lint;      /* say what is not wrong, and yet better otherwise, and what becomes of each statement */
+    bool strict;    /* what is only refused when it is run is an error */
     str catalog;    /* empty: there is none yet */
     VEC(struct migration_file) files;
 };
 void node_migration_ask_write(struct buf *to, const struct migration_ask *ask);
 [[nodiscard]] err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, struct diag *d);
 
+/* X(name, word) */
+#define MIGRATION_NOTES(X)                                                                                                       \
+    X(ERROR, "error")                                                                                                            \
+    X(LATER, "raises")      /* deployed, and refused when it is run */                                                           \
+    X(RECORDED, "recorded") /* written down for who is not there yet */                                                          \
+    X(IGNORED, "ignored")                                                                                                        \
+    X(REMARK, "remark")                                                                                                          \
+    X(POSTGRES, "needs-postgres") /* what keeps a project of PostgreSQL's from SQLite */                                         \
+    X(LINT, "lint")
+enum migration_note_kind {
+#define X(name, word) MIGRATION_NOTE_##name,
+    MIGRATION_NOTES(X)
+#undef X
+        MIGRATION_NOTE_KINDS
+};
 struct migration_note {
     str file;
     uint32_t line, column; /* from 1; 0: not of a place */
     bool is_error;
+    uint8_t kind;   /* enum migration_note_kind */
     str code, text; /* text: what, and what to write instead */
 };
+/* X(name, word): what becomes of a statement */
+#define MIGRATION_VERDICTS(X)                                                                                                    \
+    X(RUNS, "runs") X(IGNORED, "ignored") X(RECORDED, "recorded") X(LATER, "raises") X(REFUSED, "refused")
+enum migration_verdict {
+#define X(name, word) MIGRATION_VERDICT_##name,
+    MIGRATION_VERDICTS(X)
+#undef X
+        MIGRATION_VERDICTS_COUNT
+};
+const char *node_migration_note_word(uint8_t kind);
+struct migration_statement {
+    str file;
+    uint32_t line;
+    uint8_t verdict; /* enum migration_verdict */
+    str what, why;   /* "CREATE TABLE"; why it does not run */
+};
+const char *node_migration_verdict_word(uint8_t verdict);
 enum migration_step_kind { /* as sql.h has them */
                            MIGRATION_ROWS,
                            MIGRATION_STRUCTURE,
@@ -101,8 +136,9 @@ struct migration_plan {
     uint32_t errors;
     bool foreign_keys_off; /* while it is applied; they are looked at before it is kept */
     VEC(struct migration_note) notes;
-    VEC(str) catalogs;                /* of calls: each by what it differs in from the one before (catalog_delta) */
-    VEC(struct migration_part) parts; /* none where there are errors */
+    VEC(struct migration_statement) statements; /* where the ask has lint */
+    VEC(str) catalogs;                          /* of calls: each by what it differs in from the one before (catalog_delta) */
+    VEC(struct migration_part) parts;           /* none where there are errors */
 };
 void node_migration_plan_write(struct buf *to, const struct migration_plan *plan);
 [[nodiscard]] err node_migration_plan_read(arena *out, str bytes, struct migration_plan *plan, struct diag *d);

@@ -137,7 +137,7 @@ struct node_deploy_config {
     struct node_where where;
     const char *path; /* a folder with a manifest, a manifest, or a component, which needs an app; NULL: this folder */
     const char *app;  /* NULL: the manifest says it */
-    bool dry_run, no_build, not_live;
+    bool dry_run, no_build, not_live, strict; /* strict: what migrations would only raise when it is run is refused */
     /* Of a component all that it is to have; with a manifest hosts and env are added to what that says. */
     const char *const *hosts; /* besides APP.localhost: "HOST", "*.HOST"; "*": every host that is no other app's */
     size_t hosts_count;
@@ -183,7 +183,7 @@ struct node_db_config {
     const char *as, *claims, *command; /* NULL: not said */
     FILE *to;
     const char *engine; /* of check: "sqlite", "postgres"; NULL: the former */
-    bool yes, json, csv, dry_run, schema_only, data_only, writes, mark, drop_old;
+    bool yes, json, csv, dry_run, schema_only, data_only, writes, mark, drop_old, strict, all, no_lint;
 };
 /* Mistakes of files are printed to stderr, a line each. ERR_INVALID: there are some, or a migration cannot be; ERR_USAGE: --yes is missing. */
 [[nodiscard]] err node_db_migrate(const struct node_db_config *c, struct diag *d);

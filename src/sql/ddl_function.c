@@ -233,6 +233,7 @@ static err body_fails(struct sql_ddl *d, struct catalog_function *f, const struc
     f->why_not = arena_str(d->mem, str_c(cx->problem.message));
     if (((d->bodies_unchecked && !syntax) || d->refreshing) && d->engine == CATALOG_SQLITE) {
         if (!catalog_ids_have(&d->unchecked, f->id)) vec_push(d->mem, &d->unchecked, f->id);
+        if (d->statement) body_note(d, f);
         f->pending = true;
         return ERR_OK;
     }
@@ -258,11 +259,14 @@ static err translate_body(struct sql_ddl *d, struct catalog_function *f) {
 /* Once more, with what has come since. last: nothing comes any more. */
 void sql_function_settle(struct sql_ddl *d, bool last) {
     uint32_t left = 0;
+    const struct sql_file *file = d->file;
     for (uint32_t i = 0; i < d->unchecked.n; i++) {
         for (uint32_t k = 0; k < d->c->functions.n; k++) {
             struct catalog_function *f = &d->c->functions.p[k];
             struct sql_context cx = sql_context_of(d);
             if (f->id != d->unchecked.p[i]) continue;
+            const struct sql_body *b = body_of(d, f->id);
+            d->file = b ? b->file : NULL, d->statement = b ? b->statement : NULL;
             own_path(d, f, &cx);
             f->pending = false;
             if (sql_translate_function(&cx, f) == ERR_OK) {
@@ -280,7 +284,7 @@ void sql_function_settle(struct sql_ddl *d, bool last) {
             break;
         }
     }
-    d->unchecked.n = left;
+    d->unchecked.n = left, d->file = file, d->statement = NULL;
 }
 
 static err place(struct sql_ddl *d, const PgQuery__CreateFunctionStmt *s, struct catalog_function f) {

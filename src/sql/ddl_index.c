@@ -137,8 +137,7 @@ err sql_do_create_index(struct sql_ddl *d, const PgQuery__Node *node_) {
     sql_touch(d, r);
     TRY(index_parts(d, r, s, &x));
     x.storage = sql_storage_name(d, r->schema, x.name, x.id);
-    if (x.ignored.n)
-        sql_remark(d, s->relation->location, NULL, "index " STR_FMT ": " STR_FMT, STR_ARG(x.name), STR_ARG(x.ignored));
+    if (x.ignored.n) sql_ignored(d, s->relation->location, "index " STR_FMT ": " STR_FMT, STR_ARG(x.name), STR_ARG(x.ignored));
     vec_push(d->mem, &r->indexes, x);
     return ERR_OK;
 }

@@ -54,8 +54,10 @@ struct sql_ddl {
     VEC(struct sql_shape) shapes;
     VEC(struct sql_fill) fills;
     struct sql_place place;
-    struct map storage;          /* names that SQLite has, in lower case → 1 */
-    bool bodies_unchecked;       /* set check_function_bodies = off, in this file */
+    struct map storage;                       /* names that SQLite has, in lower case → 1 */
+    bool bodies_unchecked;                    /* set check_function_bodies = off, in this file */
+    VEC(const struct sql_statement *) judged; /* report.statements' own */
+    catalog_ids told;            /* functions of the platform's of which it was said that what they ask for is recorded */
     bool refreshing;             /* what is translated was accepted before */
     catalog_ids unchecked;       /* functions that could not be translated yet, and were accepted */
     struct map poisoned;         /* relations and functions whose making was refused: what names them is not refused again */
@@ -81,6 +83,9 @@ err sql_refuse_at(struct sql_ddl *d, int32_t location, const char *state, const 
 /* PostgreSQL could; on that engine it is a remark, and ERR_OK. */
 err sql_needs_postgres(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void sql_remark(struct sql_ddl *d, int32_t location, const char *instead, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void sql_ignored(struct sql_ddl *d, int32_t location, const char *fmt, ...)
+    PRINTF_LIKE(3, 4); /* nothing comes of it, nor need it */
+void sql_recorded(struct sql_ddl *d, const char *fmt, ...) PRINTF_LIKE(2, 3);
 err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx);
 /* What cx says could not be translated, if it is SQLite that lacks it: what `fmt` names ("function f") is deployed, and raises 0A000 with *why_not when it is
  * run: ERR_OK, and said. Else it is refused. */
@@ -142,6 +147,7 @@ struct sql_expr_use {
 /* Text and fragment; what cannot be translated is refused, and the text stays. */
 err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql_expr_use *use, struct catalog_expr *out);
 
+void sql_note_recorded(struct sql_ddl *d, const struct catalog_fragment *f); /* it calls such a one */
 void sql_function_settle(struct sql_ddl *d, bool last); /* bodies that were not looked at: what they name may be there now */
 void sql_absent_type(struct sql_ddl *d, const struct catalog_schema *s, str name); /* holds nothing but NULL */
 

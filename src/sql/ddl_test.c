@@ -268,7 +268,7 @@ static void test_index(void **state) {
     assert_int_equal(db_run(db, &d, "insert into t (b) values ('y')"), ERR_BUSY);
     refused(c, "create index u on t (a)", "42P07", 0, 0, "already exists");
     good(c, "create index v on t using hnsw (a)"); /* what it would find is found without it */
-    assert_true(report.notes.n == 1 && report.notes.p[0].severity == SQL_REMARK);
+    assert_true(report.notes.n == 1 && report.notes.p[0].severity == SQL_IGNORED);
     c = good(c, "drop index u; alter index g rename to h");
     assert_int_equal(table(c, "t")->indexes.n, 4);
     refused(c, "drop index u", "42704", 0, 0, "does not exist");

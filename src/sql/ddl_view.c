@@ -315,8 +315,9 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
     f.reads = cx.reads, f.calls = cx.calls;
     if (cx.looked && !(f.flags & (CATALOG_VOLATILE | CATALOG_WRITES))) return ERR_OK; /* its rows go nowhere */
-    if (cx.looked) return d->all_filled = true, sql_step_statement(d, &f), ERR_OK;
+    if (cx.looked) return d->all_filled = true, sql_note_recorded(d, &f), sql_step_statement(d, &f), ERR_OK;
     TRY(sql_row_step(d, &f));
+    sql_note_recorded(d, &f);
     sql_note_rows(d, node, f.text);
     return ERR_OK;
 }

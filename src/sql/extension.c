@@ -76,11 +76,8 @@ err sql_do_create_extension(struct sql_ddl *d, const PgQuery__Node *node_) {
             "extension \"%s\" is not there on SQLite: what it has raises 0A000 when it is called, and its types hold nothing "
             "but NULL",
             s->extname);
-    else if (absent) {
-        err e = sql_needs_postgres(d, -1, said, "extension \"%s\" is not there on SQLite", s->extname);
-        if (on_sqlite) return e;
-    }
-    if (on_sqlite && x && x->how == IGNORED) sql_remark(d, -1, NULL, "extension %s: %s", s->extname, x->said);
+    else if (absent) (void)sql_needs_postgres(d, -1, said, "extension \"%s\" is not there on SQLite", s->extname);
+    if (on_sqlite && x && x->how == IGNORED) sql_ignored(d, -1, "extension %s: %s", s->extname, x->said);
     str in = sql_option_text(sql_option(s->options, s->n_options, "schema"));
     const struct catalog_schema *schema = in.n ? catalog_schema_named(d->c, in) : NULL;
     vec_push(d->mem, &d->c->extensions,

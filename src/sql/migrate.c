@@ -12,8 +12,9 @@
 static const struct {
     PgQuery__Node__NodeCase node;
     err (*fn)(struct sql_ddl *d, const PgQuery__Node *node);
+    const char *what, *how;
 } handlers[] = {
-#define STATEMENT(node, member, handler, what, how) {PG_QUERY__NODE__NODE_##node, sql_do_##handler},
+#define STATEMENT(node, member, handler, what, how) {PG_QUERY__NODE__NODE_##node, sql_do_##handler, what, how},
 #include "sql/statements.def"
 #undef STATEMENT
 };
@@ -160,6 +161,49 @@ static void run_asked(struct sql_ddl *d, const struct sql_file *file) {
     d->statement = NULL;
 }
 
+/* Statements that leave nothing behind say nothing themselves. */
+static void judge_nothing(struct sql_ddl *d, struct sql_statement *s) {
+    const PgQuery__Node *node = s->node;
+    if (s->verdict || d->engine == CATALOG_POSTGRES) return;
+    for (size_t i = 0; i < ARRAY_COUNT(handlers); i++) {
+        bool sets = node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT &&
+                    (!node->variable_set_stmt->name || strcmp(node->variable_set_stmt->name, "search_path") != 0);
+        if (handlers[i].node == node->node_case && (sets || !strncmp(handlers[i].how, "nothing", 7)))
+            s->verdict = SQL_VERDICT_IGNORED, s->why = str_c(sets ? "left out: nothing depends on it" : handlers[i].how);
+    }
+    (void)d;
+}
+
+/* "create view", as the table has it; what one row has of several kinds is told apart by its own words. */
+static str what_of(struct sql_ddl *d, const struct sql_file *file, const struct sql_statement *s) {
+    str text = str_sub(file->text, s->offset, s->offset + MIN(s->bytes, 24u)), what = {0};
+    for (size_t i = 0; s->node && i < ARRAY_COUNT(handlers); i++)
+        if (handlers[i].node == s->node->node_case) what = str_c(handlers[i].what);
+    if (what.n && str_find(what, ',') == what.n) return what;
+    size_t words = 0, n = 0;
+    for (; n < text.n && words < 2; n++) words += text.p[n] == ' ' || text.p[n] == '\n' || text.p[n] == '\t';
+    char *to = arena_cstr(d->mem, str_trim(str_sub(text, 0, n)));
+    text_tame(to, strlen(to));
+    for (char *p = to; *p; p++) *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+    return what.n || s->node == NULL ? str_c(to) : kind_of(d, s->node);
+}
+
+static void tell_each(struct sql_ddl *d, const struct sql_file *file, const sql_statements *statements) {
+    for (uint32_t i = 0; d->report->each && !d->platform && i < statements->n; i++) {
+        const struct sql_statement *s = &statements->p[i];
+        if (d->report->statements.n >= SQL_JUDGED_MAX) return;
+        vec_push(d->mem, &d->report->statements,
+                 ((struct sql_judged){.file = file->name, .line = s->line, .what = what_of(d, file, s)}));
+        vec_push(d->mem, &d->judged, s);
+    }
+}
+
+/* What is said of a function's body is said at the end. */
+static void judge_all(struct sql_ddl *d) {
+    for (uint32_t i = 0; i < d->judged.n; i++)
+        d->report->statements.p[i].verdict = d->judged.p[i]->verdict, d->report->statements.p[i].why = d->judged.p[i]->why;
+}
+
 static void run_file(struct sql_ddl *d, const struct sql_file *file) {
     sql_statements statements = {0};
     d->file = file, d->statement = NULL, d->bodies_unchecked = false;
@@ -174,10 +218,12 @@ static void run_file(struct sql_ddl *d, const struct sql_file *file) {
             sql_refuse_at(d, (int32_t)(d->statement->at - d->statement->base), d->statement->state, NULL, STR_FMT,
                           STR_ARG(d->statement->message));
         else (void)sql_statement_run(d, d->statement->node); /* what it says is in the report */
+        if (d->statement->node) judge_nothing(d, &statements.p[i]);
         d->statements++;
     }
     d->statement = NULL;
     sql_temporary_committed(d);
+    tell_each(d, file, &statements);
     sql_function_settle(d, false);
     sql_refresh(d);
     sql_flush(d);
@@ -234,6 +280,49 @@ static void run_platform(struct sql_ddl *d) {
     d->c->platform = SQL_PLATFORM;
 }
 
+/* ---- what is recorded ---- */
+
+/* What a statement calls of cron, net and pgmq is written down there: the report says so once for each. */
+void sql_note_recorded(struct sql_ddl *d, const struct catalog_fragment *f) {
+    static const char *const schemas[] = {"cron", "net", "pgmq"};
+    for (uint32_t i = 0; !d->platform && i < f->calls.n; i++) {
+        const struct catalog_function *g = NULL;
+        for (uint32_t k = 0; k < d->c->functions.n && !g; k++)
+            if (d->c->functions.p[k].id == f->calls.p[i] && d->c->functions.p[k].platform) g = &d->c->functions.p[k];
+        const struct catalog_schema *s = g ? catalog_schema_of(d->c, g->schema) : NULL;
+        for (size_t k = 0; s && k < ARRAY_COUNT(schemas); k++) {
+            if (!str_eqc(s->name, schemas[k]) || catalog_ids_have(&d->told, g->id)) continue;
+            vec_push(d->mem, &d->told, g->id);
+            sql_recorded(d, STR_FMT "." STR_FMT ": recorded, runs when jobs are on", STR_ARG(s->name), STR_ARG(g->name));
+        }
+    }
+}
+
+static void stand_at(struct sql_ddl *d, uint32_t function) {
+    d->file = NULL, d->statement = NULL;
+    for (uint32_t i = 0; i < d->bodies.n; i++)
+        if (d->bodies.p[i].function == function) d->file = d->bodies.p[i].file, d->statement = d->bodies.p[i].statement;
+}
+
+/* In bodies that came with these files. */
+static void note_recorded(struct sql_ddl *d) {
+    for (uint32_t i = 0; i < d->c->functions.n; i++) {
+        const struct catalog_function *f = &d->c->functions.p[i];
+        if (f->platform || f->id < d->first_id) continue;
+        stand_at(d, f->id);
+        for (uint32_t k = 0; k < f->statements.n; k++) sql_note_recorded(d, &f->statements.p[k]);
+        for (uint32_t k = 0; k < f->routine.statements.n; k++) sql_note_recorded(d, &f->routine.statements.p[k]);
+    }
+    for (uint32_t i = 0; i < d->c->relations.n; i++)
+        for (uint32_t k = 0; k < d->c->relations.p[i].triggers.n; k++) {
+            const struct catalog_trigger *t = &d->c->relations.p[i].triggers.p[k];
+            stand_at(d, t->function);
+            for (uint32_t n = 0; t->id >= d->first_id && n < t->routine.statements.n; n++)
+                sql_note_recorded(d, &t->routine.statements.p[n]);
+        }
+    d->file = NULL, d->statement = NULL;
+}
+
 struct migrating {
     struct sql_ddl d;
     const struct catalog *from;
@@ -262,6 +351,8 @@ static err migrate(struct migrating *m) {
     sql_place_end(d);
     buf_free(&d->place.text);
     sql_compile_routines(d);
+    note_recorded(d);
+    judge_all(d);
     d->c->version++;
     struct diag check = DIAG_INIT;
     struct catalog *whole;

@@ -19,6 +19,8 @@ struct sql_statement {
     str message;
     uint32_t at;           /* offset in the file */
     uint32_t line, column; /* of offset, from 1, in characters */
+    uint8_t verdict;       /* enum sql_verdict, and why: what is said of it (report.c) */
+    str why;
 };
 typedef VEC(struct sql_statement) sql_statements;
 void sql_parse(arena *mem, str text, sql_statements *out);

@@ -25,9 +25,20 @@ static bool is_for_postgres(const struct sql_ddl *d, const char *code) {
     return d->engine == CATALOG_POSTGRES && !d->platform;
 }
 
+static void judge(struct sql_ddl *d, enum sql_severity severity, str text) {
+    static const uint8_t verdicts[] = {
+        [SQL_REFUSAL] = SQL_VERDICT_REFUSED,   [SQL_NEEDS_POSTGRES] = SQL_VERDICT_RUNS, [SQL_LATER] = SQL_VERDICT_LATER,
+        [SQL_RECORDED] = SQL_VERDICT_RECORDED, [SQL_IGNORED] = SQL_VERDICT_IGNORED,     [SQL_REMARK] = SQL_VERDICT_RUNS,
+        [SQL_LINT] = SQL_VERDICT_RUNS};
+    struct sql_statement *s = (struct sql_statement *)(uintptr_t)d->statement;
+    if (!s || s->verdict >= verdicts[severity]) return;
+    s->verdict = verdicts[severity], s->why = text;
+}
+
 static void say(struct sql_ddl *d, enum sql_severity severity, int32_t location, const char *code, str text,
                 const char *instead) {
     if (severity == SQL_REFUSAL && is_for_postgres(d, code)) severity = SQL_NEEDS_POSTGRES;
+    judge(d, severity, text);
     struct sql_note n = {.severity = (uint8_t)severity, .code = arena_str(d->mem, str_c(code)), .text = text};
     text_tame((char *)(uintptr_t)text.p, text.n);
     if (instead) n.instead = arena_str(d->mem, str_c(instead));
@@ -72,6 +83,23 @@ void sql_remark(struct sql_ddl *d, int32_t location, const char *instead, const 
     str text = arena_vfmt(d->mem, fmt, ap);
     va_end(ap);
     say(d, SQL_REMARK, location, "01000", text, instead);
+}
+
+void sql_ignored(struct sql_ddl *d, int32_t location, const char *fmt, ...) {
+    if (d->platform || d->engine == CATALOG_POSTGRES) return;
+    va_list ap;
+    va_start(ap, fmt);
+    str text = arena_vfmt(d->mem, fmt, ap);
+    va_end(ap);
+    say(d, SQL_IGNORED, location, "01000", text, NULL);
+}
+
+void sql_recorded(struct sql_ddl *d, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    str text = arena_vfmt(d->mem, fmt, ap);
+    va_end(ap);
+    say(d, SQL_RECORDED, -1, "01000", text, NULL);
 }
 
 /* Is it about something whose making was refused before? That has been said. */
@@ -140,6 +168,7 @@ bool sql_is_lack(const struct sql_ddl *d, const struct sql_problem *p) {
 }
 
 static void raises(struct sql_ddl *d, int32_t location, const char *code, str text, const char *instead) {
+    if (d->refreshing) return; /* it was said when it was made */
     say(d, d->report->strict ? SQL_REFUSAL : SQL_LATER, location, code, text, instead);
 }
 
@@ -176,6 +205,8 @@ err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {
                              p->hint[0]           ? p->hint
                              : p->state[0] == '5' ? "take a part of it into a function, a view or a WITH query"
                                                   : NULL);
+    if (sql_is_lack(d, p))
+        return only_postgres(d, p->location, "0A000", text, NULL); /* one of PostgreSQL's own, or of an extension's */
     /* A function that is not known may be one of PostgreSQL's that is not there: on that engine it is PostgreSQL's to say. */
     if (d->engine == CATALOG_POSTGRES && (!strcmp(p->state, "42883") || !strcmp(p->state, "42704")))
         return only_postgres(d, p->location, p->state, text, "a deployment is refused unless PostgreSQL has it, or an extension");

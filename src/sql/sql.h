@@ -23,6 +23,7 @@ enum {
     SQL_FILE_BYTES_MAX = 16 << 20,
     SQL_STATEMENT_BYTES_MAX = 4 << 20,
     SQL_TERMS_MAX = 10'000,
+    SQL_JUDGED_MAX = 200'000,
     SQL_PLATFORM = 3 /* version of platform/ */
 };
 
@@ -41,6 +42,8 @@ enum sql_severity {
     SQL_REFUSAL,
     SQL_NEEDS_POSTGRES /* a refusal on SQLite, a remark elsewhere */,
     SQL_LATER /* deployed, and refused when it is run; a refusal where the report is strict */,
+    SQL_RECORDED /* what it asks for is written down, and done once there is somebody who does it */,
+    SQL_IGNORED /* nothing is done, and nothing is missed */,
     SQL_REMARK,
     SQL_LINT
 };
@@ -51,10 +54,20 @@ struct sql_note {
     str code;              /* SQLSTATE, or a lint's name */
     str text, instead;     /* what; what to do about it (may be empty) */
 };
+/* What becomes of a statement: the gravest that is said of it. */
+enum sql_verdict { SQL_VERDICT_RUNS, SQL_VERDICT_IGNORED, SQL_VERDICT_RECORDED, SQL_VERDICT_LATER, SQL_VERDICT_REFUSED };
+struct sql_judged {
+    str file;
+    uint32_t line;
+    uint8_t verdict; /* enum sql_verdict */
+    str what, why;   /* "CREATE TABLE"; why it is not run */
+};
 struct sql_report {
-    bool strict;                /* in: what could wait until it is run is refused as all else is */
-    VEC(struct sql_note) notes; /* in the order of files and lines */
-    uint32_t refused;           /* how many keep it from being deployed on the engine that was asked for */
+    bool strict;                       /* in: what could wait until it is run is refused as all else is */
+    bool each;                         /* in: statements are told */
+    VEC(struct sql_judged) statements; /* in the order of files; at most SQL_JUDGED_MAX */
+    VEC(struct sql_note) notes;        /* in the order of files and lines */
+    uint32_t refused;                  /* how many keep it from being deployed on the engine that was asked for */
     uint32_t needs_postgres, raises;
 };
 

@@ -45,7 +45,7 @@ def test_db_check_engine():
     with migrations(**{"1_a": "create table a (id int primary key, r int4range); alter table a enable row level security;"}) as folder:
         eq([f[0] for f in told(folder)[1] if f[3] == "0A000"], ["error"])
         said, found = told(folder, "--engine", "postgres")
-        eq((said["ok"], [f[0] for f in found if f[3] == "0A000"]), (True, ["remark"]))
+        eq((said["ok"], [f[0] for f in found if f[3] == "0A000"]), (True, ["needs-postgres"]))
         code, _, error = orlo("db", "check", folder, "--engine", "oracle")
         check(code == 64 and "--engine" in error, code, error)
 

@@ -115,22 +115,29 @@ static void print_json(FILE *to, const struct json *v) {
 
 /* ---- migrations ---- */
 
-static void print_note(const struct project *p, str file, int64_t line, int64_t column, bool is_error, str code, str text) {
+static void print_note(const struct project *p, str file, int64_t line, int64_t column, str kind, str code, str text) {
     str below = p->manifest.database.migrations;
     if (below.n && !str_eqc(below, ".") && file.n && str_find(file, '/') == file.n)
         print_tamed(stderr, below), fputc('/', stderr);
     print_tamed(stderr, file);
     if (line) fprintf(stderr, ":%lld:%lld", (long long)line, (long long)column);
-    fprintf(stderr, ": %s: " STR_FMT "%s", is_error ? "error" : "remark", STR_ARG(str_sub(code, 0, 5)), code.n ? ": " : "");
+    fputs(": ", stderr), print_tamed(stderr, kind);
+    fprintf(stderr, ": " STR_FMT "%s", STR_ARG(str_sub(code, 0, 5)), code.n ? ": " : "");
     print_tamed(stderr, text);
     fputc('\n', stderr);
+}
+
+/* An older node says no kind. */
+static str kind_of(const struct json *note) {
+    str kind = json_str(json_get(note, "kind"));
+    return kind.n ? kind : json_bool(json_get(note, "error")) ? STR("error") : STR("remark");
 }
 
 static err print_migrated(const struct project *p, const struct json *body, struct diag *d) {
     const struct json *problem = json_get(body, "error"), *list = json_get(body, "migrations");
     JSON_EACH(n, json_get(body, "notes"))
-    print_note(p, json_str(json_get(n, "file")), json_i64(json_get(n, "line")), json_i64(json_get(n, "column")),
-               json_bool(json_get(n, "error")), json_str(json_get(n, "code")), json_str(json_get(n, "text")));
+    print_note(p, json_str(json_get(n, "file")), json_i64(json_get(n, "line")), json_i64(json_get(n, "column")), kind_of(n),
+               json_str(json_get(n, "code")), json_str(json_get(n, "text")));
     if (p->c->json) print_json(p->c->to, body);
     for (uint32_t i = 0; i < json_count(list) && !p->c->json; i++) {
         const struct json *m = json_item(list, i);
@@ -195,6 +202,7 @@ err node_db_migrate(const struct node_db_config *c, struct diag *d) {
     struct project p;
     TRY(open_project(&p, c, c->operand ? c->operand : ".", d));
     err e = read_files(&p, false, d);
+    if (e == ERR_OK && c->strict) e = node_db_strict(p.mem, &p.manifest, p.folder, d);
     if (e == ERR_OK) e = migrate(&p, NULL, false, d);
     node_ask_close(p.a);
     return e;
@@ -299,7 +307,7 @@ static err folder_catalog(struct project *p, struct catalog **out, struct diag *
     TRY(node_migrate(p->mem, &ask, &plan, d));
     for (uint32_t i = 0; i < plan.notes.n; i++)
         if (plan.notes.p[i].is_error)
-            print_note(p, plan.notes.p[i].file, plan.notes.p[i].line, plan.notes.p[i].column, true, plan.notes.p[i].code,
+            print_note(p, plan.notes.p[i].file, plan.notes.p[i].line, plan.notes.p[i].column, STR("error"), plan.notes.p[i].code,
                        plan.notes.p[i].text);
     if (plan.errors) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the migrations have %u mistakes", plan.errors);
     str text = {0};

@@ -11,6 +11,9 @@
 /* The SQL that a manifest names, its texts read: migrations by name, and seeds behind them. folder: of the project; "." where it is this one. */
 [[nodiscard]] err node_db_ask_of(arena *mem, const struct manifest *m, str folder, struct migration_ask *ask, struct diag *d);
 
+/* Would all of it run there, with nothing that raises later? What would not is printed to stderr. Of PostgreSQL nothing is asked. */
+[[nodiscard]] err node_db_strict(arena *mem, const struct manifest *m, str folder, struct diag *d);
+
 /* What makes it: before rows are put in, and behind (foreign keys, indexes, views, functions, policies, grants). What is the platform's own is left
  * out. In an order of its own, so that two catalogues that say the same have the same text. */
 void node_db_sql(const struct catalog *c, struct buf *before, struct buf *behind);

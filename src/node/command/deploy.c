@@ -5,6 +5,7 @@
  * What was uploaded is there when it is tried again: a connection that breaks costs what was under way.
  */
 #include "node/command/ask.h"
+#include "node/command/db.h"
 #include "node/command/bundle.h"
 #include "node/command/download.h"
 #include "node/command/flags.h"
@@ -442,6 +443,7 @@ static err deploy(struct job *j, struct diag *d) {
     j->to->of_file = !is_manifest;
     err e = node_bundle_of(j->mem, &j->manifest, j->folder, &j->bundle, d);
     if (e != ERR_OK) return is_manifest ? name_file(j, e, d) : e;
+    if (j->c->strict) TRY(node_db_strict(j->mem, &j->manifest, j->folder, d));
     TRY(node_bundle_hash(&j->bundle, hashed, j, d));
     j->to->of_file = false;
     TRY(node_ask_open(&j->c->where, &j->a, d));

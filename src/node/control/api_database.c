@@ -188,6 +188,7 @@ static void put_note(struct json_writer *w, const struct migration_note *n) {
     if (n->line) json_put_u64(w, "line", n->line);
     if (n->column) json_put_u64(w, "column", n->column);
     json_put_bool(w, "error", n->is_error);
+    json_put_cstr(w, "kind", node_migration_note_word(n->kind));
     json_put_str(w, "code", n->code);
     json_put_str(w, "text", n->text);
     json_put_end(w);

@@ -114,6 +114,7 @@ static void put_remarks(struct json_writer *w, const struct control_result *resu
         json_put_text(w, "key", result->remarks[i].key, 4000);
         if (result->remarks[i].line) json_put_u64(w, "line", result->remarks[i].line);
         json_put_text(w, "text", result->remarks[i].text, 4000);
+        if (result->remarks[i].kind) json_put_cstr(w, "kind", result->remarks[i].kind);
         json_put_end(w);
     }
     json_put_end(w);

@@ -38,7 +38,8 @@ struct control_result {
     const struct control_remark {
         str key, text;
         uint32_t line;
-    } * remarks; /* keys that are read and not honoured */
+        const char *kind; /* of a migration's: "raises", "recorded", "remark"; else NULL */
+    } * remarks;          /* keys that are read and not honoured, and what is to be known of migrations */
     uint32_t remarks_count;
     const struct control_missing {
         str path;

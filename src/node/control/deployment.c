@@ -282,11 +282,12 @@ static void note_migrated(struct deployment *dep, const struct control_migrated 
         *vec_add(dep->mem, &dep->applied) = (struct control_migration){arena_str(dep->mem, r->pending[i]), i < r->applied_count};
     for (uint32_t i = 0; i < r->notes_count; i++) {
         const struct migration_note *n = &r->notes[i];
-        if (n->is_error) continue;
+        if (n->is_error || n->kind == MIGRATION_NOTE_IGNORED) continue;
         *vec_add(dep->mem, &dep->remarks) =
             (struct control_remark){.key = arena_fmt(dep->mem, STR_FMT "/" STR_FMT, STR_ARG(dep->migrations), STR_ARG(n->file)),
                                     .text = arena_str(dep->mem, n->text),
-                                    .line = n->line};
+                                    .line = n->line,
+                                    .kind = node_migration_note_word(n->kind)};
     }
 }
 
