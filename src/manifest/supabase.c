@@ -147,6 +147,7 @@ static void settle_database(struct reader *r, const struct project *p, const str
     if (!r->to->record.database.engine) r->to->record.database.engine = APP_DATABASE_SQLITE;
     if (p->no_seed) db->seeds.n = 0, db->seeds_said = true;
     manifest_database_places(r, root, "supabase/");
+    db->seeds_said = false; /* the file names seed.sql from the first day on, and seldom is there one */
     if (p->no_migrations) db->migrations = (str){0};
 }
 

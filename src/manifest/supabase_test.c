@@ -73,7 +73,8 @@ static void test_database(void **state) {
         "[db.seed]\nsql_paths = [\"./seed.sql\", \"../seeds/*.sql\"]\n[orlo]\ndatabase = \"postgres\"\n";
     if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
     assert_int_equal(m.record.database.engine, APP_DATABASE_POSTGRES);
-    assert_true(str_eqc(m.database.migrations, "supabase/migrations") && !m.database.migrations_said && m.database.seeds.n == 2);
+    assert_true(str_eqc(m.database.migrations, "supabase/migrations") && !m.database.migrations_said && m.database.seeds.n == 2 &&
+                !m.database.seeds_said);
     assert_true(str_eqc(m.database.seeds.p[0], "supabase/seed.sql") && str_eqc(m.database.seeds.p[1], "seeds/*.sql"));
     assert_true(m.notes.n == 1 && strstr(notes_of(&m), "db.migrations.schema_paths: not honoured") != NULL);
     text = "project_id = \"a\"\n[db.seed]\nenabled = false\n[db.migrations]\nenabled = false\n";
