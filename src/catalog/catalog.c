@@ -288,6 +288,13 @@ const struct catalog_policy *catalog_policy_next(const struct catalog *c, const 
 
 /* ---- foreign keys ---- */
 
+bool catalog_is_instead(const struct catalog_relation *view, uint32_t event) {
+    const uint32_t bits = CATALOG_TRIGGER_INSTEAD | event;
+    for (uint32_t i = 0; view->kind == CATALOG_VIEW && i < view->triggers.n; i++)
+        if (!view->triggers.p[i].disabled && (view->triggers.p[i].when & bits) == bits) return true;
+    return false;
+}
+
 bool catalog_edge_next(const struct catalog *c, uint32_t relation, struct catalog_edge *edge) {
     const struct catalog_relation *r = edge->from ? edge->from : c->relations.p;
     const struct catalog_constraint *k = edge->key ? edge->key + 1 : NULL;

@@ -323,6 +323,10 @@ struct catalog_trigger {
     struct catalog_routine routine; /* its function, compiled for this relation's rows */
 };
 
+struct catalog_relation;
+/* Does an INSTEAD OF trigger stand for what an event (CATALOG_TRIGGER_INSERT …) would do to a view? */
+bool catalog_is_instead(const struct catalog_relation *view, uint32_t event);
+
 enum catalog_check_option { CATALOG_NO_CHECK, CATALOG_CHECK_LOCAL, CATALOG_CHECK_CASCADED };
 enum catalog_relation_kind { CATALOG_TABLE, CATALOG_VIEW, CATALOG_MATVIEW };
 struct catalog_relation {

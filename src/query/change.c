@@ -151,7 +151,9 @@ static bool fire(struct query_change *c, const struct catalog_trigger *t, uint32
                       : event == CATALOG_TRIGGER_UPDATE ? STR("UPDATE")
                                                         : STR("DELETE"));
     told[1] = DB_TEXT(t->name);
-    told[2] = DB_TEXT(t->when & CATALOG_TRIGGER_BEFORE ? STR("BEFORE") : STR("AFTER"));
+    told[2] = DB_TEXT(t->when & CATALOG_TRIGGER_BEFORE    ? STR("BEFORE")
+                      : t->when & CATALOG_TRIGGER_INSTEAD ? STR("INSTEAD OF")
+                                                          : STR("AFTER"));
     told[3] = DB_TEXT(t->when & CATALOG_TRIGGER_ROW ? STR("ROW") : STR("STATEMENT"));
     told[4] = DB_I64(c->of->id);
     told[5] = DB_TEXT(c->of->name);
@@ -471,9 +473,46 @@ static bool follow(struct query_change *c, const followers *list, const struct d
     return true;
 }
 
+/* ---- of a view: what its INSTEAD OF triggers do, and nothing else ---- */
+
+/* What RETURNING says of a row. */
+static bool give_back(struct query_change *c, const struct db_value *row) {
+    struct query_rows rows;
+    struct buf b = {0};
+    uint32_t n;
+    const struct db_value *values = values_of(c, row, 0, &n);
+    buf_printf(&b, "select " STR_FMT ",?%u from (select ", STR_ARG(c->back), n);
+    for (uint32_t i = 0; i < c->of->columns.n; i++) {
+        buf_printf(&b, "%s?%u as ", i ? "," : "", i + 1);
+        query_put_name(&b, c->of->columns.p[i].storage);
+    }
+    buf_puts(&b, STR(")"));
+    if (c->alias.n) buf_printf(&b, " as " STR_FMT, STR_ARG(c->alias));
+    bool ok = gather(c, buf_str(&b), values, n, &rows);
+    buf_free(&b);
+    if (!ok || !rows.list.n) return ok;
+    c->rows.columns = rows.columns - 1;
+    vec_push(c->mem, &c->rows.list, rows.list.p[0]);
+    return true;
+}
+
+static bool instead(struct query_change *c, struct db_value *new, struct db_value *old) {
+    const struct catalog_trigger *t = NULL;
+    struct db_value *out, *row = c->event == CATALOG_TRIGGER_DELETE ? old : new;
+    while ((t = next_trigger(c, c->event, CATALOG_TRIGGER_INSTEAD, true, t))) {
+        if (!fire(c, t, c->event, new, old, &out)) return false;
+        if (!out) return true; /* it does nothing for this one */
+        if (new) row = new = out;
+    }
+    c->affected++;
+    vec_push(c->mem, &c->instead, row);
+    return !c->back.n || give_back(c, row);
+}
+
 /* ---- the three ---- */
 
 static bool update_row(struct query_change *c, struct db_value *new, struct db_value *old, int64_t key) {
+    if (c->of->kind == CATALOG_VIEW) return instead(c, new, old);
     if (!fire_before(c, CATALOG_TRIGGER_UPDATE, &new, old)) return false;
     if (!new) return true;
     return check_unmeddled(c, old, key, "updated") && check_key(c, new) && write_update(c, new, old, key);
@@ -581,6 +620,7 @@ static bool merge_row(struct query_change *c, const struct db_value *row) {
 static bool insert_row(struct query_change *c, struct db_value *new) {
     struct buf b = {0};
     struct db_value *now;
+    if (c->of->kind == CATALOG_VIEW) return instead(c, new, NULL);
     if (!fire_before(c, CATALOG_TRIGGER_INSERT, &new, NULL)) return false;
     if (!new) return true;
     if (!check_key(c, new)) return false;
@@ -650,6 +690,7 @@ static bool cascade(struct query_change *c, const struct db_value *old) {
 static bool delete_row(struct query_change *c, struct db_value *old, int64_t key) {
     struct buf b = {0};
     struct db_value *row = old, *now;
+    if (c->of->kind == CATALOG_VIEW) return instead(c, NULL, old);
     if (!c->told && !fire_before(c, CATALOG_TRIGGER_DELETE, &row, old)) return false;
     if (!row) return true;
     if (!c->told && !check_unmeddled(c, old, key, "deleted")) return false;
@@ -680,8 +721,8 @@ static bool change_row(struct query_change *c, struct db_value *row, struct map 
         uint64_t relation;
     } who = {row[0].i, c->of->id};
     str key = {(const uint8_t *)&who, sizeof who}; /* FROM may find a row twice, and keys lead back: it is changed once */
-    if (map_get(seen, key, &there)) return true;
-    map_put(c->mem, seen, arena_str(c->mem, key), 1);
+    if (c->of->kind != CATALOG_VIEW && map_get(seen, key, &there)) return true; /* rows of a view have no keys */
+    if (c->of->kind != CATALOG_VIEW) map_put(c->mem, seen, arena_str(c->mem, key), 1);
     if (c->event == CATALOG_TRIGGER_DELETE) return delete_row(c, row + 1, row[0].i);
     memcpy(new, row + 1, n * sizeof *new);
     for (uint32_t i = 0; i < c->count; i++) new[c->columns[i] - c->of->columns.p] = row[1 + n + i];
@@ -798,20 +839,20 @@ static bool expanded(struct query_change *c, const struct query_expanding *x, st
     return ok;
 }
 
-static bool target_of(const struct query_expanding *x, str head, const struct catalog_relation **of, uint32_t *role, str *alias) {
-    struct catalog_mark m = {0};
-    if (!catalog_mark_next(head, 0, &m) || (m.kind != 'R' && m.kind != 'B')) return false;
-    *of = catalog_relation_of(x->conn->catalog, m.id);
-    if (!*of || (*of)->kind != CATALOG_TABLE) return false;
-    *role = m.kind == 'R' ? x->role : x->definer ? x->definer : (*of)->owner;
-    *alias = str_trim(str_sub(head, m.end + 4, head.n)); /* " as " */
-    return true;
-}
-
 static uint32_t event_of(str head) {
     return str_starts(head, STR("insert"))   ? CATALOG_TRIGGER_INSERT
            : str_starts(head, STR("update")) ? CATALOG_TRIGGER_UPDATE
                                              : CATALOG_TRIGGER_DELETE;
+}
+
+static bool target_of(const struct query_expanding *x, str head, const struct catalog_relation **of, uint32_t *role, str *alias) {
+    struct catalog_mark m = {0};
+    if (!catalog_mark_next(head, 0, &m) || (m.kind != 'R' && m.kind != 'B')) return false;
+    *of = catalog_relation_of(x->conn->catalog, m.id);
+    if (!*of || ((*of)->kind != CATALOG_TABLE && !catalog_is_instead(*of, event_of(head)))) return false;
+    *role = m.kind == 'R' ? x->role : x->definer ? x->definer : (*of)->owner;
+    *alias = str_trim(str_sub(head, m.end + 4, head.n)); /* " as " */
+    return true;
 }
 
 const struct catalog_relation *query_change_target(const struct query_expanding *x, str text) {
@@ -828,6 +869,7 @@ bool query_change_needed(const struct query_expanding *x, str text) {
     str alias;
     if (!p.text[1].n || !target_of(x, p.text[1], &of, &role, &alias)) return false;
     if (p.text[7].p) events |= CATALOG_TRIGGER_UPDATE;
+    if (of->kind == CATALOG_VIEW) return true;
     bool late = false, follows = false;
     struct catalog_mark m = {0};
     for (uint32_t i = 0; i < of->constraints.n; i++) late |= of->constraints.p[i].late;
@@ -847,7 +889,8 @@ const struct catalog_relation *query_change_warm(const struct query_expanding *x
     struct pg_error ignored = {0};
     str alias, name;
     if (!p.text[1].n || !target_of(x, p.text[1], &of, &role, &alias) || !query_change_needed(x, text)) return NULL;
-    bool ok = true;
+    bool ok = of->kind != CATALOG_VIEW || query_view_of(x->conn, of, role, QUERY_SEES, &name, &ignored);
+    if (of->kind == CATALOG_VIEW) return of;
     for (size_t i = 0; ok && event == CATALOG_TRIGGER_INSERT && i < ARRAY_COUNT(checks); i++)
         ok = query_check_of(x->conn, of, role, checks[i], &guard, &ignored);
     if (ok && event == CATALOG_TRIGGER_UPDATE) ok = query_check_of(x->conn, of, role, QUERY_CHECK_UPDATE_READ, &guard, &ignored);
@@ -864,7 +907,8 @@ static bool may(struct query_change *c, uint32_t privilege, const struct catalog
         if (!catalog_may_column(c->conn->catalog, c->role, c->of, columns[i], privilege)) break;
         ok = i + 1 == n;
     }
-    return ok || query_fail(&c->conn->raised, "42501", "permission denied for table " STR_FMT, STR_ARG(c->of->name));
+    return ok || query_fail(&c->conn->raised, "42501", "permission denied for %s " STR_FMT,
+                            c->of->kind == CATALOG_VIEW ? "view" : "table", STR_ARG(c->of->name));
 }
 
 static bool may_write(struct query_change *c) {
@@ -877,7 +921,7 @@ static bool may_write(struct query_change *c) {
 static bool raise_guards(struct query_change *c) {
     struct query_conn *conn = c->conn;
     bool reads = c->back.n;
-    if (c->event == CATALOG_TRIGGER_DELETE) return true;
+    if (c->event == CATALOG_TRIGGER_DELETE || c->of->kind == CATALOG_VIEW) return true;
     if (c->event == CATALOG_TRIGGER_UPDATE)
         return query_check_of(conn, c->of, c->role, QUERY_CHECK_UPDATE_READ, &conn->guards[0], &conn->raised);
     return query_check_of(conn, c->of, c->role, reads || c->conflicts ? QUERY_CHECK_INSERT_READ : QUERY_CHECK_INSERT,
@@ -888,7 +932,9 @@ static bool raise_guards(struct query_change *c) {
 /* select alias.key, alias's columns, what is set from the rows that may be changed, and what stands beside them, where … */
 static bool put_found(struct query_change *c, const struct query_expanding *x, const struct parts *p, struct buf *b) {
     str view;
-    enum query_sight sight = c->event == CATALOG_TRIGGER_UPDATE ? QUERY_UPDATES_READ : QUERY_DELETES_READ;
+    enum query_sight sight = c->of->kind == CATALOG_VIEW          ? QUERY_SEES
+                             : c->event == CATALOG_TRIGGER_UPDATE ? QUERY_UPDATES_READ
+                                                                  : QUERY_DELETES_READ;
     if (!query_view_of(c->conn, c->of, c->role, sight, &view, &c->conn->raised)) return false;
     buf_printf(b, "select " STR_FMT ".\"_orlo_k\"", STR_ARG(c->alias));
     for (uint32_t i = 0; i < c->of->columns.n; i++) {
@@ -924,6 +970,8 @@ static bool read_parts(struct query_change *c, const struct query_expanding *x, 
     if (p->text[5].n && !expanded(c, x, str_sub(p->text[5], sizeof head - 1, p->text[5].n), &c->back)) return false;
     c->conflicts = inserts && conflict.n;
     c->merges = inserts && p->text[7].p;
+    if (c->conflicts && c->of->kind == CATALOG_VIEW)
+        return query_fail(&c->conn->raised, "0A000", "ON CONFLICT of a view with INSTEAD OF triggers is not there, on SQLite");
     if (!c->conflicts) return true;
     const struct catalog_column **arbiter;
     uint32_t n;

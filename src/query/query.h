@@ -246,6 +246,7 @@ struct query {
     const struct query_where *put_where;   /* of put: what where said */
     const struct catalog_column **targets; /* one for each column: of the table that is written */
     const struct catalog_relation *target; /* what is written: the relation that is named, or the table that a view is of */
+    bool instead;                          /* a view whose INSTEAD OF triggers do it */
     uint32_t target_role;                  /* with whose rights: a view's owner's, or the role's */
     const struct catalog_column *
         *through; /* of each column of such a view the target's; NULL: it is made of more. Of a table it is NULL itself */

@@ -331,9 +331,10 @@ struct query_change {
     bool (*tell)(void *arg, struct query_change *c); /* of a delete: c->keys are about to go */
     void *tell_arg;
     uint32_t guards[QUERY_GUARDS];
-    VEC(int64_t) keys;      /* of rows that were written */
-    VEC(int64_t) merged;    /* that this statement has written already */
-    struct query_rows rows; /* what RETURNING gave */
+    VEC(int64_t) keys;              /* of rows that were written */
+    VEC(int64_t) merged;            /* that this statement has written already */
+    struct query_rows rows;         /* what RETURNING gave */
+    VEC(struct db_value *) instead; /* of a view: rows that its triggers did something for */
     VEC(struct query_happened) happened;
     uint64_t affected, bytes;
     const struct query_transition *transition; /* of the event at hand, once it is asked for */

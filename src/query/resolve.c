@@ -754,6 +754,10 @@ static bool resolve_through(struct query_resolving *r) {
     const struct catalog_relation *of = q->select.of;
     q->target = of, q->target_role = r->role;
     if (r->values.engine == CATALOG_POSTGRES || of->kind == CATALOG_TABLE) return true;
+    q->instead = catalog_is_instead(of, q->kind == QUERY_INSERT   ? CATALOG_TRIGGER_INSERT
+                                        : q->kind == QUERY_UPDATE ? CATALOG_TRIGGER_UPDATE
+                                                                  : CATALOG_TRIGGER_DELETE);
+    if (q->instead) return true;
     if (of->kind == CATALOG_MATVIEW)
         return query_fail(r->error, "42809", "cannot change materialized view \"" STR_FMT "\"", STR_ARG(of->name));
     q->through = arena_array(r->out, const struct catalog_column *, of->columns.n + 1);

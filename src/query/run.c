@@ -324,7 +324,7 @@ static bool raise_guards(struct run *r) {
     const struct query *q = r->q;
     struct pg_error *error = &r->result->error;
     uint32_t role = q->target_role;
-    if (q->kind == QUERY_DELETE) return true;
+    if (q->kind == QUERY_DELETE || q->instead) return true;
     if (q->kind == QUERY_UPDATE)
         return query_check_of(conn, q->target, role, q->reads ? QUERY_CHECK_UPDATE_READ : QUERY_CHECK_UPDATE, &conn->guards[0],
                               error) &&
@@ -611,6 +611,23 @@ static bool tell_deleted(void *arg, struct query_change *c) {
     return ok;
 }
 
+static bool run_instead(struct run *r, struct query_change *c) {
+    struct query_transition rows = {.columns = r->q->target->columns.n};
+    if (r->q->target->columns.n > DB_TABLE_COLUMNS_MAX)
+        return query_fail(&r->result->error, "0A000", "a view of more than %d columns cannot be written by triggers, on SQLite",
+                          DB_TABLE_COLUMNS_MAX);
+    if (r->q->select.has_items && !select_written(r, STR("[]")))
+        return false; /* of no rows: what may not be read is said first */
+    r->result->body.n = 0;
+    if (!run_changes(r, c)) return false;
+    if (!r->q->select.has_items) return true;
+    rows.rows[1] = c->instead.p, rows.n[1] = c->instead.n;
+    r->conn->transition = &rows;
+    bool ok = select_written(r, (str){0});
+    r->conn->transition = NULL;
+    return ok;
+}
+
 static bool run_by_rows(struct run *r) {
     static const uint32_t events[] = {[QUERY_INSERT] = CATALOG_TRIGGER_INSERT,
                                       [QUERY_UPDATE] = CATALOG_TRIGGER_UPDATE,
@@ -619,6 +636,7 @@ static bool run_by_rows(struct run *r) {
     struct query_change c = {
         .conn = r->conn, .q = q, .mem = r->mem, .event = events[q->kind], .of = q->target, .role = q->target_role};
     struct buf keys = {0};
+    if (q->instead) return run_instead(r, &c);
     c.wants_keys = q->select.has_items && q->kind != QUERY_DELETE;
     if (!q->select.has_items) return run_changes(r, &c);
     if (q->kind == QUERY_DELETE) c.tell = tell_deleted, c.tell_arg = r;
@@ -636,6 +654,7 @@ static bool run_by_rows(struct run *r) {
 }
 
 static bool fires(struct query_conn *conn, const struct query *q) {
+    if (q->instead) return true;
     if (q->kind != QUERY_DELETE && (q->kind == QUERY_UPDATE || q->conflict == QUERY_CONFLICT_MERGE) &&
         query_keys_fire(conn, q->target, q->targets, q->columns_count))
         return true;
@@ -651,7 +670,7 @@ static bool run_write(struct run *r) {
     const struct query *q = r->q;
     if (!check_values(r) || !raise_guards(r)) return false;
     r->twice = find_twice(r);
-    query_wall_target(conn, q->target);
+    if (!q->instead) query_wall_target(conn, q->target);
     bool nothing = (q->kind == QUERY_UPDATE && !q->columns_count) || (q->kind == QUERY_INSERT && !q->cells_count);
     bool ok = true;
     if (nothing && q->select.has_items) r->result->has_body = open_rows(r) && close_rows(r);

@@ -61,6 +61,7 @@ static bool leads_to(const struct catalog *catalog, const struct catalog_relatio
 static const struct catalog_expr *default_of(const struct query_printing *p, const struct catalog_column *c) {
     const struct catalog *catalog = p->conn->catalog;
     const struct catalog_relation *view = p->query->select.of;
+    if (p->query->instead) return &c->default_value;
     for (uint32_t depth = 0; view && view->kind == CATALOG_VIEW && depth < QUERY_NESTING_MAX; depth++) {
         for (uint32_t i = 0; i < view->columns.n; i++)
             if (view->columns.p[i].default_value.source.n && leads_to(catalog, view, &view->columns.p[i], c))
@@ -170,8 +171,31 @@ bool query_put_insert_row(struct query_printing *p, uint32_t row, const struct c
 }
 
 /* The key, the columns and what is set of each row that an update or delete finds. */
+static bool put_found_instead(struct query_printing *p) {
+    const struct query *q = p->query;
+    uint32_t alias = p->aliases++;
+    bool rows_first = !query_where_is_bare(q->select.where);
+    str name;
+    if (!query_view_of(p->conn, q->target, p->role, QUERY_SEES, &name, p->error)) return false;
+    PUT(p, "select 0");
+    for (uint32_t i = 0; i < q->target->columns.n; i++) {
+        buf_printf(&p->to->sql, ",q%u.", alias);
+        query_put_name(&p->to->sql, q->target->columns.p[i].storage);
+    }
+    for (uint32_t i = 0; q->kind == QUERY_UPDATE && i < q->columns_count; i++) {
+        PUT(p, ",");
+        if (q->cells[0].there[i]) query_put_value(p, q->cells[0].cells[i].null ? DB_NOTHING : q->cells[0].cells[i].value);
+        else if (!put_default(p, q->targets[i])) return false;
+    }
+    buf_puts(&p->to->sql, rows_first ? STR(" from (select * from ") : STR(" from "));
+    query_put_name(&p->to->sql, name);
+    buf_printf(&p->to->sql, "%s as q%u where ", rows_first ? " limit -1)" : "", alias);
+    return query_put_where(p, &q->select, alias);
+}
+
 bool query_put_found(struct query_printing *p) {
     const struct query *q = p->query;
+    if (q->instead) return put_found_instead(p);
     buf_printf(&p->to->sql, "select _orlo_t.%s", query_rowid_of(q->target));
     for (uint32_t i = 0; i < q->target->columns.n; i++) {
         PUT(p, ",_orlo_t.");
@@ -288,6 +312,16 @@ bool query_put_select_rows(struct query_printing *p, str keys) {
     uint32_t alias = p->aliases++;
     str name;
     enum query_sight sight = s->of->kind == CATALOG_VIEW ? QUERY_WRITTEN : QUERY_SEES;
+    if (p->query->instead) { /* rows as its triggers gave them */
+        PUT(p, "select ");
+        if (!query_put_list(p, &plain, alias)) return false;
+        for (uint32_t i = 0; i < s->of->columns.n; i++) {
+            buf_printf(&p->to->sql, "%sc%u as ", i ? "," : " from (select ", i + 1);
+            query_put_name(&p->to->sql, s->of->columns.p[i].storage);
+        }
+        buf_printf(&p->to->sql, " from query_transition(1)) as q%u where true", alias);
+        return query_put_tail(p, &plain, alias);
+    }
     if (!query_view_of(p->conn, s->of, p->role, sight, &name, p->error)) return false;
     PUT(p, "select ");
     if (!query_put_list(p, &plain, alias)) return false;

@@ -230,6 +230,27 @@ static err transition_tables(struct sql_ddl *d, const PgQuery__CreateTrigStmt *s
     return ERR_OK;
 }
 
+/* INSTEAD OF is a view's, whose rows are no others'. */
+static err fits_relation(struct sql_ddl *d, const PgQuery__CreateTrigStmt *s, const struct catalog_relation *r,
+                         const struct catalog_trigger *t) {
+    int32_t at = s->relation->location;
+    bool view = r->kind == CATALOG_VIEW, rows = t->when & CATALOG_TRIGGER_ROW, instead = t->when & CATALOG_TRIGGER_INSTEAD;
+    if (view && rows && !instead)
+        return sql_refuse_at(d, at, "42809", "write INSTEAD OF",
+                             "\"" STR_FMT "\" is a view: views cannot have row-level BEFORE or AFTER triggers", STR_ARG(r->name));
+    if (view && t->when & CATALOG_TRIGGER_TRUNCATE)
+        return sql_refuse_at(d, at, "42809", NULL, "\"" STR_FMT "\" is a view: views cannot have TRUNCATE triggers",
+                             STR_ARG(r->name));
+    if (!instead) return ERR_OK;
+    if (!view)
+        return sql_refuse_at(d, at, "42809", NULL, "\"" STR_FMT "\" is a table: tables cannot have INSTEAD OF triggers",
+                             STR_ARG(r->name));
+    if (!rows) return sql_refuse_at(d, at, "0A000", NULL, "INSTEAD OF triggers must be FOR EACH ROW");
+    if (s->when_clause) return sql_refuse_at(d, at, "0A000", NULL, "INSTEAD OF triggers cannot have WHEN conditions");
+    if (s->n_columns) return sql_refuse_at(d, at, "0A000", NULL, "INSTEAD OF triggers cannot have column lists");
+    return ERR_OK;
+}
+
 err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
     const PgQuery__CreateTrigStmt *s = node_->create_trig_stmt;
     struct catalog_relation *r = sql_relation_of(d, s->relation);
@@ -274,9 +295,10 @@ err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
                                  STR_ARG(sql_name_of(s->columns[i])), STR_ARG(r->name));
         vec_push(d->mem, &t.columns, c->number);
     }
+    TRY(fits_relation(d, s, r, &t));
     TRY(transition_tables(d, s, r, &t));
     vec_push(d->mem, &r->triggers, t);
-    const char *lacks = r->kind != CATALOG_TABLE            ? "a trigger of a view"
+    const char *lacks = r->kind == CATALOG_MATVIEW          ? "a trigger of a materialized view"
                         : t.when & CATALOG_TRIGGER_TRUNCATE ? "a trigger of TRUNCATE"
                         : (!sql_is_routine(f) && !is_brought(f)) || f->returns != PG_TRIGGER
                             ? "a trigger whose function is not one in PL/pgSQL"

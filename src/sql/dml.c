@@ -26,9 +26,10 @@ struct target {
     str mark;
 };
 
-static err open_target(struct sql_context *cx, const PgQuery__RangeVar *var, struct target *t) {
+/* event: CATALOG_TRIGGER_… of what is done to it. */
+static err open_target(struct sql_context *cx, const PgQuery__RangeVar *var, uint32_t event, struct target *t) {
     TRY(sql_relation_item(cx, var, &t->relation));
-    if (t->relation->kind != CATALOG_TABLE)
+    if (t->relation->kind != CATALOG_TABLE && !catalog_is_instead(t->relation, event))
         return sql_unsupported(cx, var->location, "writing to a view", "Write to the table that it reads.");
     str alias = var->alias ? str_c(var->alias->aliasname) : (str){0};
     t->item = sql_item_of_relation(cx, t->relation, alias, sql_alias(cx));
@@ -605,7 +606,7 @@ static err insert(struct sql_context *cx, const PgQuery__InsertStmt *s, str *tex
                         .overrides_user = s->override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_USER_VALUE};
     str with, body, conflict, back;
     TRY(with_of(cx, s->with_clause, &with));
-    TRY(open_target(cx, s->relation, &in.t));
+    TRY(open_target(cx, s->relation, CATALOG_TRIGGER_INSERT, &in.t));
     TRY(insert_columns(cx, s, &in));
     TRY(insert_source(cx, s, &in, &body));
     TRY(on_conflict(cx, s->on_conflict_clause, &in, &conflict));
@@ -636,7 +637,7 @@ static err update(struct sql_context *cx, const PgQuery__UpdateStmt *s, str *tex
     str with, from, set, where = {0}, back;
     sql_values conjuncts = {0};
     TRY(with_of(cx, s->with_clause, &with));
-    TRY(open_target(cx, s->relation, &t));
+    TRY(open_target(cx, s->relation, CATALOG_TRIGGER_UPDATE, &t));
     TRY(from_behind_target(cx, &t, s->from_clause, s->n_from_clause, &from));
     typeof(cx->scope->items) items = cx->scope->items;
     memset(&cx->scope->items, 0, sizeof items);
@@ -664,7 +665,7 @@ static err delete (struct sql_context *cx, const PgQuery__DeleteStmt *s, str *te
     str with, from, where = {0}, back;
     sql_values conjuncts = {0};
     TRY(with_of(cx, s->with_clause, &with));
-    TRY(open_target(cx, s->relation, &t));
+    TRY(open_target(cx, s->relation, CATALOG_TRIGGER_DELETE, &t));
     TRY(from_behind_target(cx, &t, s->using_clause, s->n_using_clause, &from));
     vec_push(cx->mem, &cx->scope->items, t.item);
     TRY(sql_where(cx, s->where_clause, &conjuncts, &where));
