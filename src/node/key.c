@@ -5,6 +5,7 @@
  *           ── sign ──────>       signs what it is told, as often as it is asked
  *           ── secret ────>       seals a secret; makes a key of an app's, and signs with one
  *           ── unseal ────>       opens an app's secrets, into a file that the worker gets
+ *   worker  ── token_ask ─>       signs a user's token, by a key that comes along sealed
  *
  * 1. A secret key is in the memory of such a process and nowhere else: it started by exec, and whoever started it asks by message.
  * 2. It parses nothing that a stranger wrote: files of 32 bytes, fixed numbers of bytes that it signs, and what control has sealed by it.
@@ -16,6 +17,7 @@
 #include "node/state.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -332,6 +334,61 @@ static err answer_unseal(const struct keyring *k, struct node_message *m) {
     return node_wire_send(NODE_WIRE_FD, &answer);
 }
 
+/* ---- workers ---- */
+
+enum { PEERS_MAX = 1024 };
+static const uint64_t used_ns = 5'000'000'000u;
+static struct {
+    struct pollfd of[1 + PEERS_MAX]; /* the first is the wire */
+    nfds_t n;
+    uint64_t told_ns; /* when it was said that it is not idle */
+} ends;
+
+/* A worker has what it sends of apps that it serves; for another's, or by another's name, it does not open. */
+static err sign_token(const struct keyring *k, const struct node_msg_token_ask *m,
+                      uint8_t signature[CRYPTO_ES256_SIGNATURE_BYTES]) {
+    uint8_t secret[256];
+    struct diag d = DIAG_INIT;
+    if (m->sealed.n != CRYPTO_ES256_SECRET_BYTES + CRYPTO_SEAL_MORE_BYTES || !m->key.n) return ERR_MALFORMED;
+    err e = open_one(k, m->app, m->key, m->sealed, secret, &d);
+    if (e == ERR_OK && !crypto_es256_sign(secret, m->message, signature)) e = ERR_MALFORMED;
+    explicit_bzero(secret, sizeof secret);
+    return e;
+}
+
+static void drop_end(nfds_t i) {
+    close(ends.of[i].fd);
+    ends.of[i] = ends.of[--ends.n];
+}
+
+/* False: that end is gone. */
+static bool hear_worker(const struct keyring *k, int fd) {
+    struct node_message m, told;
+    enum node_wire_got got = node_wire_receive(fd, NODE_ROLE_worker, NODE_ROLE_keys, &m);
+    if (got == NODE_WIRE_AGAIN) return true;
+    bool sense = got == NODE_WIRE_GOT && m.type == NODE_MSG_token_ask;
+    if (sense) {
+        told = NODE_MESSAGE(token_told, .id = m.token_ask.id);
+        told.token_told.err = sign_token(k, &m.token_ask, told.token_told.signature);
+    }
+    if (got == NODE_WIRE_GOT) node_message_drop(&m);
+    return sense && node_wire_send(fd, &told) == ERR_OK; /* who does not read asks anew */
+}
+
+static void say_used(void) {
+    uint64_t now = clock_mono_ns();
+    if (ends.told_ns && now - ends.told_ns < used_ns) return;
+    ends.told_ns = now;
+    err e = node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(keys_used));
+    (void)e; /* where it is not heard, another is started when it is wanted */
+}
+
+static void add_end(int fd) {
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (ends.n < ARRAY_COUNT(ends.of)) ends.of[ends.n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    else close(fd);
+}
+
 /* ---- its life ---- */
 
 static err do_next(const struct keyring *k) {
@@ -341,6 +398,7 @@ static err do_next(const struct keyring *k) {
             : m.type == NODE_MSG_secret ? answer_secret(k, &m.secret)
             : m.type == NODE_MSG_unseal ? answer_unseal(k, &m)
                                         : ERR_USAGE;
+    if (m.type == NODE_MSG_keys_peer) add_end(node_message_take(&m, 0)), e = ERR_OK;
     node_message_drop(&m);
     return e;
 }
@@ -348,7 +406,17 @@ static err do_next(const struct keyring *k) {
 int node_keys_main(void) {
     static struct keyring k;
     err e = be_opened(&k);
-    while (e == ERR_OK) e = do_next(&k);
+    ends.of[0] = (struct pollfd){.fd = NODE_WIRE_FD, .events = POLLIN};
+    ends.n = 1;
+    while (e == ERR_OK) {
+        if (poll(ends.of, ends.n, -1) < 0) continue;
+        for (nfds_t i = ends.n; i-- > 1;) {
+            bool asks = ends.of[i].revents;
+            if (asks && !hear_worker(&k, ends.of[i].fd)) drop_end(i);
+            if (asks) say_used();
+        }
+        if (ends.of[0].revents) e = do_next(&k);
+    }
     explicit_bzero(&k, sizeof k);
     return 0;
 }

@@ -23,6 +23,8 @@ enum {
 };
 /* The entry of secrets' file, NODE_SECRET_PLAIN. */
 #define NODE_KEYSET_ENTRY "_keys"
+/* Beside it, where the key in use is of ES256: that, as keys sealed it. A worker cannot open it; it sends it along with what is to be signed. */
+#define NODE_SIGNER_ENTRY "_signer"
 
 /* A key of the set, one after the other. */
 struct node_keyset_key {

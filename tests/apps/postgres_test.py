@@ -606,7 +606,7 @@ def test_postgres_upgrade():
         cli(n, "deploy", folder)
         newest = sql(version)
         made = "select count(*) from pg_proc p join pg_namespace n on n.oid = pronamespace where n.nspname = '_orlo' and proname = 'extension' or proname in ('schedule', 'http_request')"
-        old = "drop function cron.schedule(text, text); drop schema supabase_functions cascade; drop function _orlo.extension; update _orlo.meta set value = '1' where key = 'platform'"
+        old = "drop table auth.orlo_mails; drop function cron.schedule(text, text); drop schema supabase_functions cascade; drop function _orlo.extension; update _orlo.meta set value = '1' where key = 'platform'"
         check(int(newest) > 1, newest)
         for both in (True, False):  # False: one that was killed between the two
             sql("alter role authenticator password 'x'; " + old)
@@ -618,7 +618,7 @@ def test_postgres_upgrade():
             until(lambda: len(n.events("postgres-upgraded")) == (1 if both else 2))
             until(lambda: servers(n))
             has(cli(n, "db", "status", folder), "001_notes.sql")
-            eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')"), sql(made)), (newest, "0", "4"))
+            eq((sql(version), sql("select count(*) from pg_authid where rolpassword is not null and rolname in ('authenticator', 'postgres', 'orlo')"), sql(made), sql("select to_regclass('auth.orlo_mails') is not null")), (newest, "0", "4", "t"))
         eq(sql("select datallowconn from pg_database where datname = '_platform'"), "f")
         # The feed as it was: what it has kept stays, and it goes on behind that.
         key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]

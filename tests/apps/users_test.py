@@ -1,11 +1,12 @@
 """/auth/v1 of an app: users, sessions, what is mailed to them, what the service_role does with them; by hand, and by supabase-js."""
-import base64, hashlib, hmac, random, re, struct, threading, urllib.parse
+import base64, hashlib, hmac, random, re, threading, urllib.parse
+
+import processes
 
 from nodes import *
 from admin_test import cli
 from database_test import project
 from front_test import keys_of
-from postgres_test import until
 from rest_test import ENGINES
 
 SCHEMA = """
@@ -273,3 +274,339 @@ def hostile(ask):
     eq(ask("POST", "/signup", deep)[1]["code"], "bad_json")
     status, head, _ = ask.raw("OPTIONS", "/auth/v1/token", key=None, Origin="http://x.example", Access_Control_Request_Method="POST", Access_Control_Request_Headers="apikey,x-supabase-api-version")
     eq((status, head["access-control-allow-origin"], head["access-control-allow-headers"]), (204, "*", "apikey,x-supabase-api-version"))
+
+
+# ---- mails, which are caught ----
+
+
+def led(ask, path, **more):
+    """Where a link leads: (what is before it, its query, its fragment)."""
+    status, head, _ = ask.raw("GET", path[path.index("/auth/v1"):], key=None, **more)
+    eq(status, 303)
+    url = urllib.parse.urlsplit(head["location"])
+    return url._replace(query="", fragment="").geturl(), dict(urllib.parse.parse_qsl(url.query)), dict(urllib.parse.parse_qsl(url.fragment, keep_blank_values=True))
+
+
+def test_users_mail():
+    with node("--workers", "1") as n:
+        ask = shop(n, "sqlite", 'confirm_email = true\nsite_url = "https://shop.example"\nredirect_urls = ["myapp://**"]\n')
+        confirmed(ask)
+        by_code(ask)
+        by_pkce(ask)
+        changed(ask)
+        unknown(ask)
+        check("mail-caught" in n.log() and "ann@example.com" not in n.log(), "who is no developer reads no mail in the log")
+
+
+def confirmed(ask):
+    status, u = ask.sign_up("ann@example.com", handle="ann")
+    eq((status, "access_token" in u, u["email"], "confirmation_sent_at" in u, "email_confirmed_at" in u, len(u["identities"])), (200, False, "ann@example.com", True, False, 1), u)
+    eq(ask.sign_in("ann@example.com")[1]["code"], "email_not_confirmed")
+    mail = ask.mail("ann@example.com")
+    eq((mail["kind"], mail["variables"]["SiteURL"]), ("signup", "https://shop.example"))
+    link = re.search(r"http://\S+", mail["body"])[0]
+    eq(link, mail["variables"]["ConfirmationURL"])
+    # a scanner looks at it: nothing is spent; the button is pressed
+    for _ in range(3):
+        status, head, page = ask.raw("GET", link[link.index("/auth/v1"):], key=None)
+        eq((status, head["content-type"]), (200, "text/html; charset=utf-8"))
+    form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
+    eq(form["token"], mail["variables"]["TokenHash"])
+    status, head, _ = ask.raw("POST", "/auth/v1/verify", urllib.parse.urlencode(form), key=None, Content_Type="application/x-www-form-urlencoded")
+    eq(status, 303)
+    check(head["location"].startswith("https://shop.example#access_token="), head["location"])
+    got = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(head["location"]).fragment, keep_blank_values=True))
+    eq((sorted(got), got["type"], claims(got["access_token"])["email"]), (["access_token", "expires_at", "expires_in", "refresh_token", "sb", "token_type", "type"], "signup", "ann@example.com"))
+    u = ask("GET", "/user", bearer=got["access_token"])[1]
+    eq(("email_confirmed_at" in u, u["user_metadata"]["email_verified"], u["identities"][0]["identity_data"]["email_verified"]), (True, True, True), u)
+    eq(ask.refresh(got["refresh_token"])[0], 200)
+    eq(ask.raw("POST", "/auth/v1/verify", urllib.parse.urlencode(form), key=None, Content_Type="application/x-www-form-urlencoded")[1]["location"],
+       "https://shop.example#error=access_denied&error_code=otp_expired&error_description=Email+link+is+invalid+or+has+expired&sb=")
+    eq(ask.sign_in("ann@example.com")[0], 200)
+    page = ask.raw("GET", "/auth/v1/confirm?token=%22%3E%3Cscript%3E&type=x%27%3E", key=None)
+    check("<script>" not in page[2] and "'>" not in page[2] and "default-src 'none'" in page[1]["content-security-policy"], page)
+
+
+def by_code(ask):
+    eq(ask.sign_up("cod@example.com")[0], 200)
+    code = ask.mail("cod@example.com")["variables"]["Token"]
+    wrong = "000000" if code != "000000" else "000001"
+    eq(ask("POST", "/verify", {"type": "signup", "email": "cod@example.com", "token": wrong}), (403, {"code": "otp_expired", "message": "Token has expired or is invalid"}))
+    status, s = ask("POST", "/verify", {"type": "email", "email": "Cod@example.com", "token": code})
+    eq((status, s["user"]["email"], claims(s["access_token"])["amr"][0]["method"]), (200, "cod@example.com", "otp"), s)
+    eq(ask("POST", "/verify", {"type": "email", "email": "cod@example.com", "token": code})[1]["code"], "otp_expired")
+    # a new one by its mail alone; an old one; a hash is not made of address and code
+    eq(ask("POST", "/otp", {"email": "new@example.com", "data": {"handle": "new"}}), (200, {}))
+    mail = ask.mail("new@example.com")
+    guess = hashlib.sha224(("new@example.com" + mail["variables"]["Token"]).encode()).hexdigest()
+    eq(ask("POST", "/verify", {"type": "email", "token_hash": guess})[1]["code"], "otp_expired")
+    status, s = ask("POST", "/verify", {"type": "email", "token_hash": mail["variables"]["TokenHash"]})
+    eq((status, s["user"]["user_metadata"]["handle"]), (200, "new"), s)
+    eq(ask("POST", "/otp", {"email": "new@example.com", "create_user": False}), (200, {}))
+    eq(ask("POST", "/verify", {"type": "magiclink", "email": "new@example.com", "token": ask.mail("new@example.com")["variables"]["Token"]})[0], 200)
+    eq(ask("POST", "/otp", {"email": "none@example.com", "create_user": False})[1], {"code": "otp_disabled", "message": "Signups not allowed for otp"})
+    # recovery, and the password that comes of it; at once, several of one code: one gets in
+    eq(ask("POST", "/recover", {"email": "cod@example.com"}), (200, {}))
+    code, got = ask.mail("cod@example.com")["variables"]["Token"], []
+    threads = [threading.Thread(target=lambda: got.append(ask("POST", "/verify", {"type": "recovery", "email": "cod@example.com", "token": code}))) for _ in range(5)]
+    [t.start() for t in threads], [t.join() for t in threads]
+    eq(sorted(g[0] for g in got), [200, 403, 403, 403, 403], got)
+    token = next(g[1]["access_token"] for g in got if g[0] == 200)
+    eq(ask("PUT", "/user", {"password": "brand new horse"}, bearer=token)[0], 200)
+    eq((ask.sign_in("cod@example.com")[0], ask.sign_in("cod@example.com", "brand new horse")[0]), (400, 200))
+    # bodies that say too much or too little
+    for body in ({"token": "1"}, {"type": "email"}, {"type": "email", "token": "1"}, {"type": "email", "token": "1", "token_hash": "2"}, {"type": "email", "token_hash": "2", "email": "a@example.com"}, {"type": "nope", "token_hash": "2"}):
+        eq(ask("POST", "/verify", body)[1]["code"], "validation_failed", body)
+    eq(ask("POST", "/resend", {"type": "nope", "email": "a@example.com"})[0], 400)
+
+
+def by_pkce(ask):
+    verifier = "v" * 60
+    challenge = {"code_challenge": b64(hashlib.sha256(verifier.encode()).digest()), "code_challenge_method": "s256"}
+    eq(ask("POST", "/otp?redirect_to=myapp://callback", {"email": "ann@example.com", **challenge})[0], 200)
+    v = ask.mail("ann@example.com")["variables"]
+    check(v["TokenHash"].startswith("pkce_"), v)
+    where, query, fragment = led(ask, v["ConfirmationURL"].replace("/confirm?", "/verify?"))
+    eq((where, sorted(query), fragment), ("myapp://callback", ["code"], {}))
+    exchange = lambda code, word: ask("POST", "/token?grant_type=pkce", {"auth_code": code, "code_verifier": word})
+    eq(exchange(query["code"], "w" * 60)[1]["code"], "bad_code_verifier")
+    status, s = exchange(query["code"], verifier)
+    eq((status, s["user"]["email"], claims(s["access_token"])["amr"][0]["method"]), (200, "ann@example.com", "magiclink"), s)
+    eq((exchange(query["code"], verifier)[0], exchange(query["code"], verifier)[1]["code"], exchange("", "")[0]), (404, "flow_state_not_found", 400))
+    where, query, fragment = led(ask, v["ConfirmationURL"].replace("/confirm?", "/verify?"))
+    eq((query["error_code"], fragment["error_code"], fragment["sb"]), ("otp_expired", "otp_expired", ""))
+
+
+def changed(ask):
+    s = ask.sign_in("ann@example.com")[1]
+    status, u = ask("PUT", "/user", {"email": "anna@example.com"}, bearer=s["access_token"])
+    eq((status, u["email"], u["new_email"]), (200, "ann@example.com", "anna@example.com"), u)
+    new, old = ask.mail("anna@example.com")["variables"], ask.mail("ann@example.com")["variables"]
+    eq(ask("POST", "/verify", {"type": "email_change", "token_hash": new["TokenHash"]})[1]["code"], "200")
+    eq(ask("GET", "/user", bearer=s["access_token"])[1]["email"], "ann@example.com")
+    status, t = ask("POST", "/verify", {"type": "email_change", "email": "ann@example.com", "token": old["Token"]})
+    eq((status, t["user"]["email"], t["user"].get("new_email"), t["user"]["identities"][0]["email"]), (200, "anna@example.com", None, "anna@example.com"), t)
+    eq((ask.sign_in("ann@example.com")[0], ask.sign_in("anna@example.com")[0]), (400, 200))
+    # a nonce for what is delicate
+    eq(ask("GET", "/reauthenticate", bearer=t["access_token"]), (200, {}))
+    eq(len(ask.mail("anna@example.com")["variables"]["Token"]), 6)
+    # links lead nowhere else
+    for to in ("https://evil.example", "javascript://shop.example/%0aalert(1)", "//evil.example", "https://shop.example@evil.example", "https://shop.example\\.evil.example"):
+        l = ask.admin("POST", "/admin/generate_link", {"type": "magiclink", "email": "anna@example.com", "redirect_to": to})[1]
+        eq((l["redirect_to"], led(ask, l["action_link"].split("&redirect_to=")[0] + "&redirect_to=" + urllib.parse.quote(to))[0]), ("https://shop.example", "https://shop.example"), to)
+
+
+def unknown(ask):
+    """Who is a user, nothing tells."""
+    status, known = ask.sign_up("anna@example.com", "any horse", x=1)
+    eq(status, 200)
+    fresh = ask.sign_up("fresh@example.com", "any horse", x=1)[1]
+    eq((sorted(known), known["user_metadata"], known["identities"], known["role"]), (sorted(fresh), {"x": 1}, [], ""))
+    eq(ask.rows({"schema": "auth", "from": "users", "select": ["id"], "where": {"column": "id", "op": "eq", "value": known["id"]}}), [])
+    for path, body in (("/recover", {}), ("/resend", {"type": "signup"}), ("/otp", {})):
+        answers = [ask.raw("POST", "/auth/v1" + path, {**body, "email": email}) for email in ("anna@example.com", f"nobody{path[1:]}@example.com")]
+        eq(*[(status, text, sorted(k for k in head if k not in ("date",))) for status, head, text in answers])
+
+
+# ---- keys ----
+
+
+def test_users_keys():
+    """ES256 from the start, another key, one of HS256 as an old project has it: nobody is signed out. Roles that die meanwhile are asked again."""
+    with node("--workers", "2") as n:
+        ask = shop(n)
+        s = ask.sign_up("ann@example.com")[1]
+        header = lambda token: json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
+        known = lambda: [k["kid"] for k in json.loads(ask.raw("GET", "/auth/v1/.well-known/jwks.json", key=None)[2])["keys"]]
+        eq((header(s["access_token"])["alg"], header(s["access_token"])["kid"] in known()), ("ES256", True))
+        cli(n, "keys", "create", "shop")
+        cli(n, "keys", "rotate", "shop")
+        second = until(lambda: (r := ask.refresh(s["refresh_token"]))[0] == 200 and r[1])
+        check(header(second["access_token"])["kid"] != header(s["access_token"])["kid"] and len(known()) == 2, second)
+        eq([ask("GET", "/user", bearer=t)[0] for t in (s["access_token"], second["access_token"])], [200, 200])
+        secret = "an old project's secret of 32 bytes and more"
+        cli(n, "keys", "import", "shop", "--standby", data=secret.encode())
+        cli(n, "keys", "rotate", "shop")
+        third = ask.refresh(second["refresh_token"])[1]
+        head, body, sig = third["access_token"].split(".")
+        eq((header(third["access_token"])["alg"], b64(hmac.new(secret.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest())), ("HS256", sig))
+        eq([ask("GET", "/user", bearer=t["access_token"])[0] for t in (s, second, third)], [200, 200, 200])
+        cli(n, "keys", "create", "shop")
+        cli(n, "keys", "rotate", "shop")
+        token = third["refresh_token"]
+        for role in ("keys", "hash", "store", "keys"):
+            for pid in n.processes(role):
+                processes.kill_if_there(pid)
+            status, r = until(lambda: (got := ask.refresh(token))[0] != 503 and got)
+            eq((status, header(r["access_token"])["alg"]), (200, "ES256"), r)
+            token = r["refresh_token"]
+            eq(until(lambda: (got := ask.sign_in("ann@example.com"))[0] != 503 and got)[0], 200)
+        # a key of another app's
+        other = shop(n, name="other")
+        eq(other("GET", "/user", bearer=r["access_token"])[1]["code"], "bad_jwt")
+        eq(other.refresh(token)[1]["code"], "refresh_token_not_found")
+        eq(ask.raw("GET", "/auth/v1/settings", key=other.keys["anon"])[0], 401)
+
+
+# ---- limits ----
+
+
+def test_users_limits():
+    """Who guesses is told to wait, by address, by account, whether that is there or not; and keeps nobody out of where he always is."""
+    with node("--workers", "2", "--trusted-proxy", "127.0.0.1") as n:
+        cli(n, "deploy", project(FILES, 'name = "shop"\ndatabase = "sqlite"\n[auth]\nanonymous = true\nanonymous_per_hour = 2\nsign_ins_per_5min = 100000\nmails_per_hour = 3\ncodes_per_5min = 4\nrefreshes_per_5min = 5\n'))
+        ask = Asker(n)
+        at = lambda k: {"X_Forwarded_For": f"2001:db8:{k >> 16:x}:{k & 0xffff:x}::{random.randrange(1, 9999):x}"}  # of one network, which is one
+        limited = (429, "over_request_rate_limit")
+        of = lambda r: (r[0], r[1]["code"])
+        eq([ask("POST", "/signup", {}, **at(1))[0] for _ in range(3)], [200, 200, 429])
+        eq(ask("POST", "/signup", {}, **at(2))[0], 200)
+        s = ask("POST", "/signup", {"email": "ann@example.com", "password": PASSWORD}, **at(7))[1]
+        tries = lambda email, k, count, password="wrong horse": [ask.sign_in(email, password, **at(k)) for _ in range(count)]
+        for email in ("ann@example.com", "nobody@example.com"):
+            got = [of(r) for r in tries(email, 3, 22)]
+            eq((got[:20], set(got[20:])), ([(400, "invalid_credentials")] * 20, {limited}))
+            eq(of(tries(email, 4, 1)[0]), (400, "invalid_credentials"))
+        # many networks together; where she was signed in before, she is let in
+        for k in range(100, 112):
+            tries("ann@example.com", k, 16)
+        eq(of(ask.sign_in("ann@example.com", PASSWORD, **at(300))), limited)
+        known = {"X_Forwarded_For": s["user"] and ask.rows({"schema": "auth", "from": "sessions", "select": ["ip"], "where": {"column": "user_id", "op": "eq", "value": s["user"]["id"]}})[0]["ip"].split("/")[0]}
+        eq(ask.sign_in("ann@example.com", PASSWORD, **known)[0], 200)
+        eq([ask.refresh("x" * 12, **at(5))[0] for _ in range(6)], [400] * 5 + [429])
+        eq([ask("POST", "/verify", {"type": "email", "email": "ann@example.com", "token": "1"}, **at(6))[0] for _ in range(5)], [403] * 4 + [429])
+        # mails: one to an address, whether somebody has it or not; so many of the app
+        mail = lambda email: ask("POST", "/recover", {"email": email}, **at(random.randrange(1000, 9999)))
+        eq((mail("ann@example.com")[0], of(mail("ann@example.com")), mail("none@example.com")[0], of(mail("none@example.com"))), (200, (429, "over_email_send_rate_limit"), 200, (429, "over_email_send_rate_limit")))
+        eq((mail("a@example.com")[0], mail("b@example.com")[1]["message"]), (200, "email rate limit exceeded"))
+
+
+# ---- refreshes whose answers are lost, while processes die ----
+
+
+class Client:
+    """One that follows the SDK's rules: it keeps the newest refresh token that it has an answer with; what is retryable it asks again; two of its tabs may ask
+    at once."""
+
+    def __init__(self, ask, n, chance):
+        self.ask, self.chance, self.out = ask, chance, None
+        self.session = until(lambda: (r := ask.sign_up(f"user{n}@example.com"))[0] == 200 and r[1])
+
+    def once(self):
+        token = self.session["refresh_token"]
+        for _ in range(self.chance.choice((1, 1, 2))):
+            try:
+                status, r = self.ask.refresh(token)
+            except (OSError, http.client.HTTPException, ValueError):
+                continue  # nobody knows whether it was done
+            if status == 200 and self.chance.random() < 0.6:
+                self.session = r  # else its answer is lost
+            elif status != 200 and status not in (500, 502, 503, 504):
+                self.out = (status, r)
+
+    def run(self, times):
+        for _ in range(times):
+            if not self.out:
+                self.once()
+
+
+def test_users_lost():
+    """Nobody who follows the rules is signed out: lost answers, several tabs, roles killed in the middle of it; and no session that was revoked lives."""
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    with node("--workers", "2") as n:
+        ask = shop(n)
+        clients = [Client(ask, k, random.Random(chance.random())) for k in range(16)]
+        threads = [threading.Thread(target=c.run, args=(12,)) for c in clients]
+        [t.start() for t in threads]
+        for role in ("store", "worker", "keys", "store", "worker"):
+            pids = n.processes(role)
+            if pids:
+                processes.kill_if_there(chance.choice(pids))
+            processes.pace(0.3)
+        [t.join() for t in threads]
+        eq([c.out for c in clients], [None] * len(clients), seed)
+        for c in clients:
+            status, r = until(lambda: (got := ask.refresh(c.session["refresh_token"]))[0] != 503 and got)
+            eq(status, 200, (seed, r))
+            eq(until(lambda: (got := ask("GET", "/user", bearer=r["access_token"]))[0] != 503 and got)[0], 200)
+            eq(until(lambda: (got := ask("POST", "/logout", bearer=r["access_token"]))[0] != 503 and got)[0], 204)
+            eq([ask.refresh(t["refresh_token"])[1]["code"] for t in (r, c.session)], ["refresh_token_not_found"] * 2, seed)
+
+
+# ---- supabase-js ----
+
+CLIENT = """
+import { createClient } from '@supabase/supabase-js'
+import ws from 'ws'
+const [url, anon, service] = process.argv.slice(2)
+const realtime = { transport: ws } // Node 20 has none of its own
+const make = (key) => createClient(url, key, { realtime, auth: { persistSession: true, autoRefreshToken: false, storage: new (class { m = new Map(); getItem(k) { return this.m.get(k) ?? null } setItem(k, v) { this.m.set(k, v) } removeItem(k) { this.m.delete(k) } })() } })
+const out = {}, shop = make(anon), admin = createClient(url, service, { realtime, auth: { persistSession: false, autoRefreshToken: false } })
+const ok = ({ data, error }) => { if (error) throw error; return data }
+const events = []
+shop.auth.onAuthStateChange((e) => events.push(e))
+out.signUp = ok(await shop.auth.signUp({ email: 'ann@example.com', password: 'correct horse', options: { data: { handle: 'ann' } } })).user.email
+out.again = (await make(anon).auth.signUp({ email: 'ann@example.com', password: 'correct horse' })).error.code
+out.wrong = (await make(anon).auth.signInWithPassword({ email: 'ann@example.com', password: 'x' })).error.code
+out.weak = (await make(anon).auth.signUp({ email: 'b@example.com', password: 'x' })).error.reasons
+ok(await shop.from('notes').insert({ body: 'mine' }))
+out.notes = ok(await shop.from('notes').select('body'))
+out.claims = ok(await shop.auth.getClaims()).claims.role
+const before = (await shop.auth.getSession()).data.session
+const after = ok(await shop.auth.refreshSession()).session
+out.refreshed = before.refresh_token !== after.refresh_token && before.user.id === after.user.id
+out.set = ok(await make(anon).auth.setSession({ access_token: after.access_token, refresh_token: after.refresh_token })).user.id === after.user.id
+out.updated = ok(await shop.auth.updateUser({ data: { mood: 'happy' } })).user.user_metadata.mood
+out.identities = ok(await shop.auth.getUserIdentities()).identities.map((i) => i.provider)
+out.aal = ok(await shop.auth.mfa.getAuthenticatorAssuranceLevel())
+const guest = make(anon)
+out.guest = ok(await guest.auth.signInAnonymously()).user.is_anonymous
+out.noted = ok(await guest.from('notes').select('body'))
+ok(await guest.auth.updateUser({ email: 'guest@example.com', password: 'guest horse' }))
+out.grown = ok(await guest.auth.refreshSession()).user.is_anonymous
+out.users = ok(await admin.auth.admin.listUsers({ page: 1, perPage: 1 }))
+out.users = [out.users.users.length, out.users.nextPage, out.users.lastPage, out.users.total]
+const made = ok(await admin.auth.admin.createUser({ email: 'cat@example.com', password: 'cat horse', email_confirm: true, app_metadata: { plan: 'pro' } })).user
+out.plan = ok(await admin.auth.admin.updateUserById(made.id, { ban_duration: '1h' })).user.app_metadata.plan
+out.banned = (await make(anon).auth.signInWithPassword({ email: 'cat@example.com', password: 'cat horse' })).error.code
+ok(await admin.auth.admin.deleteUser(made.id))
+out.gone = (await admin.auth.admin.getUserById(made.id)).error.code
+const link = ok(await admin.auth.admin.generateLink({ type: 'magiclink', email: 'ann@example.com' })).properties
+out.otp = ok(await make(anon).auth.verifyOtp({ type: 'email', token_hash: link.hashed_token })).user.email
+out.spent = (await make(anon).auth.verifyOtp({ type: 'email', token_hash: link.hashed_token })).error.code
+out.signOut = (await shop.auth.signOut()).error
+out.after = ok(await shop.from('notes').select('body'))
+out.revoked = (await make(anon).auth.refreshSession({ refresh_token: after.refresh_token })).error.code
+out.events = [...new Set(events)]
+console.log(JSON.stringify(out))
+"""
+
+
+def script(text, *args):
+    """What a program with supabase-js says, where npm can bring that."""
+    if not shutil.which("npm"):
+        raise Skip("there is no npm")
+    folder = os.path.join(WORK, "supabase-js")  # as rest_test has it
+    os.makedirs(folder, exist_ok=True)
+    got = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, "@supabase/supabase-js@2", "ws@8"], capture_output=True, text=True, timeout=180)
+    if got.returncode:
+        raise Skip("npm cannot bring @supabase/supabase-js")
+    with open(os.path.join(folder, "users.mjs"), "w") as f:
+        f.write(text)
+    return subprocess.run(["node", "users.mjs", *args], cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_users_client_javascript():
+    """supabase-js, as its users use it."""
+    with node("--workers", "1") as n:
+        cli(n, "deploy", project(FILES, f'name = "shop"\ndatabase = "sqlite"\nhosts = ["127.0.0.1"]\n[auth]\nanonymous = true\n{LOOSE}'))
+        keys = keys_of(n, "shop")
+        said = script(CLIENT, n.url, keys["anon"], keys["service_role"])
+        check(said.returncode == 0, said.stderr[-3000:] + n.log()[-2000:])
+        eq(json.loads(said.stdout.splitlines()[-1]), {
+            "signUp": "ann@example.com", "again": "user_already_exists", "wrong": "invalid_credentials", "weak": ["length"], "notes": [{"body": "mine"}], "claims": "authenticated",
+            "refreshed": True, "set": True, "updated": "happy", "identities": ["email"],
+            "aal": {"currentLevel": "aal1", "nextLevel": "aal1", "currentAuthenticationMethods": [{"method": "password", "timestamp": json.loads(said.stdout.splitlines()[-1])["aal"]["currentAuthenticationMethods"][0]["timestamp"]}]},
+            "guest": True, "noted": [], "grown": False, "users": [1, 2, 2, 2], "plan": "pro", "banned": "user_banned", "gone": "user_not_found", "otp": "ann@example.com", "spent": "otp_expired", "signOut": None,
+            "after": [], "revoked": "refresh_token_not_found", "events": ["INITIAL_SESSION", "SIGNED_IN", "TOKEN_REFRESHED", "USER_UPDATED", "SIGNED_OUT"]})

@@ -234,7 +234,7 @@ struct control_keys {
 /* ---- keys.c (keys.h) ---- */
 
 /* The key that its tokens are signed with is made, where there is none: done. False: nothing is to be waited for. */
-bool node_keys_needed(struct control *c, uint32_t app, control_done_fn done, void *arg);
+bool node_keys_needed(struct control *c, uint32_t app, bool users, control_done_fn done, void *arg); /* users: of ES256 */
 /* What a worker gets of them: entries of a secrets' file. */
 [[nodiscard]] err node_keys_put(struct control *c, arena *scratch, const struct app_record *r, struct buf *to, struct diag *d);
 void node_keys_note_use(struct control *c, uint32_t app, uint32_t key); /* a worker's word */

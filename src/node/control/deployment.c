@@ -375,7 +375,7 @@ static void node_deployment_change(struct control *c, struct deployment *dep) {
     }
     bool keyed = c->db && app_record_for_supabase(&dep->record);
     if (keyed) e = node_store_app(c, dep->record.name, &dep->record.id, &d);
-    dep->works = keyed && e == ERR_OK && node_keys_needed(c, dep->record.id, key_made, dep);
+    dep->works = keyed && e == ERR_OK && node_keys_needed(c, dep->record.id, dep->record.auth.on, key_made, dep);
     if (e != ERR_OK) fail(c, dep, e, &d);
     else if (!dep->works) change(c, dep);
 }

@@ -446,14 +446,17 @@ static void first_made(struct control *c, void *arg, err e, str value, const str
     struct key_op *op = arg;
     struct diag own = *d;
     int64_t others = 0; /* of a deployment beside this one */
-    op->sealed = arena_str(op->mem, value);
+    size_t public = op->wanted.algorithm == NODE_KEY_ES256 ? CRYPTO_ES256_PUBLIC_BYTES : 0;
+    if (e == ERR_OK && value.n <= public) e = diag_set(&own, ERR_IO, DIAG_NOWHERE, "there is no key in what keys answered");
+    op->sealed = arena_str(op->mem, str_sub(value, 0, value.n - MIN(public, value.n)));
+    op->public = arena_str(op->mem, str_sub(value, op->sealed.n, public));
     if (e == ERR_OK)
         e = db_one_i64(c->db, &others, &own, "select count(*) from signing_keys where app = ? and state = 1", DB_I64(op->app));
     if (e == ERR_OK && !others) e = put_signing(c, op, CONTROL_KEY_IN_USE, &own);
     end_op(op, e, &own);
 }
 
-bool node_keys_needed(struct control *c, uint32_t app, control_done_fn done, void *arg) {
+bool node_keys_needed(struct control *c, uint32_t app, bool users, control_done_fn done, void *arg) {
     struct diag d = DIAG_INIT;
     int64_t one;
     if (!c->db ||
@@ -462,7 +465,12 @@ bool node_keys_needed(struct control *c, uint32_t app, control_done_fn done, voi
     arena *mem = arena_new(0);
     struct key_op *op = arena_make(mem, struct key_op);
     *op = (struct key_op){.control = c, .mem = mem, .app = app, .done = done, .arg = arg, .entry = new_entry(mem)};
-    struct control_key_ask ask = {.app = app, .key = op->entry, .does = NODE_SECRET_MAKES, .said = first_made, .arg = op};
+    op->wanted.algorithm = users ? NODE_KEY_ES256 : NODE_KEY_HS256;
+    struct control_key_ask ask = {.app = app,
+                                  .key = op->entry,
+                                  .does = (uint8_t)(users ? NODE_SECRET_MAKES_ES256 : NODE_SECRET_MAKES),
+                                  .said = first_made,
+                                  .arg = op};
     err e = node_secrets_ask(c, &ask, &d);
     if (e == ERR_OK) return true;
     arena_free(mem);
@@ -576,10 +584,11 @@ void node_keys_sign(struct control *c, str app, str claims, control_done_fn done
 
 static err put_signing_keys(struct control *c, uint32_t app, struct buf *set, struct buf *to, struct diag *d) {
     struct db_rows *rows;
-    TRY(db_query(c->db, &rows, d,
-                 "select kid, entry, sealed, algorithm, any_kid, public from signing_keys where app = ? and state <> 3 order by "
-                 "state = 1 desc, id",
-                 DB_I64(app)));
+    TRY(db_query(
+        c->db, &rows, d,
+        "select kid, entry, sealed, algorithm, any_kid, public, state from signing_keys where app = ? and state <> 3 order by "
+        "state = 1 desc, id",
+        DB_I64(app)));
     while (db_next(rows)) {
         struct node_keyset_key k = {.algorithm = (enum node_key_algorithm)db_i64(rows, 3),
                                     .any_kid = db_i64(rows, 4),
@@ -588,6 +597,8 @@ static err put_signing_keys(struct control *c, uint32_t app, struct buf *set, st
                                     .public = db_str(rows, 5)};
         node_keyset_put(set, &k);
         if (k.algorithm == NODE_KEY_HS256) node_secret_put(to, NODE_SECRET_SEALED, k.entry, db_str(rows, 2));
+        else if (db_i64(rows, 6) == CONTROL_KEY_IN_USE)
+            node_secret_put(to, NODE_SECRET_PLAIN, STR(NODE_SIGNER_ENTRY), db_str(rows, 2));
     }
     return db_end(rows, d);
 }

@@ -25,9 +25,13 @@ static const uint64_t second_ns = 1'000'000'000u;
 
 /* ---- keys ---- */
 
+static void wait_for_idle_keys(struct supervisor *s) {
+    s->keys_idle_at_ns = clock_mono_ns() + node_role_idle_s(NODE_ROLE_keys) * second_ns;
+}
+
 static void forget_key_ask(struct supervisor *s, uint32_t i) {
     s->key_asks[i] = s->key_asks[--s->key_asks_count];
-    if (!s->key_asks_count) s->keys_idle_at_ns = clock_mono_ns() + node_role_idle_s(NODE_ROLE_keys) * second_ns;
+    if (!s->key_asks_count) wait_for_idle_keys(s);
 }
 
 static void give_secrets(struct supervisor *s, uint32_t id, err e, str text);
@@ -78,6 +82,7 @@ bool node_singles_begin_keys(struct supervisor *s) {
     if (s->key_kept) m.open_key.folder = node_state_folder(scratch, s->config->state_dir);
     m.open_key.seal_file = seal_file(s, scratch);
     s->key_opened = false;
+    wait_for_idle_keys(s); /* a worker may be who wants it */
     err e = node_wire_send(s->singles[NODE_ROLE_keys].process.wire, &m);
     arena_free(scratch);
     return e == ERR_OK;
@@ -171,6 +176,7 @@ bool node_singles_hear_keys(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_signature: return on_signature(s, &m->signature);
     case NODE_MSG_secret_said: return on_secret_said(s, &m->secret_said);
     case NODE_MSG_unsealed: return on_unsealed(s, &m->unsealed);
+    case NODE_MSG_keys_used: wait_for_idle_keys(s); return s->key_opened;
     default: return false;
     }
 }

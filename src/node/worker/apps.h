@@ -52,18 +52,18 @@ struct node_guest {
     uint64_t turns_seen;        /* of the engine, when upkeep was last arranged for */
     VEC(struct node_folder) folders;
     struct node_log_pool log;
-    struct node_tracer *tracer;          /* trace.c; NULL: no spans are sent */
-    struct node_applog *applog;          /* applog.c; NULL: apps have no logs of their own */
-    struct pool under_way;               /* requests: gate.h */
-    struct node_sample *sample;          /* sample.c; NULL: nobody wants to know */
-    struct node_data *data;              /* of apps; NULL: there is none */
-    struct node_data *postgres;          /* the same, of those whose tables are PostgreSQL's */
-    struct node_readers *readers;        /* query.h; NULL: there are none */
-    struct node_hashes *hashes;          /* of passwords; NULL: there are none */
-    struct node_texts *texts;            /* texts.h; NULL: nobody reads what is executed */
-    struct node_app *apps, *news, *told; /* all; those that want a turn; those that are having it */
-    bool (*turn)(void *arg);             /* before the engine runs; may be NULL */
-    struct node_handler *handler;        /* of its requests; NULL: it has none */
+    struct node_tracer *tracer;           /* trace.c; NULL: no spans are sent */
+    struct node_applog *applog;           /* applog.c; NULL: apps have no logs of their own */
+    struct pool under_way;                /* requests: gate.h */
+    struct node_sample *sample;           /* sample.c; NULL: nobody wants to know */
+    struct node_data *data;               /* of apps; NULL: there is none */
+    struct node_data *postgres;           /* the same, of those whose tables are PostgreSQL's */
+    struct node_readers *readers;         /* query.h; NULL: there are none */
+    struct node_hashes *hashes, *signers; /* of passwords; of tokens; NULL: there are none */
+    struct node_texts *texts;             /* texts.h; NULL: nobody reads what is executed */
+    struct node_app *apps, *news, *told;  /* all; those that want a turn; those that are having it */
+    bool (*turn)(void *arg);              /* before the engine runs; may be NULL */
+    struct node_handler *handler;         /* of its requests; NULL: it has none */
     void *turn_arg;
 };
 struct node_guest_config {

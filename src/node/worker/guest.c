@@ -228,5 +228,6 @@ void node_guest_close(struct node_guest *g) {
     if (g->data) node_data_free(g->data);
     if (g->postgres) node_data_free(g->postgres);
     node_hashes_free(g->hashes);
+    node_hashes_free(g->signers);
     net_loop_free(g->loop);
 }

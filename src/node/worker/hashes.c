@@ -6,22 +6,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 1000, HASH_MAX = 255, AT_A_TIME = 32 };
+enum { LOOK_MS = 1000, AT_A_TIME = 32 };
 static const uint64_t patience_ns = 15'000'000'000u;
 
 struct node_hashing {
     struct node_hashing *next, **at;
     struct node_hashes *of;
-    uint32_t id, app;
+    uint32_t id;
     bool sent;
     uint64_t until_ns;
     node_hashed_fn told;
     void *arg;
-    size_t password_n, hash_n;
-    uint8_t password[NODE_PASSWORD_BYTES_MAX], hash[HASH_MAX];
+    struct buf packet;
 };
 struct node_hashes {
     struct net_loop *loop;
+    enum node_role role; /* whom it asks */
     void (*want)(void *arg);
     void *arg;
     struct net_watch *watch;
@@ -38,7 +38,8 @@ static void end(struct node_hashing *a) {
     if (a->next) a->next->at = a->at;
     else h->last = a->at;
     if (!h->first) net_timer_stop(h->timer);
-    explicit_bzero(a, sizeof *a);
+    explicit_bzero(a->packet.p, a->packet.n);
+    buf_free(&a->packet);
     free(a);
 }
 
@@ -52,14 +53,10 @@ static void tell(struct node_hashing *a, const struct node_hashed *said) {
 static void send_waiting(struct node_hashes *h) {
     bool full = false, waits = false;
     for (struct node_hashing *a = h->first; a && !full; a = a->next) {
-        str hash = {a->hash, a->hash_n};
-        bool none = str_eqc(hash, "-");
-        const struct node_message m = NODE_MESSAGE(hash_ask, .id = a->id, .app = a->app, .makes = !a->hash_n,
-                                                   .password = {a->password, a->password_n}, .hash = none ? (str){0} : hash);
         if (a->sent) continue;
         waits = true;
         if (h->fd < 0) break;
-        err e = node_wire_send(h->fd, &m);
+        err e = node_wire_send_packet(h->fd, buf_str(&a->packet));
         a->sent = e == ERR_OK;
         full = e == ERR_AGAIN;
         if (e != ERR_OK && !full) break; /* its end is seen soon */
@@ -79,20 +76,28 @@ static void close_channel(struct node_hashes *h) {
     for (struct node_hashing *a = h->first; a; a = a->next) a->sent = false;
 }
 
-static void on_told(struct node_hashes *h, const struct node_msg_hash_told *m) {
+/* False: nonsense. */
+static bool on_told(struct node_hashes *h, const struct node_message *m) {
+    const struct node_msg_hash_told *t = &m->hash_told;
+    bool hashed = m->type == NODE_MSG_hash_told, signature = m->type == NODE_MSG_token_told;
+    uint32_t id = hashed ? t->id : m->token_told.id;
     struct node_hashing *a = h->first;
-    while (a && (a->id != m->id || !a->sent)) a = a->next;
-    if (a) tell(a, &(struct node_hashed){.err = m->err, .right = m->right, .old = m->old, .hash = m->hash});
+    struct node_hashed said = {0};
+    if (!hashed && !signature) return false;
+    while (a && (a->id != id || !a->sent)) a = a->next;
+    if (hashed) said = (struct node_hashed){.err = t->err, .right = t->right, .old = t->old, .hash = t->hash};
+    else said = (struct node_hashed){.err = m->token_told.err, .hash = {m->token_told.signature, sizeof m->token_told.signature}};
+    if (a) tell(a, &said);
+    return true;
 }
 
 static void on_events(void *arg, unsigned events) {
     struct node_hashes *h = arg;
     struct node_message m;
     for (int i = 0; i < AT_A_TIME; i++) {
-        enum node_wire_got got = node_wire_receive(h->fd, NODE_ROLE_hash, NODE_ROLE_worker, &m);
+        enum node_wire_got got = node_wire_receive(h->fd, h->role, NODE_ROLE_worker, &m);
         if (got == NODE_WIRE_AGAIN) break;
-        bool sense = got == NODE_WIRE_GOT && m.type == NODE_MSG_hash_told;
-        if (sense) on_told(h, &m.hash_told);
+        bool sense = got == NODE_WIRE_GOT && on_told(h, &m);
         if (got == NODE_WIRE_GOT) node_message_drop(&m);
         if (sense) continue;
         close_channel(h);
@@ -112,29 +117,19 @@ void node_hashes_channel(struct node_hashes *h, int fd) {
 static void look(void *arg) {
     struct node_hashes *h = arg;
     uint64_t now = clock_mono_ns();
-    for (struct node_hashing *a = h->first, *next; a; a = next) {
-        next = a->next;
-        if (now < a->until_ns) continue;
-        tell(a, &(struct node_hashed){.err = ERR_BUSY});
-        next = h->first; /* who was told may have changed the list */
-    }
+    while (h->first && now >= h->first->until_ns)
+        tell(h->first, &(struct node_hashed){.err = ERR_BUSY}); /* the oldest is the first */
 }
 
-struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str password, str hash, node_hashed_fn told,
-                                     void *arg) {
+/* ---- asking ---- */
+
+static struct node_hashing *ask(struct node_hashes *h, const struct node_message *m, uint32_t id, node_hashed_fn told,
+                                void *arg) {
     struct node_hashing *a = calloc(1, sizeof *a);
-    ENSURE(a && password.n <= sizeof a->password && hash.n <= sizeof a->hash);
-    *a = (struct node_hashing){.of = h,
-                               .at = h->last,
-                               .id = ++h->last_id,
-                               .app = app,
-                               .until_ns = clock_mono_ns() + patience_ns,
-                               .told = told,
-                               .arg = arg,
-                               .password_n = password.n,
-                               .hash_n = hash.n};
-    if (password.n) memcpy(a->password, password.p, password.n);
-    if (hash.n) memcpy(a->hash, hash.p, hash.n);
+    ENSURE(a);
+    *a = (struct node_hashing){
+        .of = h, .at = h->last, .id = id, .until_ns = clock_mono_ns() + patience_ns, .told = told, .arg = arg};
+    ENSURE(node_wire_encode(m, &a->packet));
     if (!h->first) net_timer_start(h->timer, LOOK_MS, LOOK_MS);
     *h->last = a;
     h->last = &a->next;
@@ -142,12 +137,27 @@ struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str pa
     return a;
 }
 
+struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str password, str hash, node_hashed_fn told,
+                                     void *arg) {
+    uint32_t id = ++h->last_id;
+    const struct node_message m = NODE_MESSAGE(hash_ask, .id = id, .app = app, .makes = !hash.n, .password = password,
+                                               .hash = str_eqc(hash, "-") ? (str){0} : hash);
+    return ask(h, &m, id, told, arg);
+}
+
+struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, str key, str sealed, str message, node_hashed_fn told,
+                                      void *arg) {
+    uint32_t id = ++h->last_id;
+    const struct node_message m = NODE_MESSAGE(token_ask, .id = id, .app = app, .key = key, .sealed = sealed, .message = message);
+    return ask(h, &m, id, told, arg);
+}
+
 void node_hashes_cancel(struct node_hashing *a) { end(a); }
 
-struct node_hashes *node_hashes_new(struct net_loop *loop, void (*want)(void *arg), void *arg) {
+struct node_hashes *node_hashes_new(struct net_loop *loop, bool signs, void (*want)(void *arg), void *arg) {
     struct node_hashes *h = calloc(1, sizeof *h);
     ENSURE(h);
-    *h = (struct node_hashes){.loop = loop, .want = want, .arg = arg, .fd = -1};
+    *h = (struct node_hashes){.loop = loop, .role = signs ? NODE_ROLE_keys : NODE_ROLE_hash, .want = want, .arg = arg, .fd = -1};
     h->last = &h->first;
     h->timer = net_timer_new(loop, look, h);
     return h;

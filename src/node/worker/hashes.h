@@ -1,4 +1,4 @@
-/* hashes: a worker's side of the role `hash`: passwords made and compared, by a channel.
+/* hashes: a worker's side of the roles `hash` and `keys`: passwords made and compared, tokens signed, by a channel to each. All of it may be asked twice.
  *
  *   ask ──> WAITS ──there is room──> SENT ──> told            the channel's other end is gone: asked again, of the next one
  *             └──────────── not answered in time ───────────> told ERR_BUSY */
@@ -13,14 +13,17 @@ struct node_hashing;
 struct node_hashed {
     err err; /* ERR_BUSY: later, perhaps */
     bool right, old;
-    str hash; /* made; as long as the call */
+    str hash; /* made; or the signature. As long as the call */
 };
 typedef void (*node_hashed_fn)(void *arg, const struct node_hashed *said);
-struct node_hashes *node_hashes_new(struct net_loop *loop, void (*want)(void *arg), void *arg);
+struct node_hashes *node_hashes_new(struct net_loop *loop, bool signs, void (*want)(void *arg), void *arg);
 void node_hashes_free(struct node_hashes *h);            /* NULL is fine */
 void node_hashes_channel(struct node_hashes *h, int fd); /* takes it */
 /* hash empty: one is made; "-": there is none to compare with, and it takes as long. Copied. told is called later, never from within. */
 struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str password, str hash, node_hashed_fn told, void *arg);
+/* Of one that signs: by an app's key of ES256, sealed under its name. */
+struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, str key, str sealed, str message, node_hashed_fn told,
+                                      void *arg);
 void node_hashes_cancel(struct node_hashing *ask); /* told is not called */
 
 #endif

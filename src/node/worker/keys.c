@@ -24,6 +24,7 @@ struct node_keys {
     VEC(struct node_jwt_key) verify;
     VEC(struct opaque) opaque;
     str jwks, url;
+    str entry, sealed; /* of the key in use, if it is of ES256: its name, and what keys sealed */
     struct seen *seen[SEEN];
     size_t seen_bytes;
 };
@@ -52,7 +53,11 @@ struct node_keys *node_keys_new(struct node_app *app, str secrets) {
     if (!node_secret_find(secrets, STR(NODE_KEYSET_ENTRY), &set)) set = (str){0};
     for (struct rd from = rd_of(set); node_keyset_next(&from, &k);)
         if (k.opaque) vec_push(app->mem, &keys->opaque, ((struct opaque){.key = k}));
-        else add_verifying(keys, secrets, &k);
+        else {
+            if (!keys->verify.n) keys->entry = arena_str(app->mem, k.entry);
+            add_verifying(keys, secrets, &k);
+        }
+    if (node_secret_find(secrets, STR(NODE_SIGNER_ENTRY), &keys->sealed)) keys->sealed = arena_str(app->mem, keys->sealed);
     if (node_secret_find(secrets, STR("SUPABASE_URL"), &keys->url)) keys->url = arena_str(app->mem, keys->url);
     node_keyset_jwks(&jwks, set);
     keys->jwks = arena_str(app->mem, buf_str(&jwks));
@@ -62,17 +67,21 @@ struct node_keys *node_keys_new(struct node_app *app, str secrets) {
 
 str node_keys_url(const struct node_keys *keys) { return keys ? keys->url : (str){0}; }
 
-bool node_keys_sign_token(const struct node_keys *keys, arena *out, str claims, str *token) {
+bool node_keys_signer(const struct node_keys *keys, arena *out, str claims, struct node_keys_signer *to) {
     const struct node_jwt_key *k = keys && keys->verify.n ? &keys->verify.p[0] : NULL; /* which is the one in use */
-    uint8_t mac[CRYPTO_SHA256_BYTES];
     struct buf b = {0};
-    if (!k || k->algorithm != NODE_KEY_HS256 || !k->secret.n) return false;
-    node_token_begin(&b, STR("HS256"), k->kid, claims);
-    crypto_hmac_sha256(k->secret, buf_str(&b), mac);
-    buf_putc(&b, '.');
-    node_base64url(&b, (str){mac, sizeof mac});
-    *token = arena_str(out, buf_str(&b));
+    *to = (struct node_keys_signer){0};
+    if (!k || (k->algorithm == NODE_KEY_HS256 ? !k->secret.n : !keys->sealed.n)) return false;
+    node_token_begin(&b, str_c(node_key_algorithm_text(k->algorithm)), k->any_kid ? (str){0} : k->kid, claims);
+    to->message = arena_str(out, buf_str(&b));
     buf_free(&b);
+    if (k->algorithm == NODE_KEY_HS256) {
+        uint8_t *mac = arena_alloc(out, CRYPTO_SHA256_BYTES, 1);
+        crypto_hmac_sha256(k->secret, to->message, mac);
+        to->signature = (str){mac, CRYPTO_SHA256_BYTES};
+    } else {
+        to->key = keys->entry, to->sealed = keys->sealed;
+    }
     return true;
 }
 

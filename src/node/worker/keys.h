@@ -21,7 +21,12 @@ enum node_opaque_end node_keys_opaque(struct node_keys *keys, str key, int64_t n
 /* As node_jwt_verify; jwt: strings in out, or until the next call. */
 enum node_jwt_end node_keys_verify(struct node_keys *keys, arena *out, str token, int64_t now, struct node_jwt *jwt);
 /* A token of these claims, by the key that is in use. False: none is, or it is not to be had. */
-bool node_keys_sign_token(const struct node_keys *keys, arena *out, str claims, str *token);
+struct node_keys_signer {
+    str message;     /* what is to be signed */
+    str signature;   /* of HS256, whose secret is here; empty: the role keys has it */
+    str key, sealed; /* for that: the key's name, and what it is sealed */
+};
+bool node_keys_signer(const struct node_keys *keys, arena *out, str claims, struct node_keys_signer *to);
 str node_keys_url(const struct node_keys *keys);  /* how the world sees the app; empty: nobody said */
 str node_keys_jwks(const struct node_keys *keys); /* {"keys":[…]} */
 

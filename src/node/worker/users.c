@@ -9,6 +9,7 @@
 #include "auth/auth.h"
 #include "engine/engine.h"
 #include "net/loop.h"
+#include "node/secrets.h"
 #include "node/worker/gate.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/hashes.h"
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FIELDS_MAX = AUTH_FIELDS_MAX + 6, VISITS_MAX = 128 /* of an app in a worker */ };
+enum { FIELDS_MAX = AUTH_FIELDS_MAX + 6, VISITS_MAX = 128 /* of an app in a worker */, MESSAGE_MAX = 32768 };
 static const str at = STR_INIT("/auth/v1");
 
 struct node_users {
@@ -96,17 +97,22 @@ static void on_hashed(void *arg, const struct node_hashed *said) {
     wake(u);
 }
 
-static enum auth_done ask_hash(struct node_users *u, arena *out, str given, str with) {
-    u->told = false;
-    u->out = out;
-    if (given.n > NODE_PASSWORD_BYTES_MAX || with.n > 255) return AUTH_BROKEN;
-    if (!u->dead) u->hashing = node_hashes_ask(u->app->guest->hashes, u->app->record.id, given, with, on_hashed, u);
+/* What was asked last. */
+static enum auth_done hashed(struct node_users *u) {
     if (!await(u)) {
         if (u->hashing) node_hashes_cancel(u->hashing);
         u->hashing = NULL;
         return AUTH_BUSY;
     }
     return u->hashed.err == ERR_OK ? AUTH_DONE : u->hashed.err == ERR_BUSY ? AUTH_BUSY : AUTH_BROKEN;
+}
+
+static enum auth_done ask_hash(struct node_users *u, arena *out, str given, str with) {
+    u->told = false;
+    u->out = out;
+    if (given.n > NODE_PASSWORD_BYTES_MAX || with.n > 255) return AUTH_BROKEN;
+    if (!u->dead) u->hashing = node_hashes_ask(u->app->guest->hashes, u->app->record.id, given, with, on_hashed, u);
+    return hashed(u);
 }
 
 static enum auth_done make_hash(void *arg, arena *out, str password, str *made) {
@@ -126,7 +132,25 @@ static enum auth_done verify(void *arg, str password, str hash, bool *right, boo
 
 static enum auth_done sign(void *arg, arena *out, str claims, str *token) {
     struct node_users *u = arg;
-    return node_keys_sign_token(u->app->keys, out, claims, token) ? AUTH_DONE : AUTH_BROKEN;
+    struct node_keys_signer s;
+    struct buf b = {0};
+    if (!node_keys_signer(u->app->keys, out, claims, &s)) return AUTH_BROKEN;
+    if (!s.signature.n) {
+        u->told = false;
+        u->out = out;
+        if (s.message.n > MESSAGE_MAX) return AUTH_BROKEN;
+        if (!u->dead)
+            u->hashing = node_hashes_sign(u->app->guest->signers, u->app->record.id, s.key, s.sealed, s.message, on_hashed, u);
+        enum auth_done done = hashed(u);
+        if (done != AUTH_DONE) return done;
+        s.signature = u->said;
+    }
+    buf_puts(&b, s.message);
+    buf_putc(&b, '.');
+    node_base64url(&b, s.signature);
+    *token = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return AUTH_DONE;
 }
 
 static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take) {

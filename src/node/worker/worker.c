@@ -156,6 +156,8 @@ static bool say_translator_want(void *arg, uint32_t app) {
     return true;
 }
 
+static void say_keys_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_keys)); }
+
 static void say_data_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_store)); }
 
 static void part_changed(void *arg, struct node_part *part) { node_handler_part_changed(((struct worker *)arg)->handler, part); }
@@ -251,6 +253,7 @@ static bool channel_came(struct worker *w, struct node_message *m) {
     switch (m->channel.to) {
     case NODE_CHANNEL_postgres: node_data_channel(w->guest.postgres, node_message_take(m, 0)); return true;
     case NODE_CHANNEL_store: node_data_channel(w->guest.data, node_message_take(m, 0)); return true;
+    case NODE_CHANNEL_keys: node_hashes_channel(w->guest.signers, node_message_take(m, 0)); return true;
     case NODE_CHANNEL_hash: node_hashes_channel(w->guest.hashes, node_message_take(m, 0)); return true;
     case NODE_CHANNEL_courier:
         if (w->guest.tracer) node_tracer_channel(w->guest.tracer, node_message_take(m, 0));
@@ -370,7 +373,8 @@ static err open_worker(struct worker *w, struct diag *d) {
     net_loop_beat(w->guest.loop, &node_pulse->beats);
     w->guest.data = node_data_new(w->guest.loop, NODE_DATA_TO_STORE, say_data_want, w);
     w->guest.postgres = node_data_new(w->guest.loop, NODE_DATA_TO_POSTGRES, say_postgres_want, w);
-    w->guest.hashes = node_hashes_new(w->guest.loop, say_hash_want, w);
+    w->guest.hashes = node_hashes_new(w->guest.loop, false, say_hash_want, w);
+    w->guest.signers = node_hashes_new(w->guest.loop, true, say_keys_want, w);
     w->guest.readers = node_readers_new(&w->guest);
     w->guest.texts = node_texts_new(w->guest.engine, w->guest.loop, say_translator_want, w);
     w->apps = node_apps_new(
