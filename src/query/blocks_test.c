@@ -126,6 +126,17 @@ static const struct {
      "where id > k - 100 returning id) "
      "insert into a select id + k from gone where id < (select count(*) from a); end $$",
      "select t from log", "INSERT1,INSERT2,DELETE1,DELETE2,INSERT101"},
+    /* Calls by themselves, of all that a function may give. */
+    {"create table log (t text); create function n(x text) returns void language plpgsql as $$ begin insert into log values (x); "
+     "end $$; create function r(out a "
+     "int, out b text) language plpgsql as $$ begin perform n('r'); a := 1; end $$; create function s(x text) returns void "
+     "language sql as $$ insert into log "
+     "values (x) $$; create function many() returns setof log language sql as $$ insert into log values ('m') returning * $$; "
+     "create procedure p(x text) "
+     "language plpgsql as $$ begin perform n(x); end $$; select n('n'); select r(); select s('s'); select many(); call p('p'); "
+     "select count(*) from pg_class, "
+     "n('c'); do $$ begin call p('do'); perform s('do'); end $$",
+     "select t from log", "n,r,s,m,p,c,do,do"},
     /* A search path of the file's. */
     {"create schema own; create table own.t (a int); create table t (a text); set search_path = own, public; insert into t "
      "values (1); do $$ declare n int; begin "

@@ -171,6 +171,7 @@ static bool made(struct frame *f, uint32_t e, bool query, struct made **out) {
 static const struct catalog_function *function_of(struct query_conn *conn, uint32_t id);
 static struct loaded *load(struct query_conn *conn, const struct catalog_routine *code, uint32_t role);
 static void warm(struct query_conn *conn, str sql, uint32_t depth);
+static const struct catalog_routine *code_of(struct query_conn *conn, const struct catalog_function *f);
 enum { WARM_MAX = 24 };
 
 static void warm_code(struct query_conn *conn, const struct catalog_function *fn, const struct catalog_routine *code,
@@ -219,7 +220,7 @@ static void warm(struct query_conn *conn, str sql, uint32_t depth) {
             for (; i < rest.n && rest.p[i] >= '0' && rest.p[i] <= '9' && as <= UINT32_MAX; i++)
                 as = as * 10 + (uint64_t)(rest.p[i] - '0');
             const struct catalog_function *f = function_of(conn, (uint32_t)id);
-            if (f) warm_code(conn, f, &f->routine, as ? (uint32_t)as : conn->current, depth);
+            if (f) warm_code(conn, f, code_of(conn, f), as ? (uint32_t)as : conn->current, depth);
             rest = str_sub(rest, i, rest.n);
         }
     }
@@ -1084,14 +1085,19 @@ static const struct catalog_routine *sql_routine_of(struct query_conn *conn, con
     return r;
 }
 
+/* Without any it cannot be called. */
+static const struct catalog_routine *code_of(struct query_conn *conn, const struct catalog_function *f) {
+    return str_eqc(f->language, "sql") && f->statements.n ? sql_routine_of(conn, f) : &f->routine;
+}
+
 static bool call_function(struct query_conn *conn, const struct db_value *args, uint32_t n, struct query_routine_rows *out) {
     const struct catalog_function *f = n >= 2 && args[0].kind == DB_INTEGER ? function_of(conn, (uint32_t)args[0].i) : NULL;
     uint32_t role = n >= 2 && args[1].kind == DB_INTEGER && args[1].i ? (uint32_t)args[1].i : conn->current;
     if (!f) return query_fail(&conn->raised, "42883", "function does not exist");
     if (!catalog_may_function(conn->catalog, role, f))
         return query_fail(&conn->raised, "42501", "permission denied for function " STR_FMT, STR_ARG(f->name));
-    bool sql = str_eqc(f->language, "sql") && f->definer && f->statements.n;
-    if (!f->routine.code.n && !sql) {
+    const struct catalog_routine *code = code_of(conn, f);
+    if (!code->code.n) {
         query_fail(&conn->raised, "0A000", "function " STR_FMT " cannot be called on SQLite", STR_ARG(f->name));
         query_fail_detail(&conn->raised, STR_FMT, STR_ARG(str_sub(f->why_not, 0, 400)));
         return false;
@@ -1099,7 +1105,7 @@ static bool call_function(struct query_conn *conn, const struct db_value *args, 
     out->columns = f->columns.n ? f->columns.n : 1;
     for (uint32_t i = 2; f->strict && i < n; i++)
         if (args[i].kind == DB_NULL) return out->null = true, true;
-    return call_code(conn, f, sql ? sql_routine_of(conn, f) : &f->routine, role, args + 2, n - 2, out);
+    return call_code(conn, f, code, role, args + 2, n - 2, out);
 }
 
 bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t, const struct db_value *args, uint32_t n,

@@ -817,6 +817,13 @@ err sql_do_block_run(struct sql_ddl *d, str source) {
     return run_in_store(d, source, x.body);
 }
 
+/* As a block of nothing else. */
+err sql_do_call(struct sql_ddl *d, const PgQuery__Node *node_) {
+    if (d->engine == CATALOG_POSTGRES) return ERR_OK;
+    d->all_filled = true;
+    return run_in_store(d, arena_fmt(d->mem, "BEGIN " STR_FMT "; END", STR_ARG(sql_statement_text(d->mem, node_))), 0);
+}
+
 /* ---- what is known of rows ---- */
 
 /* A query, which rows of an insert come from, that reads what is empty: does it give any? */

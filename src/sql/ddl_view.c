@@ -305,6 +305,26 @@ err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f) {
     return ERR_OK;
 }
 
+/* select f(…), of what gives rows, or is more than one statement, is select * from f(…): its rows go nowhere. NULL: it is no such */
+static const PgQuery__Node *call_in_from(struct sql_ddl *d, const PgQuery__Node *node) {
+    const PgQuery__SelectStmt *s = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? node->select_stmt : NULL;
+    if (!s || !sql_is_bare_value(s)) return NULL;
+    const PgQuery__Node *call = s->target_list[0]->res_target->val;
+    if (!call || call->node_case != PG_QUERY__NODE__NODE_FUNC_CALL) return NULL;
+    return sql_statement_tree(d->mem, arena_fmt(d->mem, "SELECT * FROM " STR_FMT, STR_ARG(sql_expr_text(d->mem, call))));
+}
+
+static err translate_rows(struct sql_ddl *d, struct sql_context *cx, const PgQuery__Node *node, struct catalog_fragment *f) {
+    const struct sql_context before = *cx;
+    err e = sql_translate_statement(cx, node, f, NULL);
+    const PgQuery__Node *other = e != ERR_OK && !strcmp(cx->problem.state, "0A000") ? call_in_from(d, node) : NULL;
+    if (!other) return e;
+    struct sql_context again = before;
+    if (sql_translate_statement(&again, other, f, NULL) != ERR_OK) return e;
+    *cx = again;
+    return ERR_OK;
+}
+
 static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     struct sql_context cx = sql_context_of(d);
     struct catalog_fragment f;
@@ -312,9 +332,9 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     cx.migrates = true;
     sql_flush(d);
     cx.looks = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
-    if (sql_translate_statement(&cx, node, &f, NULL) != ERR_OK) return sql_refuse_problem(d, &cx);
+    if (translate_rows(d, &cx, node, &f) != ERR_OK) return sql_refuse_problem(d, &cx);
     f.reads = cx.reads, f.calls = cx.calls;
-    if (cx.looked && !(f.flags & (CATALOG_VOLATILE | CATALOG_WRITES))) return ERR_OK; /* its rows go nowhere */
+    if (cx.looked && !f.calls.n && !(f.flags & (CATALOG_VOLATILE | CATALOG_WRITES))) return ERR_OK; /* its rows go nowhere */
     if (cx.looked) return d->all_filled = true, sql_note_recorded(d, &f), sql_step_statement(d, &f), ERR_OK;
     TRY(sql_row_step(d, &f));
     sql_note_recorded(d, &f);

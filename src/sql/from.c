@@ -333,7 +333,7 @@ static err callee_item(struct sql_context *cx, const struct sql_callee *callee, 
                        int32_t location, struct sql_item *item, str *text) {
     struct sql_value v;
     if (callee->own && callee->own->set) return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
-    if (callee->own && sql_is_routine(callee->own) && sql_gives_row(cx, callee->own))
+    if (callee->own && sql_is_called(cx, callee->own) && sql_gives_row(cx, callee->own))
         return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
     if (callee->own) {
         TRY(sql_inline_scalar(cx, callee->own, args->p, args->n, false, location, &v));

@@ -203,9 +203,18 @@ static struct sql_argument_values arguments_of(struct sql_context *cx, const str
 
 bool sql_is_routine(const struct catalog_function *f) { return str_eq_nocase(f->language, STR("plpgsql")); }
 
+static const struct catalog_relation *row_of(struct sql_context *cx, const struct catalog_function *f);
+
+/* A body of statements, or one that writes, or whose value is none. */
+static bool does_more(struct sql_context *cx, const struct catalog_function *f) {
+    uint32_t n = f->statements.n;
+    return n && (n > 1 || f->statements.p[0].flags & CATALOG_WRITES || f->returns == PG_VOID) && !row_of(cx, f);
+}
+
 /* It is not taken in: in a text that is not known before it runs, nothing has rights that are not the function's (query/script.c). */
-static bool is_called(const struct sql_context *cx, const struct catalog_function *f) {
-    return sql_is_routine(f) || (cx->dynamic && f->definer && str_eq_nocase(f->language, STR("sql")));
+bool sql_is_called(struct sql_context *cx, const struct catalog_function *f) {
+    if (sql_is_routine(f)) return true;
+    return str_eq_nocase(f->language, STR("sql")) && ((cx->dynamic && f->definer) || does_more(cx, f));
 }
 
 bool sql_gives_row(struct sql_context *cx, const struct catalog_function *f) {
@@ -281,8 +290,6 @@ static err routine_rows(struct sql_context *cx, const struct catalog_function *f
     *out = sql_fmt(cx, "select " STR_FMT " from " STR_FMT, STR_ARG(list), STR_ARG(call));
     return ERR_OK;
 }
-
-static const struct catalog_relation *row_of(struct sql_context *cx, const struct catalog_function *f);
 
 /* How it is called by itself: its one statement, of its arguments; of a row, of the row at hand. */
 static err routine_by_itself(struct sql_context *cx, struct catalog_function *f) {
@@ -414,7 +421,7 @@ static err scalar_in(struct sql_context *cx, const struct catalog_function *f, c
     struct outside saved;
     str with;
     if (sql_is_row_type(cx, f->returns)) return row_function(cx, f, location);
-    if (is_called(cx, f)) return routine_scalar(cx, f, args, n, location, out);
+    if (sql_is_called(cx, f)) return routine_scalar(cx, f, args, n, location, out);
     for (uint32_t i = 0; f->strict && i < n; i++)
         if (args[i].flags & SQL_NULL) {
             *out = sql_null_of(f->returns);
@@ -558,7 +565,7 @@ static err set_in(struct sql_context *cx, const struct catalog_function *f, cons
     str with, body = {0};
     struct sql_argument_values arguments = arguments_of(cx, args, n, &with);
     if (!item->name.n) item->name = f->name;
-    if (is_called(cx, f)) return routine_set(cx, f, args, n, location, item, text);
+    if (sql_is_called(cx, f)) return routine_set(cx, f, args, n, location, item, text);
     TRY(go_in(cx, f, &arguments, &here, location, &saved));
     err e = only_select(cx, f, location, &s);
     if (e == ERR_OK) e = sql_declared(cx, f, &fields);

@@ -399,7 +399,8 @@ void sql_spread_row(struct sql_context *cx, struct sql_part *p); /* `select t fr
 err sql_set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQuery__Node **out);
 /* The columns of what it gives: one without a name for a plain value. */
 err sql_declared(struct sql_context *cx, const struct catalog_function *f, catalog_fields *out);
-bool sql_is_routine(const struct catalog_function *f); /* in PL/pgSQL */
+bool sql_is_routine(const struct catalog_function *f);                        /* in PL/pgSQL */
+bool sql_is_called(struct sql_context *cx, const struct catalog_function *f); /* … or run as one is: not taken into a query */
 bool sql_gives_row(struct sql_context *cx, const struct catalog_function *f);
 void sql_path_of(struct sql_context *cx, const struct catalog_function *f);
 

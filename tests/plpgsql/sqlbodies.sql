@@ -1,0 +1,44 @@
+-- Functions of language sql that do more than one select, called within queries and by PL/pgSQL.
+create table log (id serial primary key, what text, n int);
+grant all on log to service_role;
+grant usage on sequence log_id_seq to service_role;
+create table counter (id int primary key, n int not null default 0);
+grant all on counter to service_role;
+insert into counter values (1, 0);
+create function note(x text) returns void language sql as $$ insert into log (what) values (x) $$;
+create function noted(x text) returns int language sql as $$ insert into log (what) values (x); select count(*)::int from log; $$;
+create function made(x text, n int) returns log language sql as $$ insert into log (what, n) values (x, n) returning * $$;
+create function next_one() returns int language sql as $$ update counter set n = n + 1 where id = 1 returning n $$;
+create function all_of() returns setof log language sql as $$ update log set n = coalesce(n, 0) + 1; select * from log order by id; $$;
+create function strictly(x text) returns int language sql strict as $$ insert into log (what) values ('strict ' || x) returning id $$;
+create function defined(x text) returns int language sql security definer set search_path = public as $$ insert into log (what) values (x || ' as ' || current_user); select 1 $$;
+create function outs(x text, out a int, out b text) language sql as $$ insert into log (what, n) values (x, 3) returning n, what $$;
+create function uses() returns text language plpgsql as $$ declare a int; b int; r record; begin
+  perform note('one');
+  a := noted('two');
+  select noted('three') + next_one() into b;
+  perform noted('x' || i) from generate_series(1, 2) i;
+  perform defined('me');
+  select * into r from made('four', 4);
+  return a || ' ' || b || ' ' || r.n || ' ' || next_one();
+end $$;
+create table cold (id int primary key, n int);
+grant all on cold to service_role;
+create function first_time(k int) returns int language sql as $$ insert into cold values (k, k * 2); select n from cold where id = k $$;
+create function colds() returns bigint language plpgsql as $$ begin return (select sum(first_time(i)) from generate_series(1, 5) i); end $$;
+create function undoes() returns int language plpgsql as $$ begin
+  begin perform note('gone'); perform next_one(); raise exception 'x'; exception when raise_exception then perform note('kept'); end;
+  return (select n from counter);
+end $$;
+create function rows_of() returns text language sql as $$ select string_agg(what || coalesce(n, -1), ',' order by id) from all_of() $$;
+create function turns(k int) returns int language sql as $$ insert into log (what) values ('turn ' || k); select case when k > 1 then turns(k - 1) else 0 end $$;
+-- ask
+service_role colds
+service_role uses
+service_role undoes
+service_role rows_of
+service_role strictly {"x": null}
+service_role strictly {"x": "a"}
+service_role outs {"x": "o"}
+service_role {"kind": "select", "from": "log", "order": [{"column": "id"}]}
+service_role {"kind": "select", "from": "counter"}
