@@ -402,6 +402,7 @@ static bool both(struct making *m, bool and) {
 static bool collate(struct making *m, struct operand *x) {
     str name = word_here(m);
     m->at += name.n;
+    if (str_eq_nocase(name, STR("binary"))) return x->collation = NULL, true;
     return (x->collation = db_collation_named(m->db, name)) != NULL;
 }
 

@@ -50,6 +50,7 @@ err sql_apply_how(struct sql_context *cx, const struct pg_how *how, uint32_t fla
     if (!(flags & PG_SAFE)) out->flags |= SQL_RAISES;
     if (flags & PG_VOLATILE) out->flags |= SQL_VOLATILE;
     if (flags & PG_STABLE) out->flags |= SQL_SESSION;
+    if (calls) sql_shield(cx, out);
     return sql_check_size(cx, out->text, out->location);
 }
 

@@ -566,6 +566,7 @@ static err case_expr(struct sql_context *cx, const PgQuery__CaseExpr *c, struct 
         vec_push(cx->mem, &parts, sql_fmt(cx, " else " STR_FMT, STR_ARG(p.results.p[0].text)));
     vec_push(cx->mem, &parts, STR(" end)"));
     out->text = sql_joined(cx, parts.p, parts.n, "");
+    sql_shield(cx, out);
     return ERR_OK;
 }
 

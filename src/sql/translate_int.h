@@ -245,6 +245,9 @@ bool sql_is_row_type(struct sql_context *cx, uint32_t type); /* a composite, a r
 str sql_type_name(struct sql_context *cx, uint32_t type);    /* for messages, without a typmod */
 /* A column's or type's collation as text: ` collate "numeric"`, or nothing. */
 str sql_collate(struct sql_context *cx, uint32_t type);
+/* A text that is made of a comparison by another order has its own again: SQLite would hand that order on, out of CASE and calls, to whatever is compared
+ * with it. */
+void sql_shield(struct sql_context *cx, struct sql_value *v);
 
 /* ---- coerce.c ---- */
 

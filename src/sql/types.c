@@ -87,6 +87,20 @@ str sql_collate(struct sql_context *cx, uint32_t type) {
     return name[0] ? sql_fmt(cx, " collate %s", name) : (str){0};
 }
 
+static bool has_collation(str text) {
+    static const char *const words[] = {" collate ", " COLLATE "}; /* of this room, and of the pg room */
+    for (size_t i = 0; text.n && i < ARRAY_COUNT(words); i++)
+        if (memmem(text.p, text.n, words[i], strlen(words[i]))) return true;
+    return false;
+}
+
+void sql_shield(struct sql_context *cx, struct sql_value *v) {
+    const struct pg_type *t = v->row ? NULL : sql_type_of(cx, v->type);
+    if (!t || t->storage != PG_STORED_TEXT || t->collation[0] || !has_collation(v->text)) return;
+    v->text = sql_fmt(cx, "(" STR_FMT " collate binary)", STR_ARG(v->text));
+    v->flags &= ~(uint32_t)SQL_CONSTANT;
+}
+
 bool sql_is_polymorphic(uint32_t type) {
     switch (type) {
     case PG_ANYELEMENT:
