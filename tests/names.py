@@ -13,7 +13,6 @@ NOT_OURS = re.compile(r"meson-generated|baseline_other|testrun")
 # What a room offers before anybody asks: who will. A name that somebody uses has no place here any more.
 AWAITED = {
     "query_run": "REST, the same",
-    "pg_typmod_out": "what describes columns to people",
     "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h",
     
     "engine_image_initial_bytes": "the router, to say what an app needs at least", "engine_share_user": "whoever is told of a share",

@@ -257,17 +257,154 @@ void sql_place(str text, const struct sql_statement *in, uint64_t offset, uint32
     }
 }
 
-/* ---- printing ---- */
+/* ---- printing ----
+ *
+ * libpg_query leaves out brackets: (a or b)::text becomes a or b::text. So what it printed is read again, and where that is another tree, operands are put into
+ * brackets (an indirection without a step within another one is printed so) and it is printed once more. */
 
-static void print(struct parsing *p) {
-    size_t n = pg_query__parse_result__get_packed_size(p->tree);
-    uint8_t *bytes = malloc(n);
-    if (!bytes) return;
-    pg_query__parse_result__pack(p->tree, bytes);
+enum { VISIT_DEPTH_MAX = 4000 };
+
+/* Each message below m, itself first. */
+static void visit(ProtobufCMessage *m, void (*fn)(ProtobufCMessage *m), uint32_t depth) {
+    if (depth > VISIT_DEPTH_MAX) return;
+    fn(m);
+    for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
+        uint8_t *at = (uint8_t *)m + f->offset;
+        if (f->type != PROTOBUF_C_TYPE_MESSAGE) continue;
+        if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+            ProtobufCMessage **all = *(ProtobufCMessage ***)at;
+            size_t n = *(size_t *)((uint8_t *)m + f->quantifier_offset);
+            for (size_t k = 0; k < n; k++)
+                if (all[k]) visit(all[k], fn, depth + 1);
+        } else if (!(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) || *(uint32_t *)((uint8_t *)m + f->quantifier_offset) == f->id) {
+            if (*(ProtobufCMessage **)at) visit(*(ProtobufCMessage **)at, fn, depth + 1);
+        }
+    }
+}
+
+static void without_places(ProtobufCMessage *m) {
+    for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
+        bool place = !strcmp(f->name, "location") || !strcmp(f->name, "stmt_location") || !strcmp(f->name, "stmt_len");
+        if (place && f->type == PROTOBUF_C_TYPE_INT32 && f->label != PROTOBUF_C_LABEL_REPEATED)
+            *(int32_t *)((uint8_t *)m + f->offset) = 0;
+    }
+}
+
+static PgQuery__Node *within(PgQuery__Node *node) {
+    PgQuery__AIndirection *ind = malloc(sizeof *ind); /* freed with the tree that it is put into */
+    PgQuery__Node *n = malloc(sizeof *n);
+    ENSURE(ind && n);
+    *ind = (PgQuery__AIndirection)PG_QUERY__A__INDIRECTION__INIT;
+    *n = (PgQuery__Node)PG_QUERY__NODE__INIT;
+    ind->arg = node;
+    n->node_case = PG_QUERY__NODE__NODE_A_INDIRECTION, n->a_indirection = ind;
+    return n;
+}
+
+static bool stands_alone(const PgQuery__Node *n) {
+    switch (n->node_case) {
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+    case PG_QUERY__NODE__NODE_A_EXPR:
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE: return false;
+    case PG_QUERY__NODE__NODE_FUNC_CALL: return n->func_call->funcformat != PG_QUERY__COERCION_FORM__COERCE_SQL_SYNTAX;
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return n->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ANY_SUBLINK &&
+               n->sub_link->sub_link_type != PG_QUERY__SUB_LINK_TYPE__ALL_SUBLINK;
+    default: return true;
+    }
+}
+
+static void bracket(PgQuery__Node **n) {
+    if (*n && !stands_alone(*n)) *n = within(within(*n));
+}
+
+static void bracket_operands(ProtobufCMessage *m) {
+    if (m->descriptor == &pg_query__type_cast__descriptor) bracket(&((PgQuery__TypeCast *)m)->arg);
+    if (m->descriptor == &pg_query__null_test__descriptor) bracket(&((PgQuery__NullTest *)m)->arg);
+    if (m->descriptor == &pg_query__boolean_test__descriptor) bracket(&((PgQuery__BooleanTest *)m)->arg);
+    if (m->descriptor == &pg_query__collate_clause__descriptor) bracket(&((PgQuery__CollateClause *)m)->arg);
+    if (m->descriptor == &pg_query__sub_link__descriptor) bracket(&((PgQuery__SubLink *)m)->testexpr);
+    if (m->descriptor == &pg_query__a__expr__descriptor) {
+        PgQuery__AExpr *e = (PgQuery__AExpr *)m;
+        bracket(&e->lexpr), bracket(&e->rexpr);
+        if (e->rexpr && e->rexpr->node_case == PG_QUERY__NODE__NODE_LIST && e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_IN)
+            for (size_t i = 0; i < e->rexpr->list->n_items; i++) bracket(&e->rexpr->list->items[i]);
+    }
+    if (m->descriptor == &pg_query__func_call__descriptor) {
+        PgQuery__FuncCall *f = (PgQuery__FuncCall *)m;
+        if (f->funcformat == PG_QUERY__COERCION_FORM__COERCE_SQL_SYNTAX)
+            for (size_t i = 0; i < f->n_args; i++) bracket(&f->args[i]);
+    }
+    if (m->descriptor == &pg_query__a__indirection__descriptor) {
+        PgQuery__AIndirection *a = (PgQuery__AIndirection *)m;
+        PgQuery__Node__NodeCase c = a->arg ? a->arg->node_case : PG_QUERY__NODE__NODE__NOT_SET;
+        bool own =
+            c == PG_QUERY__NODE__NODE_A_INDIRECTION || c == PG_QUERY__NODE__NODE_COLUMN_REF ||
+            c == PG_QUERY__NODE__NODE_PARAM_REF || c == PG_QUERY__NODE__NODE__NOT_SET ||
+            (c == PG_QUERY__NODE__NODE_SUB_LINK && a->arg->sub_link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXPR_SUBLINK);
+        if (a->n_indirection && !own) a->arg = within(a->arg);
+    }
+}
+
+static uint8_t *packed(const PgQuery__ParseResult *tree, size_t *n) {
+    uint8_t *bytes = malloc((*n = pg_query__parse_result__get_packed_size(tree)) + 1);
+    ENSURE(bytes);
+    pg_query__parse_result__pack(tree, bytes);
+    return bytes;
+}
+
+static str deparsed(arena *mem, const PgQuery__ParseResult *tree) {
+    size_t n;
+    uint8_t *bytes = packed(tree, &n);
     PgQueryDeparseResult r = pg_query_deparse_protobuf((PgQueryProtobuf){n, (char *)bytes});
-    if (!r.error && r.query) p->message = arena_str(p->mem, str_c(r.query));
+    str text = !r.error && r.query ? arena_str(mem, str_c(r.query)) : (str){0};
     pg_query_free_deparse_result(r);
     free(bytes);
+    return text;
+}
+
+/* The tree without its places, as bytes. */
+static uint8_t *likeness(PgQuery__ParseResult *tree, size_t *n) {
+    visit(&tree->base, without_places, 0);
+    return packed(tree, n);
+}
+
+static bool reads_as(arena *mem, str text, const uint8_t *like, size_t n) {
+    PgQueryProtobufParseResult r = pg_query_parse_protobuf(arena_cstr(mem, text));
+    PgQuery__ParseResult *tree =
+        r.error ? NULL : pg_query__parse_result__unpack(NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
+    bool same = false;
+    if (tree) {
+        size_t m;
+        uint8_t *bytes = likeness(tree, &m);
+        same = m == n && !memcmp(bytes, like, n);
+        free(bytes);
+        pg_query__parse_result__free_unpacked(tree, NULL);
+    }
+    pg_query_free_protobuf_parse_result(r);
+    return same;
+}
+
+static void print(struct parsing *p) {
+    p->message = deparsed(p->mem, p->tree);
+    if (!p->message.n) return;
+    size_t n, m;
+    uint8_t *bytes = packed(p->tree, &n);
+    PgQuery__ParseResult *copy = pg_query__parse_result__unpack(NULL, n, bytes);
+    free(bytes);
+    if (!copy) return;
+    uint8_t *like = likeness(copy, &m);
+    if (!reads_as(p->mem, p->message, like, m)) {
+        visit(&copy->base, bracket_operands, 0);
+        str again = deparsed(p->mem, copy);
+        if (again.n) p->message = again;
+    }
+    free(like);
+    pg_query__parse_result__free_unpacked(copy, NULL);
 }
 
 str sql_statement_text(arena *mem, const PgQuery__Node *node) {
