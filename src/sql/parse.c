@@ -319,7 +319,9 @@ static bool stands_alone(const PgQuery__Node *n) {
 }
 
 static void bracket(PgQuery__Node **n) {
-    if (*n && !stands_alone(*n)) *n = within(within(*n));
+    if (!*n || stands_alone(*n)) return;
+    bool by_itself = (*n)->node_case == PG_QUERY__NODE__NODE_A_EXPR || (*n)->node_case == PG_QUERY__NODE__NODE_FUNC_CALL;
+    *n = within(by_itself ? *n : within(*n));
 }
 
 static void bracket_operands(ProtobufCMessage *m) {

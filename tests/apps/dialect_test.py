@@ -174,8 +174,11 @@ def test_dialect_vector():
         put(folder, "migrations/002_more.sql", "alter table documents add column more vector(2) not null default '[0,0]';\nupdate documents set embedding = array[1,2,3] where content = 'y';\n")
         cli(n, "db", "migrate", folder)
         eq(json.loads(cli(n, "db", "query", "select avg(embedding) a, sum(more) s from documents where content in ('x', 'y')", "--app", "notes")), [{"a": "[1,1,1.5]", "s": "[0,0]"}])
+        put(folder, "migrations/003_young.sql", "create domain pos as int check (value > 0 and (value is not null or value < 9)::text = 'true');\ncreate type pair as (a int, b pos);\nalter table documents add column p pos, add column day date default (now() at time zone 'utc')::date;\n")
+        cli(n, "db", "migrate", folder)
         dump = cli(n, "db", "dump", "--app", "notes")
-        has(dump, "vector(3)", "[0.5,0.5,0]")
+        has(dump, "vector(3)", "[0.5,0.5,0]", "(now() AT TIME ZONE 'utc')::date", "(value IS NOT NULL OR value < 9)::text")
+        check(dump.index("create domain") < dump.index("create type") < dump.index("create table"), "an older table has a column of a younger type", dump)
 
 
 TEMPORARY = """create table orgs (id int primary key, slug text);

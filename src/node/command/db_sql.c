@@ -161,6 +161,19 @@ static void put_enum(struct writer *w, const struct catalog_type *t) {
     for (uint32_t k = 0; k < t->labels.n; k++) put(w, "%s", k ? ", " : ""), put_text(w, t->labels.p[k].name);
     put(w, ");\n");
 }
+/* An older table may have got a column of a younger type: those that need nothing but types come before all tables, in their own order. */
+static uint64_t type_order(const struct writer *w, const struct catalog_type *t, uint32_t place) {
+    enum { ENUMS = 3, OTHERS = 16 };
+    bool calls = t->default_value.fragment.calls.n != 0;
+    if (t->kind == CATALOG_ENUM) return ENUMS;
+    for (uint32_t i = 0; i < t->checks.n; i++) calls |= t->checks.p[i].expr.fragment.calls.n != 0;
+    for (uint32_t i = 0; i < t->fields.n; i++) {
+        const struct catalog_type *of = catalog_type_of(w->c, t->fields.p[i].type);
+        calls |= of && of->kind == CATALOG_ROW;
+    }
+    return calls || place + OTHERS >= CATALOG_FIRST_ID ? t->id : place + OTHERS;
+}
+
 static void add_types(struct writer *w) {
     for (uint32_t i = 0; i < w->c->types.n; i++) {
         const struct catalog_type *t = &w->c->types.p[i];
@@ -170,7 +183,7 @@ static void add_types(struct writer *w) {
         if (t->kind == CATALOG_COMPOSITE)
             put(w, "create type "), put_full(w, t->schema, t->name), put(w, " as ("), put_fields(w, &t->fields), put(w, ");\n");
         /* An enum needs nothing, and a table that is older may have got a column of it. */
-        add(w, BEFORE_ROWS, t->kind == CATALOG_ENUM ? 3 : t->id, "type", full_key(w, t->schema, t->name));
+        add(w, BEFORE_ROWS, type_order(w, t, i), "type", full_key(w, t->schema, t->name));
     }
 }
 
