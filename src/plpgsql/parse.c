@@ -223,19 +223,107 @@ static bool read_for_execute(parser *p, statement *s) {
     return !take(p, "using") || read_list(p, ENDS("loop"), &s->exprs);
 }
 
+/* ---- cursors ---- */
+
+/* (1, b := 2) */
+static bool read_arguments(parser *p, plpgsql_options *out) {
+    if (!take(p, "(")) return true;
+    do {
+        struct plpgsql_option o = {0};
+        parser before = *p;
+        if (!count(p)) return false;
+        bool named = is_name(p);
+        if (named) next(p);
+        named = named && is(p, ":=");
+        if (!named && !p->failed) *p = before;
+        if (named) o.name = before.token.text, next(p);
+        if (!read_text(p, ENDS(",", ")"), false, &o.value)) return false;
+        vec_push(p->mem, out, o);
+    } while (take(p, ","));
+    return expect(p, ")");
+}
+
+/* for r in c [(arguments)] loop: what stands there is no query. */
+static bool read_for_cursor(parser *p, statement *s) {
+    s->kind = PLPGSQL_CURSOR, s->cursor_does = PLPGSQL_FOR_CURSOR;
+    s->expr = (struct plpgsql_expr){0};
+    return take_name(p, &s->cursor) && read_arguments(p, &s->options);
+}
+
+static bool read_open(parser *p, statement *s) {
+    next(p);
+    s->cursor_does = PLPGSQL_OPEN;
+    if (!take_name(p, &s->cursor) || !read_arguments(p, &s->options)) return false;
+    s->no_scroll = take(p, "no");
+    if (take(p, "scroll") || is(p, "for")) {
+        if (!expect(p, "for")) return false;
+        if (take(p, "execute")) {
+            s->dynamic = true;
+            if (!READ(p, &s->expr, "using", ";")) return false;
+            if (take(p, "using") && !read_list(p, ENDS(";"), &s->exprs)) return false;
+        } else if (!READ(p, &s->expr, ";")) return false;
+    }
+    return expect(p, ";");
+}
+
+/* next, prior, first, last, [absolute, relative] n, forward, backward [n, all]; from, in */
+static bool read_seek(parser *p, statement *s) {
+    static const char *const names[] = {"next", "prior", "first", "last", "absolute", "relative", "forward", "backward"};
+    parser before = *p;
+    for (uint32_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (!is(p, names[i])) continue;
+        next(p);
+        if (is(p, ";") || is(p, "into")) return *p = before, true; /* a cursor of that name */
+        s->seek = (enum plpgsql_seek)i;
+        break;
+    }
+    bool counts = s->seek == PLPGSQL_SEEK_ABSOLUTE || s->seek == PLPGSQL_SEEK_RELATIVE;
+    bool goes = s->seek == PLPGSQL_SEEK_FORWARD || s->seek == PLPGSQL_SEEK_BACKWARD;
+    bool all = take(p, "all"), sign = p->token.kind == PLPGSQL_NUMBER || is(p, "-") || is(p, "+");
+    if (all) s->seek = s->seek == PLPGSQL_SEEK_BACKWARD ? PLPGSQL_SEEK_BACKWARD_ALL : PLPGSQL_SEEK_FORWARD_ALL;
+    if (!counts && !goes && sign) s->seek = PLPGSQL_SEEK_FORWARD, goes = true;
+    if (counts || (goes && sign)) {
+        if (!READ(p, &s->by, "from", "in")) return false;
+    }
+    if (!take(p, "from")) (void)take(p, "in");
+    return !p->failed;
+}
+
+static bool read_fetch(parser *p, statement *s) {
+    bool moves = is(p, "move");
+    next(p);
+    s->cursor_does = moves ? PLPGSQL_MOVE : PLPGSQL_FETCH;
+    if (!read_seek(p, s) || !take_name(p, &s->cursor)) return false;
+    if (!moves && (!expect(p, "into") || !read_into(p, s))) return false;
+    bool many = s->seek == PLPGSQL_SEEK_FORWARD_ALL || s->seek == PLPGSQL_SEEK_BACKWARD_ALL ||
+                ((s->seek == PLPGSQL_SEEK_FORWARD || s->seek == PLPGSQL_SEEK_BACKWARD) && s->by.text.n);
+    if (!moves && many) return fail(p, "42601", "FETCH statement cannot return multiple rows");
+    return expect(p, ";");
+}
+
+static bool read_close(parser *p, statement *s) {
+    next(p);
+    s->cursor_does = PLPGSQL_CLOSE;
+    return take_name(p, &s->cursor) && expect(p, ";");
+}
+
 /* for i in [reverse] a .. b [by c], for r in query */
 static bool read_for(parser *p, statement *s) {
     next(p);
     if (!read_targets(p, s) || !expect(p, "in")) return false;
     if (is(p, "execute")) return read_for_execute(p, s) && read_loop_body(p, s);
-    struct plpgsql_token first = p->token;
+    parser first = *p;
     bool query = begins_query(p);
     s->reverse = take(p, "reverse");
     if (!READ(p, &s->expr, "..", "loop")) return false;
     if (!take(p, "..")) {
         if (s->reverse) return fail(p, "42601", "cannot specify REVERSE in query FOR loop");
         s->kind = query || str_starts(s->expr.text, STR("(")) ? PLPGSQL_FOR_QUERY : PLPGSQL_CURSOR;
-        s->at = s->kind == PLPGSQL_CURSOR ? first.at : s->at;
+        if (s->kind == PLPGSQL_CURSOR) {
+            *p = first;
+            s->at = p->token.at;
+            if (!read_for_cursor(p, s)) return false;
+        }
         return read_loop_body(p, s);
     }
     if (!READ(p, &s->to, "by", "loop")) return false;
@@ -459,10 +547,10 @@ static const struct {
     {"perform", PLPGSQL_PERFORM, read_perform},
     {"return", PLPGSQL_RETURN, read_return},
     {"null", PLPGSQL_NULL, read_null},
-    {"open", PLPGSQL_CURSOR, read_sql},
-    {"fetch", PLPGSQL_CURSOR, read_sql},
-    {"move", PLPGSQL_CURSOR, read_sql},
-    {"close", PLPGSQL_CURSOR, read_sql},
+    {"open", PLPGSQL_CURSOR, read_open},
+    {"fetch", PLPGSQL_CURSOR, read_fetch},
+    {"move", PLPGSQL_CURSOR, read_fetch},
+    {"close", PLPGSQL_CURSOR, read_close},
     {"commit", PLPGSQL_TRANSACTION, read_sql},
     {"rollback", PLPGSQL_TRANSACTION, read_sql},
 };
@@ -510,6 +598,23 @@ static bool read_body(parser *p, plpgsql_body *out) {
 
 /* ---- blocks ---- */
 
+/* [no] scroll cursor (a int, b text) for query */
+static bool read_cursor(parser *p, struct plpgsql_declaration *d) {
+    d->no_scroll = take(p, "no");
+    if (d->no_scroll ? !expect(p, "scroll") : (take(p, "scroll"), false)) return false;
+    if (!expect(p, "cursor")) return false;
+    if (take(p, "(")) {
+        do {
+            struct plpgsql_option o = {0};
+            if (!count(p) || !take_name(p, &o.name) || !read_text(p, ENDS(",", ")"), false, &o.value)) return false;
+            vec_push(p->mem, &d->parameters, o);
+        } while (take(p, ","));
+        if (!expect(p, ")")) return false;
+    }
+    if (!take(p, "is") && !expect(p, "for")) return false;
+    return READ(p, &d->value, ";");
+}
+
 static bool read_declaration(parser *p, statement *block, struct map *names) {
     struct plpgsql_declaration d = {.at = p->token.at};
     if (!count(p) || !take_name(p, &d.name)) return false;
@@ -524,6 +629,11 @@ static bool read_declaration(parser *p, statement *block, struct map *names) {
     }
     d.constant = take(p, "constant");
     d.cursor = is(p, "cursor") || is(p, "no") || is(p, "scroll");
+    if (d.cursor) {
+        if (!read_cursor(p, &d)) return false;
+        vec_push(p->mem, &block->declarations, d);
+        return expect(p, ";");
+    }
     if (!read_text(p, ENDS("not", "default", ":=", "=", "collate", ";"), false, &d.type)) return false;
     if (take(p, "collate")) next(p);
     if (take(p, "not")) {

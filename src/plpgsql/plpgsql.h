@@ -38,7 +38,7 @@ enum plpgsql_kind {
     PLPGSQL_RETURN_NEXT,
     PLPGSQL_RETURN_QUERY,
     PLPGSQL_NULL,
-    PLPGSQL_CURSOR, /* open, fetch, move, close */
+    PLPGSQL_CURSOR, /* open, fetch, move, close, and a loop over one */
     PLPGSQL_TRANSACTION,
 };
 enum plpgsql_level { PLPGSQL_DEBUG, PLPGSQL_LOG, PLPGSQL_INFO, PLPGSQL_NOTICE, PLPGSQL_WARNING, PLPGSQL_EXCEPTION };
@@ -55,13 +55,34 @@ struct plpgsql_target {
     plpgsql_exprs subscripts;
 };
 typedef VEC(struct plpgsql_target) plpgsql_targets;
+struct plpgsql_option { /* of RAISE … USING, GET DIAGNOSTICS, a cursor's parameters (the value is a type) and arguments */
+    str name;
+    struct plpgsql_expr value;
+    struct plpgsql_target target;
+};
+typedef VEC(struct plpgsql_option) plpgsql_options;
 struct plpgsql_declaration {
     str name, alias; /* alias: ALIAS FOR it */
-    struct plpgsql_expr type, value;
-    bool constant, not_null, cursor;
+    struct plpgsql_expr type, value /* of a cursor its query */;
+    bool constant, not_null, cursor, no_scroll;
+    plpgsql_options parameters;
     uint32_t at;
 };
 typedef VEC(str) plpgsql_names;
+enum plpgsql_cursor_does { PLPGSQL_OPEN, PLPGSQL_FETCH, PLPGSQL_MOVE, PLPGSQL_CLOSE, PLPGSQL_FOR_CURSOR };
+enum plpgsql_seek {
+    PLPGSQL_SEEK_NEXT,
+    PLPGSQL_SEEK_PRIOR,
+    PLPGSQL_SEEK_FIRST,
+    PLPGSQL_SEEK_LAST,
+    PLPGSQL_SEEK_ABSOLUTE, /* with a count, these three */
+    PLPGSQL_SEEK_RELATIVE,
+    PLPGSQL_SEEK_FORWARD,
+    PLPGSQL_SEEK_BACKWARD,
+    PLPGSQL_SEEK_FORWARD_ALL,
+    PLPGSQL_SEEK_BACKWARD_ALL,
+    PLPGSQL_SEEKS
+};
 struct plpgsql_statement;
 typedef VEC(struct plpgsql_statement *) plpgsql_body;
 struct plpgsql_arm { /* IF, ELSIF: one condition; CASE: of WHEN a, b one text */
@@ -71,11 +92,6 @@ struct plpgsql_arm { /* IF, ELSIF: one condition; CASE: of WHEN a, b one text */
 struct plpgsql_handler {
     plpgsql_names conditions;
     plpgsql_body body;
-};
-struct plpgsql_option { /* of RAISE … USING, GET DIAGNOSTICS */
-    str name;
-    struct plpgsql_expr value;
-    struct plpgsql_target target;
 };
 struct plpgsql_statement {
     enum plpgsql_kind kind;
@@ -87,11 +103,15 @@ struct plpgsql_statement {
     plpgsql_targets targets;    /* INTO, of loops what they set, of an assignment its target */
     bool into, strict, reverse, dynamic /* FOR … IN EXECUTE, RETURN QUERY EXECUTE */, stacked, has_else, has_handlers;
     uint32_t slice;
+    str cursor; /* whose name */
+    enum plpgsql_cursor_does cursor_does;
+    enum plpgsql_seek seek; /* by `by` */
+    bool no_scroll;
     VEC(struct plpgsql_declaration) declarations;
     plpgsql_body body; /* of a block, a loop; ELSE of IF and CASE */
     VEC(struct plpgsql_arm) arms;
     VEC(struct plpgsql_handler) handlers;
-    VEC(struct plpgsql_option) options;
+    plpgsql_options options; /* of a cursor: its arguments */
     enum plpgsql_level level;
     str format, condition; /* of RAISE: its text, or the name of its condition, or SQLSTATE's five letters */
     bool is_state;

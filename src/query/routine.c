@@ -37,6 +37,7 @@ struct cursor {
     struct db_value *values;
     uint32_t columns, n, at, cap;
     uint64_t bytes;
+    catalog_fields shape; /* of an executed text's */
 };
 struct try {
     uint32_t handler;
@@ -53,6 +54,7 @@ struct frame {
     struct diag said;
     struct query_place *places;
     struct cursor *cursors; /* CATALOG_CURSORS_MAX of them, once there is one */
+    uint8_t states[CATALOG_CURSORS_MAX];
     struct try tries[TRIES_MAX];
     uint32_t tries_n;
     uint64_t rows; /* of the statement before */
@@ -395,6 +397,7 @@ static bool run_statement(struct frame *f, const uint32_t *op) {
     return true;
 }
 
+enum { CURSOR_NEVER, CURSOR_OPEN, CURSOR_CLOSED };
 static struct cursor *cursor_of(struct frame *f, uint32_t i) {
     if (!f->cursors) {
         f->cursors = calloc(CATALOG_CURSORS_MAX, sizeof *f->cursors);
@@ -616,6 +619,11 @@ static bool open_text(struct frame *f, const uint32_t *op) {
     struct query_script *t = text_of(f, op[2], CATALOG_TEXT_ROWS);
     cursor_close(f, c);
     bool ok = t && run_text(f, t, 0, t->answer.parts.n, c, UINT64_MAX);
+    const struct catalog_text_part *last = ok && t->answer.parts.n ? &t->answer.parts.p[t->answer.parts.n - 1] : NULL;
+    for (uint32_t i = 0; last && i < last->columns.n; i++)
+        vec_push(c->mem, &c->shape,
+                 ((struct catalog_field){arena_str(c->mem, last->columns.p[i].name), last->columns.p[i].type,
+                                         last->columns.p[i].typmod}));
     if (t) query_script_done(f->conn, t);
     text_over(f);
     return ok;
@@ -655,6 +663,96 @@ static bool give_text(struct frame *f, const uint32_t *op) {
     cursor_close(f, &rows);
     if (t) query_script_done(f->conn, t);
     text_over(f);
+    return ok;
+}
+
+/* ---- cursors of variables ---- */
+
+/* Is it open, as it is to be? 0: it is to be closed; 1: it is to be; 2, 3 (a bound one): its block begins. */
+static bool must_cursor(struct frame *f, const uint32_t *op) {
+    uint8_t *state = &f->states[op[1]];
+    struct db_rows *rows;
+    char name[128] = "";
+    if (op[2] >= 2) return cursor_close(f, cursor_of(f, op[1])), *state = op[2] == 2 ? CURSOR_NEVER : CURSOR_CLOSED, true;
+    if (op[2] == (*state == CURSOR_OPEN)) return true;
+    if (!begin(f, op[3], false, &rows)) return false;
+    if (db_next(rows)) snprintf(name, sizeof name, STR_FMT, (int)MIN(db_str(rows, 0).n, 63u), (const char *)db_str(rows, 0).p);
+    if (!finish(f, rows, true)) return false;
+    if (op[2] == 0) return query_fail(&f->conn->raised, "42P03", "cursor \"%s\" already in use", name);
+    if (*state == CURSOR_NEVER) return query_fail(&f->conn->raised, "22004", "cursor variable \"%s\" is null", name);
+    return query_fail(&f->conn->raised, "34000", "cursor \"%s\" does not exist", name);
+}
+
+static int64_t clamp(int64_t v, int64_t most) { return v < 0 ? 0 : v > most ? most : v; }
+
+/* Rows are counted from 1: 0 is before the first, n + 1 behind the last. */
+static void seek_cursor(struct frame *f, const uint32_t *op) {
+    struct cursor *c = cursor_of(f, op[1]);
+    bool moves = op[2] >= 100;
+    int64_t by = op[3] == UINT32_MAX ? 1 : f->places[op[3]].v.i, n = c->n, at = MIN((int64_t)c->at, n + 1), to = at;
+    switch ((enum plpgsql_seek)(op[2] % 100)) {
+    case PLPGSQL_SEEK_NEXT: to = clamp(at + 1, n + 1); break;
+    case PLPGSQL_SEEK_PRIOR: to = clamp(at - 1, n + 1); break;
+    case PLPGSQL_SEEK_FIRST: to = n ? 1 : n + 1; break;
+    case PLPGSQL_SEEK_LAST: to = n; break;
+    case PLPGSQL_SEEK_ABSOLUTE: to = clamp(by < 0 ? n + 1 + by : by, n + 1); break;
+    case PLPGSQL_SEEK_RELATIVE:
+    case PLPGSQL_SEEK_FORWARD: to = clamp(at + by, n + 1); break;
+    case PLPGSQL_SEEK_BACKWARD: to = clamp(at - by, n + 1); break;
+    case PLPGSQL_SEEK_FORWARD_ALL: to = n + 1; break;
+    case PLPGSQL_SEEK_BACKWARD_ALL: to = 0; break;
+    case PLPGSQL_SEEKS: break;
+    }
+    bool there = to >= 1 && to <= n, many = moves && op[2] % 100 >= PLPGSQL_SEEK_FORWARD;
+    int64_t passed = 0;
+    if (many) { /* rows that it came to on its way */
+        passed = to > at ? MIN(to, n) - at : to < at ? at - MAX(to, 1) : 0;
+        passed = MAX(passed, 0);
+    }
+    c->at = (uint32_t)to;
+    f->rows = many ? (uint64_t)passed : there;
+    set_found(f, f->rows);
+}
+
+/* A column of an executed text, as what is wanted: by a text of its own, which is kept as any. */
+static bool cast_as(struct frame *f, struct db_value *v, const struct catalog_field *from, const struct catalog_field *to,
+                    arena *mem) {
+    if (from->type == to->type && (from->typmod == to->typmod || to->typmod == -1)) return true;
+    const struct query_expanding as = as_mine(f);
+    struct catalog_text text = {.function = f->f->id, .use = CATALOG_TEXT_INTO, .text = STR("select $1")};
+    vec_push(mem, &text.arguments, from->type);
+    vec_push(mem, &text.want, *to);
+    struct query_script *t = query_script_of(f->conn, &as, &text);
+    struct query_script_part *made;
+    struct db_rows *rows;
+    struct diag d = DIAG_INIT;
+    bool ok = t && t->answer.parts.n == 1 && query_script_made(f->conn, t, 0, &as, 1, &made);
+    query_wall_up(f->conn);
+    err e = ok ? db_query_values(f->conn->db, made->sql, v, made->places.list.n, &rows, &d) : ERR_OK;
+    f->conn->walled = false;
+    if (ok && e != ERR_OK) ok = failed(f, e, &d);
+    else if (ok) {
+        struct db_value out = db_next(rows) ? db_value(rows, 0) : DB_NOTHING;
+        if (out.kind >= DB_TEXTUAL) out.s = arena_str(mem, out.s);
+        *v = out;
+        ok = finish(f, rows, true);
+    }
+    if (t) query_script_done(f->conn, t);
+    return ok;
+}
+
+static bool cursor_row(struct frame *f, const uint32_t *op) {
+    const struct cursor *c = cursor_of(f, op[1]);
+    bool there = c->at >= 1 && c->at <= c->n, ok = true;
+    arena *scratch = arena_new(0);
+    for (uint32_t i = 0; ok && i < op[3]; i++) {
+        struct db_value v = there && i < c->columns ? c->values[(size_t)(c->at - 1) * c->columns + i] : DB_NOTHING;
+        if (op[4] && v.kind != DB_NULL && i < c->shape.n && i < f->want.n)
+            ok = cast_as(f, &v, &c->shape.p[i], &f->want.p[i], scratch);
+        ok = ok && put(f, op[2] + i, v);
+    }
+    text_over(f);
+    arena_free(scratch);
     return ok;
 }
 
@@ -842,12 +940,18 @@ static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
         if (!is) to = op[2];
         break;
     case CATALOG_OP_RUN: ok = run_statement(f, op); break;
-    case CATALOG_OP_OPEN: ok = open_cursor(f, op); break;
+    case CATALOG_OP_OPEN:
+        ok = open_cursor(f, op);
+        f->states[op[1]] = ok ? CURSOR_OPEN : f->states[op[1]];
+        break;
     case CATALOG_OP_NEXT:
         ok = next_row(f, op, &is);
         if (!is) to = op[4];
         break;
-    case CATALOG_OP_CLOSE: cursor_close(f, cursor_of(f, op[1])); break;
+    case CATALOG_OP_CLOSE:
+        cursor_close(f, cursor_of(f, op[1]));
+        f->states[op[1]] = CURSOR_CLOSED;
+        break;
     case CATALOG_OP_PAST:
         is = op[3] ? f->places[op[1]].v.i < f->places[op[2]].v.i : f->places[op[1]].v.i > f->places[op[2]].v.i;
         if (is) to = op[4];
@@ -876,8 +980,14 @@ static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
         break;
     case CATALOG_OP_WANT: vec_push(f->mem, &f->want, ((struct catalog_field){{0}, op[1], (int32_t)op[2] - 1})); break;
     case CATALOG_OP_EXECUTE: ok = execute_text(f, op); break;
-    case CATALOG_OP_OPEN_TEXT: ok = open_text(f, op); break;
+    case CATALOG_OP_OPEN_TEXT:
+        ok = open_text(f, op);
+        f->states[op[1]] = ok ? CURSOR_OPEN : f->states[op[1]];
+        break;
     case CATALOG_OP_GIVE_TEXT: ok = give_text(f, op); break;
+    case CATALOG_OP_MUST: ok = must_cursor(f, op); break;
+    case CATALOG_OP_SEEK: seek_cursor(f, op); break;
+    case CATALOG_OP_ROW: ok = cursor_row(f, op); break;
     case CATALOG_OP_COUNT: break;
     case CATALOG_OP_NO_RETURN:
         ok = raised(f, "2F005",

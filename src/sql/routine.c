@@ -519,6 +519,212 @@ static err foreach_loop(struct routine *r, const statement *s) {
     return got;
 }
 
+/* ---- cursors: each variable's has a place of its own, in which all rows stand once it is open ---- */
+
+static bool is_refcursor(str type) {
+    return str_eq_nocase(str_trim(type), STR("refcursor")) || str_eq_nocase(str_trim(type), STR("pg_catalog.refcursor"));
+}
+
+static err cursor_slot(struct routine *r, uint32_t at, uint32_t *slot) {
+    *slot = r->cursors++;
+    if (*slot < CATALOG_CURSORS_MAX) return ERR_OK;
+    return sql_routine_say(r, at, "54001", "a body has more than %d loops over queries", CATALOG_CURSORS_MAX);
+}
+
+static err declare_cursor(struct routine *r, const struct plpgsql_declaration *d) {
+    struct sql_variables scope;
+    struct routine_cursor *c = arena_make(r->cx->mem, struct routine_cursor);
+    struct sql_variable *v = arena_make(r->cx->mem, struct sql_variable);
+    bool is_select, record;
+    err e = ERR_OK;
+    *c = (struct routine_cursor){.bound = d->cursor, .no_scroll = d->no_scroll};
+    *v = (struct sql_variable){.name = d->name, .place = sql_routine_places(r, 1), .type = PG_TEXT, .typmod = -1, .cursor = c};
+    sql_routine_emit(r, CATALOG_OP_CLEAR, v->place, 1, 0, 0);
+    TRY(cursor_slot(r, d->at, &c->slot));
+    sql_routine_emit(r, CATALOG_OP_MUST, c->slot, d->cursor ? 3 : 2, sql_routine_text(r, sql_literal_text(r->cx->mem, d->name)),
+                     0);
+    sql_routine_open(r, &scope, (str){0});
+    for (uint32_t i = 0; e == ERR_OK && i < d->parameters.n; i++) {
+        uint32_t type;
+        int32_t typmod;
+        const catalog_fields *fields;
+        e = sql_routine_type(r, &d->parameters.p[i].value, &type, &typmod, &fields, &record);
+        if (e == ERR_OK)
+            vec_push(r->cx->mem, &c->parameters, sql_routine_variable(r, d->parameters.p[i].name, type, typmod, NULL));
+    }
+    if (e == ERR_OK && d->cursor) {
+        e = sql_routine_statement(r, &d->value, NULL, &c->e, &c->columns, &is_select);
+        c->known = c->columns.n;
+    }
+    r->scope = (struct sql_variables *)(uintptr_t)scope.outer;
+    r->cx->variables = scope.outer;
+    TRY(e);
+    vec_push(r->cx->mem, &r->scope->list, v);
+    return ERR_OK;
+}
+
+static bool same_columns(const catalog_fields *a, const catalog_fields *b) {
+    bool same = a->n == b->n;
+    for (uint32_t i = 0; same && i < a->n; i++) same = a->p[i].type == b->p[i].type && str_eq(a->p[i].name, b->p[i].name);
+    return same;
+}
+
+static err cursor_arguments(struct routine *r, const statement *s, struct routine_cursor *c) {
+    uint32_t n = c->parameters.n;
+    bool *given = arena_array(r->cx->mem, bool, n + 1);
+    memset(given, 0, n + 1);
+    if (s->options.n && !n)
+        return sql_routine_say(r, s->at, "42601", "cursor \"" STR_FMT "\" has no arguments", STR_ARG(s->cursor));
+    if (n && !s->options.n) return sql_routine_say(r, s->at, "42601", "cursor \"" STR_FMT "\" has arguments", STR_ARG(s->cursor));
+    for (uint32_t i = 0; i < s->options.n; i++) {
+        const struct plpgsql_option *o = &s->options.p[i];
+        uint32_t k = i, e;
+        if (o->name.n)
+            for (k = 0; k < n && !str_eq(c->parameters.p[k]->name, o->name); k++) {}
+        if (o->name.n && k == n)
+            return sql_routine_say(r, s->at, "42601", "cursor \"" STR_FMT "\" has no argument named \"" STR_FMT "\"",
+                                   STR_ARG(s->cursor), STR_ARG(o->name));
+        if (k >= n)
+            return sql_routine_say(r, s->at, "42601", "too many arguments for cursor \"" STR_FMT "\"", STR_ARG(s->cursor));
+        if (given[k])
+            return sql_routine_say(r, s->at, "42601",
+                                   "value for parameter \"" STR_FMT "\" of cursor \"" STR_FMT "\" specified more than once",
+                                   STR_ARG(c->parameters.p[k]->name), STR_ARG(s->cursor));
+        given[k] = true;
+        TRY(sql_routine_value(r, &o->value, c->parameters.p[k]->type, c->parameters.p[k]->typmod, &e, NULL));
+        sql_routine_emit(r, CATALOG_OP_SET, c->parameters.p[k]->place, e, 0, 0);
+    }
+    for (uint32_t k = 0; k < n; k++)
+        if (!given[k])
+            return sql_routine_say(r, s->at, "42601", "not enough arguments for cursor \"" STR_FMT "\"", STR_ARG(s->cursor));
+    return ERR_OK;
+}
+
+static void must(struct routine *r, const struct routine_cursor *c, str name, uint32_t what) {
+    sql_routine_emit(r, CATALOG_OP_MUST, c->slot, what, sql_routine_text(r, sql_literal_text(r->cx->mem, name)), 0);
+}
+
+static err open_cursor(struct routine *r, const statement *s, struct sql_variable *v) {
+    struct routine_cursor *c = v->cursor;
+    catalog_fields columns = c->columns;
+    uint32_t e = c->e;
+    bool is_select;
+    if (c->bound && s->expr.text.n) return sql_routine_say(r, s->at, "42601", "syntax error at or near \"FOR\"");
+    if (!c->bound && !s->expr.text.n && s->cursor_does == PLPGSQL_OPEN)
+        return sql_routine_say(r, s->at, "42601", "syntax error at or near \";\"");
+    if (c->bound) TRY(cursor_arguments(r, s, c));
+    else if (s->dynamic) {
+        TRY(text_begins(r, s, NULL, &e));
+        c->dynamic = true;
+        r->writes++;
+    } else TRY(sql_routine_statement(r, &s->expr, NULL, &e, &columns, &is_select));
+    if (!c->bound && !s->dynamic) {
+        c->several |= c->known && !same_columns(&columns, &c->columns);
+        c->columns = columns, c->known |= columns.n != 0;
+    }
+    c->several |= c->dynamic && c->known;
+    if (!c->bound) c->no_scroll = s->no_scroll;
+    must(r, c, v->name, 0);
+    sql_routine_emit(r, s->dynamic ? CATALOG_OP_OPEN_TEXT : CATALOG_OP_OPEN, c->slot, e, 0, 0);
+    return ERR_OK;
+}
+
+static err fetch_cursor(struct routine *r, const statement *s, struct sql_variable *v) {
+    struct routine_cursor *c = v->cursor;
+    struct receiver rc = {0};
+    catalog_fields columns = c->columns;
+    uint32_t count = ROUTINE_NONE, e, seek = s->seek;
+    bool back = seek == PLPGSQL_SEEK_PRIOR || seek == PLPGSQL_SEEK_BACKWARD || seek == PLPGSQL_SEEK_BACKWARD_ALL ||
+                seek == PLPGSQL_SEEK_FIRST || seek == PLPGSQL_SEEK_LAST || seek == PLPGSQL_SEEK_ABSOLUTE;
+    if (s->by.text.n) {
+        count = sql_routine_places(r, 1);
+        TRY(sql_routine_value(r, &s->by, PG_INT4, -1, &e, NULL));
+        sql_routine_emit(r, CATALOG_OP_SET, count, e, 0, 0);
+        sql_routine_emit(r, CATALOG_OP_NOT_NULL, count,
+                         sql_routine_text(r, sql_literal_text(r->cx->mem, STR("relative or absolute cursor position is null"))),
+                         0, 0);
+    }
+    if (s->into) TRY(receiver_of(r, &s->targets, &rc));
+    if (rc.later) return ERR_OK;
+    must(r, c, v->name, 1);
+    if (c->no_scroll && back) refuse_later(r, "55000", "cursor can only scan forward");
+    sql_routine_emit(r, CATALOG_OP_SEEK, c->slot, seek + (s->cursor_does == PLPGSQL_MOVE ? 100 : 0), count, 0);
+    if (!s->into) return ERR_OK;
+    if (c->several || (c->dynamic && !rc.has_want) || (!c->dynamic && !c->known)) {
+        refuse_later(r, "0A000",
+                     c->dynamic && !rc.has_want
+                         ? "FETCH of an executed text into a record is not there on SQLite: name the variables"
+                         : "FETCH of a cursor of several queries is not there on SQLite");
+        return ERR_OK;
+    }
+    if (c->dynamic) columns = rc.want;
+    for (uint32_t i = 0; c->dynamic && i < columns.n; i++)
+        sql_routine_emit(r, CATALOG_OP_WANT, columns.p[i].type, (uint32_t)(columns.p[i].typmod + 1), 0, 0);
+    receive(r, &rc, &columns);
+    sql_routine_emit(r, CATALOG_OP_ROW, c->slot, rc.place, rc.columns, c->dynamic);
+    return distribute(r, &rc, &columns);
+}
+
+static err cursor_loop(struct routine *r, const statement *s, struct sql_variable *v) {
+    struct routine_loop l;
+    struct routine_cursor *c = v->cursor;
+    struct receiver rc;
+    uint32_t any = sql_routine_places(r, 1);
+    struct sql_variables scope;
+    if (!c->bound) return sql_routine_say(r, s->at, "42601", "cursor FOR loop must use a bound cursor variable");
+    if (s->targets.n != 1 || s->targets.p[0].n != 1)
+        return sql_routine_say(r, s->at, "42601", "cursor FOR loop must have only one target variable");
+    TRY(open_cursor(r, s, v));
+    sql_routine_open(r, &scope, s->label); /* its record is its own */
+    struct sql_variable *row = arena_make(r->cx->mem, struct sql_variable);
+    *row = (struct sql_variable){.name = s->targets.p[0].names[0], .type = PG_RECORD, .typmod = -1, .record = true};
+    sql_routine_record(r, row);
+    row->place = sql_routine_places(r, row->fields ? row->fields->n : 1);
+    row->flagged = true, row->flag = sql_routine_places(r, 1);
+    vec_push(r->cx->mem, &r->scope->list, row);
+    err e = receiver_of(r, &s->targets, &rc);
+    if (e == ERR_OK && !rc.later) {
+        sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("0")), 0, 0);
+        receive(r, &rc, &c->columns);
+        mark(r, rc.row, true);
+        loop_open(r, &l, s->label, false);
+        uint32_t from = sql_routine_here(r), end = sql_routine_emit(r, CATALOG_OP_NEXT, c->slot, rc.place, rc.columns, 0);
+        e = distribute(r, &rc, &c->columns);
+        sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("1")), 0, 0);
+        if (e == ERR_OK) e = body(r, &s->body);
+        land_nexts(r, &l);
+        sql_routine_emit(r, CATALOG_OP_JUMP, from, 0, 0, 0);
+        sql_routine_land(r, end);
+        loop_close(r, &l);
+        sql_routine_emit(r, CATALOG_OP_CLOSE, c->slot, 0, 0, 0);
+        sql_routine_emit(r, CATALOG_OP_COPY, ROUTINE_FOUND, any, 1, 0);
+    }
+    r->scope = (struct sql_variables *)(uintptr_t)scope.outer;
+    r->cx->variables = scope.outer;
+    return e;
+}
+
+static err cursor_statement(struct routine *r, const statement *s) {
+    struct sql_variable *v = sql_variable_named(r->cx, (str){0}, s->cursor);
+    if (!v && s->cursor_does == PLPGSQL_FOR_CURSOR)
+        return sql_routine_say(r, s->at, "42601", "syntax error at or near \"" STR_FMT "\"", STR_ARG(s->cursor));
+    if (!v) return sql_routine_say(r, s->at, "42601", "\"" STR_FMT "\" is not a known variable", STR_ARG(s->cursor));
+    if (!v->cursor) {
+        return sql_routine_say(r, s->at, "42804", "variable \"" STR_FMT "\" must be of type cursor or refcursor",
+                               STR_ARG(s->cursor));
+    }
+    switch (s->cursor_does) {
+    case PLPGSQL_OPEN: return open_cursor(r, s, v);
+    case PLPGSQL_FETCH:
+    case PLPGSQL_MOVE: return fetch_cursor(r, s, v);
+    case PLPGSQL_FOR_CURSOR: return cursor_loop(r, s, v);
+    case PLPGSQL_CLOSE: break;
+    }
+    must(r, v->cursor, v->name, 1);
+    sql_routine_emit(r, CATALOG_OP_CLOSE, v->cursor->slot, 0, 0, 0);
+    return ERR_OK;
+}
+
 /* ---- raise ---- */
 
 static err text_of_place(struct routine *r, uint32_t place, uint32_t type, str *out) {
@@ -770,7 +976,7 @@ static err declare(struct routine *r, const struct plpgsql_declaration *d) {
         vec_push(r->cx->mem, &r->scope->list, v);
         return ERR_OK;
     }
-    if (d->cursor) return sql_routine_say(r, d->at, "0A000", "cursors are not there on SQLite: write FOR … IN query LOOP");
+    if (d->cursor || is_refcursor(d->type.text)) return declare_cursor(r, d);
     TRY(sql_routine_type(r, &d->type, &type, &typmod, &fields, &record));
     struct sql_variable *v = arena_make(r->cx->mem, struct sql_variable);
     *v = (struct sql_variable){.name = d->name, .type = type, .typmod = typmod, .fields = fields, .record = record};
@@ -886,7 +1092,7 @@ static err one(struct routine *r, const statement *s) {
     case PLPGSQL_RETURN_QUERY: return return_query(r, s);
     case PLPGSQL_NULL: return ERR_OK;
     case PLPGSQL_EXECUTE: return execute(r, s);
-    case PLPGSQL_CURSOR: return refuse_later(r, "0A000", "cursors are not there on SQLite"), ERR_OK;
+    case PLPGSQL_CURSOR: return cursor_statement(r, s);
     case PLPGSQL_TRANSACTION: return refuse_later(r, "2D000", "invalid transaction termination"), ERR_OK;
     }
     return ERR_OK;

@@ -13,6 +13,14 @@ struct routine_loop {
     bool is_block;
     VEC(uint32_t) exits, nexts; /* jumps that wait for their place */
 };
+struct routine_cursor { /* a variable's */
+    uint32_t slot;
+    bool bound, no_scroll;
+    bool known, dynamic, several; /* its columns are `columns`; found out when it is opened; not the same each time */
+    uint32_t e;                   /* its query, of a bound one */
+    catalog_fields columns;
+    VEC(struct sql_variable *) parameters;
+};
 struct routine_shapes {
     VEC(catalog_fields) fields; /* all that are put into a record, each name and type once */
     VEC(bool) several;

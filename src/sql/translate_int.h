@@ -80,7 +80,8 @@ struct sql_variable {
     str present;      /* … or this does */
     uint32_t ordinal; /* of records, in a body */
     bool constant;
-    str not_null; /* the message; empty: it may be null */
+    struct routine_cursor *cursor; /* it is one's */
+    str not_null;                  /* the message; empty: it may be null */
 };
 struct sql_variables { /* a block's */
     const struct sql_variables *outer;
