@@ -31,6 +31,11 @@ struct sql_asking {
     struct sql_context cx; /* types' */
     struct system_context system;
     uint64_t until_ms; /* of the processor's time */
+    struct sql_ddl *d;
+    struct doing *at; /* whose question is asked */
+    uint32_t depth;   /* of functions that questions call */
+    bool unknown;     /* one of them came to what is not known here */
+    struct db_function functions[2];
 };
 
 struct failure {
@@ -52,7 +57,9 @@ struct doing {
     struct failure failed, *caught;
     uint32_t failed_at; /* of the statement, in the block's source */
     bool unknown;       /* it came to what is not known here */
-    str label;          /* of EXIT and CONTINUE on their way out */
+    bool is_call;       /* of a function, which a question calls: it changes nothing */
+    struct db_value returned;
+    str label; /* of EXIT and CONTINUE on their way out */
 };
 enum flow { GO, FAILED, LEAVES, AGAIN, RETURNS };
 
@@ -98,6 +105,8 @@ static enum flow step(struct doing *x) {
 
 /* ---- asking ---- */
 
+static void call_here(struct db_call *call, void *arg, const struct db_value *args, uint32_t n);
+
 static void close_asking(void *arg) { db_close(((struct sql_asking *)arg)->db); }
 
 static struct sql_asking *asking_of(struct sql_ddl *d) {
@@ -112,11 +121,16 @@ static struct sql_asking *asking_of(struct sql_ddl *d) {
     a->session.error = &a->raised;
     a->system.session = &a->session;
     a->until_ms = cpu_ms() + CPU_MS_MAX;
+    a->d = d;
+    a->functions[0] = (struct db_function){"query_call", -1, 0, call_here, a};
+    a->functions[1] = (struct db_function){"query_call_same", -1, 0, call_here, a};
     if (db_open(&(struct db_options){.name = ":memory:", .create = true, .goes_on = asking_goes_on, .arg = a}, &a->db, &diag) !=
         ERR_OK)
         return NULL;
     arena_cleanup(d->mem, close_asking, a);
-    if (pg_register(a->db, &a->session, &diag) != ERR_OK || system_register(a->db, &a->system, &diag) != ERR_OK) return NULL;
+    if (pg_register(a->db, &a->session, &diag) != ERR_OK || system_register(a->db, &a->system, &diag) != ERR_OK ||
+        db_add_functions(a->db, a->functions, ARRAY_COUNT(a->functions), &diag) != ERR_OK)
+        return NULL;
     a->session.names = &a->system.names;
     return d->asking = a;
 }
@@ -170,13 +184,24 @@ static bool expand(struct doing *x, str text, struct buf *to) {
 static enum flow said(struct doing *x, const struct diag *diag) {
     const struct pg_error *e = &x->ask->raised;
     if (!asking_goes_on(x->ask)) return fail(x, "57014", STR("canceling statement due to statement timeout"));
+    x->unknown |= x->ask->unknown, x->ask->unknown = false;
     if (e->set) return fail(x, e->state, str_c(e->message));
     if (strstr(diag->text, "no such function") || strstr(diag->text, "no such table"))
         return not_here(x, "a call of a function in PL/pgSQL");
     return fail(x, "XX000", str_c(diag->text));
 }
 
+static enum flow ask_as(struct doing *x, str sql, struct answer *out);
+
 static enum flow ask(struct doing *x, str sql, struct answer *out) {
+    struct doing *outer = x->ask->at;
+    x->ask->at = x;
+    enum flow f = ask_as(x, sql, out);
+    x->ask->at = outer;
+    return f;
+}
+
+static enum flow ask_as(struct doing *x, str sql, struct answer *out) {
     struct diag diag = DIAG_INIT;
     struct db_rows *rows;
     VEC(struct db_value) values = {0};
@@ -323,6 +348,7 @@ static enum flow run_one(struct doing *x, const struct sql_statement *s) {
     struct sql_ddl *d = x->d;
     uint32_t notes = d->report->notes.n, refused = d->report->refused, needs = d->report->needs_postgres;
     const struct sql_statement *outer = d->statement;
+    if (x->is_call) return not_here(x, "a function that changes something");
     if (!s->node) return fail(x, s->state, s->message);
     if (s->node->node_case == PG_QUERY__NODE__NODE_TRANSACTION_STMT || s->node->node_case == PG_QUERY__NODE__NODE_DO_STMT)
         return not_here(x, s->node->node_case == PG_QUERY__NODE__NODE_DO_STMT ? "a DO block" : "a transaction");
@@ -646,6 +672,11 @@ static enum flow leave(struct doing *x, const statement *s) {
     return s->kind == PLPGSQL_EXIT ? LEAVES : AGAIN;
 }
 
+static enum flow returns(struct doing *x, const statement *s) {
+    enum flow f = x->is_call && s->expr.text.n ? value_of(x, &s->expr, x->f.returns, -1, &x->returned, NULL) : GO;
+    return f == GO ? RETURNS : f;
+}
+
 static enum flow run(struct doing *x, const statement *s) {
     struct plpgsql_expr query;
     x->r.at = s->at;
@@ -672,7 +703,7 @@ static enum flow run(struct doing *x, const statement *s) {
     case PLPGSQL_RAISE: return raise(x, s);
     case PLPGSQL_ASSERT: return assertion(x, s);
     case PLPGSQL_NULL: return GO;
-    case PLPGSQL_RETURN: return RETURNS;
+    case PLPGSQL_RETURN: return returns(x, s);
     case PLPGSQL_GET: return not_here(x, "GET DIAGNOSTICS");
     case PLPGSQL_CURSOR: return not_here(x, "a cursor");
     case PLPGSQL_TRANSACTION: return not_here(x, "a transaction");
@@ -686,6 +717,65 @@ static enum flow run_body(struct doing *x, const plpgsql_body *body) {
     enum flow f = GO;
     for (uint32_t i = 0; f == GO && i < body->n; i++) f = run(x, body->p[i]);
     return f;
+}
+
+/* ---- functions that questions call ---- */
+
+enum { CALLS_MAX = 16 }; /* in each other */
+
+static bool is_value(const struct catalog_function *f) {
+    bool ins = true;
+    for (uint32_t i = 0; i < f->arguments.n; i++)
+        ins &= f->arguments.p[i].mode == CATALOG_IN && f->arguments.p[i].type < PG_OWN_MIN;
+    return sql_is_routine(f) && !f->set && ins && f->returns != PG_RECORD && f->returns < PG_OWN_MIN;
+}
+
+static enum flow run_function(struct doing *x, const struct db_value *args, uint32_t n) {
+    struct plpgsql_tree tree;
+    struct plpgsql_problem problem;
+    struct sql_variables scope;
+    if (x->ask->depth > CALLS_MAX) return fail(x, "54001", STR("stack depth limit exceeded"));
+    if (!is_value(&x->f)) return not_here(x, "a call of such a function");
+    if (!plpgsql_parse(x->d->mem, x->f.source, &tree, &problem)) return fail(x, problem.state, str_c(problem.message));
+    x->r = (struct routine){.cx = &x->cx, .f = &x->f, .out = &x->out, .source = x->f.source};
+    sql_routine_inside(&x->cx, &x->f);
+    scope = (struct sql_variables){.conflict = (uint8_t)tree.conflict, .label = x->f.name};
+    x->r.scope = &scope, x->cx.variables = &scope;
+    sql_routine_variable(&x->r, STR("found"), PG_BOOL, -1, NULL);
+    set_found(x, false);
+    for (uint32_t i = 0; i < x->f.arguments.n; i++) {
+        str number = arena_fmt(x->d->mem, "$%u", i + 1), name = x->f.arguments.p[i].name;
+        for (uint32_t k = 0; k < 2; k++)
+            if (!k || name.n)
+                put(x, sql_routine_variable(&x->r, k ? name : number, x->f.arguments.p[i].type, -1, NULL)->place,
+                    i < n ? kept(x, args[i]) : DB_NOTHING);
+    }
+    enum flow f = run(x, tree.block);
+    if (f == GO && x->f.returns != PG_VOID) return fail(x, "2F005", STR("control reached end of function without RETURN"));
+    return f;
+}
+
+/* query_call(function, as whom, arguments …): read as a block is, over the same catalogue; it changes nothing. */
+static void call_here(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
+    struct sql_asking *a = arg;
+    struct doing *outer = a->at;
+    struct doing x = {.d = a->d, .ask = a, .is_call = true, .outer = outer->outer, .bytes = outer->bytes, .steps = outer->steps};
+    bool strict = false;
+    x.cx = sql_context_of(a->d);
+    for (uint32_t i = 0; n >= 2 && i < a->d->c->functions.n; i++)
+        if (a->d->c->functions.p[i].id == args[0].i) x.f = a->d->c->functions.p[i];
+    for (uint32_t i = 2; i < n; i++) strict |= x.f.strict && args[i].kind == DB_NULL;
+    a->depth++;
+    enum flow f = strict ? GO : run_function(&x, args + MIN(n, 2u), n - MIN(n, 2u));
+    a->depth--;
+    outer->steps = x.steps;
+    a->raised = (struct pg_error){0};
+    if (f != FAILED) return db_answer(call, strict || x.f.returns == PG_VOID ? DB_NOTHING : x.returned);
+    a->unknown |= x.unknown;
+    a->raised.set = true;
+    snprintf(a->raised.state, sizeof a->raised.state, "%s", x.failed.state);
+    snprintf(a->raised.message, sizeof a->raised.message, STR_FMT, STR_ARG(x.failed.message));
+    db_refuse(call, STR("a function failed"));
 }
 
 /* ---- what is in a block ---- */

@@ -461,6 +461,35 @@ static void test_do(void **state) {
     refused(c, "do $$ begin if nope then null; end if; end $$", "42703", 1, 13, "nope");
     refused(c, "do language plpython3u 'pass'", "0A000", 1, 1, "plpython3u");
     refused(c, "do $$ begin execute null; end $$", "22004", 1, 13, "null");
+    /* Functions that only ask are read, too. */
+    c = good(NULL, "create table tt (id int primary key, n int constraint some_name check (n > 0)); create function check_of(tab "
+                   "text) returns text language "
+                   "plpgsql as $f$ declare r record; begin for r in select conname from pg_constraint c join pg_class t on t.oid "
+                   "= c.conrelid where t.relname = "
+                   "tab and contype = 'c' loop return r.conname; end loop; return null; end $f$; create function twice(n int) "
+                   "returns int language plpgsql as $f$ "
+                   "begin if n > 5 then return n; end if; return twice(n + 1); end $f$; do $$ declare name text; begin name := "
+                   "check_of('tt'); if name is null then "
+                   "raise exception 'none'; end if; execute format('alter table tt drop constraint %I', name); execute 'alter "
+                   "table t add column c' || twice(1) || ' "
+                   "int'; end $$");
+    assert_null(catalog_constraint_named(table(c, "tt"), STR("some_name")));
+    assert_non_null(catalog_column_named(table(c, "tt"), STR("c6")));
+    refused(NULL,
+            "create table t (id int); create function f() returns int language plpgsql as $f$ begin insert into t values (1); "
+            "return 1; end $f$; do $$ begin if "
+            "f() = 1 then drop table t; end if; end $$",
+            "0A000", 0, 0, "changes something");
+    refused(NULL,
+            "create function f(n int) returns int language plpgsql as $f$ begin return f(n + 1); end $f$; do $$ begin if f(1) = "
+            "1 then create table t (id "
+            "int); end if; end $$",
+            "54001", 0, 0, "stack");
+    refused(NULL,
+            "create function f() returns int language plpgsql as $f$ begin raise exception 'no' using errcode = '22012'; end "
+            "$f$; do $$ begin if f() = 1 then "
+            "create table t (id int); end if; end $$",
+            "22012", 0, 0, "no");
     /* What has no end, and what grows. */
     refused(NULL, "do $x$ begin for i in 1..2000000000 loop for j in 1..2000000000 loop end loop; end loop; end $x$", "57014", 0,
             0, "timeout");
