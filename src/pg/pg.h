@@ -126,6 +126,7 @@ struct pg_setting {
     str name, value; /* name in lower case */
     bool local;      /* until the transaction ends */
 };
+typedef VEC(struct pg_setting) pg_settings; /* never changed in place: whoever keeps one has what held then */
 struct pg_session {
     str role;                           /* current_user */
     str login;                          /* session_user; empty: "authenticator" */
@@ -142,7 +143,10 @@ struct pg_session {
     const struct pg_types *types;       /* NULL: only built-in ones */
     const struct pg_names *names;       /* NULL: there are none */
     arena *mem;                         /* of settings that set_config makes */
-    VEC(struct pg_setting) settings;
+    pg_settings settings;
+    uint64_t settings_bytes; /* that they took of mem */
+    str told_claims;         /* the setting that stands for claims, and what it says once it is read */
+    const struct json *told_claims_json;
     struct pg_error *error; /* where registered functions raise; the one who runs the statement looks here first */
 };
 struct pg_call {
@@ -155,6 +159,10 @@ struct pg_call {
     struct pg_regex_cache **regexes; /* of the connection; NULL: none are kept */
 };
 typedef void (*pg_fn)(struct pg_call *call, const struct db_value *args, uint32_t n, struct db_value *out);
+
+/* What set_config does; value.p NULL: it is not set any more. False: they take too much. */
+bool pg_setting_put(struct pg_session *s, str name, str value, bool local);
+const struct pg_setting *pg_setting_of(const struct pg_session *s, str name); /* NULL: nobody set it */
 
 /* The first one holds. Gives false, so `return pg_raise(…)`. */
 #define pg_raise(call, ...)                                                                                                      \

@@ -2,16 +2,47 @@
  * says under the same name; PostgREST's names are kept ("request.jwt.claims", "request.jwt.claim.sub", "request.headers" …). */
 #include "pg/pg_int.h"
 
-enum { SETTINGS_MAX = 256, SETTING_BYTES_MAX = 64 << 10 };
+enum { SETTINGS_MAX = 256, SETTING_BYTES_MAX = 64 << 10, SETTINGS_BYTES_MAX = 64 << 20 };
 
 static str of_value(struct db_value v) { return v.kind == DB_TEXTUAL ? v.s : (str){0}; }
 
 /* ---- settings ---- */
 
-static struct pg_setting *setting_named(struct pg_session *s, str name) {
+const struct pg_setting *pg_setting_of(const struct pg_session *s, str name) {
     for (uint32_t i = 0; i < s->settings.n; i++)
         if (str_eq_nocase(s->settings.p[i].name, name)) return &s->settings.p[i];
     return NULL;
+}
+
+bool pg_setting_put(struct pg_session *s, str name, str value, bool local) {
+    const struct pg_setting *there = pg_setting_of(s, name);
+    uint32_t at = there ? (uint32_t)(there - s->settings.p) : s->settings.n, n = s->settings.n;
+    if (!there && !value.p) return true;
+    if (!s->mem || (!there && n >= SETTINGS_MAX) || name.n > 200 || value.n > SETTING_BYTES_MAX) return false;
+    s->settings_bytes += (n + 1) * sizeof *there + name.n + value.n;
+    if (s->settings_bytes > SETTINGS_BYTES_MAX) return false;
+    struct pg_setting *all = arena_array(s->mem, struct pg_setting, n + 1);
+    if (n) memcpy(all, s->settings.p, n * sizeof *all);
+    if (!value.p) memmove(all + at, all + at + 1, (--n - at) * sizeof *all);
+    else all[at] = (struct pg_setting){there ? there->name : arena_str(s->mem, name), arena_str(s->mem, value), local};
+    s->settings.p = all, s->settings.n = value.p && !there ? n + 1 : n, s->settings.cap = s->settings.n;
+    return true;
+}
+
+/* What a setting says of claims comes before what the token says, until the request is over: "request.jwt.claim.sub", then "request.jwt.claims". NULL: none does. */
+static const struct json *told_claims(struct pg_call *call, str text, bool raises) {
+    static const struct json_limits limits = {.bytes_max = 64 << 10, .depth_max = 32, .values_max = 4096};
+    struct pg_session *s = call->session;
+    if (s->told_claims_json && s->told_claims.p == text.p) return s->told_claims_json;
+    struct json *v = arena_make(s->mem, struct json);
+    struct diag d = DIAG_INIT;
+    s->settings_bytes += text.n + 256;
+    if (s->settings_bytes > SETTINGS_BYTES_MAX || json_read(s->mem, text, &limits, v, &d) != ERR_OK) {
+        if (raises) pg_raise(call, "22P02", "invalid input syntax for type json");
+        return NULL;
+    }
+    s->told_claims = text;
+    return s->told_claims_json = v;
 }
 
 static str claim(struct pg_session *s, const char *name) {
@@ -64,7 +95,7 @@ static bool of_request(struct pg_session *s, str name, str *value) {
 /* What nobody has set is an error, or null where that may be. */
 PG_FN(pg_current_setting) {
     str name = of_value(args[0]), value;
-    const struct pg_setting *set = setting_named(call->session, name);
+    const struct pg_setting *set = pg_setting_of(call->session, name);
     bool may_miss = n > 1 && args[1].i;
     if (set) *out = DB_TEXT(set->value);
     else if (of_request(call->session, name, &value)) *out = DB_TEXT(value);
@@ -75,7 +106,6 @@ PG_FN(pg_current_setting) {
 PG_FN(pg_set_config) {
     struct pg_session *s = call->session;
     str name = of_value(args[0]), value = of_value(args[1]);
-    struct pg_setting *set = setting_named(s, name);
     if (args[0].kind == DB_NULL) {
         (void)pg_raise(call, "22004", "SET requires parameter name");
         return;
@@ -84,34 +114,46 @@ PG_FN(pg_set_config) {
         (void)pg_raise(call, "42501", "permission denied to set parameter \"" STR_FMT "\"", STR_ARG(str_sub(name, 0, 63)));
         return;
     }
-    if (!s->mem || (!set && s->settings.n >= SETTINGS_MAX) || name.n > 200 || value.n > SETTING_BYTES_MAX) {
+    if (!pg_setting_put(s, name, value.p ? value : STR(""), args[2].kind == DB_INTEGER && args[2].i)) {
         (void)pg_raise(call, "54000", "more settings than a session may have");
         return;
     }
-    if (!set) set = vec_add(s->mem, &s->settings), set->name = arena_str(s->mem, name);
-    set->value = arena_str(s->mem, value);
-    set->local = args[2].kind == DB_INTEGER && args[2].i;
-    *out = DB_TEXT(set->value);
+    *out = DB_TEXT(pg_setting_of(s, name)->value);
 }
 
 /* ---- claims ---- */
 
+/* As Supabase's functions ask for it; empty: there is none, or it was raised why. */
+static str claim_of(struct pg_call *call, const char *name, bool raises) {
+    char key[64];
+    snprintf(key, sizeof key, "request.jwt.claim.%s", name);
+    const struct pg_setting *one = pg_setting_of(call->session, str_c(key)),
+                            *all = pg_setting_of(call->session, STR("request.jwt.claims"));
+    if (one && one->value.n) return one->value;
+    if (!all) return claim(call->session, name);
+    if (!all->value.n) return (str){0};
+    const struct json *v = told_claims(call, all->value, raises);
+    return v ? json_str(json_get(v, name)) : (str){0};
+}
+
 PG_FN(pg_auth_uid) {
-    str sub = claim(call->session, "sub");
+    str sub = claim_of(call, "sub", true);
     if (!sub.n) *out = DB_NOTHING;
     else (void)pg_value_in(call, PG_UUID, -1, sub, out);
 }
 PG_FN(pg_auth_jwt) {
-    str claims = call->session->claims;
+    const struct pg_setting *one = pg_setting_of(call->session, STR("request.jwt.claim")),
+                            *all = pg_setting_of(call->session, STR("request.jwt.claims"));
+    str claims = one && one->value.n ? one->value : all ? all->value : call->session->claims;
     if (!claims.n) *out = DB_NOTHING;
     else (void)pg_value_in(call, PG_JSONB, -1, claims, out);
 }
 PG_FN(pg_auth_role) {
-    str role = claim(call->session, "role");
+    str role = claim_of(call, "role", false);
     *out = role.n ? DB_TEXT(role) : DB_NOTHING;
 }
 PG_FN(pg_auth_email) {
-    str email = claim(call->session, "email");
+    str email = claim_of(call, "email", false);
     *out = email.n ? DB_TEXT(email) : DB_NOTHING;
 }
 

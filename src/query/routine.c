@@ -41,6 +41,7 @@ struct cursor {
 };
 struct try {
     uint32_t handler;
+    pg_settings settings; /* that held where it began */
     bool writes, handling;
     struct pg_error *error;
 };
@@ -825,7 +826,7 @@ static bool begin_try(struct frame *f, const uint32_t *op) {
     if (f->tries_n == TRIES_MAX) return raised(f, "54001", "exception blocks nest too deep");
     bool writes = op[2] && !f->conn->reads_only;
     if (writes && !point(f, "savepoint", f->tries_n)) return false;
-    f->tries[f->tries_n++] = (struct try){.handler = op[1], .writes = writes};
+    f->tries[f->tries_n++] = (struct try){.handler = op[1], .writes = writes, .settings = f->conn->session.settings};
     return true;
 }
 
@@ -862,6 +863,7 @@ static bool unwind(struct frame *f, uint32_t *at) {
             query_made_look(conn);
             query_sequences_again(conn);
         }
+        conn->session.settings = t->settings;
         t->handling = true;
         t->error = e;
         *at = t->handler;
@@ -1091,6 +1093,27 @@ static void end_frame(struct frame *f) {
     arena_free(f->scratch);
 }
 
+/* SET a.b = … of the function holds within it. values: what was before, where it was set. */
+static bool set_own(struct query_conn *conn, const struct catalog_function *fn, str *values) {
+    for (uint32_t i = 0; i < fn->settings.n; i++) {
+        str name, value;
+        if (!str_cut(fn->settings.p[i], '=', &name, &value) || !memchr(name.p, '.', name.n)) continue;
+        const struct pg_setting *was = pg_setting_of(&conn->session, name);
+        values[i] = was ? was->value : (str){0};
+        if (!pg_setting_put(&conn->session, name, value.p ? value : STR(""), true))
+            return query_fail(&conn->raised, "54000", "more settings than a session may have");
+    }
+    return true;
+}
+
+static void set_back(struct query_conn *conn, const struct catalog_function *fn, const str *values) {
+    for (uint32_t i = 0; i < fn->settings.n; i++) {
+        str name, value;
+        if (str_cut(fn->settings.p[i], '=', &name, &value) && memchr(name.p, '.', name.n))
+            (void)pg_setting_put(&conn->session, name, values[i], true);
+    }
+}
+
 /* args go to the places behind FOUND. */
 static bool call_code(struct query_conn *conn, const struct catalog_function *fn, const struct catalog_routine *code,
                       uint32_t role, const struct db_value *args, uint32_t n, struct query_routine_rows *out) {
@@ -1117,7 +1140,10 @@ static bool call_code(struct query_conn *conn, const struct catalog_function *fn
     if (who) conn->session.role = who->name; /* what is made for a role is made for who asks, too (policy.c) */
     const struct frame *outer = conn->frame;
     conn->frame = f;
-    bool ok = begin_frame(f, args, n) && run(f);
+    str *values = fn->settings.n ? arena_array(f->mem, str, fn->settings.n) : NULL;
+    if (values) memset(values, 0, fn->settings.n * sizeof *values);
+    bool ok = begin_frame(f, args, n) && (!values || set_own(conn, fn, values)) && run(f);
+    if (values) set_back(conn, fn, values);
     conn->frame = outer;
     conn->routine_depth--;
     end_frame(f);

@@ -947,9 +947,8 @@ bool query_run(struct query_conn *conn, const struct pg_session *session, struct
 /* Settings that a function made hold for what comes behind it in the batch. */
 static bool run_one(struct query_conn *conn, struct pg_session *session, struct query *q, struct query_result *result) {
     bool ok = query_run(conn, session, q, result);
-    session->settings.p = conn->session.settings.p;
-    session->settings.n = conn->session.settings.n;
-    session->settings.cap = conn->session.settings.cap;
+    session->settings = conn->session.settings;
+    session->settings_bytes = conn->session.settings_bytes;
     return ok;
 }
 

@@ -550,6 +550,19 @@ static bool does_nothing(struct routine *r, const PgQuery__Node *node) {
         return true;
     const PgQuery__VariableSetStmt *s =
         node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ? node->variable_set_stmt : NULL;
+    static const char *const harmless[] = {"statement_timeout",
+                                           "lock_timeout",
+                                           "idle_in_transaction_session_timeout",
+                                           "work_mem",
+                                           "maintenance_work_mem",
+                                           "client_min_messages",
+                                           "application_name",
+                                           "check_function_bodies",
+                                           "row_security",
+                                           "synchronous_commit",
+                                           "jit"};
+    for (size_t i = 0; s && i < ARRAY_COUNT(harmless); i++)
+        if (!strcmp(s->name, harmless[i])) return true;
     if (!s || strcmp(s->name, "search_path") != 0 || s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE) return false;
     str *path = arena_array(r->cx->mem, str, s->n_args + 1);
     uint32_t n = 0;
@@ -563,10 +576,24 @@ static bool does_nothing(struct routine *r, const PgQuery__Node *node) {
     return true;
 }
 
+/* Whose rights hold is the function's own matter. */
+static err is_no_role(struct routine *r, const PgQuery__Node *node) {
+    const PgQuery__VariableSetStmt *s =
+        node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ? node->variable_set_stmt : NULL;
+    bool role = s && (!strcmp(s->name, "role") || !strcmp(s->name, "session_authorization"));
+    if (s && !strcmp(s->name, "session_replication_role"))
+        return sql_refuse(r->cx, -1, "42501", "permission denied to set parameter \"session_replication_role\"");
+    if (!role) return ERR_OK;
+    if (r->f->definer)
+        return sql_refuse(r->cx, -1, "42501", "cannot set parameter \"%s\" within security-definer function", s->name);
+    return sql_unsupported(r->cx, -1, "SET ROLE in a function", "Make a SECURITY DEFINER function, whose owner has the rights.");
+}
+
 static err statement_fragment(struct routine *r, const PgQuery__Node *node, const catalog_fields *want,
                               struct catalog_fragment *out, catalog_fields *columns) {
     struct sql_columns back = {0};
     TRY(sql_set_local(r->cx, node, &node));
+    TRY(is_no_role(r, node));
     if (does_nothing(r, node)) {
         *out = (struct catalog_fragment){.text = STR("select 1 where 0"), .typmod = -1};
         return ERR_OK;
