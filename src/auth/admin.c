@@ -219,13 +219,14 @@ static bool hash_ok(struct auth_call *c, str text) {
 
 /* ---- making and changing ---- */
 
-static bool run_and_answer(struct auth_call *c, struct auth_batch *b, str id, const char *what) {
+static bool run_and_answer(struct auth_call *c, struct auth_batch *b, str id, bool made, const char *what) {
     struct json answers;
     auth_select_user(b);
     auth_where(b), auth_eq(b, "id", id), auth_end(b), auth_end(b);
     uint32_t last = b->n - 1;
     enum auth_ran ran = auth_run(c, b, what, &answers);
     if (ran == AUTH_TAKEN) return auth_fail(c, AUTH_ERROR_email_exists);
+    if (ran == AUTH_RAN && made) auth_as_made(auth_first(&answers, last));
     return ran == AUTH_RAN ? answer_user(c, auth_first(&answers, last)) : auth_fail(c, AUTH_ERROR_unexpected_failure);
 }
 
@@ -269,7 +270,7 @@ bool auth_do_admin_create(struct auth_call *c) {
     auth_insert_user(c, &b, &u);
     auth_audit(c, &b, "user_signedup", "team", STR("00000000-0000-0000-0000-000000000000"), STR("service_role"),
                (const char *)u.provider.p);
-    return run_and_answer(c, &b, u.id, "Database error creating new user");
+    return run_and_answer(c, &b, u.id, true, "Database error creating new user");
 }
 
 static void put_address(struct auth_call *c, struct auth_batch *b, const struct json *user, str email, bool confirmed) {
@@ -345,12 +346,12 @@ bool auth_do_admin_update(struct auth_call *c) {
     auth_batch_begin(&b);
     put_changes(c, &b, user, email, made, bans, until);
     if (email.n) put_address(c, &b, user, email, json_bool(json_get(&c->body, "email_confirm")));
-    if (made.n || (bans && until.n)) { /* who was signed in has to sign in again */
+    if (made.n) { /* who was signed in has to sign in again */
         auth_tree(&b, "delete", "sessions");
         auth_where(&b), auth_eq(&b, "user_id", c->id), auth_end(&b), auth_end(&b);
     }
     auth_audit(c, &b, "user_modified", "user", STR("00000000-0000-0000-0000-000000000000"), STR("service_role"), NULL);
-    return run_and_answer(c, &b, c->id, "Error updating user");
+    return run_and_answer(c, &b, c->id, false, "Error updating user");
 }
 
 /* What says who he was is gone, and his row stays: what refers to it does, too. */

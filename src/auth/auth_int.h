@@ -102,6 +102,7 @@ const struct json *auth_first(const struct json *answers, uint32_t tree); /* row
 
 void auth_put_user(struct json_writer *w, const char *key, const struct json *user);
 void auth_put_user_fields(struct json_writer *w, const struct json *user);
+void auth_as_made(const struct json *user); /* its confirmed_at is told from the next time on: GoTrue has not computed it yet */
 bool auth_banned(const struct auth_call *c, const struct json *user);
 bool auth_confirmed(const struct json *user);
 const struct json *auth_identity(const struct json *user, const char *provider);
@@ -113,6 +114,7 @@ bool auth_load_caller(struct auth_call *c);
 struct auth_new_user {
     str id, email, phone, password /* a hash; empty: none */, role, aud, provider;
     bool email_confirmed, phone_confirmed, anonymous, invited;
+    bool own; /* he signs up himself: what he says of himself is his identity's, too */
     const struct json *user_data, *app_data;
     str banned_until;
 };

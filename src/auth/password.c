@@ -39,7 +39,24 @@ static bool renew_hash(struct auth_call *c, str password, str *made) {
     return c->host->hash(c->host->arg, c->mem, password, made) == AUTH_DONE;
 }
 
-static bool begin_session(struct auth_call *c, const struct json *user, str hash, str was) {
+/* What a password would be refused for today: it lets in all the same, and the client is told. JSON. */
+static const char *weakness(struct auth_call *c, str password) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    if (auth_password_ok(c, password)) return "null";
+    str reasons = c->reasons, message = c->message;
+    c->failed = false, c->reasons = (str){0};
+    if (!reasons.n) return "null";
+    json_put_object(&w, NULL);
+    json_put_str(&w, "message", message);
+    json_put_raw(&w, "reasons", str_sub(reasons, 11, reasons.n - 12)); /* {"reasons":[…]} */
+    json_put_end(&w);
+    char *text = arena_cstr(c->mem, buf_str(&b));
+    buf_free(&b);
+    return text;
+}
+
+static bool begin_session(struct auth_call *c, const struct json *user, str hash, str was, const char *weak) {
     struct auth_batch b;
     struct json answers;
     struct auth_new_session s;
@@ -57,7 +74,7 @@ static bool begin_session(struct auth_call *c, const struct json *user, str hash
     uint32_t last = b.n - 1;
     if (auth_run(c, &b, "Database error granting user", &answers) != AUTH_RAN) return auth_fail(c, AUTH_ERROR_unexpected_failure);
     user = auth_first(&answers, last);
-    return user ? auth_answer_session(c, user, &s, NULL) : auth_fail(c, AUTH_ERROR_invalid_credentials);
+    return user ? auth_answer_session(c, user, &s, weak) : auth_fail(c, AUTH_ERROR_invalid_credentials);
 }
 
 bool auth_grant_password(struct auth_call *c) {
@@ -87,5 +104,5 @@ bool auth_grant_password(struct auth_call *c) {
     if (auth_banned(c, user)) return auth_fail_status(c, AUTH_ERROR_user_banned, 400, "User is banned");
     if (!auth_confirmed(user)) return auth_fail(c, AUTH_ERROR_email_not_confirmed);
     if (old && !renew_hash(c, password, &made)) made = (str){0};
-    return begin_session(c, user, made, hash);
+    return begin_session(c, user, made, hash, weakness(c, password));
 }

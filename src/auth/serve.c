@@ -58,16 +58,23 @@ static void answer_error(struct auth_call *c) {
     bool none = c->error == AUTH_ERROR_not_found || c->error == AUTH_ERROR_method_not_allowed;
     struct json_writer w;
     c->out.n = 0;
+    if (none) { /* as GoTrue's router has it: no error of its own */
+        if (c->status == 404) buf_puts(&c->out, STR("404 page not found\n"));
+        c->to->type = STR("text/plain; charset=utf-8");
+        (void)auth_answer(c, c->status);
+        return;
+    }
     w = json_writer_of(&c->out);
     json_put_object(&w, NULL);
-    if (newer && !none) json_put_cstr(&w, "code", code);
+    if (newer) json_put_cstr(&w, "code", code);
     else json_put_u64(&w, "code", c->status);
-    if (!newer && !none) json_put_cstr(&w, "error_code", code);
-    json_put_str(&w, newer && !none ? "message" : "msg", c->message);
+    if (!newer) json_put_cstr(&w, "error_code", code);
+    json_put_str(&w, newer ? "message" : "msg", c->message);
     if (c->reasons.n) json_put_raw(&w, "weak_password", c->reasons);
     json_put_end(&w);
     c->to->fields_count = MIN(c->to->fields_count, (uint32_t)AUTH_FIELDS_MAX - 3);
-    if (!none && (!newer || !c->reasons.n)) auth_add_field(c, "x-sb-error-code", str_c(code));
+    if (newer) auth_add_field(c, "x-supabase-api-version", auth_header(c, "x-supabase-api-version"));
+    if (!newer || !c->reasons.n) auth_add_field(c, "x-sb-error-code", str_c(code));
     if (c->status == 503) auth_add_field(c, "retry-after", STR("1"));
     (void)auth_answer(c, c->status);
 }
@@ -182,8 +189,6 @@ void auth_serve(const struct auth_host *host, const struct app_auth *config, con
     struct auth_call c = {.host = host, .config = config, .rq = rq, .mem = mem, .to = to};
     *to = (struct auth_response){0};
     c.now = auth_time_text(mem, host->now_us);
-    str version = auth_header(&c, "x-supabase-api-version");
-    if (is_new_version(&c)) auth_add_field(&c, "x-supabase-api-version", version);
     const struct route *r = find(&c);
     bool ok = r && read_body(&c) && may(&c, r) && r->serve(&c);
     if (!ok) {

@@ -210,6 +210,7 @@ static struct granted granted_of(struct auth_call *c, const struct auth_new_sess
 
 bool auth_answer_session(struct auth_call *c, const struct json *user, const struct auth_new_session *s, const char *weak) {
     struct granted g = granted_of(c, s);
+    auth_add_field(c, "sb-auth-refresh-token-counter", STR("0"));
     return answer(c, user, &g, weak);
 }
 
@@ -218,6 +219,7 @@ bool auth_session_fragment(struct auth_call *c, const struct json *user, const s
     struct granted g = granted_of(c, s);
     str token;
     if (!sign(c, user, &g, &token)) return false;
+    auth_add_field(c, "sb-auth-refresh-token-counter", STR("0"));
     buf_puts(to, STR("access_token="));
     auth_put_escaped(to, token);
     buf_printf(to, "&expires_at=%llu&expires_in=%u&refresh_token=", (unsigned long long)g.expires_s, c->config->jwt_s);

@@ -70,6 +70,7 @@ static enum auth_ran sign_up(struct auth_call *c, const struct json *there, str 
                               .password = password,
                               .provider = STR("email"),
                               .email_confirmed = confirmed,
+                              .own = true,
                               .user_data = data};
     auth_batch_begin(&b);
     if (!there) auth_insert_user(c, &b, &u);
@@ -120,6 +121,7 @@ bool auth_do_sign_up(struct auth_call *c) {
             return confirms ? answer_made_up(c, email) : auth_fail(c, AUTH_ERROR_user_already_exists);
         if (user && !confirms) return auth_fail(c, AUTH_ERROR_user_already_exists); /* whose password that is, nobody knows */
         enum auth_ran ran = sign_up(c, user, email, made, json_get(&c->body, "data"), !confirms, &s, &told);
+        if (ran == AUTH_RAN) auth_as_made(told);
         if (ran == AUTH_RAN) return s.id.n ? auth_answer_session(c, told, &s, NULL) : answer_user(c, told);
         if (ran != AUTH_TAKEN) return insert_failed(c); /* somebody was quicker */
     }

@@ -78,6 +78,11 @@ void auth_put_user_fields(struct json_writer *w, const struct json *u) {
     json_put_bool(w, "is_anonymous", json_bool(json_get(u, "is_anonymous")));
 }
 
+void auth_as_made(const struct json *user) {
+    struct json *v = (struct json *)(uintptr_t)json_get(user, "confirmed_at"); /* of an answer, which is ours */
+    if (v) v->kind = JSON_KIND_NULL;
+}
+
 void auth_put_user(struct json_writer *w, const char *key, const struct json *user) {
     json_put_object(w, key);
     auth_put_user_fields(w, user);
@@ -164,9 +169,9 @@ static void put_identity_data(struct json_writer *w, const char *key, const stru
     json_put_str(w, "sub", u->id);
     if (phone) json_put_str(w, "phone", u->phone);
     else json_put_str(w, "email", u->email);
-    json_put_bool(w, "email_verified", !phone && u->email_confirmed);
-    json_put_bool(w, "phone_verified", phone && u->phone_confirmed);
-    for (uint32_t i = 0; json_is(u->user_data, JSON_KIND_OBJECT) && i < u->user_data->n; i++) {
+    json_put_bool(w, "email_verified", u->own && !phone && u->email_confirmed);
+    json_put_bool(w, "phone_verified", false);
+    for (uint32_t i = 0; u->own && json_is(u->user_data, JSON_KIND_OBJECT) && i < u->user_data->n; i++) {
         const struct json_member *m = &u->user_data->members[i];
         static const char *const ours[] = {"sub", "email", "phone", "email_verified", "phone_verified"};
         bool is_ours = false;
@@ -228,8 +233,10 @@ void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct au
     if (u->invited) json_put_str(w, "invited_at", c->now);
     if (u->banned_until.n) json_put_str(w, "banned_until", u->banned_until);
     put_app_data(w, u);
-    if (u->email.n && u->provider.n) put_identity_data(w, "raw_user_meta_data", u, false);
-    else auth_put_merged(w, "raw_user_meta_data", u->user_data, NULL);
+    static struct json_member verified = {STR_INIT("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};
+    const struct json more = {.kind = JSON_KIND_OBJECT, .n = u->email_confirmed, .members = &verified};
+    if (u->own) put_identity_data(w, "raw_user_meta_data", u, false);
+    else auth_put_merged(w, "raw_user_meta_data", u->user_data, &more);
     json_put_bool(w, "is_anonymous", u->anonymous);
     json_put_str(w, "created_at", c->now);
     json_put_str(w, "updated_at", c->now);

@@ -126,7 +126,7 @@ def by_password(ask):
     status, e = ask.sign_up("ann@example.com")
     eq((status, e["code"], e["message"]), (422, "user_already_exists", "User already registered"))
     status, s = ask.sign_in("ANN@example.com")
-    eq((status, s["user"]["email"]), (200, "ann@example.com"), s)
+    eq((status, s["user"]["email"], s["weak_password"]), (200, "ann@example.com", None), s)
     for email, password in (("ann@example.com", "wrong horse"), ("nobody@example.com", PASSWORD), ("no address", PASSWORD)):
         eq(ask.sign_in(email, password), (400, {"code": "invalid_credentials", "message": "Invalid login credentials"}))
     eq(ask.sign_in("ann@example.com", "x", version=None), (400, {"code": 400, "error_code": "invalid_credentials", "msg": "Invalid login credentials"}))
@@ -209,7 +209,9 @@ def administered(ask):
     hashed = "$2b$04$" + "abcdefghijklmnopqrstuu"
     import crypt, warnings
     warnings.simplefilter("ignore")
-    bcrypt = crypt.crypt("from elsewhere", hashed)
+    bcrypt, short = crypt.crypt("from elsewhere", hashed), crypt.crypt("abc", hashed)
+    eq(ask.admin("POST", "/admin/users", {"email": "short@example.com", "password_hash": short, "email_confirm": True})[0], 200)
+    eq(ask.sign_in("short@example.com", "abc")[1]["weak_password"], {"message": "Password should be at least 6 characters.", "reasons": ["length"]})
     status, b = ask.admin("POST", "/admin/users", {"email": "bcrypt@example.com", "password_hash": bcrypt, "email_confirm": True})
     eq(status, 200, b)
     eq((ask.sign_in("bcrypt@example.com", "from elsewhere!")[0], ask.sign_in("bcrypt@example.com", "from elsewhere")[0]), (400, 200))
