@@ -868,6 +868,7 @@ static err run_in_store(struct sql_ddl *d, str source, uint64_t body) {
         return sql_refuse_problem(d, &cx);
     }
     note_routine(d, &f.routine);
+    for (uint32_t i = 0; i < f.routine.statements.n; i++) sql_note_recorded(d, &f.routine.statements.p[i]);
     sql_step_call(d, f);
     return ERR_OK;
 }

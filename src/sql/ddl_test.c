@@ -471,7 +471,7 @@ static void test_do(void **state) {
                    "begin if n > 5 then return n; end if; return twice(n + 1); end $f$; do $$ declare name text; begin name := "
                    "check_of('tt'); if name is null then "
                    "raise exception 'none'; end if; execute format('alter table tt drop constraint %I', name); execute 'alter "
-                   "table t add column c' || twice(1) || ' "
+                   "table tt add column c' || twice(1) || ' "
                    "int'; end $$");
     assert_null(catalog_constraint_named(table(c, "tt"), STR("some_name")));
     assert_non_null(catalog_column_named(table(c, "tt"), STR("c6")));
