@@ -348,6 +348,20 @@ err sql_call_builtin(struct sql_context *cx, const char *name, const struct sql_
     return sql_call_named(cx, names, 2, args, n, location, out);
 }
 
+/* jsonb_populate_record(base, value) as a value: a row */
+static err populate_call(struct sql_context *cx, str name, const sql_values *args, struct sql_value *out, bool *done) {
+    bool set;
+    uint32_t type = sql_populates(name, &set);
+    *done = type != UINT32_MAX && !set && args->n >= 2 && sql_is_row_type(cx, args->p[0].type);
+    if (!*done) return ERR_OK;
+    struct sql_value j = args->p[1];
+    TRY(sql_coerce_to(cx, &j, type, -1, PG_IMPLICIT));
+    TRY(sql_populated(cx, &args->p[0], j.text, out));
+    for (uint32_t i = 0; i < out->row->n; i++) sql_inherit((struct sql_value *)&out->row->values[i], &j);
+    sql_inherit(out, &j);
+    return ERR_OK;
+}
+
 /* to_json(row), row_to_json(row), to_jsonb(row) */
 static err row_call(struct sql_context *cx, str name, const struct sql_value *v, struct sql_value *out, bool *done) {
     bool json = str_eqc(name, "row_to_json") || str_eqc(name, "to_json"), jsonb = str_eqc(name, "to_jsonb");
@@ -383,6 +397,7 @@ err sql_func_call(struct sql_context *cx, const PgQuery__FuncCall *call, bool co
     bool done;
     TRY(sequence_call(cx, names[n - 1], args.p, args.n, call->location, out, &done));
     if (!done && args.n >= 1) TRY(row_call(cx, names[n - 1], &args.p[0], out, &done));
+    if (!done) TRY(populate_call(cx, names[n - 1], &args, out, &done));
     if (done) return ERR_OK;
     struct sql_callee callee;
     TRY(sql_find_function(cx, names, n, args.p, arg_names, args.n, call->func_variadic, call->location, &callee));

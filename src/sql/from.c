@@ -271,9 +271,18 @@ static err scalar_item(struct sql_context *cx, const struct sql_value *v, bool o
         add_column(cx, item, STR("ordinality"), STR("ordinality"), PG_INT8, -1, true);
         vec_push(cx->mem, &parts, STR("1 as ordinality"));
     }
-    if (v->levels & level_bit(cx))
-        return sql_unsupported(cx, v->location, "a function of one row in FROM that names an item to its left",
-                               "Put it into the select list.");
+    if (v->levels & level_bit(cx)) { /* what is to its left may be named in what is taken apart */
+        VEC(str) cells = {0};
+        for (uint32_t i = 0; i < n; i++) {
+            const struct sql_value *f = v->row ? &v->row->values[i] : v;
+            vec_push(cx->mem, &cells, as_json(cx, f->text, f->type));
+            item->columns[i].value.text = sql_cell(cx, item->alias, i, f->type);
+        }
+        if (ordinality) item->columns[n].value.text = STR("1");
+        *text = sql_fmt(cx, "json_each(json_array(json_array(" STR_FMT "))) as " STR_FMT,
+                        STR_ARG(sql_joined(cx, cells.p, cells.n, ", ")), STR_ARG(item->alias));
+        return ERR_OK;
+    }
     *text =
         sql_fmt(cx, "(select " STR_FMT ") as " STR_FMT, STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")), STR_ARG(item->alias));
     return ERR_OK;
@@ -329,6 +338,79 @@ static err record_item(struct sql_context *cx, str name, const struct sql_value 
     return ERR_OK;
 }
 
+/* ---- json_populate_record and its kin ---- */
+
+/* What the JSON value `text` has of a row type's fields; what it has not is the base's, if there is one. */
+err sql_populated(struct sql_context *cx, const struct sql_value *base, str text, struct sql_value *out) {
+    const struct catalog_type *t = cx->catalog ? catalog_type_of(cx->catalog, base->type) : NULL;
+    const struct catalog_relation *r = t && t->kind == CATALOG_ROW ? catalog_relation_of(cx->catalog, t->relation) : NULL;
+    if (!t || base->type != t->id || (!r && t->kind != CATALOG_COMPOSITE))
+        return sql_refuse(cx, base->location, "42804", "first argument of json_populate_record must be a row type");
+    struct sql_row *row = arena_make(cx->mem, struct sql_row);
+    uint32_t n = r ? r->columns.n : t->fields.n;
+    row->names = arena_array(cx->mem, str, n + 1);
+    row->values = arena_array(cx->mem, struct sql_value, n + 1);
+    for (row->n = 0; row->n < n; row->n++) {
+        uint32_t i = row->n, type = r ? r->columns.p[i].type : t->fields.p[i].type;
+        int32_t typmod = r ? r->columns.p[i].typmod : t->fields.p[i].typmod;
+        str name = r ? r->columns.p[i].name : t->fields.p[i].name, quoted = sql_literal_text(cx->mem, name);
+        struct sql_value v = {.type = type, .typmod = typmod, .flags = SQL_RAISES, .location = -1};
+        v.text = sql_fmt(cx, "pg_json_field(%u, %d, " STR_FMT ", " STR_FMT ")", type, typmod, STR_ARG(text), STR_ARG(quoted));
+        if (base->row && i < base->row->n && base->row->values[i].text.n) {
+            sql_inherit(&v, &base->row->values[i]);
+            v.text = sql_fmt(cx, "(case when pg_jsonb_exists(" STR_FMT ", " STR_FMT ") then " STR_FMT " else " STR_FMT " end)",
+                             STR_ARG(text), STR_ARG(quoted), STR_ARG(v.text), STR_ARG(base->row->values[i].text));
+        }
+        row->names[i] = name;
+        row->values[i] = v;
+    }
+    *out = (struct sql_value){.type = base->type, .typmod = -1, .row = row, .location = base->location, .flags = SQL_RAISES};
+    return ERR_OK;
+}
+
+/* UINT32_MAX: it is none of them. */
+uint32_t sql_populates(str name, bool *set) {
+    static const struct {
+        const char *name;
+        uint32_t type;
+        bool set;
+    } rows[] = {{"jsonb_populate_record", PG_JSONB, false},
+                {"json_populate_record", PG_JSON, false},
+                {"jsonb_populate_recordset", PG_JSONB, true},
+                {"json_populate_recordset", PG_JSON, true}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        if (str_eqc(name, rows[i].name)) return *set = rows[i].set, rows[i].type;
+    return UINT32_MAX;
+}
+
+static err populate_item(struct sql_context *cx, str name, const struct sql_value *args, uint32_t n, bool ordinality,
+                         int32_t location, struct sql_item *item, str *text, bool *done) {
+    bool set;
+    uint32_t type = sql_populates(name, &set);
+    if (type == UINT32_MAX || n < 2 || !sql_is_row_type(cx, args[0].type)) return *done = false, ERR_OK;
+    struct sql_value j = args[1], row;
+    *done = true;
+    TRY(sql_coerce_to(cx, &j, type, -1, PG_IMPLICIT));
+    if (set) {
+        struct sql_callee callee;
+        str fn = type == PG_JSONB ? STR("jsonb_array_elements") : STR("json_array_elements");
+        TRY(sql_find_function(cx, &fn, 1, &j, &(str){0}, 1, false, location, &callee));
+        TRY(sql_builtin_set(cx, callee.builtin, &j, 1, callee.result, ordinality, item, text));
+    } else {
+        TRY(scalar_item(cx, &j, ordinality, item, text));
+    }
+    struct sql_column last = item->columns[item->n - 1];
+    TRY(sql_populated(cx, &args[0], item->columns[0].value.text, &row));
+    item->columns = arena_array(cx->mem, struct sql_column, row.row->n + 2);
+    for (item->n = 0; item->n < row.row->n; item->n++) {
+        row.row->values[item->n].levels |= level_bit(cx);
+        item->columns[item->n] = (struct sql_column){row.row->names[item->n], row.row->values[item->n]};
+    }
+    if (ordinality) item->columns[item->n++] = last;
+    item->is_scalar = false;
+    return ERR_OK;
+}
+
 static err callee_item(struct sql_context *cx, const struct sql_callee *callee, const sql_values *args, bool ordinality,
                        int32_t location, struct sql_item *item, str *text) {
     struct sql_value v;
@@ -355,6 +437,7 @@ static err function_item(struct sql_context *cx, const PgQuery__FuncCall *call, 
     if (!item->name.n) item->name = names[n - 1];
     bool done;
     TRY(record_item(cx, names[n - 1], args.p, args.n, definitions, definitions_n, ordinality, call->location, item, text, &done));
+    if (!done) TRY(populate_item(cx, names[n - 1], args.p, args.n, ordinality, call->location, item, text, &done));
     if (done) return ERR_OK;
     struct sql_callee callee;
     TRY(sql_find_function(cx, names, n, args.p, arg_names, args.n, call->func_variadic, call->location, &callee));

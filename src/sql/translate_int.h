@@ -437,6 +437,8 @@ err sql_fit_arguments(struct sql_context *cx, const struct sql_callee *callee, c
 /* By name with arguments that are values already, as f(args). */
 err sql_call_named(struct sql_context *cx, const str *names, uint32_t names_n, const struct sql_value *args, uint32_t n,
                    int32_t location, struct sql_value *out);
+uint32_t sql_populates(str name, bool *set);
+err sql_populated(struct sql_context *cx, const struct sql_value *base, str text, struct sql_value *out);
 err sql_row_shown(struct sql_context *cx, struct sql_value *v);
 err sql_field_of(struct sql_context *cx, const struct sql_value *row, str name, int32_t location, struct sql_value *out);
 
