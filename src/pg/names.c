@@ -133,7 +133,32 @@ PG_FN(pg_typeof) {
     *out = args[0];
 }
 
+/* (type, value) of each */
+static int64_t nulls(const struct db_value *args, uint32_t n) {
+    int64_t count = 0;
+    for (uint32_t i = 1; i < n; i += 2) count += args[i].kind == DB_NULL;
+    return count;
+}
+PG_FN(pg_num_nulls) {
+    (void)call;
+    *out = DB_I64(nulls(args, n));
+}
+PG_FN(pg_num_nonnulls) {
+    (void)call;
+    *out = DB_I64((int64_t)n / 2 - nulls(args, n));
+}
+
 /* ---- of the server ---- */
+
+/* Nobody listens: what changes is in the feed. */
+PG_FN(pg_notify) {
+    str channel = args[0].kind >= DB_TEXTUAL ? args[0].s : (str){0};
+    (void)n;
+    *out = DB_NOTHING;
+    if (!channel.n) return pg_raise_as(call, "22023", "channel name cannot be empty");
+    if (channel.n >= 64) return pg_raise_as(call, "22023", "channel name too long");
+    if (args[1].kind >= DB_TEXTUAL && args[1].s.n >= 8000) return pg_raise_as(call, "22023", "payload string too long");
+}
 
 PG_FN(pg_version) {
     (void)call, (void)args, (void)n;

@@ -30,7 +30,7 @@ KNOWN = [
     (r"= -0", r"= 0", r".*", "SQLite stores no negative zero"),
 ]
 # (today is not the same on both sides)
-SKIPPED = re.compile(r".*vector\b.*|O (%|<->) \['text', 'text'\]|F (similarity|digest|hmac|crypt|gen_salt|gen_random_bytes|uuid_.*|pg_advisory.*|age \['timestamp(tz)?'\]|random|gen_random_bytes|setseed|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|current_date|localtime.*|current_time.*|current_schemas|auth\..*)( .*)?")
+SKIPPED = re.compile(r".*vector\b.*|O [%<>-]*[%-][%<>-]* \['text', 'text'\]|F (.*similarity|unaccent|levenshtein|pg_notify|digest|hmac|crypt|gen_salt|gen_random_bytes|uuid_.*|pg_advisory.*|age \['timestamp(tz)?'\]|random|gen_random_bytes|setseed|now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|current_date|localtime.*|current_time.*|current_schemas|auth\..*)( .*)?")
 
 TRY = """
 create function try(e text) returns text language plpgsql as $f$

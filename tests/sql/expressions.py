@@ -24,7 +24,8 @@ def cases():
 
 def from_postgres(pg, statements):
     """[("ok", rows) or ("error", state, message)]"""
-    pg.psql("create extension if not exists citext")
+    for name in ("citext", "pg_trgm", "unaccent", "fuzzystrmatch"):
+        pg.psql(f"create extension if not exists {name}")
     with open(os.path.join(HERE, "schema.sql"), encoding="utf-8") as f:
         pg.psql(f.read())
     script = [f"\\pset fieldsep '\\x1f'\n\\pset recordsep '\\x1e'\n\\pset null '\\\\N'\n"]
