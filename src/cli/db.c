@@ -1,11 +1,14 @@
 /* db: `orlo db VERB …`, a row of db.def each. */
 #include "cli/cli_int.h"
+#include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 static int cli_db_check(struct node_db_config *c), cli_db_migrate(struct node_db_config *c),
     cli_db_status(struct node_db_config *c), cli_db_reset(struct node_db_config *c), cli_db_diff(struct node_db_config *c),
-    cli_db_dump(struct node_db_config *c), cli_db_restore(struct node_db_config *c), cli_db_query(struct node_db_config *c),
-    cli_db_explain(struct node_db_config *c), cli_db_move(struct node_db_config *c), cli_db_types(struct node_db_config *c);
+    cli_db_pull(struct node_db_config *c), cli_db_dump(struct node_db_config *c), cli_db_restore(struct node_db_config *c),
+    cli_db_query(struct node_db_config *c), cli_db_explain(struct node_db_config *c), cli_db_move(struct node_db_config *c),
+    cli_db_types(struct node_db_config *c);
 
 static const struct verb {
     const char *name;
@@ -29,6 +32,7 @@ static int done(err e, const struct diag *d) { return e == ERR_OK ? EX_OK : cli_
 DO(migrate, node_db_migrate)
 DO(status, node_db_status)
 DO(diff, node_db_diff)
+DO(pull, node_db_pull)
 DO(dump, node_db_dump)
 DO(query, node_db_query)
 DO(explain, node_db_explain)
@@ -56,6 +60,13 @@ static const struct verb *verb_of(const char *word, struct diag *d) {
     return NULL;
 }
 
+/* orlo db move APP --to ENGINE: --to is elsewhere the node's address, which begins with http. What follows may be a folder, as with the other verbs. */
+static void settle_move(struct node_db_config *c, const struct cli_options *o) {
+    struct stat st;
+    if (o->to && strncmp(o->to, "http", 4) != 0) c->engine = o->to, c->where.url = NULL;
+    if (c->operand && !c->app && stat(c->operand, &st)) c->app = c->operand, c->operand = NULL;
+}
+
 int cli_db(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
     const struct verb *v = verb_of(o->operands.p[0], &d);
@@ -69,6 +80,7 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .where = {.state_dir = o->state_dir, .url = o->to, .token = o->token},
                                .app = o->app,
                                .operand = n ? o->operands.p[1] : NULL,
+                               .second = n > 1 ? o->operands.p[2] : NULL,
                                .as = o->as,
                                .claims = o->claims,
                                .engine = o->engine,
@@ -86,5 +98,6 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .strict = o->strict,
                                .all = o->all,
                                .no_lint = o->no_lint};
+    if (v->fn == cli_db_move) settle_move(&c, o);
     return v->fn(&c);
 }

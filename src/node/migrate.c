@@ -82,6 +82,23 @@ static void take_parts(arena *mem, const struct migration_ask *ask, const struct
     }
 }
 
+/* Its numbers are notes: code kept, left-out. */
+static void pull(arena *mem, const struct migration_ask *ask, struct migration_plan *plan) {
+    struct sql_report report = {0};
+    struct sql_pulled counts;
+    struct buf text = {0};
+    struct migration_part part = {.name = STR("pulled")};
+    for (uint32_t i = 0; i < MIN(ask->files.n, 1u); i++) {
+        part.name = ask->files.p[i].name;
+        sql_pull(mem, part.name, ask->files.p[i].text, &text, &counts, &report);
+        take_notes(mem, ask, &report, plan);
+        vec_push(mem, &part.steps, ((struct migration_step){.text = arena_str(mem, buf_str(&text)), .line = counts.kept}));
+        vec_push(mem, &part.steps, ((struct migration_step){.line = counts.left_out + counts.unread}));
+    }
+    buf_free(&text);
+    vec_push(mem, &plan->parts, part);
+}
+
 static bool can_read(void *db, str text) { return db_can_read(db, text); }
 
 static err make_plan(arena *mem, const struct migration_ask *ask, struct migration_plan *plan, struct diag *d) {
@@ -91,6 +108,7 @@ static err make_plan(arena *mem, const struct migration_ask *ask, struct migrati
     struct buf text = {0};
     VEC(struct sql_file) files = {0};
     enum catalog_engine engine = ask->engine == APP_DATABASE_SQLITE ? CATALOG_SQLITE : CATALOG_POSTGRES;
+    if (ask->pull) return pull(mem, ask, plan), ERR_OK;
     if (ask->catalog.n) TRY(catalog_read(mem, ask->catalog, &from, d));
     for (uint32_t i = 0; i < ask->files.n; i++)
         if (!ask->files.p[i].mark)

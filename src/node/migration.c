@@ -54,7 +54,7 @@ static err end(struct rd *from, const char *what, struct diag *d) {
 void node_migration_ask_write(struct buf *to, const struct migration_ask *ask) {
     put(to, LAYOUT);
     put(to, ask->engine);
-    put(to, ask->lint | ask->strict << 1);
+    put(to, ask->lint | ask->strict << 1 | ask->pull << 2);
     put_str(to, ask->catalog);
     put(to, ask->files.n);
     for (uint32_t i = 0; i < ask->files.n; i++) {
@@ -70,7 +70,7 @@ err node_migration_ask_read(arena *out, str bytes, struct migration_ask *ask, st
     *ask = (struct migration_ask){.engine = (uint8_t)MIN(engine, (uint64_t)APP_DATABASES)};
     if (ask->engine >= APP_DATABASES) rd_fail(&from, "no engine");
     uint64_t how = rd_u64le(&from);
-    ask->lint = how & 1, ask->strict = how & 2;
+    ask->lint = how & 1, ask->strict = how & 2, ask->pull = how & 4;
     ask->catalog = get_str(&from, SIZE_MAX);
     for (uint32_t n = get_count(&from, 24 + APP_DIGEST_BYTES, MIGRATION_FILES_MAX); n && !from.fail; n--) {
         struct migration_file f = {.name = get_name(&from)};

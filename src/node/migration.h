@@ -67,6 +67,7 @@ struct migration_file {
 struct migration_ask {
     uint8_t engine; /* enum app_database_engine */
     bool lint;      /* say what is not wrong, and yet better otherwise, and what becomes of each statement */
+    bool pull;      /* its one file is a dump: the plan's one step is what of it is a migration */
     bool strict;    /* what is only refused when it is run is an error */
     str catalog;    /* empty: there is none yet */
     VEC(struct migration_file) files;
@@ -172,6 +173,8 @@ struct migration_done {
 void node_migration_done_write(struct buf *to, const struct migration_done *done);
 [[nodiscard]] err node_migration_done_read(arena *out, str bytes, struct migration_done *done, struct diag *d);
 
+/* The SQL that asks a PostgreSQL what it is made of, a row of JSON for each object (postgres/schema.c). */
+str node_schema_objects(void);
 /* What a job makes of an ask, for who waits (migrate.c). */
 [[nodiscard]] err node_migrate(arena *out, const struct migration_ask *ask, struct migration_plan *plan, struct diag *d);
 /* A memory file that holds these bytes; -1. What such a file holds, in out. */

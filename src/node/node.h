@@ -179,7 +179,7 @@ struct node_db_config {
     arena *mem;
     struct node_where where;
     const char *app;                   /* NULL: the manifest's */
-    const char *operand;               /* what follows the verb: a folder, a file, a table; NULL: nothing did */
+    const char *operand, *second;      /* what follows the verb: a folder, a file, a table; NULL: nothing did */
     const char *as, *claims, *command; /* NULL: not said */
     FILE *to;
     const char *engine; /* of check: "sqlite", "postgres"; NULL: the former */
@@ -191,6 +191,7 @@ struct node_db_config {
 [[nodiscard]] err node_db_reset(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_diff(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_dump(const struct node_db_config *c, struct diag *d);
+[[nodiscard]] err node_db_pull(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_restore(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_query(const struct node_db_config *c, struct diag *d);
 [[nodiscard]] err node_db_explain(const struct node_db_config *c, struct diag *d);

@@ -176,7 +176,7 @@ static void judge_nothing(struct sql_ddl *d, struct sql_statement *s) {
 
 /* "create view", as the table has it; what one row has of several kinds is told apart by its own words. */
 static str what_of(struct sql_ddl *d, const struct sql_file *file, const struct sql_statement *s) {
-    str text = str_sub(file->text, s->offset, s->offset + MIN(s->bytes, 24u)), what = {0};
+    str text = str_sub(file->text, s->offset, MIN(s->bytes, 24u)), what = {0};
     for (size_t i = 0; s->node && i < ARRAY_COUNT(handlers); i++)
         if (handlers[i].node == s->node->node_case) what = str_c(handlers[i].what);
     if (what.n && str_find(what, ',') == what.n) return what;

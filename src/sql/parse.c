@@ -239,15 +239,49 @@ static bool is_text(arena *mem, str text, sql_statements *out) {
     return false;
 }
 
-void sql_parse(arena *mem, str text, sql_statements *out) {
+/* \restrict, \connect: psql's, to the end of the line. */
+static size_t past_meta(str text, size_t at) {
+    for (bool blank = true;;) {
+        size_t i = at;
+        for (size_t next = at; next < text.n && blank; i = blank ? next : i) next = past_token(text, next, &blank);
+        blank = true;
+        if (i == text.n || text.p[i] != '\\') return at;
+        at = i + str_find(str_sub(text, i, text.n), '\n');
+        at += at < text.n;
+    }
+}
+
+/* Behind "COPY t (…) FROM stdin;" its rows stand up to a line "\.". */
+static size_t past_rows(str text, size_t begin, size_t end) {
+    str s = str_trim(str_sub(text, begin, end - begin));
+    if (s.n && s.p[s.n - 1] == ';') s = str_trim(str_sub(s, 0, s.n - 1));
+    if (s.n < 10 || !str_eq_nocase(str_sub(s, 0, 5), STR("copy ")) || !str_eq_nocase(str_sub(s, s.n - 5, s.n), STR("stdin")))
+        return end;
+    for (size_t at = end; at < text.n;) {
+        size_t n = str_find(str_sub(text, at, text.n), '\n');
+        str line = str_trim(str_sub(text, at, n));
+        at += n + 1;
+        if (str_eqc(line, "\\.")) return MIN(at, text.n);
+    }
+    return text.n;
+}
+
+static void parse_all(arena *mem, str text, bool dump, sql_statements *out) {
     struct depth *depth = arena_make(mem, struct depth);
-    size_t begin = 0, end = 0;
+    size_t begin = 0, end = 0, at = dump ? past_meta(text, 0) : 0;
     if (!is_text(mem, text, out)) return;
-    for (size_t at = 0; statement_end(text, at, &begin, &end, depth); at = end) parse_one(mem, text, begin, end, depth, out);
+    for (; statement_end(text, at, &begin, &end, depth); at = end) {
+        size_t next = dump ? past_rows(text, begin, end) : end;
+        if (next == end) parse_one(mem, text, begin, end, depth, out);
+        end = dump ? past_meta(text, next) : next;
+    }
     struct sql_statement before = {.line = 1, .column = 1};
     for (uint32_t i = 0; i < out->n; before = out->p[i++])
         sql_place(text, &before, out->p[i].offset, &out->p[i].line, &out->p[i].column);
 }
+
+void sql_parse(arena *mem, str text, sql_statements *out) { parse_all(mem, text, false, out); }
+void sql_parse_dump(arena *mem, str text, sql_statements *out) { parse_all(mem, text, true, out); }
 
 void sql_place(str text, const struct sql_statement *in, uint64_t offset, uint32_t *line, uint32_t *column) {
     *line = in->line, *column = in->column;

@@ -24,6 +24,8 @@ struct sql_statement {
 };
 typedef VEC(struct sql_statement) sql_statements;
 void sql_parse(arena *mem, str text, sql_statements *out);
+/* … of a dump: rows behind COPY … FROM stdin and psql's own lines are passed over. */
+void sql_parse_dump(arena *mem, str text, sql_statements *out);
 
 /* Text that was refused with these words, as this parser reads it: false: it is none of what a newer one would take. tries: 0 at first. */
 bool sql_newer(arena *mem, str *text, const char *message, int cursor, uint32_t *tries);

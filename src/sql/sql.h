@@ -104,6 +104,12 @@ struct sql_plan {
 /* Lints of what a catalogue says, into the report; those of the platform's own objects are left out. */
 void sql_lint(arena *out, const struct catalog *c, struct sql_report *report);
 
+/* A dump of pg_dump's or Supabase's, as one migration's text: what of it is the app's own. What cannot be read is in the report. */
+struct sql_pulled {
+    uint32_t kept, left_out, unread;
+};
+void sql_pull(arena *mem, str name, str text, struct buf *to, struct sql_pulled *counts, struct sql_report *report);
+
 /* The platform's schemas in PostgreSQL's language, in the order they are run. postgres: what that alone needs too. */
 const struct sql_file *sql_platform(bool postgres, uint32_t *n);
 

@@ -369,6 +369,40 @@ err node_db_diff(const struct node_db_config *c, struct diag *d) {
     return e;
 }
 
+/* ---- what was made by hand ---- */
+
+static err pull_own(struct project *p, str *text, struct diag *d) {
+    struct answer status;
+    struct buf b = {0};
+    str objects;
+    TRY(read_files(p, false, d));
+    TRY(ask_node(p, "GET", "", NULL, &status, d));
+    if (!is_postgres(&status))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                        "on SQLite nothing stands that no migration made: orlo db pull URL, or FILE, takes it from elsewhere");
+    TRY(node_bundle_upload(p->a, p->app, &p->files, isatty(STDERR_FILENO), d));
+    TRY(ask_schema(p, &objects, d));
+    err e = node_db_schema_diff(p->mem, objects, &b, d);
+    *text = arena_str(p->mem, buf_str(&b));
+    buf_free(&b);
+    return e;
+}
+
+err node_db_pull(const struct node_db_config *c, struct diag *d) {
+    struct project p;
+    struct node_db_config marks = *c;
+    str text = {0};
+    if (c->operand) return node_db_pull_from(c, d);
+    TRY(open_project(&p, c, ".", d));
+    err e = pull_own(&p, &text, d);
+    node_ask_close(p.a);
+    TRY(e);
+    if (!text.n) return fputs("the database is what the migrations make\n", c->to), ERR_OK;
+    TRY(node_db_pull_write(p.mem, NULL, text, false, d));
+    marks.mark = true;
+    return node_db_migrate(&marks, d);
+}
+
 /* ---- dumps ---- */
 
 static void put_head(const struct project *p, const struct json *body, FILE *to) {
@@ -517,8 +551,13 @@ err node_db_move(const struct node_db_config *c, struct diag *d) {
     struct json_writer w = json_writer_of(&b);
     struct answer answer;
     if (c->drop_old) return drop_old(c, d);
+    if (c->engine && (!strncmp(c->engine, "postgres://", 11) || !strncmp(c->engine, "postgresql://", 13)))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                        "orlo db move does not take a database to a server of yours: orlo db dump writes it as SQL, psql reads "
+                        "it there, and the "
+                        "manifest says database = { url = \"…\" } from then on (docs/database.md)");
     if (!c->engine || (strcmp(c->engine, "sqlite") && strcmp(c->engine, "postgres")))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo db move goes somewhere: --engine postgres, or --engine sqlite");
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo db move goes somewhere: --to postgres, or --to sqlite");
     TRY(open_project(&p, c, c->operand, d));
     err e = p.file ? read_files(&p, false, d) : ERR_OK;
     if (e == ERR_OK && p.file) e = node_bundle_upload(p.a, p.app, &p.files, isatty(STDERR_FILENO), d);

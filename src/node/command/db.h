@@ -14,6 +14,14 @@
 /* Would all of it run there, with nothing that raises later? What would not is printed to stderr. Of PostgreSQL nothing is asked. */
 [[nodiscard]] err node_db_strict(arena *mem, const struct manifest *m, str folder, struct diag *d);
 
+/* Of a URL's server, or a file: a project's first migration (db_pull.c). */
+struct node_db_config;
+[[nodiscard]] err node_db_pull_from(const struct node_db_config *c, struct diag *d);
+/* A new migration of the project in dir (NULL: here), with that text; told. first: only where there is none yet. */
+[[nodiscard]] err node_db_pull_write(arena *mem, const char *dir, str text, bool first, struct diag *d);
+/* Rows of node_schema_objects as SQL, in their order. */
+[[nodiscard]] err node_db_schema_all(arena *mem, str text, struct buf *to, struct diag *d);
+
 /* What makes it: before rows are put in, and behind (foreign keys, indexes, views, functions, policies, grants). What is the platform's own is left
  * out. In an order of its own, so that two catalogues that say the same have the same text. */
 void node_db_sql(const struct catalog *c, struct buf *before, struct buf *behind);

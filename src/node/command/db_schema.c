@@ -112,6 +112,15 @@ err node_db_schema_dump(arena *mem, str text, const struct catalog *c, struct bu
     return ERR_OK;
 }
 
+err node_db_schema_all(arena *mem, str text, struct buf *to, struct diag *d) {
+    objects live = {0}, none = {0};
+    bool both;
+    TRY(read_lists(mem, text, &live, &none, &both, d));
+    for (uint32_t i = 0; i < live.n; i++)
+        if (!is_inner(&live.p[i])) put(to, live.p[i].text);
+    return ERR_OK;
+}
+
 /* ---- a diff ---- */
 
 /* "alter table T add column C what": what. */

@@ -315,6 +315,8 @@ static void on_live(void *arg, const struct postgres_answer *a) {
     else ask(x, w->base->admin, "drop database if exists _diff with (force)", true, on_gone);
 }
 
+str node_schema_objects(void) { return str_c(objects); }
+
 void node_schema_begin(struct broker_errand *w) {
     struct broker_base *b = w->base;
     struct schema *x = arena_make(w->mem, struct schema);
