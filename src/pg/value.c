@@ -133,7 +133,7 @@ bool pg_value_json(struct pg_call *call, uint32_t id, struct db_value v, struct 
     struct buf text = {.max = PG_VALUE_BYTES_MAX};
     const struct io *io = type->kind == PG_KIND_ENUM ? NULL : io_of(call, type);
     bool ok = type->kind == PG_KIND_ENUM ? enum_out(call, type, v, &text) : io && io->out(call, v, &text);
-    if (ok && id == PG_BOOL) buf_puts(json, v.i ? STR("true") : STR("false"));
+    if (ok && type->id == PG_BOOL) buf_puts(json, v.i ? STR("true") : STR("false"));
     else if (ok) put_as(json, io ? io->json : QUOTED, &text);
     ok = ok && ((!text.full && !json->full) || pg_raise(call, "54000", "a value is too long"));
     buf_free(&text);

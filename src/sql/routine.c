@@ -27,7 +27,8 @@ static void refuse_later(struct routine *r, const char *state, const char *messa
 
 static void check_not_null(struct routine *r, const struct sql_variable *v) {
     if (v && v->not_null.n)
-        sql_routine_emit(r, CATALOG_OP_NOT_NULL, v->place, sql_routine_text(r, sql_literal_text(r->cx->mem, v->not_null)), 0, 0);
+        sql_routine_emit(r, CATALOG_OP_NOT_NULL, v->flagged ? v->flag : v->place,
+                         sql_routine_text(r, sql_literal_text(r->cx->mem, v->not_null)), 0, 0);
 }
 
 /* The value of a place, of a type, goes to a target. */
@@ -82,7 +83,10 @@ static err assign_row(struct routine *r, struct sql_variable *v, const struct pl
 
 static err assign_to(struct routine *r, const struct routine_target *t, const struct plpgsql_expr *x) {
     uint32_t e;
-    if (t->variable && (t->variable->fields || t->variable->record)) return assign_row(r, t->variable, x);
+    if (t->variable && (t->variable->fields || t->variable->record)) {
+        TRY(assign_row(r, t->variable, x));
+        return check_not_null(r, t->variable), ERR_OK;
+    }
     TRY(sql_routine_value(r, x, t->type, t->typmod, &e, NULL));
     sql_routine_emit(r, CATALOG_OP_SET, t->place, e, 0, 0);
     check_not_null(r, t->variable);
@@ -388,7 +392,7 @@ static err integer_loop(struct routine *r, const statement *s) {
     static const struct plpgsql_expr one = {STR_INIT("1"), 0};
     if (s->targets.n != 1 || s->targets.p[0].n != 1)
         return sql_routine_say(r, s->at, "42601", "integer FOR loop must have only one target variable");
-    uint32_t counter = sql_routine_places(r, 3);
+    uint32_t counter = sql_routine_places(r, 3), any = sql_routine_places(r, 1);
     TRY(bound(r, &s->expr, counter, "lower bound of FOR loop cannot be null"));
     TRY(bound(r, &s->to, counter + 1, "upper bound of FOR loop cannot be null"));
     TRY(bound(r, s->by.text.n ? &s->by : &one, counter + 2, "BY value of FOR loop cannot be null"));
@@ -401,6 +405,9 @@ static err integer_loop(struct routine *r, const statement *s) {
     }
     sql_routine_open(r, &scope, s->label);
     struct sql_variable *v = sql_routine_variable(r, s->targets.p[0].names[0], PG_INT4, -1, NULL);
+    sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("0")), 0, 0);
+    uint32_t never = sql_routine_emit(r, CATALOG_OP_PAST, counter, counter + 1, s->reverse, 0);
+    sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("1")), 0, 0);
     loop_open(r, &l, s->label, false);
     uint32_t from = sql_routine_here(r), end = sql_routine_emit(r, CATALOG_OP_PAST, counter, counter + 1, s->reverse, 0);
     sql_routine_emit(r, CATALOG_OP_COPY, v->place, counter, 1, 0);
@@ -408,8 +415,9 @@ static err integer_loop(struct routine *r, const statement *s) {
     land_nexts(r, &l);
     uint32_t stop = sql_routine_emit(r, CATALOG_OP_STEP, counter, counter + 2, s->reverse, 0);
     sql_routine_emit(r, CATALOG_OP_JUMP, from, 0, 0, 0);
-    sql_routine_land(r, end), sql_routine_land(r, stop);
+    sql_routine_land(r, never), sql_routine_land(r, end), sql_routine_land(r, stop);
     loop_close(r, &l);
+    sql_routine_emit(r, CATALOG_OP_COPY, ROUTINE_FOUND, any, 1, 0);
     r->scope = (struct sql_variables *)(uintptr_t)scope.outer;
     r->cx->variables = scope.outer;
     return got;
@@ -988,7 +996,9 @@ static err declare(struct routine *r, const struct plpgsql_declaration *d) {
         v->not_null = arena_fmt(r->cx->mem, "null value cannot be assigned to variable \"" STR_FMT "\" declared NOT NULL",
                                 STR_ARG(d->name));
     struct routine_target t = {v, v->place, type, typmod};
-    if (d->value.text.n) TRY(assign_to(r, &t, &d->value));
+    static const struct plpgsql_expr nothing = {STR_INIT("NULL"), 0};
+    bool domain = !fields && !record && sql_base_type(r->cx, type) != type; /* which may forbid NULL */
+    if (d->value.text.n || domain) TRY(assign_to(r, &t, d->value.text.n ? &d->value : &nothing));
     v->constant = d->constant;
     vec_push(r->cx->mem, &r->scope->list, v); /* behind its value, which does not see it */
     return ERR_OK;

@@ -353,7 +353,9 @@ static err part_fragment(struct routine *r, struct sql_value whole, const PgQuer
     uint32_t type = sql_part_type(cx, whole.type, ind->indirection, ind->n_indirection);
     if (type) TRY(assign(cx, &v, type, whole.typmod));
     TRY(sql_set_part(cx, &whole, ind->indirection, ind->n_indirection, &v));
-    if (sql_base_type(cx, whole.type) != whole.type) TRY(assign(cx, &whole, whole.type, whole.typmod));
+    uint32_t domain = whole.type;
+    whole.type = sql_base_type(cx, domain);
+    if (whole.type != domain) TRY(assign(cx, &whole, domain, whole.typmod)); /* its checks hold of the whole */
     *out = (struct catalog_fragment){.text = whole.text, .type = whole.type, .typmod = whole.typmod};
     sql_fragment_flags(cx, whole.flags, out);
     return sql_fragment_done(cx, out->text);
