@@ -20,7 +20,7 @@ static str decoded(arena *out, str text) {
     size_t n = 0;
     for (size_t i = 0; i < text.n; i++) {
         bool escaped = text.p[i] == '%' && i + 2 < text.n && digit(text.p[i + 1]) >= 0 && digit(text.p[i + 2]) >= 0;
-        p[n++] = escaped ? (uint8_t)(digit(text.p[i + 1]) << 4 | digit(text.p[i + 2])) : text.p[i] == '+' ? ' ' : text.p[i];
+        p[n++] = (uint8_t)(escaped ? digit(text.p[i + 1]) << 4 | digit(text.p[i + 2]) : text.p[i] == '+' ? ' ' : text.p[i]);
         if (escaped) i += 2;
     }
     return (str){p, n};
