@@ -8,7 +8,7 @@ those of one file alone, and with share:I/N behind it each N-th of those, from t
 import contextlib, importlib, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
 import processes, sanitize, wasm_cc
-from processes import PATIENCE_S, free_port, in_vain, pace, until
+from processes import PATIENCE_S, free_port, in_vain, pace, until, until_eq
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ORLO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build", "orlo")

@@ -16,6 +16,19 @@ def until(condition):
     return found
 
 
+def until_eq(ask, want):
+    """Until what ASK says is that: of what is counted, logged or told behind an answer."""
+    seen = []
+
+    def is_so():
+        seen[:] = [ask()]
+        return seen[0] == want
+    try:
+        until(is_so)
+    except AssertionError:
+        raise AssertionError(f"{seen!r} is not {[want]!r}, and does not become that") from None
+
+
 def in_vain(seconds, what):
     """Waits for WHAT must not come. Where it comes late nobody sees it; but who is right never fails by it, however loaded the machine is."""
     time.sleep(seconds)

@@ -1084,6 +1084,20 @@ def changes(n, key, after, app="notes", **more):
 
 
 @needs
+def test_postgres_changes_of_its_owner():
+    """Before anybody of the app's has written: nobody has said how much is kept, so nothing goes."""
+    with node() as n:
+        cli(n, "deploy", project({"migrations/1.sql": "create table logs (id int primary key);\ngrant all on logs to service_role;\n"}, MANIFEST))
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        for i in range(3):
+            cli(n, "db", "query", "--write", f"insert into logs values ({i})", "--app", "notes")
+        told = lambda: [(c["type"], c["new"]["id"]) for c in changes(n, key, 0)[1]["changes"] if c["table"] == "logs"]
+        until_eq(told, [("INSERT", i) for i in range(3)])
+        in_vain(33, "a trim, which comes each half a minute")
+        eq(told(), [("INSERT", i) for i in range(3)])
+
+
+@needs
 def test_postgres_changes():
     """What changed, as on SQLite: keys, partitions, truncate, tables that are made later, migrations; consumers. Then many who write at once, and one who follows by it alone, while the server is killed."""
     folder = project({"migrations/001_notes.sql": FED}, MANIFEST + "limits = { database_changes = 5000 }\n")

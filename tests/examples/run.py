@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Every example, made by the very commands of its README and served; all of them answer alike.
 
-An example whose tool is not here, or whose packages cannot be fetched, is skipped by name. Work is done in build/examples/, where
-what was made is kept until the example changes.
+An example whose tool is not here, or whose packages a registry cannot be asked for, however often, is skipped by name; whatever else goes wrong fails. Work
+is done in build/examples/, where what was made is kept until the example changes; by one run at a time.
 
 Usage: tests/examples/run.py ORLO [FILTER]. Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
 """
-import hashlib, http.server, os, re, subprocess, sys
+import fcntl, hashlib, http.server, os, re, subprocess, sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import *
@@ -16,8 +16,12 @@ DOC = open(os.path.join(ROOT, "docs", "getting-started.md")).read()
 EXAMPLES = os.path.join(ROOT, "examples")
 MADE = os.path.join(ROOT, "build", "examples")
 FETCHES = re.compile(r"npm install|python3 -m venv|rustup target add")  # commands that need a registry
+# What the tools say where none answers, or not what it should.
+NOT_REACHED = re.compile(r"ENOTFOUND|ECONN|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|socket hang up|npm error code E[45]\d\d|[Cc]ould not resolve|[Cc]ouldn't resolve|[Tt]imed out|"
+                         r"[Tt]imeout|[Tt]emporary failure|[Cc]onnection|[Nn]etwork|HTTP error|status code [45]\d\d|could not download|[Ss]purious")
 
 
+CRATES = "rustup target add wasm32-wasip2 && cargo fetch --target wasm32-wasip2"
 MADE_THERE = {"node_modules", ".venv", "target", "__pycache__", "app.wasm", "core.wasm", "package-lock.json", "Cargo.lock", "dist"}
 
 
@@ -39,11 +43,47 @@ def commands_of(name):
     return [l for l in lines[:serve] if l], lines[serve]
 
 
+def fetch(command, cwd, what=None):
+    """Three times; skips where no registry is reached."""
+    for left in (2, 1, 0):
+        try:
+            p = subprocess.run(["bash", "-c", command], cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+            if p.returncode == 0:
+                return
+            said = p.stdout
+        except subprocess.TimeoutExpired:
+            said = "timed out: five minutes"
+        if left:
+            pace(5 * (3 - left))
+    check(NOT_REACHED.search(said), command, said[-3000:])
+    raise Skip(f"{what or command}: no registry is reached: {(said.strip().splitlines() or ['?'])[-1][:200]}")
+
+
+@contextlib.contextmanager
+def alone():
+    """Nobody else makes anything in build/examples/ meanwhile. What Rust's examples have in common is compiled once, and not optimized: that is for who deploys them."""
+    os.environ["CARGO_PROFILE_RELEASE_OPT_LEVEL"] = "0"
+    for name in ("rust", "spin", "stock"):
+        os.makedirs(os.path.join(MADE, name), exist_ok=True)
+        os.makedirs(os.path.join(MADE, "target"), exist_ok=True)
+        if not os.path.lexists(os.path.join(MADE, name, "target")):
+            os.symlink("../target", os.path.join(MADE, name, "target"))
+
+    with open(os.path.join(MADE, ".lock"), "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
 def make(name, *tools):
     """app.wasm of an example."""
     for tool in tools:
         if not shutil.which(tool):
             raise Skip(f"needs {tool}")
+    with alone():
+        return make_alone(name)
+
+
+def make_alone(name):
     source, work = os.path.join(EXAMPLES, name), os.path.join(MADE, name)
     digest = hashlib.sha256()
     for n in files_of(source):
@@ -56,16 +96,10 @@ def make(name, *tools):
         os.makedirs(os.path.dirname(os.path.join(work, n)), exist_ok=True)
         shutil.copyfile(os.path.join(source, n), os.path.join(work, n))
     for command in commands_of(name)[0]:
-        fetches = FETCHES.match(command)
-        try:
-            p = subprocess.run(["bash", "-c", command], cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               timeout=300 if fetches else 1200)
-        except subprocess.TimeoutExpired:
-            if fetches:
-                raise Skip(f"`{command}` did not end within five minutes")
-            raise
-        if p.returncode and fetches:
-            raise Skip(f"`{command}` failed: {(p.stdout.strip().splitlines() or ['?'])[-1][:200]}")
+        if FETCHES.match(command):
+            fetch(command, work)
+            continue
+        p = subprocess.run(["bash", "-c", command], cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1200)
         check(p.returncode == 0, command, p.stdout[-3000:])
     with open(stamp, "w") as f:
         f.write(digest.hexdigest())
@@ -150,14 +184,8 @@ def test_spin():
     for n in files_of(source):
         os.makedirs(os.path.dirname(os.path.join(work, n)), exist_ok=True)
         shutil.copyfile(os.path.join(source, n), os.path.join(work, n))
-    try:
-        fetched = subprocess.run("rustup target add wasm32-wasip2 && cargo fetch --target wasm32-wasip2", shell=True, cwd=work, capture_output=True,
-                                 text=True, timeout=300)
-    except subprocess.TimeoutExpired:
-        raise Skip("its crates did not come within five minutes")
-    if fetched.returncode:
-        raise Skip("its crates cannot be fetched: " + (fetched.stderr.strip().splitlines() or ["?"])[-1][:200])
-    with node(state=state) as n:
+    with alone(), node(state=state) as n:
+        fetch(CRATES, work, "its crates")
         code, out, error = orlo("deploy", work, "--state", state, timeout=1200)
         check(code == 0, out, error)
         for i in range(3):
@@ -179,10 +207,8 @@ def test_stock():
     for n in files_of(source):
         os.makedirs(os.path.dirname(os.path.join(work, n)), exist_ok=True)
         shutil.copyfile(os.path.join(source, n), os.path.join(work, n))
-    fetched = subprocess.run("rustup target add wasm32-wasip2 && cargo fetch --target wasm32-wasip2", shell=True, cwd=work, capture_output=True, text=True)
-    if fetched.returncode:
-        raise Skip("its crates cannot be fetched: " + (fetched.stderr.strip().splitlines() or ["?"])[-1][:200])
-    with node(state=state) as n:
+    with alone(), node(state=state) as n:
+        fetch(CRATES, work, "its crates")
         code, out, error = orlo("deploy", work, "--state", state, timeout=1200)
         check(code == 0, out, error)
         keys = orlo("keys", "stock", "--state", state)[1]

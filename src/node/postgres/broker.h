@@ -168,7 +168,7 @@ struct broker_base {
     bool missed;                           /* it was up at a backup's moment, and did not say how far its log was */
     uint64_t backup_ns, pinged_ns, lsn_ns; /* since when a backup has need of its log (0: none has); of lsn */
     bool feeds, fed;                       /* it keeps changes; some were written */
-    uint32_t changes_max, changes_s;       /* of the last who wrote */
+    uint32_t changes_max, changes_s;       /* of the last of the app's own who wrote; 0: none has yet, and nothing is trimmed */
     uint64_t changes_bytes, trimmed_ns;
     uint64_t news_ns; /* when it was last told that it has changed */
     bool news_due;

@@ -206,7 +206,8 @@ void node_feed_tell_news(void) {
 
 /* What was written is not kept for ever where nobody asks. */
 void node_feed_tick(struct broker_base *b, uint64_t now) {
-    if (!b->feeds || !b->fed || b->state != BASE_HERE || !b->admin || now - b->trimmed_ns < TRIM_MS * ms_ns) return;
+    if (!b->feeds || !b->fed || !b->changes_max || b->state != BASE_HERE || !b->admin || now - b->trimmed_ns < TRIM_MS * ms_ns)
+        return;
     b->fed = false;
     b->trimmed_ns = now;
     arena *mem = arena_new(0);
