@@ -810,17 +810,24 @@ static uint32_t nature_of_sql(str text) {
     return DEFINES;
 }
 
+/* EXECUTE 'update …' || …, format('insert …', …): by the first literal's first word. */
+static uint32_t nature_of_text(str expr) {
+    size_t at = str_find(expr, '\'');
+    uint32_t n = at < expr.n ? nature_of_sql(str_sub(expr, at + 1, expr.n)) : DEFINES;
+    return n == DEFINES ? EXECUTES : WRITES;
+}
+
 static uint32_t nature_of_body(const plpgsql_body *body);
 
 static uint32_t nature_of(const statement *s) {
-    uint32_t n = nature_of_body(&s->body) | (s->dynamic ? EXECUTES : READS);
+    uint32_t n = nature_of_body(&s->body) | (s->dynamic ? nature_of_text(s->expr.text) : READS);
     for (uint32_t i = 0; i < s->arms.n; i++) n |= nature_of_body(&s->arms.p[i].body);
     for (uint32_t i = 0; i < s->handlers.n; i++) n |= nature_of_body(&s->handlers.p[i].body);
     switch (s->kind) {
     case PLPGSQL_SQL: return n | nature_of_sql(s->expr.text);
     case PLPGSQL_FOR_QUERY: return n | (s->dynamic ? READS : nature_of_sql(s->expr.text));
     case PLPGSQL_PERFORM: return n | WRITES;
-    case PLPGSQL_EXECUTE: return n | EXECUTES;
+    case PLPGSQL_EXECUTE: return n | nature_of_text(s->expr.text);
     default: return n;
     }
 }

@@ -159,7 +159,6 @@ bool sql_unmade(const struct sql_ddl *d, uint32_t relation); /* SQLite has no su
 void sql_flush(struct sql_ddl *d);                           /* SQLite's tables become what the catalogue says */
 void sql_step(struct sql_ddl *d, str text);
 err sql_too_complex(struct sql_ddl *d);
-err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f); /* expanded, or a call; 54001: that is too much */
 /* Marks as SQLite's names: relations themselves, views as what they select. Empty: that is too much. */
 str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row);
 

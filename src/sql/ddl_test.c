@@ -412,8 +412,9 @@ static void test_do(void **state) {
         "'x' || i); i := i + 1; insert into log (what) values (r.tablename || i); end loop; foreach name in array names loop "
         "continue when name = 'a'; execute 'create table made_' || name || ' (id int)'; end loop; while i < 5 loop i := i + 1; "
         "exit when i = 4; end loop; for k in 1..2 loop insert into log values ('k' || k || i); end loop; end $$;"
-        "do $$ declare n int; begin select count(*) into n from pg_enum where enumtypid = (select oid from pg_type where typname "
-        "= 'mood'); execute 'insert into log values ($1)' using 'labels ' || n; case n when 1, 2 then insert into log values "
+        "do $$ declare n int; q text := 'insert into log values ($1)'; begin select count(*) into n from pg_enum where enumtypid "
+        "= (select oid from pg_type where typname "
+        "= 'mood'); execute q using 'labels ' || n; case n when 1, 2 then insert into log values "
         "('few'); else null; end case; if to_regclass('public.t') is not null and to_regclass('public.nope') is null then insert "
         "into log values ('there'); end if; end $$");
     const struct catalog_relation *t = table(c, "t");

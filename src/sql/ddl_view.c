@@ -297,7 +297,7 @@ err sql_do_refresh(struct sql_ddl *d, const PgQuery__Node *node_) {
 
 /* ---- rows ---- */
 
-err sql_row_step(struct sql_ddl *d, const struct catalog_fragment *f) {
+static err row_step(struct sql_ddl *d, const struct catalog_fragment *f) {
     str text = sql_expanded(d, f->text, NULL);
     if (d->engine == CATALOG_SQLITE && (!text.n || !sql_reads(d->reader, d->mem, text))) return sql_too_complex(d);
     if (sql_is_call(d, f, text)) sql_step_statement(d, f);
@@ -336,7 +336,7 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     f.reads = cx.reads, f.calls = cx.calls;
     if (cx.looked && !f.calls.n && !(f.flags & (CATALOG_VOLATILE | CATALOG_WRITES))) return ERR_OK; /* its rows go nowhere */
     if (cx.looked) return d->all_filled = true, sql_note_recorded(d, &f), sql_step_statement(d, &f), ERR_OK;
-    TRY(sql_row_step(d, &f));
+    TRY(row_step(d, &f));
     sql_note_recorded(d, &f);
     sql_note_rows(d, node, f.text);
     return ERR_OK;

@@ -29,6 +29,13 @@ do $$ declare r record; changed int; begin
   exception when unique_violation then perform tell('caught');
   end;
 end $$;
+do $$ declare k int; found int; begin
+  for k in execute 'select id from notes where n > $1 order by id' using 8 loop
+    execute format('update notes set t = t || %L where id = %s', '!', k);
+  end loop;
+  execute 'select count(*) from notes' into found;
+  begin execute 'insert into notes values (1)'; exception when unique_violation then perform tell('again ' || found); end;
+end $$;
 drop trigger fires on notes;
 insert into notes values (3, 'three');
 select tell('called');
@@ -59,8 +66,8 @@ def test_database_blocks():
                     [r["what"] for r in query(n, {"from": "log", "select": ["what"], "order": [{"column": "id"}]}, "service_role")])
 
         before = rows()
-        eq(before, ([{"id": 1, "t": "one", "n": 8}, {"id": 2, "t": "two", "n": 9}, {"id": 3, "t": "three", "n": 7}],
-                    ["INSERT 1", "INSERT 2", "caught", "called"]))
+        eq(before, ([{"id": 1, "t": "one", "n": 8}, {"id": 2, "t": "two!", "n": 9}, {"id": 3, "t": "three", "n": 7}],
+                    ["INSERT 1", "INSERT 2", "caught", "again 2", "called"]))
         for body, state, words in BAD:
             put(folder, "migrations/3_bad.sql",
                 KEYS + "create function deep(n int) returns int language plpgsql as $$ begin return deep(n + 1); end $$;\n"
