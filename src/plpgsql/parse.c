@@ -28,10 +28,22 @@ bool plpgsql_fail(parser *p, uint32_t at, const char *state, const char *fmt, ..
 }
 #define fail(p, state, ...) plpgsql_fail((p), (p)->token.at, (state), __VA_ARGS__)
 
-static bool unexpected(parser *p) {
-    if (p->token.kind == PLPGSQL_END) return fail(p, "42601", "syntax error at end of input");
+/* As bison's parsers say it: what, and which token is at hand. */
+static bool fail_near(parser *p, const char *what) {
+    if (p->token.kind == PLPGSQL_END) return fail(p, "42601", "%s at end of input", what);
     str token = str_sub(p->source, p->token.at, p->token.end - p->token.at);
-    return fail(p, "42601", "syntax error at or near \"%.*s\"", plpgsql_near(token), (const char *)token.p);
+    return fail(p, "42601", "%s at or near \"%.*s\"", what, plpgsql_near(token), (const char *)token.p);
+}
+static bool unexpected(parser *p) { return fail_near(p, "syntax error"); }
+
+/* An expression ends with its statement, and the word that it waited for is not there. */
+static bool missing(parser *p, const char *const *ends) {
+    char word[16] = "";
+    size_t last = 0, n = 0;
+    while (ends[last + 1]) last++;
+    for (; ends[last][n] && n + 1 < sizeof word; n++)
+        word[n] = ends[last][n] >= 'a' && ends[last][n] <= 'z' ? (char)(ends[last][n] - 32) : ends[last][n];
+    return fail(p, "42601", "missing \"%s\" at end of SQL expression", word);
 }
 
 /* One more of what is in a body. */
@@ -73,10 +85,10 @@ static bool read_text(parser *p, const char *const *ends, bool may_be_empty, str
         bool end = false;
         for (size_t i = 0; !level && ends[i]; i++) end |= is(p, ends[i]);
         if (end) break;
-        if (is(p, ";")) return level ? fail(p, "42601", "mismatched parentheses") : unexpected(p);
+        if (is(p, ";")) return level ? fail_near(p, "mismatched parentheses") : missing(p, ends);
         if (is(p, "(") || is(p, "[")) level++;
         else if (is(p, ")") || is(p, "]")) {
-            if (!level) return fail(p, "42601", "mismatched parentheses");
+            if (!level) return fail_near(p, "mismatched parentheses");
             level--;
         }
         to = p->token.end;
@@ -84,7 +96,7 @@ static bool read_text(parser *p, const char *const *ends, bool may_be_empty, str
     if (p->failed) return false;
     if (p->token.kind == PLPGSQL_END) return unexpected(p);
     *out = (struct plpgsql_expr){str_sub(p->source, from, to - from), from};
-    if (to == from && !may_be_empty) return is(p, ";") ? fail(p, "42601", "missing expression") : unexpected(p);
+    if (to == from && !may_be_empty) return fail_near(p, "missing expression");
     return true;
 }
 #define ENDS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -350,10 +362,20 @@ static bool read_exit(parser *p, statement *s) {
     return expect(p, ";");
 }
 
+static bool is_one_of(str name, const char *const *names) {
+    for (; *names; names++)
+        if (str_eqc(name, *names)) return true;
+    return false;
+}
+
 static bool read_options(parser *p, statement *s) {
+    static const char *const known[] = {"message",    "errcode",  "detail", "hint",   "column",
+                                        "constraint", "datatype", "table",  "schema", NULL};
     do {
         struct plpgsql_option o = {0};
-        if (!count(p) || !take_name(p, &o.name)) return false;
+        if (!count(p)) return false;
+        if (is_name(p) && !is_one_of(p->token.text, known)) return fail_near(p, "unrecognized RAISE statement option");
+        if (!take_name(p, &o.name)) return false;
         if (!take(p, "=") && !expect(p, ":=")) return false;
         if (!READ(p, &o.value, ",", ";")) return false;
         vec_push(p->mem, &s->options, o);
@@ -407,12 +429,23 @@ static bool read_raise(parser *p, statement *s) {
     next(p);
     if (take(p, ";")) return s->level = PLPGSQL_EXCEPTION, true;
     if (!read_level(p, s)) return false;
+    if (is(p, ";")) return unexpected(p);
     if (!is(p, "using") && !is(p, ";") && !read_raise_what(p, s)) return false;
     if (take(p, "using")) return read_options(p, s);
     return expect(p, ";");
 }
 
+static bool not_there(parser *p, bool stacked, str name) {
+    char item[32] = "";
+    for (size_t i = 0; i < name.n && i + 1 < sizeof item; i++) item[i] = name.p[i] == '_' ? '_' : (char)(name.p[i] & ~32);
+    return fail(p, "42601", "diagnostics item %s is not allowed in GET %s DIAGNOSTICS", item, stacked ? "STACKED" : "CURRENT");
+}
+
 static bool read_get(parser *p, statement *s) {
+    static const char *const now[] = {"row_count", "pg_context", NULL};
+    static const char *const error[] = {
+        "message_text",     "returned_sqlstate", "pg_exception_detail", "pg_exception_hint",    "column_name", "constraint_name",
+        "pg_datatype_name", "table_name",        "schema_name",         "pg_exception_context", NULL};
     next(p);
     s->stacked = take(p, "stacked");
     if (!s->stacked) take(p, "current");
@@ -421,7 +454,10 @@ static bool read_get(parser *p, statement *s) {
         struct plpgsql_option o = {0};
         if (!count(p) || !read_target(p, &o.target, false)) return false;
         if (!take(p, "=") && !expect(p, ":=")) return false;
+        bool of_now = is_name(p) && is_one_of(p->token.text, now), of_error = is_name(p) && is_one_of(p->token.text, error);
+        if (is_name(p) && !of_now && !of_error) return fail_near(p, "unrecognized GET DIAGNOSTICS item");
         if (!take_name(p, &o.name)) return false;
+        if (s->stacked ? of_now : of_error) return not_there(p, s->stacked, o.name);
         vec_push(p->mem, &s->options, o);
     } while (take(p, ","));
     return expect(p, ";");
@@ -477,7 +513,7 @@ static bool read_sql(parser *p, statement *s) {
         kept = p->token.at;
         buf_putc(&b, ' ');
     }
-    if (ok && p->token.kind == PLPGSQL_END) ok = unexpected(p);
+    if (ok && p->token.kind == PLPGSQL_END) ok = fail_near(p, level ? "unexpected end of function definition" : "syntax error");
     if (ok) {
         buf_puts(&b, str_sub(p->source, kept, p->token.at - kept));
         s->expr = (struct plpgsql_expr){arena_str(p->mem, buf_str(&b)), from};
@@ -509,7 +545,7 @@ static bool read_assignment(parser *p, statement *s) {
 
 static bool read_perform(parser *p, statement *s) {
     next(p);
-    return READ(p, &s->expr, ";") && expect(p, ";");
+    return read_text(p, ENDS(";"), true, &s->expr) && expect(p, ";");
 }
 
 static bool read_null(parser *p, statement *s) {
@@ -656,7 +692,7 @@ static bool read_conditions(parser *p, plpgsql_names *out) {
         str name;
         size_t at = 0;
         if (take(p, "sqlstate")) {
-            if (p->token.kind != PLPGSQL_STRING || p->token.text.n != 5) return fail(p, "42601", "invalid SQLSTATE code");
+            if (p->token.kind != PLPGSQL_STRING || p->token.text.n != 5) return fail_near(p, "invalid SQLSTATE code");
             vec_push(p->mem, out, p->token.text);
             next(p);
             continue;
@@ -699,6 +735,8 @@ static bool read_directives(parser *p, struct plpgsql_tree *out) {
         str name, value;
         if (!take_name(p, &name) || !take_name(p, &value)) return false;
         if (!str_eqc(name, "variable_conflict")) continue;
+        if (!str_eqc(value, "use_column") && !str_eqc(value, "use_variable") && !str_eqc(value, "error"))
+            return fail(p, "42601", "syntax error at or near \"" STR_FMT "\"", STR_ARG(value));
         out->conflict = str_eqc(value, "use_column")     ? PLPGSQL_CONFLICT_COLUMN
                         : str_eqc(value, "use_variable") ? PLPGSQL_CONFLICT_VARIABLE
                                                          : PLPGSQL_CONFLICT_ERROR;

@@ -67,14 +67,14 @@ static void refused(void **state) {
         const char *body, *state, *message;
     } rows[] = {
         {"begin", "42601", "syntax error at end of input"},
-        {"begin x := ; end", "42601", "missing expression"},
-        {"begin if true null; end if; end", "42601", "syntax error at or near \";\""},
+        {"begin x := ; end", "42601", "missing expression at or near \";\""},
+        {"begin if true null; end if; end", "42601", "missing \"THEN\" at end of SQL expression"},
         {"begin raise exception 'a %'; end", "42601", "too few parameters specified for RAISE"},
         {"begin raise exception 'a', 1; end", "42601", "too many parameters specified for RAISE"},
         {"begin raise no_such; end", "42704", "unrecognized exception condition \"no_such\""},
         {"declare a int; a int; begin end", "42601", "duplicate declaration at or near \"a\""},
         {"begin null; end; x", "42601", "syntax error at or near \"x\""},
-        {"begin select (1; end", "42601", "syntax error at end of input"},
+        {"begin select (1; end", "42601", "unexpected end of function definition at end of input"},
         {"<<a>> begin end b", "42601", "end label \"b\" differs from block's label \"a\""},
         {"select 1", "42601", "syntax error at or near \"select\""},
         {"begin x := $a$ b $b$; end", "42601", "unterminated dollar-quoted string at or near \"$a$ b $b$; end\""},
