@@ -46,7 +46,14 @@ enum catalog_fragment_flags {
     CATALOG_CONSTANT = 32, /* a literal, which SQLite takes as the DEFAULT of a column */
     CATALOG_WRITES = 64,   /* a statement that changes rows */
     CATALOG_RETURNS = 128, /* … and gives them back */
+    CATALOG_LATE = 256,    /* its text is PostgreSQL's, and read when it is run: it names a record that an executed text fills */
 };
+struct catalog_field {
+    str name;
+    uint32_t type;
+    int32_t typmod;
+};
+CATALOG_VEC(catalog_fields, struct catalog_field);
 struct catalog_fragment {
     str text; /* empty: there is none */
     uint32_t type;
@@ -54,6 +61,10 @@ struct catalog_fragment {
     uint32_t flags;
     catalog_ids reads; /* relations */
     catalog_ids calls; /* functions of the catalogue */
+    /* Of CATALOG_LATE: variables that are in sight, outer ones first, by three names each (label, name, field), their places and types; what its columns are made to */
+    catalog_names names;
+    catalog_ids scope;
+    catalog_fields want;
 };
 CATALOG_VEC(catalog_fragments, struct catalog_fragment);
 struct catalog_mark {
@@ -134,12 +145,6 @@ struct catalog_check {
     str name;
     struct catalog_expr expr; /* of a domain: \x01C0\x02 is VALUE */
 };
-struct catalog_field {
-    str name;
-    uint32_t type;
-    int32_t typmod;
-};
-CATALOG_VEC(catalog_fields, struct catalog_field);
 struct catalog_type {
     uint32_t id, array, schema, owner;
     str name, comment;
@@ -243,7 +248,8 @@ enum {
     CATALOG_RUN_INTO = 1,
     CATALOG_RUN_STRICT = 2,
     CATALOG_RUN_ONE = 4 /* more than one row is an error */,
-    CATALOG_RUN_QUERY = 8
+    CATALOG_RUN_QUERY = 8,
+    CATALOG_RUN_RECORD = 16 /* the place is a record's, of whatever columns come */
 };
 enum catalog_raise { /* places of RAISE, in their order */
                      CATALOG_RAISE_MESSAGE,
@@ -280,6 +286,7 @@ struct catalog_text {
     uint8_t use;
     str text;
     catalog_ids arguments; /* types of $1, $2 … */
+    catalog_names names;   /* of variables that they are: label, name, field, with \x1f between; n: as many, or 0 */
     catalog_fields want;   /* what its columns are made to, as far as they go */
 };
 struct catalog_text_part { /* a statement of it; \x01A2\x02 is $2 */

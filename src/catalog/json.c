@@ -36,8 +36,12 @@ struct any_vec {
 #define RK(kind, key, member, record)                                                                                            \
     { key, offsetof(struct T, member), kind, &record##_record }
 
+#define T catalog_field
+RECORD(field, F(STRING, name), F(U32, type), F(TYPMOD, typmod))
+#undef T
 #define T catalog_fragment
-RECORD(fragment, F(STRING, text), F(U32, type), F(TYPMOD, typmod), F(U32, flags), F(IDS, reads), F(IDS, calls))
+RECORD(fragment, F(STRING, text), F(U32, type), F(TYPMOD, typmod), F(U32, flags), F(IDS, reads), F(IDS, calls), F(NAMES, names),
+       F(IDS, scope), R(MANY, want, field))
 #undef T
 #define T catalog_expr
 RECORD(expr, F(STRING, source), R(ONE, fragment, fragment), F(STRING, why_not))
@@ -61,9 +65,6 @@ RECORD(label, F(STRING, name), F(I64, sort))
 #undef T
 #define T catalog_check
 RECORD(check, F(STRING, name), R(ONE, expr, expr))
-#undef T
-#define T catalog_field
-RECORD(field, F(STRING, name), F(U32, type), F(TYPMOD, typmod))
 #undef T
 #define T catalog_type
 RECORD(type, F(U32, id), F(U32, array), F(U32, schema), F(U32, owner), F(STRING, name), F(STRING, comment), F(U8, kind),
@@ -97,7 +98,7 @@ RECORD(policy, F(U32, id), F(STRING, name), F(STRING, comment), F(U8, command), 
 RECORD(routine, F(IDS, code), R(MANY, statements, fragment), F(U32, places))
 #undef T
 #define T catalog_text
-RECORD(text, F(U32, function), F(U8, use), F(STRING, text), F(IDS, arguments), R(MANY, want, field))
+RECORD(text, F(U32, function), F(U8, use), F(STRING, text), F(IDS, arguments), F(NAMES, names), R(MANY, want, field))
 #undef T
 #define T catalog_text_part
 RECORD(text_part, R(ONE, fragment, fragment), R(MANY, columns, field), R(MANY, casts, fragment), F(BOOL, query))

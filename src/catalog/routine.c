@@ -33,6 +33,12 @@ bool catalog_routine_holds(const struct catalog_routine *r) {
         if (op[0] == CATALOG_OP_RAISE && op[2] + CATALOG_RAISE_COUNT > r->places) return false;
         if (op[0] == CATALOG_OP_CATCH && op[2] + 2 > r->places) return false;
     }
+    for (uint32_t i = 0; i < r->statements.n; i++) { /* what is in sight of a late one */
+        const struct catalog_fragment *f = &r->statements.p[i];
+        if (f->scope.n % 2 || f->names.n != f->scope.n / 2 * 3) return false;
+        for (uint32_t k = 0; k < f->scope.n; k += 2)
+            if (f->scope.p[k] >= r->places) return false;
+    }
     uint32_t last = r->code.p[r->code.n - CATALOG_OP_WIDTH]; /* nothing runs off the end */
     return last == CATALOG_OP_RETURN || last == CATALOG_OP_RETURN_NULL || last == CATALOG_OP_NO_RETURN;
 }

@@ -45,6 +45,14 @@ struct try {
     bool writes, handling;
     struct pg_error *error;
 };
+/* Of whatever columns an executed text has. */
+struct record {
+    uint32_t place;
+    arena *mem; /* NULL: it is not assigned yet */
+    catalog_fields shape;
+    struct db_value *values;
+    uint64_t bytes;
+};
 struct frame {
     struct query_conn *conn;
     const struct catalog_function *f;
@@ -64,6 +72,9 @@ struct frame {
     uint32_t steps;
     catalog_ids argument_types, argument_places; /* what is told of a text before it is run */
     catalog_fields want;
+    VEC(struct db_value) values; /* $1 … of the text that runs */
+    VEC(struct record) records;
+    catalog_ids types; /* of places, where those are known when they are set: place, type */
 };
 
 /* What it gave. */
@@ -499,7 +510,7 @@ static bool give_query(struct frame *f, const uint32_t *op) {
 
 static struct db_value argument_at(void *arg, uint32_t i) {
     const struct frame *f = arg;
-    return i < f->argument_places.n ? f->places[f->argument_places.p[i]].v : DB_NOTHING;
+    return i < f->values.n ? f->values.p[i] : DB_NOTHING;
 }
 
 static struct query_expanding as_mine(const struct frame *f) {
@@ -513,6 +524,8 @@ static struct query_script *text_of(struct frame *f, uint32_t place, enum catalo
     struct db_value v = f->places[place].v;
     const struct catalog_text text = {
         .function = f->f->id, .use = (uint8_t)use, .text = v.s, .arguments = f->argument_types, .want = f->want};
+    f->values.n = 0;
+    for (uint32_t i = 0; i < f->argument_places.n; i++) vec_push(f->mem, &f->values, f->places[f->argument_places.p[i]].v);
     if (v.kind == DB_TEXTUAL) return query_script_of(f->conn, &as, &text);
     raised(f, "22004", "query string argument of EXECUTE is null");
     return NULL;
@@ -549,7 +562,7 @@ static bool cast_rows(struct frame *f, const struct catalog_text_part *p, struct
 static bool change_text(struct frame *f, const struct catalog_fragment *s, struct cursor *to) {
     struct query_expanding x = as_mine(f);
     struct query_change c = {.conn = f->conn, .mem = to->mem};
-    x.arguments_count = f->argument_places.n;
+    x.arguments_count = f->values.n;
     if (!query_change_statement(&c, &x, s->text, argument_at, f)) return false;
     f->rows = c.affected;
     to->columns = c.rows.columns, to->n = c.rows.list.n;
@@ -591,12 +604,48 @@ static bool run_text(struct frame *f, struct query_script *t, uint32_t from, uin
         bool last = i + 1 == to_part, writes = p->fragment.flags & CATALOG_WRITES;
         cursor_close(f, to);
         to->mem = arena_new(0);
-        if (!may_write(f, &p->fragment) || !query_script_made(f->conn, t, i, &as, f->argument_places.n, &made)) return false;
+        if (!may_write(f, &p->fragment) || !query_script_made(f->conn, t, i, &as, f->values.n, &made)) return false;
         if (made->change ? !change_text(f, &p->fragment, to)
                          : !query_rows_of(f, made, writes, to, last ? most : 0, last && most < UINT64_MAX && most && !writes))
             return false;
         if (last && !cast_rows(f, p, to)) return false;
     }
+    return true;
+}
+
+static struct record *record_of(struct frame *f, uint32_t place) {
+    for (uint32_t i = 0; i < f->records.n; i++)
+        if (f->records.p[i].place == place) return &f->records.p[i];
+    struct record *r = vec_add(f->mem, &f->records);
+    *r = (struct record){.place = place};
+    return r;
+}
+
+/* values NULL: a row of nulls. */
+static bool set_record(struct frame *f, uint32_t place, const catalog_fields *shape, const struct db_value *values) {
+    struct record *r = record_of(f, place);
+    arena *mem = arena_new(0);
+    struct db_value *to = arena_array(mem, struct db_value, shape->n + 1);
+    catalog_fields fields = {0};
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < shape->n; i++) {
+        vec_push(mem, &fields, ((struct catalog_field){arena_str(mem, shape->p[i].name), shape->p[i].type, shape->p[i].typmod}));
+        to[i] = values ? values[i] : DB_NOTHING;
+        if (to[i].kind >= DB_TEXTUAL) to[i].s = arena_str(mem, to[i].s);
+    }
+    bytes = arena_bytes(mem);
+    if (r->mem) arena_free(r->mem);
+    credit(f, r->bytes);
+    *r = (struct record){.place = place, .mem = mem, .shape = fields, .values = to, .bytes = bytes};
+    return charge(f, bytes);
+}
+
+/* The first row of what a text gave, where it is wanted. */
+static bool take_row(struct frame *f, const uint32_t *op, const struct query_script *t, const struct cursor *rows) {
+    const struct catalog_text_part *p = t->answer.parts.n ? &t->answer.parts.p[t->answer.parts.n - 1] : NULL;
+    if (op[4] & CATALOG_RUN_RECORD) return p && set_record(f, op[2], &p->columns, rows->n ? rows->values : NULL);
+    for (uint32_t i = 0; i < op[3]; i++)
+        if (!put(f, op[2] + i, rows->n && i < rows->columns ? rows->values[i] : DB_NOTHING)) return false;
     return true;
 }
 
@@ -607,17 +656,95 @@ static bool execute_text(struct frame *f, const uint32_t *op) {
     bool ok = t && run_text(f, t, 0, t->answer.parts.n, &rows, into ? strict ? 2 : 1 : 0);
     if (ok && into && strict && rows.n > 1) ok = raised(f, "P0003", "query returned more than one row");
     if (ok && into && strict && !rows.n) ok = raised(f, "P0002", "query returned no rows");
-    for (uint32_t i = 0; ok && into && i < op[3]; i++)
-        ok = put(f, op[2] + i, rows.n && i < rows.columns ? rows.values[i] : DB_NOTHING);
+    if (ok && into) ok = take_row(f, op, t, &rows);
     cursor_close(f, &rows);
     if (t) query_script_done(f->conn, t);
     text_over(f);
     return ok;
 }
 
-static bool open_text(struct frame *f, const uint32_t *op) {
-    struct cursor *c = cursor_of(f, op[1]);
-    struct query_script *t = text_of(f, op[2], CATALOG_TEXT_ROWS);
+/* ---- what names a record that a text filled (CATALOG_LATE): a text itself, by now ---- */
+
+static const struct catalog_fragment *late_of(const struct frame *f, uint32_t e) {
+    const struct catalog_fragment *s = &f->loaded->code->statements.p[e];
+    return s->flags & CATALOG_LATE ? s : NULL;
+}
+
+static void add_value(struct frame *f, struct catalog_text *text, arena *mem, const str *names, str field, uint32_t type,
+                      struct db_value v) {
+    vec_push(mem, &text->names,
+             arena_fmt(mem, STR_FMT "\x1f" STR_FMT "\x1f" STR_FMT, STR_ARG(names[0]), STR_ARG(names[1]), STR_ARG(field)));
+    vec_push(mem, &text->arguments, type);
+    vec_push(f->mem, &f->values, v);
+}
+
+static struct query_script *late_script(struct frame *f, const struct catalog_fragment *s, enum catalog_text_use use) {
+    const struct query_expanding as = as_mine(f);
+    arena *mem = arena_new(0);
+    struct catalog_text text = {.function = f->f->id, .use = (uint8_t)use, .text = s->text, .want = s->want};
+    f->values.n = 0;
+    for (uint32_t i = 0; i * 2 < s->scope.n; i++) {
+        uint32_t place = s->scope.p[i * 2], type = s->scope.p[i * 2 + 1];
+        const str *names = &s->names.p[i * 3];
+        const struct record *r = type == PG_RECORD && !names[2].n ? record_of(f, place) : NULL;
+        for (uint32_t k = 0; r && r->mem && k < r->shape.n; k++)
+            add_value(f, &text, mem, names, r->shape.p[k].name, r->shape.p[k].type, r->values[k]);
+        if (!r) add_value(f, &text, mem, names, names[2], type, f->places[place].v);
+        else if (!r->mem) add_value(f, &text, mem, names, (str){0}, PG_RECORD, DB_NOTHING);
+    }
+    struct query_script *t = query_script_of(f->conn, &as, &text);
+    arena_free(mem);
+    return t;
+}
+
+/* Of which type a place is that took a value whose own type was not known before. */
+static void note_type(struct frame *f, uint32_t place, const struct query_script *t) {
+    const struct catalog_text_part *p = &t->answer.parts.p[t->answer.parts.n - 1];
+    uint32_t type = p->columns.n ? p->columns.p[0].type : (uint32_t)PG_TEXT;
+    for (uint32_t i = 0; i + 1 < f->types.n; i += 2)
+        if (f->types.p[i] == place) {
+            f->types.p[i + 1] = type;
+            return;
+        }
+    vec_push(f->mem, &f->types, place);
+    vec_push(f->mem, &f->types, type);
+}
+
+static uint32_t type_noted(const struct frame *f, uint32_t place) {
+    for (uint32_t i = 0; i + 1 < f->types.n; i += 2)
+        if (f->types.p[i] == place) return f->types.p[i + 1];
+    return PG_TEXT;
+}
+
+static bool late_value(struct frame *f, const struct catalog_fragment *s, uint32_t to, bool *is) {
+    struct cursor rows = {0};
+    struct query_script *t = late_script(f, s, CATALOG_TEXT_INTO);
+    bool ok = t && run_text(f, t, 0, t->answer.parts.n, &rows, 1);
+    struct db_value v = rows.n && rows.columns ? rows.values[0] : DB_NOTHING;
+    if (is) *is = ok && v.kind == DB_INTEGER && v.i;
+    else if (ok) ok = put(f, to, v);
+    if (ok && !is && !s->want.n && t->answer.parts.n) note_type(f, to, t);
+    cursor_close(f, &rows);
+    if (t) query_script_done(f->conn, t);
+    return ok;
+}
+
+static bool late_statement(struct frame *f, const struct catalog_fragment *s, const uint32_t *op) {
+    bool into = op[4] & CATALOG_RUN_INTO, strict = op[4] & (CATALOG_RUN_STRICT | CATALOG_RUN_ONE);
+    struct cursor rows = {0};
+    struct query_script *t = late_script(f, s, into ? CATALOG_TEXT_INTO : CATALOG_TEXT_RUN);
+    bool ok = t && run_text(f, t, 0, t->answer.parts.n, &rows, into ? strict ? 2 : 1 : 0);
+    if (ok && into && strict && rows.n > 1) ok = too_many(f);
+    if (ok && into && op[4] & CATALOG_RUN_STRICT && !rows.n) ok = raised(f, "P0002", "query returned no rows");
+    if (ok && into) ok = take_row(f, op, t, &rows);
+    if (ok) set_found(f, f->rows);
+    cursor_close(f, &rows);
+    if (t) query_script_done(f->conn, t);
+    return ok;
+}
+
+static bool open_script(struct frame *f, uint32_t slot, struct query_script *t) {
+    struct cursor *c = cursor_of(f, slot);
     cursor_close(f, c);
     bool ok = t && run_text(f, t, 0, t->answer.parts.n, c, UINT64_MAX);
     const struct catalog_text_part *last = ok && t->answer.parts.n ? &t->answer.parts.p[t->answer.parts.n - 1] : NULL;
@@ -628,6 +755,15 @@ static bool open_text(struct frame *f, const uint32_t *op) {
     if (t) query_script_done(f->conn, t);
     text_over(f);
     return ok;
+}
+
+static bool open_text(struct frame *f, const uint32_t *op) { return open_script(f, op[1], text_of(f, op[2], CATALOG_TEXT_ROWS)); }
+
+static bool next_record(struct frame *f, const uint32_t *op, bool *more) {
+    struct cursor *c = cursor_of(f, op[1]);
+    *more = c->at < c->n;
+    if (!*more) return !c->at ? set_record(f, op[2], &c->shape, NULL) : true; /* after its loop it is the last one */
+    return set_record(f, op[2], &c->shape, c->values + (size_t)c->at++ * c->columns);
 }
 
 static bool give_rows(struct frame *f, const struct cursor *rows) {
@@ -650,9 +786,8 @@ static bool give_rows(struct frame *f, const struct cursor *rows) {
     return true;
 }
 
-static bool give_text(struct frame *f, const uint32_t *op) {
+static bool give_script(struct frame *f, struct query_script *t) {
     struct cursor rows = {0};
-    struct query_script *t = text_of(f, op[1], CATALOG_TEXT_RESULT);
     uint64_t given = 0;
     bool ok = t;
     for (uint32_t i = 0; ok && i < t->answer.parts.n; i++) {
@@ -666,6 +801,8 @@ static bool give_text(struct frame *f, const uint32_t *op) {
     text_over(f);
     return ok;
 }
+
+static bool give_text(struct frame *f, const uint32_t *op) { return give_script(f, text_of(f, op[1], CATALOG_TEXT_RESULT)); }
 
 /* ---- cursors of variables ---- */
 
@@ -745,6 +882,7 @@ static bool cast_as(struct frame *f, struct db_value *v, const struct catalog_fi
 static bool cursor_row(struct frame *f, const uint32_t *op) {
     const struct cursor *c = cursor_of(f, op[1]);
     bool there = c->at >= 1 && c->at <= c->n, ok = true;
+    if (op[4] == 2) return set_record(f, op[2], &c->shape, there ? c->values + (size_t)(c->at - 1) * c->columns : NULL);
     arena *scratch = arena_new(0);
     for (uint32_t i = 0; ok && i < op[3]; i++) {
         struct db_value v = there && i < c->columns ? c->values[(size_t)(c->at - 1) * c->columns + i] : DB_NOTHING;
@@ -925,7 +1063,9 @@ static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
     bool ok = true, is = false;
     uint32_t to = *at + 1;
     switch ((enum catalog_op)op[0]) {
-    case CATALOG_OP_SET: ok = evaluate(f, op[2], op[1]); break;
+    case CATALOG_OP_SET:
+        ok = late_of(f, op[2]) ? late_value(f, late_of(f, op[2]), op[1], NULL) : evaluate(f, op[2], op[1]);
+        break;
     case CATALOG_OP_COPY:
         for (uint32_t i = 0; ok && i < op[3]; i++) ok = put(f, op[1] + i, f->places[op[2] + i].v);
         break;
@@ -938,12 +1078,12 @@ static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
         break;
     case CATALOG_OP_JUMP: to = op[1]; break;
     case CATALOG_OP_UNLESS:
-        ok = is_true(f, op[1], &is);
+        ok = late_of(f, op[1]) ? late_value(f, late_of(f, op[1]), 0, &is) : is_true(f, op[1], &is);
         if (!is) to = op[2];
         break;
-    case CATALOG_OP_RUN: ok = run_statement(f, op); break;
+    case CATALOG_OP_RUN: ok = late_of(f, op[1]) ? late_statement(f, late_of(f, op[1]), op) : run_statement(f, op); break;
     case CATALOG_OP_OPEN:
-        ok = open_cursor(f, op);
+        ok = late_of(f, op[2]) ? open_script(f, op[1], late_script(f, late_of(f, op[2]), CATALOG_TEXT_ROWS)) : open_cursor(f, op);
         f->states[op[1]] = ok ? CURSOR_OPEN : f->states[op[1]];
         break;
     case CATALOG_OP_NEXT:
@@ -975,13 +1115,19 @@ static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
     case CATALOG_OP_RETURN: return leave(f, f->tries_n) && give(f, op[1], op[2]) ? WENT_OUT : WENT_WRONG;
     case CATALOG_OP_RETURN_NULL: return f->result->null = true, leave(f, f->tries_n) ? WENT_OUT : WENT_WRONG;
     case CATALOG_OP_GIVE: ok = give(f, op[1], op[2]); break;
-    case CATALOG_OP_GIVE_QUERY: ok = give_query(f, op); break;
+    case CATALOG_OP_GIVE_QUERY:
+        ok = late_of(f, op[1]) ? give_script(f, late_script(f, late_of(f, op[1]), CATALOG_TEXT_RESULT)) : give_query(f, op);
+        break;
     case CATALOG_OP_ARGUMENT:
         vec_push(f->mem, &f->argument_places, op[1]);
-        vec_push(f->mem, &f->argument_types, op[2]);
+        vec_push(f->mem, &f->argument_types, op[2] ? op[2] : type_noted(f, op[1]));
         break;
     case CATALOG_OP_WANT: vec_push(f->mem, &f->want, ((struct catalog_field){{0}, op[1], (int32_t)op[2] - 1})); break;
     case CATALOG_OP_EXECUTE: ok = execute_text(f, op); break;
+    case CATALOG_OP_NEXT_RECORD:
+        ok = next_record(f, op, &is);
+        if (!is) to = op[4];
+        break;
     case CATALOG_OP_OPEN_TEXT:
         ok = open_text(f, op);
         f->states[op[1]] = ok ? CURSOR_OPEN : f->states[op[1]];
@@ -1086,6 +1232,8 @@ static bool begin_frame(struct frame *f, const struct db_value *args, uint32_t n
 static void end_frame(struct frame *f) {
     for (uint32_t i = 0; f->cursors && i < CATALOG_CURSORS_MAX; i++) cursor_close(f, &f->cursors[i]);
     for (uint32_t i = 0; i < f->loaded->code->places; i++) free(f->places[i].own);
+    for (uint32_t i = 0; i < f->records.n; i++)
+        if (f->records.p[i].mem) arena_free(f->records.p[i].mem);
     free(f->cursors);
     free(f->places);
     credit(f, f->bytes);

@@ -191,6 +191,14 @@ static err assign_from_call(struct routine *r, struct sql_variable *v, const str
     return distribute(r, &rc, &columns);
 }
 
+/* A record's fields are what the text's columns are: nobody knows them here, and what names them is read when it is run. */
+static bool is_late(struct routine *r, const struct receiver *rc) {
+    if (rc->has_want || rc->row->fields) return false;
+    rc->row->late = true;
+    if (!r->second && r->shapes && rc->row->ordinal < r->shapes->late.n) r->shapes->late.p[rc->row->ordinal] = true;
+    return true;
+}
+
 /* ---- statements of SQL's ---- */
 
 static err procedure_call(struct routine *r, const statement *s) {
@@ -227,6 +235,12 @@ static err sql_statement(struct routine *r, const statement *s) {
         return ERR_OK;
     }
     if (!s->into) return sql_routine_emit(r, CATALOG_OP_RUN, e, ROUTINE_NONE, 0, is_select ? CATALOG_RUN_QUERY : 0), ERR_OK;
+    if (!rc.has_want && r->was_late && is_late(r, &rc)) {
+        sql_routine_emit(r, CATALOG_OP_RUN, e, rc.row->place, 0,
+                         CATALOG_RUN_INTO | CATALOG_RUN_RECORD | (s->strict ? CATALOG_RUN_STRICT : 0u) |
+                             (is_select ? CATALOG_RUN_QUERY : CATALOG_RUN_ONE));
+        return mark(r, rc.row, true), ERR_OK;
+    }
     receive(r, &rc, &columns);
     mark(r, rc.row, true);
     flags = CATALOG_RUN_INTO | (s->strict ? CATALOG_RUN_STRICT : 0u) | (is_select ? CATALOG_RUN_QUERY : CATALOG_RUN_ONE);
@@ -254,7 +268,10 @@ static err text_begins(struct routine *r, const statement *s, const catalog_fiel
     sql_routine_emit(r, CATALOG_OP_SET, *text, e, 0, 0);
     for (uint32_t i = 0; i < s->exprs.n; i++) {
         uint32_t place = sql_routine_places(r, 1);
-        TRY(sql_routine_value(r, &s->exprs.p[i], PG_NO_TYPE, -1, &e, &type));
+        r->late_types = true;
+        err got = sql_routine_value(r, &s->exprs.p[i], PG_NO_TYPE, -1, &e, &type);
+        r->late_types = false;
+        TRY(got);
         sql_routine_emit(r, CATALOG_OP_SET, place, e, 0, 0);
         sql_routine_emit(r, CATALOG_OP_ARGUMENT, place, type, 0, 0);
     }
@@ -263,10 +280,9 @@ static err text_begins(struct routine *r, const statement *s, const catalog_fiel
     return ERR_OK;
 }
 
-/* A record's fields are what the text's columns are: nobody knows them here. */
 static bool is_shapeless(struct routine *r, const struct receiver *rc) {
-    if (rc->has_want) return false;
-    refuse_later(r, "0A000", "EXECUTE into a record is not there on SQLite: name the variables");
+    if (rc->has_want || is_late(r, rc)) return false;
+    refuse_later(r, "0A000", "a record that both a query and an executed text fill is not there on SQLite: use two");
     return true;
 }
 
@@ -277,6 +293,11 @@ static err execute(struct routine *r, const statement *s) {
     if (rc.later || (s->into && is_shapeless(r, &rc))) return ERR_OK;
     TRY(text_begins(r, s, s->into ? &rc.want : NULL, &text));
     r->writes++;
+    if (s->into && !rc.has_want) {
+        sql_routine_emit(r, CATALOG_OP_EXECUTE, text, rc.row->place, 0,
+                         CATALOG_RUN_INTO | CATALOG_RUN_RECORD | (s->strict ? CATALOG_RUN_STRICT : 0u));
+        return mark(r, rc.row, true), ERR_OK;
+    }
     if (!s->into) return sql_routine_emit(r, CATALOG_OP_EXECUTE, text, ROUTINE_NONE, 0, 0), ERR_OK;
     receive(r, &rc, &rc.want);
     sql_routine_emit(r, CATALOG_OP_EXECUTE, text, rc.place, rc.columns, CATALOG_RUN_INTO | (s->strict ? CATALOG_RUN_STRICT : 0u));
@@ -439,13 +460,15 @@ static err rows_loop(struct routine *r, const statement *s, const struct plpgsql
         columns = rc.want;
         r->writes++;
     } else TRY(sql_routine_statement(r, query, rc.has_want ? &rc.want : NULL, &e, &columns, &is_select));
+    bool late = !rc.has_want && (s->dynamic || r->was_late) && is_late(r, &rc);
     sql_routine_emit(r, s->dynamic ? CATALOG_OP_OPEN_TEXT : CATALOG_OP_OPEN, cursor, e, 0, 0);
     sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("0")), 0, 0);
-    receive(r, &rc, &columns);
+    if (!late) receive(r, &rc, &columns);
     mark(r, rc.row, true);
     loop_open(r, &l, s->label, false);
-    uint32_t from = sql_routine_here(r), end = sql_routine_emit(r, CATALOG_OP_NEXT, cursor, rc.place, rc.columns, 0);
-    TRY(distribute(r, &rc, &columns));
+    uint32_t from = sql_routine_here(r), end = late ? sql_routine_emit(r, CATALOG_OP_NEXT_RECORD, cursor, rc.row->place, 0, 0)
+                                                    : sql_routine_emit(r, CATALOG_OP_NEXT, cursor, rc.place, rc.columns, 0);
+    if (!late) TRY(distribute(r, &rc, &columns));
     sql_routine_emit(r, CATALOG_OP_SET, any, sql_routine_text(r, STR("1")), 0, 0);
     TRY(body(r, &s->body));
     land_nexts(r, &l);
@@ -658,6 +681,10 @@ static err fetch_cursor(struct routine *r, const statement *s, struct sql_variab
     if (c->no_scroll && back) refuse_later(r, "55000", "cursor can only scan forward");
     sql_routine_emit(r, CATALOG_OP_SEEK, c->slot, seek + (s->cursor_does == PLPGSQL_MOVE ? 100 : 0), count, 0);
     if (!s->into) return ERR_OK;
+    if (c->dynamic && !c->several && !rc.has_want && is_late(r, &rc)) {
+        sql_routine_emit(r, CATALOG_OP_ROW, c->slot, rc.row->place, 0, 2);
+        return mark(r, rc.row, true), ERR_OK;
+    }
     if (c->several || (c->dynamic && !rc.has_want) || (!c->dynamic && !c->known)) {
         refuse_later(r, "0A000",
                      c->dynamic && !rc.has_want
@@ -961,6 +988,7 @@ static err return_query(struct routine *r, const statement *s) {
         return ERR_OK;
     }
     TRY(sql_routine_statement(r, &s->expr, NULL, &e, &columns, &is_select));
+    if (r->was_late) r->out->statements.p[e].want = r->fields;
     same = !columns.n || columns.n == r->fields.n;
     for (uint32_t i = 0; same && i < columns.n; i++) same = columns.p[i].type == r->fields.p[i].type;
     if (!same) refuse_later(r, "42804", "structure of query does not match function result type");

@@ -53,6 +53,7 @@ static struct sql_value row_value(struct sql_context *cx, const struct sql_varia
 }
 
 static err not_assigned(struct sql_context *cx, const struct sql_variable *v, int32_t location) {
+    cx->late |= v->late;
     err e = sql_refuse(cx, location, "55000", "record \"" STR_FMT "\" is not assigned yet", STR_ARG(v->name));
     sql_detail(cx, "The tuple structure of a not-yet-assigned record is indeterminate.");
     return e;
@@ -147,10 +148,11 @@ void sql_routine_record(struct routine *r, struct sql_variable *v) {
     if (!r->second) {
         vec_push(r->cx->mem, &r->shapes->fields, (catalog_fields){0});
         vec_push(r->cx->mem, &r->shapes->several, false);
+        vec_push(r->cx->mem, &r->shapes->late, false);
     } else if (v->ordinal < r->shapes->fields.n && r->shapes->fields.p[v->ordinal].n) {
         v->fields = &r->shapes->fields.p[v->ordinal];
         v->several = r->shapes->several.p[v->ordinal];
-    }
+    } else if (v->ordinal < r->shapes->late.n) v->late = r->shapes->late.p[v->ordinal];
 }
 
 void sql_routine_shape(struct routine *r, struct sql_variable *v, const catalog_fields *fields) {
@@ -197,6 +199,7 @@ static uint32_t jump_of(uint32_t op) {
     switch (op) {
     case CATALOG_OP_UNLESS: return 2;
     case CATALOG_OP_NEXT:
+    case CATALOG_OP_NEXT_RECORD:
     case CATALOG_OP_PAST:
     case CATALOG_OP_STEP: return 4;
     case CATALOG_OP_CATCH: return 3;
@@ -280,6 +283,54 @@ static void put_off(struct routine *r, const struct sql_context *before, const s
                                      .typmod = -1};
 }
 
+/* ---- what names a record whose fields are known when it is run ---- */
+
+static bool is_named(str text, str name) {
+    for (size_t i = 0; i + name.n <= text.n; i++)
+        if (str_eq_nocase(str_sub(text, i, name.n), name)) return true;
+    return false;
+}
+
+static void put_in_sight(struct routine *r, const struct sql_variables *s, str text, struct catalog_fragment *out) {
+    for (uint32_t i = 0; i < s->list.n; i++) {
+        const struct sql_variable *v = s->list.p[i];
+        uint32_t n = v->fields ? v->fields->n : 1;
+        if (!is_named(text, v->name) || v->cursor || (v->record && !v->fields && !v->late)) continue;
+        for (uint32_t k = 0; k < n; k++) {
+            vec_push(r->cx->mem, &out->names, s->label);
+            vec_push(r->cx->mem, &out->names, v->name);
+            vec_push(r->cx->mem, &out->names, v->fields ? v->fields->p[k].name : (str){0});
+            vec_push(r->cx->mem, &out->scope, v->place + k);
+            vec_push(r->cx->mem, &out->scope, v->fields ? v->fields->p[k].type : v->late ? (uint32_t)PG_RECORD : v->type);
+        }
+    }
+}
+
+/* False: it is wrong whatever the record is. */
+static bool late(struct routine *r, const struct sql_context *before, const struct plpgsql_expr *x, const char *prefix,
+                 const catalog_fields *want, struct catalog_fragment *out) {
+    const struct sql_variables *all[256];
+    uint32_t n = 0;
+    uint64_t work = r->cx->work;
+    r->was_late = r->cx->late && !r->cx->dynamic;
+    if (!r->was_late) return false;
+    *r->cx = *before;
+    r->cx->work = work;
+    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    *out = (struct catalog_fragment){.text = arena_fmt(r->cx->mem, "%s" STR_FMT, prefix, STR_ARG(x->text)),
+                                     .typmod = -1,
+                                     .flags = CATALOG_LATE | CATALOG_SUBQUERY};
+    for (const struct sql_variables *s = r->cx->variables; s && n < ARRAY_COUNT(all); s = s->outer) all[n++] = s;
+    while (n--) put_in_sight(r, all[n], x->text, out);
+    if (want) out->want = *want;
+    return true;
+}
+
+static void want_one(struct routine *r, uint32_t type, int32_t typmod, catalog_fields *want) {
+    *want = (catalog_fields){0};
+    if (type) vec_push(r->cx->mem, want, ((struct catalog_field){{0}, type, typmod}));
+}
+
 /* As PL/pgSQL assigns: any type becomes any other's by its text, if it does not otherwise. */
 static err assign(struct sql_context *cx, struct sql_value *v, uint32_t type, int32_t typmod) {
     bool can;
@@ -332,11 +383,15 @@ err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t 
     const PgQuery__Node *node;
     struct catalog_fragment out;
     TRY(sql_routine_parse(r, "SELECT ", x, &node));
+    catalog_fields want;
+    r->cx->late = r->was_late = false;
     struct sql_context before = *r->cx;
-    if (value_fragment(r, node, r->assigns ? "assignment source" : "query", type, typmod, &out) != ERR_OK)
+    want_one(r, type ? type : r->late_types ? 0 : (uint32_t)PG_TEXT, typmod, &want);
+    if (value_fragment(r, node, r->assigns ? "assignment source" : "query", type, typmod, &out) != ERR_OK &&
+        !late(r, &before, x, "SELECT ", &want, &out))
         put_off(r, &before, x, "", &out);
     *e = add(r, out);
-    if (of) *of = out.type ? out.type : type ? type : PG_TEXT;
+    if (of) *of = r->was_late && r->late_types ? 0 : out.type ? out.type : type ? type : PG_TEXT;
     return ERR_OK;
 }
 
@@ -392,8 +447,12 @@ err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint3
     const PgQuery__Node *node;
     struct catalog_fragment out;
     TRY(sql_routine_parse(r, "SELECT ", x, &node));
+    catalog_fields want;
+    r->cx->late = r->was_late = false;
     struct sql_context before = *r->cx;
-    if (condition_fragment(r, node, &out) != ERR_OK) put_off(r, &before, x, "", &out);
+    want_one(r, PG_BOOL, -1, &want);
+    if (condition_fragment(r, node, &out) != ERR_OK && !late(r, &before, x, "SELECT ", &want, &out))
+        put_off(r, &before, x, "", &out);
     *e = add(r, out);
     return ERR_OK;
 }
@@ -625,11 +684,14 @@ err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const
     struct catalog_fragment out;
     *columns = (catalog_fields){0};
     TRY(sql_routine_parse(r, "", x, &node));
+    r->cx->late = r->was_late = false;
     struct sql_context before = *r->cx;
     *is_select = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
     err got = sql_writes_in_with(node) ? sql_routine_with(r, node, want, &out, columns)
                                        : statement_fragment(r, node, want, &out, columns);
-    if (got != ERR_OK) put_off(r, &before, x, "select ", &out);
+    if (got != ERR_OK && late(r, &before, x, "", want, &out)) {
+        if (want) *columns = *want;
+    } else if (got != ERR_OK) put_off(r, &before, x, "select ", &out);
     *e = add(r, out);
     return ERR_OK;
 }

@@ -24,6 +24,7 @@ struct routine_cursor { /* a variable's */
 struct routine_shapes {
     VEC(catalog_fields) fields; /* all that are put into a record, each name and type once */
     VEC(bool) several;
+    VEC(bool) late;
 };
 struct routine {
     struct sql_context *cx;
@@ -37,6 +38,7 @@ struct routine {
     struct routine_shapes *shapes; /* of its records: the first pass finds them */
     uint32_t records;
     bool second, assigns, returning, returns_variable;
+    bool was_late, late_types; /* the fragment that was made last is CATALOG_LATE; its own type may be told when it is run */
     uint32_t tries, cursors, hidden, writes, handlers;
     str source;
     uint32_t at;              /* of the statement at hand */

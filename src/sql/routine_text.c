@@ -175,8 +175,32 @@ static void add_parts(struct answering *a) {
               NULL);
 }
 
-void sql_text_answer(arena *mem, const struct catalog *c, const struct sql_reader *reader, const struct catalog_text *text,
-                     struct catalog_text_answer *out) {
+/* label, name, field: each has the place of its argument. Fields of a row come one after the other. */
+static void put_variable(struct answering *a, str named, uint32_t type) {
+    str label, name, field, rest;
+    str_cut(named, 0x1f, &label, &rest);
+    str_cut(rest, 0x1f, &name, &field);
+    struct sql_variables *s = a->r.scope;
+    if (!str_eq(s->label, label)) {
+        s = arena_make(a->mem, struct sql_variables);
+        sql_routine_open(&a->r, s, label);
+    }
+    struct sql_variable *last = s->list.n ? s->list.p[s->list.n - 1] : NULL;
+    if (!field.n) {
+        sql_routine_variable(&a->r, name, type, -1, NULL)->record = type == PG_RECORD; /* no field: it is not assigned yet */
+        return;
+    }
+    if (!last || !last->fields || !str_eq(last->name, name)) {
+        catalog_fields *fields = arena_make(a->mem, catalog_fields);
+        *fields = (catalog_fields){0};
+        last = sql_routine_variable(&a->r, name, PG_RECORD, -1, NULL);
+        last->fields = fields, last->record = true;
+    } else sql_routine_places(&a->r, 1);
+    vec_push(a->mem, (catalog_fields *)(uintptr_t)last->fields, ((struct catalog_field){field, type, -1}));
+}
+
+static void answer_text(arena *mem, const struct catalog *c, const struct sql_reader *reader, const struct catalog_text *text,
+                        struct catalog_text_answer *out) {
     static const str path[] = {STR_INIT("public"), STR_INIT("extensions")};
     struct answering a = {.mem = mem, .catalog = c, .reader = reader, .text = text, .out = out};
     struct sql_variables scope;
@@ -196,9 +220,11 @@ void sql_text_answer(arena *mem, const struct catalog *c, const struct sql_reade
     a.r = (struct routine){.cx = &a.cx, .f = f, .out = &a.made, .source = text->text};
     sql_routine_inside(&a.cx, f);
     sql_routine_open(&a.r, &scope, (str){0});
-    for (uint32_t i = 0; i < text->arguments.n; i++)
+    for (uint32_t i = 0; !text->names.n && i < text->arguments.n; i++)
         sql_routine_variable(&a.r, arena_fmt(mem, "$%u", i + 1), text->arguments.p[i], -1,
                              sql_routine_fields(&a.r, text->arguments.p[i]));
+    for (uint32_t i = 0; i < text->arguments.n && i < text->names.n; i++)
+        put_variable(&a, text->names.p[i], text->arguments.p[i]);
     add_parts(&a);
 }
 
@@ -220,7 +246,7 @@ static void *on_stack(void *arg) {
     arena *mem = arena_new(0);
     x->e = catalog_text_read(mem, x->text, &text, x->d);
     if (x->e == ERR_OK) {
-        sql_text_answer(mem, x->c, x->reader, &text, &answer);
+        answer_text(mem, x->c, x->reader, &text, &answer);
         catalog_text_answer_write(x->answer, &answer);
     }
     arena_free(mem);

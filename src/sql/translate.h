@@ -82,6 +82,7 @@ struct sql_context {
     catalog_ids reads, calls;
     bool condition;        /* what is read is a condition, and null is as good as false */
     bool truth;            /* … whose AND and OR SQLite evaluates from left to right, and no further than needed */
+    bool late;             /* a record was named whose fields are not known yet */
     bool definer_function; /* inside of a security definer function: what it calls runs with its rights too */
 };
 
@@ -149,11 +150,7 @@ struct sql_through {
 [[nodiscard]] err sql_compile_routine(struct sql_context *cx, const struct catalog_function *f, const struct catalog_relation *r,
                                       const struct catalog_trigger *t, struct catalog_routine *out);
 
-/* Of a text that a function runs (catalog.h): what is wrong with it stands in the answer. reader: as sql_migrate's. Called on a deep stack
- * (sql_text_answers does). Everything lives in mem. */
-void sql_text_answer(arena *mem, const struct catalog *c, const struct sql_reader *reader, const struct catalog_text *text,
-                     struct catalog_text_answer *out);
-/* From bytes to bytes. ERR_INVALID: they are no text's. */
+/* Of a text that a function runs (catalog.h), from bytes to bytes: what is wrong with it stands in the answer. reader: as sql_migrate's. ERR_INVALID: they are no text's. */
 [[nodiscard]] err sql_text_answers(const struct catalog *c, const struct sql_reader *reader, str text, struct buf *answer,
                                    struct diag *d);
 

@@ -81,6 +81,7 @@ struct sql_variable {
     uint32_t ordinal; /* of records, in a body */
     bool constant;
     struct routine_cursor *cursor; /* it is one's */
+    bool late;                     /* a record that an executed text fills: its fields are known when that has run */
     str not_null;                  /* the message; empty: it may be null */
 };
 struct sql_variables { /* a block's */

@@ -107,24 +107,24 @@ static bool park(struct channel *c) {
 }
 
 /* The channel, and the turn. */
-static err begin(struct channel *c, bool (*over)(void *arg), void *arg) {
+static err begin(struct channel *c, bool (*ends)(void *arg), void *arg) {
     uint64_t until_ns = clock_mono_ns() + NODE_TRANSLATOR_PAUSE_MS * 1'000'000ull;
     c->refused = false;
     for (;;) {
         if (c->to.fd >= 0 && !c->busy) return ERR_OK;
         if (c->refused && clock_mono_ns() >= until_ns) return ERR_BUSY;
         if (c->to.fd < 0 && !c->busy && !c->wanted) c->wanted = c->texts->want(c->texts->arg, c->app);
-        if (!park(c) || over(arg)) return ERR_LIMIT;
+        if (!park(c) || ends(arg)) return ERR_LIMIT;
     }
 }
 
-static err ask(struct channel *c, bool (*over)(void *arg), void *arg, arena *mem, const struct catalog *catalog, str text,
+static err ask(struct channel *c, bool (*ends)(void *arg), void *arg, arena *mem, const struct catalog *catalog, str text,
                str *answer) {
-    TRY(begin(c, over, arg));
+    TRY(begin(c, ends, arg));
     c->busy = true;
     err e = node_translate_send(&c->to, catalog, text);
     while (e == ERR_OK && (e = node_translate_take(&c->to, mem, answer)) == ERR_AGAIN) {
-        e = park(c) && !over(arg) ? ERR_OK : ERR_LIMIT;
+        e = park(c) && !ends(arg) ? ERR_OK : ERR_LIMIT;
     }
     c->busy = false;
     if (e == ERR_CLOSED || e == ERR_LIMIT) close_channel(c); /* what it answers yet, nobody waits for */
@@ -132,12 +132,12 @@ static err ask(struct channel *c, bool (*over)(void *arg), void *arg, arena *mem
     return e;
 }
 
-bool node_texts_translate(struct node_texts *t, uint32_t app, bool (*over)(void *arg), void *arg, arena *mem,
+bool node_texts_translate(struct node_texts *t, uint32_t app, bool (*ends)(void *arg), void *arg, arena *mem,
                           const struct catalog *catalog, str text, str *answer, struct pg_error *error) {
     struct channel *c = channel_of(t, app);
     c->users++;
-    err e = ask(c, over, arg, mem, catalog, text, answer);
-    if (e == ERR_CLOSED) e = ask(c, over, arg, mem, catalog, text, answer); /* it had rested */
+    err e = ask(c, ends, arg, mem, catalog, text, answer);
+    if (e == ERR_CLOSED) e = ask(c, ends, arg, mem, catalog, text, answer); /* it had rested */
     c->users--;
     if (e != ERR_OK) node_translate_failed(error, e);
     return e == ERR_OK;

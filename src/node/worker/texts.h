@@ -12,8 +12,8 @@ struct node_texts *node_texts_new(struct engine *e, struct net_loop *loop, bool 
 void node_texts_free(struct node_texts *t);
 void node_texts_channel(struct node_texts *t, uint32_t app, int fd); /* takes it */
 void node_texts_forget(struct node_texts *t, uint32_t app);          /* its catalogues are others */
-/* On a fiber, which parks. over: nobody waits for it any more, or its time is over. */
-[[nodiscard]] bool node_texts_translate(struct node_texts *t, uint32_t app, bool (*over)(void *arg), void *arg, arena *mem,
+/* On a fiber, which parks. ends: nobody waits for it any more, or its time is over. */
+[[nodiscard]] bool node_texts_translate(struct node_texts *t, uint32_t app, bool (*ends)(void *arg), void *arg, arena *mem,
                                         const struct catalog *c, str text, str *answer, struct pg_error *error);
 
 #endif
