@@ -1,4 +1,4 @@
-/* What needs no database: where links may lead. The rest is tests/apps/users_test.py's. */
+/* What needs no node: where links may lead, and that who is no user costs as much as who is. The rest is tests/apps/users_test.py's. */
 #include "auth/auth.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,7 +75,119 @@ static void test_led_long(void **state) {
     assert_false(auth_may_lead_to(&config, site, (str){(uint8_t *)url, 2048}));
 }
 
+/* ---- whether somebody is a user: as much is done for him as for who is none ---- */
+
+struct counts {
+    bool there; /* the user whom everybody asks for */
+    uint32_t reads, writes, hashes, verifies;
+};
+
+/* A database of one user, or of none: what is written is taken, and what was made is found. */
+static bool query(void *arg, arena *out, str batch, str *answer, struct pg_error *error) {
+    struct counts *c = arg;
+    static const char user[] =
+        "{\"id\":\"7f5a1c1e-9d4b-4c7e-8f00-0123456789ab\",\"aud\":\"authenticated\",\"role\":\"authenticated\",\"email\":\"ann@"
+        "example."
+        "com\",\"encrypted_password\":\"$argon2id$x\",\"email_confirmed_at\":\"2024-05-01T10:00:00+00:00\",\"identities\":[]}";
+    struct json v;
+    struct diag d = DIAG_INIT;
+    static const struct json_limits limits = {1 << 20, 64, 10'000};
+    assert_int_equal(json_read(out, batch, &limits, &v, &d), ERR_OK);
+    const struct json *trees = json_get(&v, "batch");
+    bool writes = false;
+    for (uint32_t i = 0; i < json_count(trees); i++)
+        writes |= !str_eqc(json_str(json_get(json_item(trees, i), "kind")), "select");
+    *(writes ? &c->writes : &c->reads) += 1;
+    struct buf b = {0};
+    buf_putc(&b, '[');
+    for (uint32_t i = 0; i < json_count(trees); i++) {
+        bool gives = (c->there || writes) && str_eqc(json_str(json_get(json_item(trees, i), "kind")), "select");
+        buf_printf(&b, "%s{\"rows\":[%s],\"affected\":1}", i ? "," : "", gives ? user : "");
+    }
+    buf_putc(&b, ']');
+    *answer = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return true;
+}
+
+static enum auth_done hash(void *arg, arena *out, str password, str *made) {
+    ((struct counts *)arg)->hashes++;
+    *made = STR("$argon2id$y");
+    return AUTH_DONE;
+}
+
+static enum auth_done verify(void *arg, str password, str hash, bool *right, bool *old) {
+    ((struct counts *)arg)->verifies++;
+    *right = *old = false;
+    return AUTH_DONE;
+}
+
+static enum auth_done sign(void *arg, arena *out, str claims, str *token) {
+    *token = STR("a.b.c");
+    return AUTH_DONE;
+}
+
+static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take) { return 0; }
+static void failed(void *arg, const char *what, const struct pg_error *error) { fail_msg("%s: %s", what, error->message); }
+static void mailed(void *arg, const char *kind, str to, str link, str code) {}
+
+static struct counts ask(bool there, const char *path, const char *query_text, const char *body, uint16_t *status, str *said,
+                         arena *mem) {
+    struct counts c = {.there = there};
+    const struct auth_host host = {.arg = &c,
+                                   .now_us = 1'700'000'000'000'000,
+                                   .query = query,
+                                   .hash = hash,
+                                   .verify = verify,
+                                   .sign = sign,
+                                   .limit = limit,
+                                   .failed = failed,
+                                   .mailed = mailed};
+    struct app_auth config;
+    struct auth_response answer;
+    app_auth_usual(&config);
+    config.on = config.confirm_email = true;
+    const struct auth_request rq = {.method = STR("POST"),
+                                    .path = str_c(path),
+                                    .query = str_c(query_text),
+                                    .body = str_c(body),
+                                    .address = STR("203.0.113.7"),
+                                    .url = STR("https://shop.example"),
+                                    .role = STR("anon")};
+    auth_serve(&host, &config, &rq, mem, &answer);
+    *status = answer.status, *said = answer.body;
+    return c;
+}
+
+static void test_nobody_is_told(void **state) {
+    static const struct {
+        const char *path, *query, *body;
+    } cases[] = {{"/token", "grant_type=password", "{\"email\":\"ann@example.com\",\"password\":\"wrong horse\"}"},
+                 {"/signup", "", "{\"email\":\"ann@example.com\",\"password\":\"any horse\"}"},
+                 {"/recover", "", "{\"email\":\"ann@example.com\"}"},
+                 {"/resend", "", "{\"email\":\"ann@example.com\",\"type\":\"signup\"}"},
+                 {"/otp", "", "{\"email\":\"ann@example.com\"}"},
+                 {"/magiclink", "", "{\"email\":\"ann@example.com\"}"}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        arena *mem = arena_new(0);
+        uint16_t known_status, other_status;
+        str known_said, other_said;
+        struct counts known = ask(true, cases[i].path, cases[i].query, cases[i].body, &known_status, &known_said, mem);
+        struct counts other = ask(false, cases[i].path, cases[i].query, cases[i].body, &other_status, &other_said, mem);
+        bool same = known.reads == other.reads && known.writes == other.writes && known.hashes == other.hashes &&
+                    known.verifies == other.verifies && known_status == other_status;
+        if (!same)
+            fail_msg("%s: %u reads, %u writes, %u hashes, %u comparisons, %u of a user; %u, %u, %u, %u, %u of nobody",
+                     cases[i].path, known.reads, known.writes, known.hashes, known.verifies, known_status, other.reads,
+                     other.writes, other.hashes, other.verifies, other_status);
+        if (i != 1) assert_true(str_eq(known_said, other_said)); /* a sign-up's has an id of its own */
+        assert_true(known.reads + known.writes > 0);
+        arena_free(mem);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_led), cmocka_unit_test(test_led_long)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_led), cmocka_unit_test(test_led_long),
+                                       cmocka_unit_test(test_nobody_is_told)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,17 @@ void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, s
     auth_tree(b, "delete", "one_time_tokens");
     auth_where(b), auth_eq(b, "user_id", user), auth_eq(b, "token_type", str_c(mails[kind].type)), auth_end(b);
     auth_end(b);
+    static const struct {
+        const char *table;
+        int64_t days;
+    } kept[] = {{"flow_state", 1}, {"orlo_mails", 30}};
+    for (size_t i = 0; i < ARRAY_COUNT(kept); i++) { /* nobody comes back for what is so old */
+        auth_tree(b, "delete", kept[i].table);
+        auth_where(b);
+        auth_op(b, "created_at", "lt", auth_time_text(c->mem, c->host->now_us - kept[i].days * 86'400'000'000));
+        auth_end(b);
+        auth_end(b);
+    }
     auth_tree(b, "insert", "one_time_tokens");
     auth_row(b);
     json_put_str(w, "id", auth_new_id(c));

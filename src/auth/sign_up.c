@@ -33,8 +33,13 @@ static bool sign_up_anonymously(struct auth_call *c) {
 /* ---- by address and password ---- */
 
 /* What is told of an address that somebody has: a user that looks new, and is nowhere. */
-static bool answer_made_up(struct auth_call *c, str email) {
+static bool answer_made_up(struct auth_call *c, const struct json *user, str email) {
     struct json_writer w = json_writer_of(&c->out);
+    struct auth_batch b;
+    struct json answers;
+    auth_batch_begin(&b); /* a write, as for one who is new */
+    auth_audit(c, &b, "user_repeated_signup", "user", json_str(json_get(user, "id")), email, "email");
+    if (auth_run(c, &b, "Database error saving new user", &answers) != AUTH_RAN) return insert_failed(c);
     json_put_object(&w, NULL);
     json_put_str(&w, "id", auth_new_id(c));
     json_put_cstr(&w, "aud", "authenticated");
@@ -118,7 +123,7 @@ bool auth_do_sign_up(struct auth_call *c) {
     for (int tries = 0; tries < 2; tries++) {
         if (!auth_read_user(c, "email", email, &user)) return false;
         if (user && auth_confirmed(user))
-            return confirms ? answer_made_up(c, email) : auth_fail(c, AUTH_ERROR_user_already_exists);
+            return confirms ? answer_made_up(c, user, email) : auth_fail(c, AUTH_ERROR_user_already_exists);
         if (user && !confirms) return auth_fail(c, AUTH_ERROR_user_already_exists); /* whose password that is, nobody knows */
         enum auth_ran ran = sign_up(c, user, email, made, json_get(&c->body, "data"), !confirms, &s, &told);
         if (ran == AUTH_RAN) auth_as_made(told);

@@ -231,11 +231,11 @@ def test_operators_maxima():
     config = os.path.join(WORK, "maxima.toml")
     with open(config, "w") as f:
         f.write('domain = "apps.test"\n[max]\nmemory_mb = 600\n[allow]\nhttp = ["https://*.example.org"]\ndirs = []\n')
-    supabase = 'project_id = "proj"\n[auth]\nenabled = true\n[functions.pay]\nentrypoint = "./functions/pay/app.wasm"\n'
+    supabase = 'project_id = "proj"\n[storage]\nenabled = true\n[functions.pay]\nentrypoint = "./functions/pay/app.wasm"\n'
     with node("--config", config) as n:
         with app(supabase, "supabase/config.toml", **{"supabase/functions/pay/app.wasm": ("http.wasm",)}) as folder:
             code, _, error = orlo("deploy", folder, "--state", n.state, timeout=120)
-            check(code == 0 and "auth: not honoured (1 key)" in error, code, error)
+            check(code == 0 and "storage: not honoured (1 key)" in error, code, error)
             eq(curl(n.url + "/functions/v1/pay", "-H", "Host: proj.apps.test").status, 401)
         for keys, told in (("limits = { memory_mb = 700 }", "functions.f.limits.memory_mb: 700M is more than this node's operator allows, 600M"),
                            ('allow_http = ["https://evil.org"]', "functions.f.allow_http: https://evil.org:443 is more than"),

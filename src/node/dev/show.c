@@ -111,6 +111,24 @@ static void show_failure(struct node_dev_show *s, const struct json *e) {
     show_lines(s, e, "backtrace", DIM);
 }
 
+/* What a user would find in his inbox. */
+static void show_mail(struct node_dev_show *s, const struct json *e) {
+    static const char *const keys[] = {"link", "code"};
+    put_time(s, e);
+    put_name(s, text_of(e, "app"));
+    put(s, "mail (");
+    put_text(s, text_of(e, "kind"), "");
+    put(s, ") to ");
+    put_text(s, text_of(e, "to"), "");
+    buf_putc(&s->out, '\n');
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        put(s, margin);
+        put(s, i ? "code: " : "link: ");
+        put_text(s, text_of(e, keys[i]), margin);
+        buf_putc(&s->out, '\n');
+    }
+}
+
 static bool is_head(str key) {
     return str_eqc(key, "time") || str_eqc(key, "level") || str_eqc(key, "event") || str_eqc(key, "app") ||
            str_eqc(key, "function") || str_eqc(key, "request");
@@ -140,7 +158,7 @@ static void show_other(struct node_dev_show *s, const struct json *e) {
 static const struct {
     const char *event;
     void (*show)(struct node_dev_show *s, const struct json *e);
-} forms[] = {{"request", show_request}, {"guest", show_guest}, {"guest-failed", show_failure}};
+} forms[] = {{"request", show_request}, {"guest", show_guest}, {"guest-failed", show_failure}, {"mail-caught", show_mail}};
 
 static void show_event(struct node_dev_show *s, const struct json *e) {
     str event = text_of(e, "event"), level = text_of(e, "level");

@@ -29,6 +29,10 @@ static void test_events(void **state) {
     expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"x-denied\",\"level\":\"warn\",\"app\":\"shop\",\"n\":3,\"host\":"
            "\"a.b\"}\n",
            "03:04:05         shop │ x-denied  n=3  host=a.b\n");
+    expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"mail-caught\",\"level\":\"info\",\"app\":\"shop\",\"kind\":"
+           "\"signup\",\"to\":"
+           "\"a@b.example\",\"link\":\"http://x/y\",\"code\":\"123456\"}\n",
+           "03:04:05         shop │ mail (signup) to a@b.example\n             link: http://x/y\n             code: 123456\n");
     expect("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"app-deployed\",\"level\":\"info\"}\n", "");
 }
 

@@ -16,6 +16,7 @@ create index if not exists one_time_tokens_token_hash_idx on auth.one_time_token
 create index if not exists one_time_tokens_relates_to_idx on auth.one_time_tokens (relates_to);
 create index if not exists flow_state_auth_code_idx on auth.flow_state (auth_code);
 create index if not exists flow_state_user_id_idx on auth.flow_state (user_id, authentication_method);
+create index if not exists flow_state_created_at_idx on auth.flow_state (created_at);
 create index if not exists audit_log_entries_created_at_idx on auth.audit_log_entries (created_at);
 create index if not exists users_created_at_idx on auth.users (created_at);
 create table if not exists auth.orlo_mails (
