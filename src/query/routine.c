@@ -919,6 +919,7 @@ static void copy_text(char *to, size_t cap, str s) {
 static bool raise(struct frame *f, const uint32_t *op) {
     struct pg_error *e = &f->conn->raised;
     str state = text_at(f, op[2] + CATALOG_RAISE_STATE), message = text_at(f, op[2] + CATALOG_RAISE_MESSAGE);
+    bool said = f->places[op[2] + CATALOG_RAISE_MESSAGE].v.kind == DB_TEXTUAL; /* if but the empty text */
     size_t at = 0;
     if (op[1] != PLPGSQL_EXCEPTION) {
         if (f->conn->notice && op[1] >= PLPGSQL_INFO) f->conn->notice(f->conn->notice_arg, op[1] == PLPGSQL_WARNING, message);
@@ -929,10 +930,10 @@ static bool raise(struct frame *f, const uint32_t *op) {
         const char *known = plpgsql_condition(state, &at);
         if (!known)
             return query_fail(e, "42704", "unrecognized exception condition \"" STR_FMT "\"", STR_ARG(str_sub(state, 0, 100)));
-        if (!message.n) message = state;
+        if (!said) message = state, said = true;
         state = str_c(known);
     }
-    if (!message.n) message = state;
+    if (!said) message = state;
     *e = (struct pg_error){.set = true};
     copy_text(e->state, sizeof e->state, state);
     copy_text(e->message, sizeof e->message, message);

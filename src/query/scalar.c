@@ -45,7 +45,7 @@ enum op {
     OP_COPY, /* the topmost once more */
     OP_SWAP,
     OP_SLIDE,   /* away with what is below the topmost */
-    OP_IN_ITEM, /* x found item: x found'; found: to a */
+    OP_IN_ITEM, /* x found item: x found' */
     OP_CONCAT,
     OP_NEGATE,
     OP_BIT_NOT,
@@ -335,8 +335,8 @@ static bool first(struct making *m, struct operand *out) {
     return is_word(c) && named(m, out);
 }
 
+/* All of it is evaluated, as PostgreSQL makes an array of it. */
 static bool in_list(struct making *m, const struct operand *x, bool negated) {
-    VEC(uint32_t) ends = {0};
     struct operand item;
     if (!take(m, "(")) return false;
     constant(m, DB_I64(0));
@@ -344,9 +344,7 @@ static bool in_list(struct making *m, const struct operand *x, bool negated) {
         if (!expression(m, 0, &item)) return false;
         item.collation = NULL, item.typed = false; /* the left side's alone hold */
         compare_with(m, OP_IN_ITEM, x, &item, -1);
-        vec_push(m->mem, &ends, m->steps.n - 1);
     } while (take(m, ","));
-    for (uint32_t i = 0; i < ends.n; i++) land(m, ends.p[i]);
     emit(m, OP_SLIDE, 0, -1);
     if (negated) emit(m, OP_NOT, 0, 0);
     return take(m, ")");
@@ -670,12 +668,13 @@ static err jump(const struct step *s, struct db_value **top, uint32_t *to) {
 }
 
 /* x, found, item */
-static err in_item(const struct step *s, struct db_value *x, uint32_t *to) {
+static err in_item(const struct step *s, struct db_value *x) {
     struct db_value *found = x + 1, *item = x + 2;
-    *to = 0;
+    bool is = found->kind == DB_INTEGER && found->i;
+    if (is) return ERR_OK;
     if (x->kind == DB_NULL || item->kind == DB_NULL) return *found = DB_NOTHING, ERR_OK;
     if (is_unlike(s, x, item)) return ERR_UNSUPPORTED;
-    if (compare(s, x, item) == 0) *found = DB_I64(1), *to = s->a;
+    if (compare(s, x, item) == 0) *found = DB_I64(1);
     return ERR_OK;
 }
 
@@ -735,9 +734,8 @@ static err run_steps(struct running *r, const struct query_scalar *q, const stru
         case OP_SWAP: v = *top, *top = top[-1], top[-1] = v; break;
         case OP_SLIDE: top--, *top = top[1]; break;
         case OP_IN_ITEM:
-            TRY(in_item(s, top - 2, &to));
+            TRY(in_item(s, top - 2));
             top--;
-            if (to) at = to;
             break;
         case OP_CONCAT:
             top--;

@@ -874,6 +874,11 @@ static err assertion(struct routine *r, const statement *s) {
     if (s->to.text.n) {
         TRY(sql_routine_value(r, &s->to, PG_TEXT, -1, &e, NULL));
         sql_routine_emit(r, CATALOG_OP_SET, places, e, 0, 0);
+        str or = arena_fmt(r->cx->mem,
+                           "coalesce(\x01"
+                           "A%u\x02, 'assertion failed')",
+                           places + 1);
+        sql_routine_emit(r, CATALOG_OP_SET, places, sql_routine_text(r, or), 0, 0);
     }
     sql_routine_emit(r, CATALOG_OP_RAISE, PLPGSQL_EXCEPTION, places, 0, 0);
     sql_routine_land(r, past);

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Random schemas, rows, policies, users and requests, on SQLite and on PostgreSQL: the same answers, byte for byte, or the same errors.
 
-    engines.py BUILD [--seconds N | --rounds N] [--seed N] [--count N] [--show N] [--first] [--keep FOLDER] [--twins] [--canary]
+    engines.py BUILD [--seconds N | --rounds N] [--seed N] [--count N] [--show N] [--first] [--keep FOLDER] [--programs | --trees | --twins] [--canary]
 
-A round is a schema with its rows and some hundred requests; a seed says all of it. What differs and is known is a row of KNOWN, with its reason.
+A round is a schema with its rows and some hundred requests; a seed says all of it. Each other one is of programs (programs.py): functions, triggers, DO blocks, exceptions,
+dynamic SQL. What differs and is known is a row of KNOWN, with its reason.
 --twins: two databases that differ in rows alone which no user may see answer users alike, errors and counts included; each engine by itself.
 --canary: SQLite lacks a policy, or what twins hide can be seen: it is well if that is noticed, and so the status is 1. Without a PostgreSQL it is skipped, by name, but for twins
 of SQLite."""
-import argparse, json, os, random, re, shutil, subprocess, sys, tempfile, time, uuid
+import argparse, collections, json, os, random, re, shutil, subprocess, sys, tempfile, time, uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pg"))
+from programs import Programs
 
 USERS = [str(uuid.UUID(int=i + 1)) for i in range(4)]
 GHOST = str(uuid.UUID(int=777))  # owns what nobody sees
@@ -654,6 +656,7 @@ class World:
 
     def __init__(self, build, cluster, keep):
         self.program, self.cluster, self.keep, self.said = os.path.abspath(os.path.join(build, "tests", "sql", "engines")), cluster, keep, ""
+        self.refused = collections.Counter()
 
     def begin(self):
         self.cluster.psql("create database platform")
@@ -698,6 +701,32 @@ def both(world, seed, count, canary):
     return [(line, a, b) for line, (a, b) in zip(lines, said) if differ(line, a, b)]
 
 
+def programs(world, seed, count, canary):
+    """[(request, SQLite's, PostgreSQL's)] that differ, of random programs in PL/pgSQL. What SQLite says it has not (0A000) is counted and told apart."""
+    r = random.Random(seed)
+    made = Programs(r)
+    lines = made.requests(min(count, 40))
+    lines = [x for i, line in enumerate(lines) for x in ([line] + made.looks() if i % 8 == 7 else [line])] + made.looks()
+    said = world.ask(f"p{seed}", made.sql().replace("(n < 500)", "(n < 400)") if canary else made.sql(), lines, made.sql())
+    found = []
+    for line, (a, b) in zip(lines, said):
+        if a.startswith("0A000") and not b.startswith("0A000"):
+            world.refused[a.partition("\t")[2][:160]] += 1
+            break  # what follows follows from it
+        if a != b and not (same_error(a, b) or unordered(line, a) == unordered(line, b)):
+            found.append((line, a, b))
+    return found
+
+
+def same_error(a, b):
+    """The words are the same; a detail, or a hint, is there or not."""
+    (x, said), (y, theirs) = a.split("\t", 1), b.split("\t", 1)
+    if x != y or x == "ok":
+        return False
+    one, other = json.loads(said), json.loads(theirs)
+    return one["message"] == other["message"] and all(one[k] == other[k] or not one[k] for k in ("details", "hint"))
+
+
 def hidden(r, s, base):
     """Rows of GHOST's that refer to no others but GHOST's, with keys and unique values that no request has."""
     mine, out = {t.name: [] for t in s.tables}, ""
@@ -733,6 +762,8 @@ def main():
     a.add_argument("--first", action="store_true", help="of a round, what differed first: what follows may follow from it")
     a.add_argument("--keep", help="where schemas and requests are left")
     a.add_argument("--twins", action="store_true")
+    a.add_argument("--programs", action="store_true", help="programs in PL/pgSQL alone, else each other round")
+    a.add_argument("--trees", action="store_true", help="no programs")
     a.add_argument("--canary", action="store_true")
     o = a.parse_args()
     from cluster import Cluster
@@ -742,12 +773,17 @@ def main():
         return
     if not Cluster.installed():
         print("note: twins on SQLite alone: no PostgreSQL is installed")
-        passed, bad = rounds(World(o.build, None, o.keep), o)
+        world = World(o.build, None, o.keep)
+        passed, bad = rounds(world, o)
     else:
         with Cluster() as cluster:
             world = World(o.build, cluster, o.keep)
             world.begin()
             passed, bad = rounds(world, o)
+    if world.refused:
+        print(f"{sum(world.refused.values())} programs came to what SQLite has not (0A000)")
+        for what, n in world.refused.most_common(12):
+            print(f"  {n:3} {what}")
     if o.canary:
         print("what was broken on purpose was " + ("noticed" if bad else "not noticed"))
     print(f"{passed} passed, {bad} failed, 0 skipped")
@@ -758,8 +794,8 @@ def rounds(world, o):
     passed, bad, began, seed = 0, 0, time.monotonic(), o.seed
     while (seed < o.seed + o.rounds if o.rounds else time.monotonic() - began < o.seconds) and not (o.canary and bad):
         try:
-            found = (twins if o.twins else both)(world, seed, o.count, o.canary)
-        except Failed as e:
+            found = (twins if o.twins else programs if o.programs or (not o.trees and seed % 2) else both)(world, seed, o.count, o.canary)
+        except (Failed, AssertionError) as e:
             found = [({"seed": seed}, str(e), "")]
         for line, mine, theirs in found[:1] if o.first else found:
             if bad < o.show and not o.canary:
