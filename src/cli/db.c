@@ -60,10 +60,9 @@ static const struct verb *verb_of(const char *word, struct diag *d) {
     return NULL;
 }
 
-/* orlo db move APP --to ENGINE: --to is elsewhere the node's address, which begins with http. What follows may be a folder, as with the other verbs. */
-static void settle_move(struct node_db_config *c, const struct cli_options *o) {
+/* orlo db move APP: what follows may be a folder, as with the other verbs. */
+static void settle_move(struct node_db_config *c) {
     struct stat st;
-    if (o->to && strncmp(o->to, "http", 4) != 0) c->engine = o->to, c->where.url = NULL;
     if (c->operand && !c->app && stat(c->operand, &st)) c->app = c->operand, c->operand = NULL;
 }
 
@@ -98,6 +97,6 @@ int cli_db(arena *mem, const struct cli_options *o) {
                                .strict = o->strict,
                                .all = o->all,
                                .no_lint = o->no_lint};
-    if (v->fn == cli_db_move) settle_move(&c, o);
+    if (v->fn == cli_db_move) settle_move(&c);
     return v->fn(&c);
 }

@@ -315,8 +315,10 @@ static err check_operands(const struct cli_options *o, struct diag *d) {
                     o->command == CLI_node ? " A file is served by orlo serve, or deployed by orlo deploy" : "");
 }
 
-static err check_flags(const struct cli_options *o, struct diag *d) {
+static err check_flags(struct cli_options *o, struct diag *d) {
     if (o->help) return ERR_OK;
+    if (o->command == CLI_db && o->to && strncmp(o->to, "http", 4) != 0)
+        o->engine = o->to, o->to = NULL; /* of move: where it goes */
     if (o->to && o->state_dir) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--to or --state, not both");
     if (o->command == CLI_compile && !o->output)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "where to? orlo compile FILE -o IMAGE");

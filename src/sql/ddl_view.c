@@ -329,7 +329,7 @@ static err run_tree(struct sql_ddl *d, const PgQuery__Node *node) {
     struct sql_context cx = sql_context_of(d);
     struct catalog_fragment f;
     if (sql_writes_in_with(node)) return d->all_filled = true, sql_step_with(d, node);
-    cx.migrates = true;
+    cx.migrates = true, cx.copied = d->file->copied;
     sql_flush(d);
     cx.looks = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
     if (translate_rows(d, &cx, node, &f) != ERR_OK) return sql_refuse_problem(d, &cx);

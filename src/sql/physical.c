@@ -51,7 +51,7 @@ static void expand(struct sql_ddl *d, str f, const struct catalog_relation *row,
 }
 
 str sql_expanded(struct sql_ddl *d, str fragment, const struct catalog_relation *row) {
-    struct buf b = {.max = SQL_TEXT_MAX};
+    struct buf b = {.max = d->file && d->file->copied ? SQL_COPIED_MAX : SQL_TEXT_MAX};
     expand(d, fragment, row, 0, &b);
     str s = b.full ? (str){0} : arena_str(d->mem, buf_str(&b));
     buf_free(&b);

@@ -193,6 +193,10 @@ err sql_put_off(struct sql_ddl *d, const struct sql_context *cx, str *why_not, c
     return ERR_OK;
 }
 
+#define BY_HAND                                                                                                                  \
+    "no migration creates it: is it spelled so? Made by hand in the dashboard? orlo db pull writes what stands there as the "    \
+    "first migration; or add its create table"
+
 err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {
     const struct sql_problem *p = &cx->problem;
     if (follows(d, p->message)) return ERR_INVALID;
@@ -212,8 +216,8 @@ err sql_refuse_problem(struct sql_ddl *d, const struct sql_context *cx) {
         return only_postgres(d, p->location, p->state, text, "a deployment is refused unless PostgreSQL has it, or an extension");
     bool relation = !strcmp(p->state, "42P01") && strstr(p->message, "relation");
     say(d, SQL_REFUSAL, p->location, p->state, text,
-        p->hint[0] ? p->hint
-        : relation ? "no migration creates it: is it spelled so? If it was made by hand, write a migration that makes it"
+        p->hint[0]                   ? p->hint
+        : relation                   ? BY_HAND
         : !strcmp(p->state, "42883") ? "if it is one of PostgreSQL's own, database = \"postgres\" has it"
                                      : NULL);
     return ERR_INVALID;
@@ -223,7 +227,5 @@ err sql_no_relation(struct sql_ddl *d, const PgQuery__RangeVar *var) {
     str name = sql_dotted(d, str_c(var->schemaname), str_c(var->relname));
     uint64_t there;
     if (map_get(&d->poisoned, str_c(var->relname), &there)) return ERR_INVALID;
-    return sql_refuse_at(d, var->location, "42P01",
-                         "no migration creates it: is it spelled so? If it was made by hand, write a migration that makes it",
-                         "relation \"" STR_FMT "\" does not exist", STR_ARG(name));
+    return sql_refuse_at(d, var->location, "42P01", BY_HAND, "relation \"" STR_FMT "\" does not exist", STR_ARG(name));
 }

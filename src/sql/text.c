@@ -60,7 +60,8 @@ err sql_unsupported(struct sql_context *cx, int32_t location, const char *what, 
 
 static err too_much(struct sql_context *cx, int32_t location) {
     err e = sql_refuse(cx, location, "54001", "statement is too complex");
-    sql_hint(cx, "With the functions and views that it uses written out, it takes more than %u bytes.", (unsigned)SQL_TEXT_MAX);
+    sql_hint(cx, "With the functions and views that it uses written out, it takes more than %u bytes.",
+             (unsigned)(cx->copied ? SQL_COPIED_MAX : SQL_TEXT_MAX));
     return e;
 }
 
@@ -72,13 +73,13 @@ str sql_fmt(struct sql_context *cx, const char *fmt, ...) {
     str s = arena_vfmt(cx->mem, fmt, ap);
     va_end(ap);
     cx->work += s.n;
-    if (s.n > SQL_TEXT_MAX) too_much(cx, -1);
+    if (s.n > (cx->copied ? SQL_COPIED_MAX : SQL_TEXT_MAX)) too_much(cx, -1);
     return s;
 }
 
 err sql_check_size(struct sql_context *cx, str text, int32_t location) {
     if (cx->problem.set) return err_of_state(cx->problem.state);
-    return text.n > SQL_TEXT_MAX ? too_much(cx, location) : ERR_OK;
+    return text.n > (cx->copied ? SQL_COPIED_MAX : SQL_TEXT_MAX) ? too_much(cx, location) : ERR_OK;
 }
 
 err sql_check_work(struct sql_context *cx, int32_t location) {

@@ -19,7 +19,13 @@
 #include "catalog/catalog.h"
 #include "pg/pg.h"
 
-enum { SQL_DEPTH_MAX = 200, SQL_INLINE_MAX = 16, SQL_TEXT_MAX = 1 << 20, SQL_WORK_MAX = 64 << 20 /* bytes made on the way */ };
+enum {
+    SQL_DEPTH_MAX = 200,
+    SQL_INLINE_MAX = 16,
+    SQL_TEXT_MAX = 1 << 20,
+    SQL_COPIED_MAX = 8 << 20,
+    SQL_WORK_MAX = 64 << 20 /* bytes made on the way */
+};
 
 /* What went wrong first. location: byte offset in the text that the tree was made of; -1: not known. Ours, in a function's body that was
  * taken in elsewhere: `in` names the function. */
@@ -64,6 +70,7 @@ struct sql_context {
     bool migrates; /* what runs at deployment: statements of migration files and seeds */
     bool looks;    /* … a select, whose rows nobody takes: it may ask the system's catalogue */
     bool looked;   /* out: it does */
+    bool copied;   /* … rows of another database, whose values are as large as they are: SQL_COPIED_MAX */
     bool owners;   /* a statement that is asked as the owner: so is what it calls */
     bool dynamic;  /* a text that is made while a function runs */
     struct sql_problem problem;
