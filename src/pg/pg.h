@@ -83,6 +83,11 @@ pg_type_by_name(str name); /* "int4", "_int4", and also "integer[]", "timestamp 
 const struct pg_type *pg_types_all(uint32_t *count);
 /* An array's storage collation is array_<class> of its element: num text numeric interval citext jsonb char. */
 
+struct pg_field {
+    str name;
+    uint32_t type;
+    int32_t typmod;
+};
 /* The catalogue's types, by whoever has it. All may be NULL, and answer NULL or false for what they do not know. */
 struct pg_types {
     void *arg;
@@ -92,6 +97,8 @@ struct pg_types {
     bool (*enum_label)(void *arg, uint32_t type, int64_t sort, str *label);
     /* labels in their order: enum_range, enum_first … ; false: there is no such index */
     bool (*enum_nth)(void *arg, uint32_t type, uint32_t index, int64_t *sort, str *label);
+    bool (*field)(void *arg, uint32_t type, uint32_t index,
+                  struct pg_field *out); /* of a composite; false: there is no such index */
 };
 
 /* Names of the catalogue's things and their numbers (regclass, regtype …), and what else is told of one. type: PG_REGCLASS and its kin. */

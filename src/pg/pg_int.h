@@ -20,6 +20,12 @@ bool pg_array_json(struct pg_call *call, const struct pg_type *type, struct db_v
 bool pg_array_of_json(struct pg_call *call, const struct pg_type *type, int32_t typmod, const struct json *v,
                       struct db_value *out);
 
+/* composite.c */
+bool pg_composite_in(struct pg_call *call, const struct pg_type *type, str text, struct db_value *out);
+bool pg_composite_out(struct pg_call *call, const struct pg_type *type, struct db_value v, struct buf *text);
+bool pg_composite_json(struct pg_call *call, const struct pg_type *type, struct db_value v, struct buf *json);
+bool pg_composite_of_json(struct pg_call *call, const struct pg_type *type, const struct json *v, struct db_value *out);
+
 /* Of a numeric's typmod that is not -1. */
 int32_t pg_numeric_typmod_scale(int32_t typmod);
 int32_t pg_numeric_typmod_precision(int32_t typmod);

@@ -63,6 +63,7 @@ bool pg_value_in(struct pg_call *call, uint32_t id, int32_t typmod, str text, st
     if (!type) return false;
     if (type->kind == PG_KIND_ARRAY || type->element) return pg_array_in(call, type, typmod, text, out);
     if (type->kind == PG_KIND_ENUM) return enum_in(call, type, text, out);
+    if (type->kind == PG_KIND_COMPOSITE) return pg_composite_in(call, type, text, out);
     const struct io *io = io_of(call, type);
     return io && io->in(call, text, typmod, out);
 }
@@ -82,6 +83,7 @@ bool pg_value_out(struct pg_call *call, uint32_t id, struct db_value v, struct b
     if (!type || !is_stored_so(call, type, v)) return false;
     if (type->kind == PG_KIND_ARRAY || type->element) return pg_array_out(call, type, v, text);
     if (type->kind == PG_KIND_ENUM) return enum_out(call, type, v, text);
+    if (type->kind == PG_KIND_COMPOSITE) return pg_composite_out(call, type, v, text);
     const struct io *io = io_of(call, type);
     if (!io || !io->out(call, v, text)) return false;
     return !text->full || pg_raise(call, "54000", "a value is too long");
@@ -130,6 +132,7 @@ bool pg_value_json(struct pg_call *call, uint32_t id, struct db_value v, struct 
     const struct pg_type *type = pg_call_base(call, id);
     if (!type || !is_stored_so(call, type, v)) return false;
     if (type->kind == PG_KIND_ARRAY || type->element) return pg_array_json(call, type, v, json);
+    if (type->kind == PG_KIND_COMPOSITE) return pg_composite_json(call, type, v, json);
     struct buf text = {.max = PG_VALUE_BYTES_MAX};
     const struct io *io = type->kind == PG_KIND_ENUM ? NULL : io_of(call, type);
     bool ok = type->kind == PG_KIND_ENUM ? enum_out(call, type, v, &text) : io && io->out(call, v, &text);
@@ -149,6 +152,7 @@ bool pg_value_of_json(struct pg_call *call, uint32_t id, int32_t typmod, const s
     const struct pg_type *type = pg_call_base(call, id);
     if (!type) return false;
     if (type->kind == PG_KIND_ARRAY || type->element) return pg_array_of_json(call, type, typmod, v, out);
+    if (type->kind == PG_KIND_COMPOSITE) return pg_composite_of_json(call, type, v, out);
     if (v->kind == JSON_KIND_STR && type->id != PG_JSON && type->id != PG_JSONB) return pg_value_in(call, id, typmod, v->s, out);
     struct buf text = {.max = PG_VALUE_BYTES_MAX};
     struct json_writer w = json_writer_of(&text);

@@ -48,6 +48,13 @@ static bool enum_nth(void *arg, uint32_t type, uint32_t index, int64_t *sort, st
     return true;
 }
 
+static bool field(void *arg, uint32_t type, uint32_t index, struct pg_field *out) {
+    const struct catalog_type *t = catalog_type_of(((struct types *)arg)->catalog, type);
+    if (!t || t->kind != CATALOG_COMPOSITE || index >= t->fields.n) return false;
+    *out = (struct pg_field){t->fields.p[index].name, t->fields.p[index].type, t->fields.p[index].typmod};
+    return true;
+}
+
 static void array_class(struct pg_type *of, const struct pg_type *element) {
     const char *c = element->collation;
     if (!strcmp(c, "RTRIM")) c = "char";
@@ -68,6 +75,7 @@ static struct pg_type make_type(const struct catalog_type *t, const struct pg_ty
             memcpy(p.collation, base->collation, sizeof p.collation);
         }
         break;
+    case CATALOG_COMPOSITE: p.kind = PG_KIND_COMPOSITE, p.category = 'C', p.storage = PG_STORED_TEXT; break;
     default: p.kind = PG_KIND_COMPOSITE, p.category = 'C'; break;
     }
     return p;
@@ -84,7 +92,7 @@ static struct pg_type make_array(const struct catalog_type *t, const struct pg_t
 const struct pg_types *query_types_new(arena *out, const struct catalog *c) {
     struct types *t = arena_make(out, struct types);
     struct pg_types *types = arena_make(out, struct pg_types);
-    *types = (struct pg_types){t, by_id, by_name, enum_sort, enum_label, enum_nth};
+    *types = (struct pg_types){t, by_id, by_name, enum_sort, enum_label, enum_nth, field};
     t->catalog = c;
     t->own = arena_array(out, struct pg_type, c->types.n * 2 + 1);
     for (uint32_t i = 0; i < c->types.n; i++) { /* a domain's base has a lower id, or is built in */

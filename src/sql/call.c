@@ -32,7 +32,8 @@ err sql_apply_how(struct sql_context *cx, const struct pg_how *how, uint32_t fla
     *out = (struct sql_value){.type = result, .typmod = -1, .location = n ? args[0].location : -1};
     for (uint32_t i = 0; i < n; i++) {
         if (args[i].row)
-            return sql_unsupported(cx, args[i].location, "a row as an argument of this function", "Name its columns.");
+            return sql_unsupported(cx, args[i].location, "a row as an argument of this function",
+                                   "Name its columns, or cast it to a type.");
         print_args[i] = (struct pg_print_arg){args[i].text, args[i].type, sql_type_collation(cx, args[i].type)};
         sql_inherit(out, &args[i]);
     }
@@ -102,6 +103,7 @@ static err row_json(struct sql_context *cx, const struct sql_value *row, bool js
 
 /* A row as a query's column is what a client is told of it: JSON. */
 err sql_row_shown(struct sql_context *cx, struct sql_value *v) {
+    sql_pack(cx, v);
     if (!v->row) return ERR_OK;
     struct sql_value row = *v;
     return row_json(cx, &row, row.row->n > 24, v);
@@ -145,7 +147,9 @@ static bool wants_text(const char *name) {
 static bool wants_json(const char *name) { return strstr(name, "json") && !strstr(name, "jsonb"); }
 
 static err fit_row(struct sql_context *cx, const struct sql_callee *callee, struct sql_value *v) {
+    if (callee->own) sql_unpack(cx, v);
     if (!v->row || callee->own) return ERR_OK;
+    if (sql_is_composite(cx, v->type)) return sql_pack(cx, v), ERR_OK;
     struct sql_value json;
     if (!strcmp(callee->builtin->name, "count")) { /* of rows that are there */
         v->text = v->row->present.n ? sql_fmt(cx, "(case when " STR_FMT " then 1 end)", STR_ARG(v->row->present)) : STR("1");
@@ -407,6 +411,9 @@ err sql_func_call(struct sql_context *cx, const PgQuery__FuncCall *call, bool co
 }
 
 err sql_field_of(struct sql_context *cx, const struct sql_value *row, str name, int32_t location, struct sql_value *out) {
+    struct sql_value taken = *row;
+    sql_unpack(cx, &taken);
+    row = &taken;
     if (!row->row)
         return sql_refuse(cx, location, "42809",
                           "column notation ." STR_FMT " applied to type " STR_FMT ", which is not a composite type",

@@ -224,6 +224,7 @@ err sql_coerce_column(struct sql_context *cx, struct sql_value *v, uint32_t type
     uint32_t to = type;
     for (; !v->row && v->type != to && (domain = domain_of(cx, to)); typmod = domain->typmod) to = domain->base;
     TRY(sql_coerce(cx, v, to, typmod, context, can));
+    if (*can) sql_pack(cx, v);
     if (*can) v->type = type;
     return ERR_OK;
 }

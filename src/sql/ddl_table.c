@@ -58,10 +58,10 @@ static err column_type(struct sql_ddl *d, const PgQuery__TypeName *name, uint32_
     err e = sql_type_named(&cx, name, type, typmod);
     if (e != ERR_OK) return *type = PG_TEXT, *typmod = -1, sql_refuse_problem(d, &cx);
     const struct catalog_type *own = catalog_type_of(d->c, *type);
-    if (!own || own->kind < CATALOG_COMPOSITE) return ERR_OK;
+    if (!own || own->kind != CATALOG_ROW) return ERR_OK;
     *type = PG_TEXT;
-    return sql_needs_postgres(d, name->location, "use jsonb, or a table of its own",
-                              "a column of a composite type is not there on SQLite");
+    return sql_needs_postgres(d, name->location, "use jsonb, or a type of its own",
+                              "a column of a table's row type is not there on SQLite");
 }
 
 /* Of what the column owns: dropped with it. */

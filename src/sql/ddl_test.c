@@ -305,7 +305,11 @@ static void test_domain(void **state) {
     c = good(c, "alter domain code add constraint no_x check (value <> 'x')");
     assert_int_equal(db_run(db, &d, "insert into t (c) values ('x')"), ERR_BUSY);
     assert_one("select c from t", "ab");
-    refused(c, "create table x (p pair)", "0A000", 0, 0, "composite");
+    refused(c, "create table x (p t)", "0A000", 0, 0, "row type");
+    c = good(c, "create table x (id int, p pair default row(1, 'd')::pair); insert into x (id) values (1); insert into x values "
+                "(2, row(2, 'a\"b'));"
+                "update x set p.b = 'new' where id = 2");
+    assert_one("select group_concat(p, ' ') from x", "[1,\"d\"] [2,\"new\"]");
     c = good(c, "create domain positive as int check (value > 0); create domain even as positive check (value % 2 = 0) default 8;"
                 "create table e (id int, f even default 4, g even not null, h even default 6 + 2); insert into e (id) values (1);"
                 "alter table e alter f set default 10; insert into e (id) values (2)");

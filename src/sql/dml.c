@@ -86,8 +86,9 @@ static str never_null(struct sql_context *cx, const struct catalog_relation *r, 
 static err assign(struct sql_context *cx, const struct catalog_column *c, struct sql_value *v) {
     bool can;
     uint32_t from = v->type;
-    if (v->row) return wrong_type(cx, c, v->type, v->location);
+    if (v->row && !sql_is_composite(cx, c->type)) return wrong_type(cx, c, v->type, v->location);
     TRY(sql_coerce(cx, v, c->type, c->typmod, PG_ASSIGNMENT, &can));
+    if (can) sql_pack(cx, v);
     return can ? ERR_OK : wrong_type(cx, c, from, v->location);
 }
 
@@ -241,11 +242,12 @@ static err insert_select(struct sql_context *cx, const PgQuery__InsertStmt *s, c
     VEC(str) cells = {0};
     for (uint32_t i = 0; i < p.targets.n; i++) {
         const struct catalog_column *c = in->columns.p[i];
-        bool can = !p.targets.p[i].row;
+        bool can = !p.targets.p[i].row || (p.kind == SQL_PART_SELECT && sql_is_composite(cx, c->type));
         uint32_t from = p.targets.p[i].type;
         TRY(check_given(cx, in, c, p.targets.p[i].location));
         if (can) TRY(sql_part_column_to(cx, &p, i, c->type, c->typmod, PG_ASSIGNMENT, &can));
         if (!can) return wrong_type(cx, c, from, p.targets.p[i].location);
+        sql_pack(cx, &p.targets.p[i]);
         vec_push(cx->mem, &cells, never_null(cx, in->t.relation, c, sql_fmt(cx, "c%u", i + 1), p.targets.p[i].flags));
     }
     for (uint32_t i = 0; i < in->defaults.n; i++) vec_push(cx->mem, &cells, in->defaults.p[i]);
@@ -331,6 +333,39 @@ static err set_from_query(struct sql_context *cx, const struct target *t, PgQuer
     return ERR_OK;
 }
 
+/* SET c.field = a: the composite with another field. */
+static err set_field(struct sql_context *cx, const struct catalog_column *c, const PgQuery__ResTarget *r, struct sql_value *v) {
+    str name = sql_name_of(r->indirection[0]);
+    struct sql_value part;
+    if (r->n_indirection > 1) return sql_unsupported(cx, r->location, "assigning to a part of a composite's field", NULL);
+    TRY(sql_expr(cx, r->val, &part));
+    sql_unpack(cx, v);
+    struct sql_row *row = arena_make(cx->mem, struct sql_row);
+    *row = *v->row;
+    row->values = arena_array(cx->mem, struct sql_value, row->n + 1);
+    row->present = (str){0};
+    uint32_t at = row->n;
+    for (uint32_t i = 0; i < row->n; i++) {
+        row->values[i] = v->row->values[i];
+        if (str_eq(row->names[i], name)) at = i;
+    }
+    if (at == row->n)
+        return sql_refuse(cx, r->location, "42703",
+                          "cannot assign to field \"" STR_FMT "\" of column \"" STR_FMT
+                          "\" because there is no such column in data type " STR_FMT,
+                          STR_ARG(name), STR_ARG(c->name), STR_ARG(sql_type_name(cx, c->type)));
+    bool can;
+    TRY(sql_coerce(cx, &part, row->values[at].type, row->values[at].typmod, PG_ASSIGNMENT, &can));
+    if (!can)
+        return sql_refuse(cx, part.location, "42804",
+                          "subfield \"" STR_FMT "\" is of type " STR_FMT " but expression is of type " STR_FMT, STR_ARG(name),
+                          STR_ARG(sql_type_name(cx, row->values[at].type)), STR_ARG(sql_type_name(cx, part.type)));
+    row->values[at] = part;
+    v->row = row;
+    sql_pack(cx, v);
+    return ERR_OK;
+}
+
 /* SET c[i] = a, c[j] = b: what c is, with each of them. */
 static err set_parts(struct sql_context *cx, const struct target *t, const struct catalog_column *c, PgQuery__Node *const *nodes,
                      size_t n, str *text, uint32_t *flags) {
@@ -340,6 +375,10 @@ static err set_parts(struct sql_context *cx, const struct target *t, const struc
         struct sql_value part;
         bool can = false;
         if (!r->n_indirection || !str_eqc(c->name, r->name)) continue;
+        if (r->indirection[0]->node_case == PG_QUERY__NODE__NODE_STRING && sql_is_composite(cx, c->type)) {
+            TRY(set_field(cx, c, r, &v));
+            continue;
+        }
         uint32_t type = sql_part_type(cx, c->type, r->indirection, r->n_indirection), from;
         TRY(sql_expr(cx, r->val, &part));
         from = part.type;
@@ -548,6 +587,7 @@ static err on_conflict(struct sql_context *cx, const PgQuery__OnConflictClause *
 
 static err returning_column(struct sql_context *cx, const struct sql_scope *scope, struct sql_column *c) {
     TRY(sql_settle(cx, &c->value));
+    sql_pack(cx, &c->value);
     if (c->value.row) return sql_unsupported(cx, c->value.location, "a row in RETURNING", "Name its columns.");
     bool correlated = c->value.flags & SQL_SUBQUERY && c->value.levels & (1ull << scope->level);
     if (correlated)

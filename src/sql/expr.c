@@ -686,6 +686,7 @@ err sql_array_of(struct sql_context *cx, struct sql_value *elements, uint32_t n,
     VEC(str) parts = {0};
     vec_push(cx->mem, &parts, sql_fmt(cx, "%u", element));
     for (uint32_t i = 0; i < n; i++) {
+        sql_pack(cx, &elements[i]);
         vec_push(cx->mem, &parts, elements[i].text);
         sql_inherit(out, &elements[i]);
     }

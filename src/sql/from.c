@@ -160,7 +160,8 @@ static err subselect(struct sql_context *cx, const PgQuery__RangeSubselect *s, s
     struct sql_item *item = item_new(cx, str_c(s->alias->aliasname), p.targets.n);
     for (uint32_t i = 0; i < p.targets.n; i++) {
         if (p.targets.p[i].row)
-            return sql_unsupported(cx, p.targets.p[i].location, "a row as a column of a subquery", "Name its columns.");
+            return sql_unsupported(cx, p.targets.p[i].location, "a row as a column of a subquery",
+                                   "Name its columns, or cast it to a type.");
         add_column(cx, item, p.names.p[i], sql_fmt(cx, "c%u", i + 1), p.targets.p[i].type, p.targets.p[i].typmod,
                    p.targets.p[i].flags & SQL_NOT_NULL);
         struct sql_origin origin = sql_value_origin(&p.targets.p[i]);
@@ -336,6 +337,52 @@ static err record_item(struct sql_context *cx, str name, const struct sql_value 
         return record_columns(cx, definitions, definitions_n, item->columns[0].value.text, item, false);
     }
     return ERR_OK;
+}
+
+/* ---- composites ---- */
+
+bool sql_is_composite(struct sql_context *cx, uint32_t type) {
+    const struct catalog_type *t = type >= PG_OWN_MIN && cx->catalog ? catalog_type_of(cx->catalog, type) : NULL;
+    return t && t->id == type && t->kind == CATALOG_COMPOSITE;
+}
+
+/* json_array(…), and no JSON of SQLite's any more, which would not be quoted within another one. */
+void sql_pack(struct sql_context *cx, struct sql_value *v) {
+    if (!v->row || v->text.n || !sql_is_composite(cx, v->type)) return;
+    VEC(str) cells = {0};
+    for (uint32_t i = 0; i < v->row->n; i++) {
+        struct sql_value f = v->row->values[i];
+        sql_pack(cx, &f);
+        vec_push(cx->mem, &cells, as_json(cx, f.text, f.type));
+        sql_inherit(v, &f);
+    }
+    v->text = sql_fmt(cx, "(json_array(" STR_FMT ") || '')", STR_ARG(sql_joined(cx, cells.p, cells.n, ", ")));
+    if (v->row->present.n)
+        v->text = sql_fmt(cx, "(case when " STR_FMT " then " STR_FMT " end)", STR_ARG(v->row->present), STR_ARG(v->text));
+    v->row = NULL;
+}
+
+void sql_unpack(struct sql_context *cx, struct sql_value *v) {
+    if (v->row || !v->text.n || !sql_is_composite(cx, v->type)) return;
+    const struct catalog_type *t = catalog_type_of(cx->catalog, v->type);
+    struct sql_row *row = arena_make(cx->mem, struct sql_row);
+    row->n = t->fields.n;
+    row->names = arena_array(cx->mem, str, row->n + 1);
+    row->values = arena_array(cx->mem, struct sql_value, row->n + 1);
+    for (uint32_t i = 0; i < row->n; i++) {
+        const struct catalog_field *f = &t->fields.p[i];
+        enum pg_storage s = storage_of(cx, f->type);
+        struct sql_value *to = &row->values[i];
+        row->names[i] = f->name;
+        *to = (struct sql_value){.type = f->type, .typmod = f->typmod, .location = v->location, .levels = v->levels};
+        to->flags = v->flags & SQL_INHERITED;
+        to->text = sql_fmt(cx, "(" STR_FMT " ->> %u)", STR_ARG(v->text), i);
+        if (s == PG_STORED_BLOB) to->text = sql_fmt(cx, "pg_decode(" STR_FMT ", 'hex')", STR_ARG(to->text));
+        if (s == PG_STORED_REAL) to->text = sql_fmt(cx, "cast(" STR_FMT " as real)", STR_ARG(to->text));
+    }
+    row->present = sql_fmt(cx, "(" STR_FMT " is not null)", STR_ARG(v->text));
+    v->text = (str){0};
+    v->row = row;
 }
 
 /* ---- json_populate_record and its kin ---- */

@@ -491,7 +491,10 @@ err sql_declared(struct sql_context *cx, const struct catalog_function *f, catal
 }
 
 /* `select t from t`: the row's columns are the columns. */
-void sql_spread_row(struct sql_context *cx, struct sql_part *p) {
+void sql_spread_row(struct sql_context *cx, struct sql_part *p, const catalog_fields *fields) {
+    bool whole = fields && fields->n == 1 && p->targets.n == 1 && fields->p[0].type == p->targets.p[0].type;
+    if (whole && sql_is_composite(cx, fields->p[0].type)) return;
+    if (fields && p->kind == SQL_PART_SELECT && p->targets.n == 1) sql_unpack(cx, &p->targets.p[0]);
     if (p->kind != SQL_PART_SELECT || p->targets.n != 1 || !p->targets.p[0].row || p->distinct || p->sorts.n) return;
     const struct sql_row *row = p->targets.p[0].row;
     p->targets.n = p->names.n = 0;
@@ -502,7 +505,7 @@ void sql_spread_row(struct sql_context *cx, struct sql_part *p) {
 }
 
 static err give_rows(struct sql_context *cx, const struct catalog_function *f, struct sql_part *p, const catalog_fields *fields) {
-    sql_spread_row(cx, p);
+    sql_spread_row(cx, p, fields);
     if (p->targets.n != fields->n) {
         err e = sql_refuse(cx, -1, "42P13", "return type mismatch in function declared to return " STR_FMT,
                            STR_ARG(sql_type_name(cx, f->returns)));

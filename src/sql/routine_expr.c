@@ -583,7 +583,7 @@ static err select_fragment(struct routine *r, const PgQuery__SelectStmt *s, cons
     struct sql_context *cx = r->cx;
     struct sql_part p;
     TRY(sql_part_read(cx, s, &p));
-    sql_spread_row(cx, &p);
+    sql_spread_row(cx, &p, want);
     TRY(sql_part_settle(cx, &p));
     for (uint32_t i = 0; i < p.targets.n; i++) {
         bool can = !p.targets.p[i].row;

@@ -118,6 +118,7 @@ static err row_star(struct sql_context *cx, const PgQuery__AIndirection *a, sql_
     if (a->n_indirection > 1) return sql_unsupported(cx, sql_location_of(a->arg), "(row).field.*", NULL);
     struct sql_value row;
     TRY(sql_expr(cx, a->arg, &row));
+    sql_unpack(cx, &row);
     if (!row.row)
         return sql_refuse(cx, row.location, "42809",
                           "column notation .* applied to type " STR_FMT ", which is not a composite type",
@@ -509,6 +510,7 @@ static err select_targets(struct sql_context *cx, const PgQuery__SelectStmt *s, 
     scope->allows_set = false;
     TRY(e);
     for (uint32_t i = 0; i < columns.n; i++) {
+        sql_pack(cx, &columns.p[i].value); /* a composite goes on as one value */
         vec_push(cx->mem, &p->targets, columns.p[i].value);
         vec_push(cx->mem, &p->names, columns.p[i].name);
     }

@@ -63,6 +63,7 @@ static err wanted_type(struct sql_context *cx, const struct sql_want *want, stru
     if (want->type == PG_BOOL && want->clause && !want->column.n) return sql_coerce_boolean(cx, v, want->clause);
     if (want->column.n && want->no_subquery) TRY(sql_coerce_column(cx, v, want->type, want->typmod, want->context, &can));
     else TRY(sql_coerce(cx, v, want->type, want->typmod, want->context, &can));
+    if (can) sql_pack(cx, v);
     if (can) return ERR_OK;
     if (!want->column.n)
         return sql_refuse(cx, v->location, "42846", "cannot cast type " STR_FMT " to " STR_FMT, STR_ARG(sql_type_name(cx, from)),
@@ -85,7 +86,7 @@ err sql_translate_expr(struct sql_context *cx, const PgQuery__Node *node, const 
     err e = sql_expr(cx, node, &v);
     cx->truth = cx->condition = false;
     TRY(e);
-    if (!v.row) TRY(wanted_type(cx, want, &v));
+    if (!v.row || sql_is_composite(cx, want->type)) TRY(wanted_type(cx, want, &v));
     TRY(check_wanted(cx, want, &v));
     *out = (struct catalog_fragment){.text = v.text, .type = v.type, .typmod = v.typmod};
     sql_fragment_flags(cx, v.flags, out);

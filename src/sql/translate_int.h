@@ -400,7 +400,8 @@ bool sql_is_aggregate_call(struct sql_context *cx, const PgQuery__FuncCall *call
 /* Text to trees, which live as long as cx->mem. */
 err sql_parse_text(struct sql_context *cx, str source, const PgQuery__ParseResult **out);
 bool sql_is_bare_value(const PgQuery__SelectStmt *s);
-void sql_spread_row(struct sql_context *cx, struct sql_part *p); /* `select t from t`: the row's columns are the columns */
+void sql_spread_row(struct sql_context *cx, struct sql_part *p,
+                    const catalog_fields *fields); /* `select t from t`: the row's columns are the columns */
 err sql_set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQuery__Node **out);
 /* The columns of what it gives: one without a name for a plain value. */
 err sql_declared(struct sql_context *cx, const struct catalog_function *f, catalog_fields *out);
@@ -440,6 +441,10 @@ err sql_call_named(struct sql_context *cx, const str *names, uint32_t names_n, c
                    int32_t location, struct sql_value *out);
 uint32_t sql_populates(str name, bool *set);
 err sql_populated(struct sql_context *cx, const struct sql_value *base, str text, struct sql_value *out);
+/* A composite as it is stored, and its fields again: of the catalogue's own types alone. */
+bool sql_is_composite(struct sql_context *cx, uint32_t type);
+void sql_pack(struct sql_context *cx, struct sql_value *v);
+void sql_unpack(struct sql_context *cx, struct sql_value *v);
 err sql_row_shown(struct sql_context *cx, struct sql_value *v);
 err sql_field_of(struct sql_context *cx, const struct sql_value *row, str name, int32_t location, struct sql_value *out);
 

@@ -282,6 +282,13 @@ static bool types_enum_nth(void *arg, uint32_t type, uint32_t index, int64_t *so
     return true;
 }
 
+static bool types_field(void *arg, uint32_t type, uint32_t index, struct pg_field *out) {
+    const struct catalog_type *t = catalog_type_of(((struct sql_context *)arg)->catalog, type);
+    if (!t || t->kind != CATALOG_COMPOSITE || index >= t->fields.n) return false;
+    *out = (struct pg_field){t->fields.p[index].name, t->fields.p[index].type, t->fields.p[index].typmod};
+    return true;
+}
+
 void sql_types_of(struct sql_context *cx, struct pg_types *out) {
-    *out = (struct pg_types){cx, types_by_id, types_by_name, types_enum_sort, types_enum_label, types_enum_nth};
+    *out = (struct pg_types){cx, types_by_id, types_by_name, types_enum_sort, types_enum_label, types_enum_nth, types_field};
 }

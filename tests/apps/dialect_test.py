@@ -218,3 +218,33 @@ def test_dialect_temporary():
         has(cli(n, "db", "query", "select * from moved", "--app", "notes", code=65), "42P01")
         put(folder, "migrations/003_again.sql", "create temp table moved as select 1 as x;\nselect * from seen;\n")
         has(cli(n, "db", "migrate", folder, code=65), "42P01")
+
+
+COMPOSITES = r"""create type pair as (a int, b text, at date, f float8, raw bytea, ok boolean);
+create type outerp as (p pair, n numeric(6,2), tags text[]);
+create table holders (id int primary key, p pair, q pair default row(7, 'd', null, 0.5, '\x01', true)::pair, o outerp, many pair[]);
+insert into holders (id, p) values (1, row(1, 'x,"y', '2024-01-02', 1.1, '\x00ff', true));
+insert into holders (id, p, o) values (2, '(2,"a b",,,,f)', row(row(5, 'in', null, null, null, null)::pair, 1.239, array['t', 'u']));
+insert into holders select 3, row(3, 'z', null, null, null, null)::pair, null, null, array[row(1, 'm', null, null, null, null)::pair, null];
+update holders set p.b = 'new', p.f = 2 where id = 3;
+create view seen as select id, p, (p).b as pb from holders;
+"""
+
+
+def test_dialect_composite():
+    """Columns of composite types, within each other and in arrays: what PostgreSQL 15 says of them."""
+    folder = project({"migrations/001_pairs.sql": COMPOSITES}, 'name = "notes"\ndatabase = "sqlite"\n')
+    with node() as n:
+        cli(n, "deploy", folder)
+        asked = lambda sql: [tuple(r.values()) for r in json.loads(cli(n, "db", "query", sql, "--app", "notes"))]
+        eq(asked("select p::text, o::text, many::text from holders order by id"), [(r'(1,"x,""y",2024-01-02,1.1,"\\x00ff",t)', None, None), ('(2,"a b",,,,f)', '("(5,in,,,,)",1.24,"{t,u}")', None), ("(3,new,,2,,)", None, '{"(1,m,,,,)",NULL}')])
+        eq(asked("select (p).a, (p).at, (p).f, (p).raw, (p).ok, (q).b as x, ((o).p).b as y from holders order by id"), [(1, "2024-01-02", 1.1, "\\x00ff", True, "d", None), (2, None, None, None, False, "d", "in"), (3, None, 2, None, None, None, None)])
+        eq(asked("select id, pb, (p).b as x from seen where (p).a > 1 order by id"), [(2, "a b", "a b"), (3, "new", "new")])
+        eq(asked("select (many[1]).b, to_jsonb(p) ->> 'b' from holders where id = 3"), [("m", "new")])
+        eq(query(n, {"from": "holders", "select": ["p"], "where": {"column": "id", "op": "eq", "value": 2}}, "service_role"), [{"p": {"a": 2, "b": "a b", "at": None, "f": None, "raw": None, "ok": False}}])
+        query(n, {"kind": "insert", "from": "holders", "rows": [{"id": 10, "p": {"b": "via \"json\"", "a": 1}, "many": [{"a": 2}, "(3,text,,,,)"], "o": {"p": {"b": "in"}, "tags": ["x"]}}]}, "service_role")
+        eq(asked("select p::text, many::text, o::text from holders where id = 10"), [('(1,"via ""json""",,,,)', '{"(2,,,,,)","(3,text,,,,)"}', '("(,in,,,,)",,{x})')])
+        for bad, state in (("'(1,2)'", "22P02"), ("'1'", "22P02"), ("row(1)", "42804"), ("'(x,b,,,,)'", "22P02")):
+            has(cli(n, "db", "query", "--write", f"insert into holders (id, p) values (99, {bad})", "--app", "notes", code=65), state)
+        put(folder, "migrations/002_drop.sql", "drop type pair;\n")
+        has(cli(n, "db", "migrate", folder, code=65), "2BP01")
