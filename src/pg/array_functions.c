@@ -335,6 +335,9 @@ static void elsewhere(struct pg_call *call) {
     pg_raise(call, "0A000", "an array whose first subscript is not 1 is not there on SQLite");
 }
 static void wrong_subscripts(struct pg_call *call) { pg_raise(call, "2202E", "wrong number of array subscripts"); }
+static void too_many_dimensions(struct pg_call *call, uint32_t n) {
+    pg_raise(call, "54000", "number of array dimensions (%u) exceeds the maximum allowed (%d)", n, PG_ARRAY_DIMENSIONS_MAX);
+}
 static void out_of_range(struct pg_call *call) { pg_raise(call, "2202E", "array subscript out of range"); }
 
 /* Of one dimension: room up to n, with nulls between. */
@@ -355,7 +358,8 @@ PG_FN(pg_array_set) {
     for (uint32_t i = 3; i < n; i++)
         if (args[i].kind == DB_NULL) return (void)pg_raise(call, "22004", "array subscript in assignment must not be null");
     if (!read(call, &args[0], args[1], &a)) return;
-    if (given > PG_ARRAY_DIMENSIONS_MAX || (a.dimensions && a.dimensions != given)) return wrong_subscripts(call);
+    if (given > PG_ARRAY_DIMENSIONS_MAX) return too_many_dimensions(call, given);
+    if (a.dimensions && a.dimensions != given) return wrong_subscripts(call);
     for (uint32_t d = 0; d < given && (!a.n || given > 1); d++)
         if (!a.n && args[3 + d].i != 1) return elsewhere(call);
         else if (a.n && (args[3 + d].i < 1 || args[3 + d].i > a.size[d])) return out_of_range(call);
@@ -386,7 +390,8 @@ static bool slice_of(struct pg_call *call, struct pg_array *a, const struct db_v
                      uint32_t *size, uint64_t *count) {
     bool empty = !a->n;
     *count = 1;
-    if (given > PG_ARRAY_DIMENSIONS_MAX || (!empty && a->dimensions < given)) return wrong_subscripts(call), false;
+    if (given > PG_ARRAY_DIMENSIONS_MAX) return too_many_dimensions(call, given), false;
+    if (!empty && a->dimensions < given) return wrong_subscripts(call), false;
     for (uint32_t d = 0; d < (empty ? given : a->dimensions); d++) {
         bool has = d < given;
         struct db_value from = has ? bounds[2 * d] : DB_NOTHING, to = has ? bounds[2 * d + 1] : DB_NOTHING;
@@ -396,8 +401,7 @@ static bool slice_of(struct pg_call *call, struct pg_array *a, const struct db_v
             return false;
         }
         int64_t first = from.kind == DB_NULL ? 1 : from.i, last = to.kind == DB_NULL ? a->size[d] : to.i;
-        if (first > last + (a->dimensions > 1 || empty))
-            return pg_raise(call, "2202E", "upper bound cannot be less than lower bound");
+        if (first > last + empty) return pg_raise(call, "2202E", "upper bound cannot be less than lower bound");
         if (!empty && a->dimensions > 1 && (first < 1 || last > a->size[d])) return out_of_range(call), false;
         if (first < 1 || (empty && first != 1)) return elsewhere(call), false;
         if (last > PG_ARRAY_ITEMS_MAX)

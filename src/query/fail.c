@@ -498,6 +498,7 @@ static const struct {
     {"parser stack overflow", "54001", "statement is too complex"},
     {"Expression tree is too large", "54001", "statement is too complex"},
     {"too many terms in compound", "54001", "statement is too complex"},
+    {"too many levels of trigger recursion", "54001", "stack depth limit exceeded"},
     {"full", "53100", "the database has no room left"},
     {"string or blob too big", "54000", "a value is too large"},
     {"too big", "54000", "a value is too large"},
