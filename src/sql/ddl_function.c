@@ -247,6 +247,12 @@ static err translate_body(struct sql_ddl *d, struct catalog_function *f) {
     if (!str_eq_nocase(f->language, STR("sql"))) {
         f->why_not = arena_fmt(d->mem, "language " STR_FMT " is not there on SQLite", STR_ARG(f->language));
         if (d->platform) return ERR_OK;
+        bool waits =
+            d->engine == CATALOG_SQLITE && !d->report->strict && !str_eqc(f->language, "c") && !str_eqc(f->language, "internal");
+        if (waits)
+            return sql_raises(d, -1, "0A000", "write it in sql or plpgsql", RAISES_WHEN_CALLED ": " STR_FMT, STR_ARG(f->name),
+                              STR_ARG(f->why_not)),
+                   ERR_OK;
         return sql_needs_postgres(d, -1, "write it in sql", STR_FMT, STR_ARG(f->why_not));
     }
     own_path(d, f, &cx);

@@ -935,6 +935,8 @@ static const struct {
     {"create table t (id int, b text); create view v as select t.*, pg_column_compression(id) as c, b::int as d from t; create "
      "view w as select c, d + 1 as e from v",
      "view \"v\" raises 0A000 when it is read"},
+    {"create function f(a int) returns int language plv8 as 'return a'",
+     "function f raises 0A000 when it is called: language plv8"},
     {"create extension postgis; create table t (id int primary key, at geography(point, 4326)); insert into t values (1, null); "
      "create function f(a geography) "
      "returns float language sql as 'select st_distance(a, a)'; create index on t using gist (at)",

@@ -47,7 +47,7 @@ static void extensions(struct buf *to) {
         buf_printf(to, "| %s | %s | %s | %s |\n", rows[i][0],
                    rows[i][1][0] == 'T'   ? "there"
                    : rows[i][1][0] == 'I' ? "accepted"
-                                          : "refused",
+                                          : "not there: its use raises",
                    rows[i][2],
                    rows[i][3][1] == 'A' && rows[i][3][0] == 'R' ? "if it is installed"
                    : rows[i][3][1] == 'L'                       ? "what the platform has of it stands for it"
