@@ -227,6 +227,7 @@ static err call(struct steps *s, const struct migration_step *step) {
     uint64_t id = 0;
     struct work *w = s->w;
     struct query_conn *conn = node_store_own_conn(w->base);
+    node_store_statement_begins(w->base, w->ask); /* reading a catalogue has time of its own */
     TRY(go_to(s, step->catalog));
     for (size_t i = 0; i < step->text.n && id <= UINT32_MAX; i++) id = id * 10 + (uint64_t)(step->text.p[i] - '0');
     node_store_statement_begins(w->base, w->ask);
