@@ -141,8 +141,10 @@ static void put_update(struct auth_call *c, struct auth_batch *b, const struct w
     auth_tree(b, "update", "users");
     auth_set(b);
     if (want->made.n) json_put_str(w, "encrypted_password", want->made), json_put_cstr(w, "reauthentication_token", "");
+    size_t since = b->b.n;
     if (json_is(want->data, JSON_KIND_OBJECT))
         auth_put_merged(w, "raw_user_meta_data", json_get(c->user, "raw_user_meta_data"), want->data);
+    auth_bound_metadata(c, &b->b, since, AUTH_USER_DATA_MAX, "user_metadata");
     if (at_once) {
         by[1].v.n = 1, by[1].v.items = &email_word;
         const struct json more = {.kind = JSON_KIND_OBJECT, .n = 2, .members = by};

@@ -310,6 +310,7 @@ static void put_changes(struct auth_call *c, struct auth_batch *b, const struct 
     if (confirms) json_put_str(w, "email_confirmed_at", c->now), json_put_cstr(w, "confirmation_token", "");
     if (email.n && confirms) json_put_bool(w, "is_anonymous", false);
     if (made.n) json_put_str(w, "encrypted_password", made);
+    size_t since = b->b.n;
     if (data || confirms) {
         struct json_member verified = {STR("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};
         struct json more = {.kind = JSON_KIND_OBJECT, .n = confirms, .members = &verified};
@@ -323,7 +324,10 @@ static void put_changes(struct auth_call *c, struct auth_batch *b, const struct 
             auth_put_merged(w, "raw_user_meta_data", &first, data);
         buf_free(&merged);
     }
+    auth_bound_metadata(c, &b->b, since, AUTH_USER_DATA_MAX, "user_metadata");
+    since = b->b.n;
     if (app) auth_put_merged(w, "raw_app_meta_data", json_get(user, "raw_app_meta_data"), app);
+    auth_bound_metadata(c, &b->b, since, AUTH_APP_DATA_MAX, "app_metadata");
     if (bans && until.n) json_put_str(w, "banned_until", until);
     else if (bans) json_put_null(w, "banned_until");
     json_put_str(w, "updated_at", c->now);

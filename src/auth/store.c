@@ -81,6 +81,11 @@ enum auth_ran auth_run(struct auth_call *c, struct auth_batch *b, const char *wh
     struct pg_error error = {0};
     struct diag d = DIAG_INIT;
     str answer = {0};
+    *answers = (struct json){0};
+    if (c->failed) { /* while it was made */
+        buf_free(&b->b);
+        return AUTH_NOT_RUN;
+    }
     b->w.b = &b->b;
     json_put_end(&b->w);
     json_put_end(&b->w);
@@ -88,7 +93,6 @@ enum auth_ran auth_run(struct auth_call *c, struct auth_batch *b, const char *wh
     bool guarded = b->guarded;
     explicit_bzero(b->b.p, b->b.n);
     buf_free(&b->b);
-    *answers = (struct json){0};
     if (ok && json_read(c->mem, answer, &limits, answers, &d) == ERR_OK) return AUTH_RAN;
     if (ok) snprintf(error.state, sizeof error.state, "XX000"), snprintf(error.message, sizeof error.message, "%.400s", d.text);
     c->db = error;

@@ -99,6 +99,13 @@ void auth_put_merged(struct json_writer *w, const char *key, const struct json *
     json_put_end(w);
 }
 
+/* What a row is to have is in each of its tokens, and those have an end. */
+void auth_bound_metadata(struct auth_call *c, const struct buf *b, size_t since, size_t most, const char *what) {
+    if (b->n - since > most)
+        (void)auth_fail_status(c, AUTH_ERROR_validation_failed, 422,
+                               (const char *)arena_fmt(c->mem, "%s has at most %zu bytes: it is in every token", what, most).p);
+}
+
 /* ---- what is said of one ---- */
 
 bool auth_banned(const struct auth_call *c, const struct json *user) {
@@ -232,11 +239,15 @@ void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct au
     if (u->phone_confirmed) json_put_str(w, "phone_confirmed_at", c->now);
     if (u->invited) json_put_str(w, "invited_at", c->now);
     if (u->banned_until.n) json_put_str(w, "banned_until", u->banned_until);
+    size_t since = b->b.n;
     put_app_data(w, u);
+    auth_bound_metadata(c, &b->b, since, AUTH_APP_DATA_MAX, "app_metadata");
+    since = b->b.n;
     static struct json_member verified = {STR_INIT("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};
     const struct json more = {.kind = JSON_KIND_OBJECT, .n = u->email_confirmed, .members = &verified};
     if (u->own) put_identity_data(w, "raw_user_meta_data", u, false);
     else auth_put_merged(w, "raw_user_meta_data", u->user_data, &more);
+    auth_bound_metadata(c, &b->b, since, AUTH_USER_DATA_MAX, "user_metadata");
     json_put_bool(w, "is_anonymous", u->anonymous);
     json_put_str(w, "created_at", c->now);
     json_put_str(w, "updated_at", c->now);

@@ -141,6 +141,11 @@ def by_password(ask):
     eq(ask("GET", "/user", bearer=token)[1]["id"], user["id"])
     status, u = ask("PUT", "/user", {"data": {"handle": None, "mood": "happy"}}, bearer=token)
     eq((status, u["user_metadata"].get("handle"), u["user_metadata"]["mood"]), (200, None, "happy"), u)
+    for _ in range(3):  # it is in every token, and those have an end
+        status, e = ask("PUT", "/user", {"data": {f"k{random.random()}": "x" * 2000}}, bearer=token)
+    eq((status, e["code"], e["message"]), (422, "validation_failed", "user_metadata has at most 3072 bytes: it is in every token"))
+    eq(ask.sign_up("large@example.com", large="x" * 4000)[0], 422)
+    eq(ask.rest("GET", "/notes?select=id", ask.sign_in("ann@example.com")[1]["access_token"])[0], 200)
     eq(ask("PUT", "/user", {"password": PASSWORD}, bearer=token)[1]["code"], "same_password")
     old = ask.sign_in("ann@example.com")[1]
     eq(ask("PUT", "/user", {"password": "another horse"}, bearer=token)[0], 200)

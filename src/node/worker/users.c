@@ -8,6 +8,7 @@
  */
 #include "auth/auth.h"
 #include "engine/engine.h"
+#include "net/addr.h"
 #include "net/loop.h"
 #include "node/secrets.h"
 #include "node/worker/gate.h"
@@ -240,6 +241,7 @@ static void run(void *arg) {
 static void begin_request(struct node_users *u, const struct node_who_said *who) {
     struct node_request *r = u->r;
     const struct net_request *rq = net_exchange_request(r->exchange);
+    struct net_addr peer;
     size_t end = str_find(r->path, '?');
     struct auth_field *fields = arena_array(u->mem, struct auth_field, rq->fields_count + 1);
     for (uint32_t i = 0; i < rq->fields_count; i++)
@@ -249,7 +251,9 @@ static void begin_request(struct node_users *u, const struct node_who_said *who)
                                   .query = arena_str(u->mem, str_sub(r->path, end + 1, r->path.n)),
                                   .fields = fields,
                                   .fields_count = rq->fields_count,
-                                  .address = arena_str(u->mem, net_exchange_peer(r->exchange)),
+                                  .address = net_addr_parse(net_exchange_peer(r->exchange), &peer)
+                                                 ? arena_str(u->mem, net_exchange_peer(r->exchange))
+                                                 : (str){0}, /* a socket of this machine's */
                                   .url = node_keys_url(u->app->keys),
                                   .role = arena_str(u->mem, who->role),
                                   .claims = arena_str(u->mem, who->claims),
