@@ -93,8 +93,10 @@ void app_request_lacks(struct app_request *rq, enum app_lack kind, str value);
 /* The CDN-Loop (app/hops.h) that it came with; empty: none. */
 str app_request_loop(arena *out, const struct app_request *rq);
 /* How often it has been here before. */
-uint32_t app_request_hops(const struct net_exchange *x);
-uint32_t app_request_depth(const struct app_request *rq); /* the same, also after it is over */
+uint32_t app_request_hops(const struct net_exchange *x, uint32_t app); /* app 0: through the node */
+/* Those of a change of the app's that is made because of it (APP_HOPS_NODE); the second also after it is over. */
+uint32_t app_request_change(const struct net_exchange *x, uint32_t app);
+uint32_t app_request_depth(const struct app_request *rq);
 
 /* For whom the guest calls right now. */
 struct app_request *app_request_of(const struct host_call *call);

@@ -85,16 +85,22 @@ static str loop_of(arena *out, const struct net_exchange *x) {
 
 str app_request_loop(arena *out, const struct app_request *rq) { return rq->exchange ? loop_of(out, rq->exchange) : rq->loop; }
 
-uint32_t app_request_hops(const struct net_exchange *x) {
+uint32_t app_request_hops(const struct net_exchange *x, uint32_t app) {
     const struct net_request *r = net_exchange_request(x);
     uint32_t most = 0;
     for (uint32_t i = 0; i < r->fields_count; i++)
-        if (UNLIKELY(app_hops_field(r->fields[i].name))) most = MAX(most, app_hops_count(r->fields[i].value));
+        if (UNLIKELY(app_hops_field(r->fields[i].name))) most = MAX(most, app_hops_count(r->fields[i].value, app));
     return most;
 }
 
+uint32_t app_request_change(const struct net_exchange *x, uint32_t app) {
+    return app_request_hops(x, app) + APP_HOPS_NODE * app_request_hops(x, 0);
+}
+
 uint32_t app_request_depth(const struct app_request *rq) {
-    return rq->exchange ? app_request_hops(rq->exchange) : app_hops_count(rq->loop);
+    uint32_t app = rq->app->id;
+    if (rq->exchange) return app_request_change(rq->exchange, app);
+    return app_hops_count(rq->loop, app) + APP_HOPS_NODE * app_hops_count(rq->loop, 0);
 }
 
 void app_request_over(struct app_request *rq) {

@@ -289,7 +289,7 @@ static void call(struct node_computing *c) {
         {STR("content-type"), STR("application/json")},
         {STR("content-length"), arena_fmt(scratch, "%zu", c->body.n)},
         {STR("user-agent"), STR("orlo")},
-        {STR("cdn-loop"), app_hops_next(scratch, app_request_loop(scratch, &c->r->rq))},
+        {STR("cdn-loop"), app_hops_next(scratch, app_request_loop(scratch, &c->r->rq), c->r->app->record.id)},
     };
     const struct net_fetch_request rq = {.method = STR("POST"),
                                          .scheme = STR("http"),

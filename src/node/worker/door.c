@@ -442,7 +442,7 @@ static void ask(struct node_visit *v) {
                                      .explains = rest->plans ? STR("1") : (str){0},
                                      .rows = v->making ? (str){0} : str_c(rows), /* what is made here is bounded already */
                                      .body = v->making ? buf_str(&v->making->tree) : buf_str(&v->body),
-                                     .hops = app_request_hops(r->exchange)};
+                                     .hops = app_request_change(r->exchange, v->app->record.id)};
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     v->asked_ns = clock_mono_ns();
     struct making *m = v->making;

@@ -324,7 +324,7 @@ static void tell(struct line *l, const struct change *c) {
         {STR("user-agent"), STR("orlo")},
         {STR("x-orlo-change"), arena_fmt(scratch, "%lld", (long long)c->seq)},
         {STR("x-orlo-attempt"), arena_fmt(scratch, "%u", l->tried == c->seq ? l->tries + 1 : 1)},
-        {STR("cdn-loop"), app_hops_made(scratch, (uint32_t)c->hops + 1)},
+        {STR("cdn-loop"), app_hops_made(scratch, (uint32_t)c->hops, l->app->record.id)},
     };
     const struct net_fetch_request rq = {.method = STR("POST"),
                                          .scheme = STR("http"),
@@ -346,7 +346,7 @@ static void tell(struct line *l, const struct change *c) {
 }
 
 static bool goes_round(const struct line *l, const struct change *c) {
-    return c->hops + 1 >= (int64_t)l->app->record.limits.hops_max;
+    return c->hops % APP_HOPS_NODE + 1 >= (int64_t)l->app->record.limits.hops_max;
 }
 
 /* How far it is, where nobody goes on from here. */

@@ -380,7 +380,8 @@ static bool refused(struct node_request *r, enum node_refusal what, uint64_t ret
 bool node_handler_admit(struct node_request *r) {
     struct node_app *app = r->app;
     const struct app_limits *l = &app->record.limits;
-    if (UNLIKELY(app_request_hops(r->exchange) >= l->hops_max)) return refused(r, NODE_REFUSE_LOOP, 0);
+    bool told = r->internal && r->rated; /* by the node, which looks at how often its app's change has come round */
+    if (!told && UNLIKELY(app_request_hops(r->exchange, 0) >= l->hops_max)) return refused(r, NODE_REFUSE_LOOP, 0);
     if (UNLIKELY(l->rate_max) && !r->rated) {
         uint64_t burst = l->burst_max ? l->burst_max : l->rate_max;
         uint64_t wait_ns = node_rates_take(app->record.id, l->rate_max, burst, clock_mono_ns());

@@ -255,7 +255,7 @@ uint32_t wasi_outgoing_fields(arena *out, const struct wasi_outgoing *o, const s
     for (uint32_t i = 0; i < count; i++)
         if (!app_hops_field(fields[i].name)) fields[n++] = fields[i];
     bool own = has_field(fields, n, STR("traceparent"));
-    fields[n++] = (struct net_field){STR("cdn-loop"), app_hops_next(out, app_request_loop(out, rq))};
+    fields[n++] = (struct net_field){STR("cdn-loop"), app_hops_next(out, app_request_loop(out, rq), rq->app->id)};
     if (!rq->trace.on || own) return n;
     char *parent = arena_alloc(out, APP_TRACEPARENT_BYTES + 1, 1);
     app_traceparent_write(&rq->trace, o->span, parent);
