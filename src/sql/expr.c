@@ -140,6 +140,13 @@ static err constant(struct sql_context *cx, const PgQuery__AConst *c, struct sql
 
 /* ---- AND, OR, NOT, IS ---- */
 
+/* The constant that decides it, wherever it stands: nothing else of it is evaluated, nor its tables' rights asked for, as PostgreSQL plans it. */
+static const struct sql_value *decided(const sql_values *values, bool is_and) {
+    for (uint32_t i = 0; i < values->n; i++)
+        if (values->p[i].flags & SQL_CONSTANT && str_eq(values->p[i].text, is_and ? STR("0") : STR("1"))) return &values->p[i];
+    return NULL;
+}
+
 static err bool_expr(struct sql_context *cx, const PgQuery__BoolExpr *b, bool condition, bool truth, struct sql_value *out) {
     bool is_not = b->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR, is_and = b->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR;
     const char *name = is_not ? "NOT" : is_and ? "AND" : "OR";
@@ -155,7 +162,8 @@ static err bool_expr(struct sql_context *cx, const PgQuery__BoolExpr *b, bool co
         vec_push(cx->mem, &values, v);
     }
     cx->truth = truth;
-    *out = all_of(cx, is_and, values.p, values.n);
+    const struct sql_value *is = is_not ? NULL : decided(&values, is_and);
+    *out = is ? *is : all_of(cx, is_and, values.p, values.n);
     cx->truth = false;
     if (is_not) *out = negation(cx, *out);
     out->location = b->location;

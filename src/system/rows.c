@@ -81,10 +81,18 @@ static bool more_shown(const struct system_rows *o, const struct catalog_relatio
     for (uint32_t x##_i = 0; x##_i < (r)->what.n; x##_i++)                                                                       \
         for (const typeof((r)->what.p[0]) *x = &(r)->what.p[x##_i], *x##_once = x; x##_once; x##_once = NULL)
 
-/* A null is no default. */
-static str default_of(const struct catalog_column *c) {
+/* A null is no default, unless it is made the column's length: then PostgreSQL has an expression. Of an interval it is none. */
+static str default_of(const struct system_rows *o, const struct catalog_column *c) {
+    struct buf b = {0};
     str source = c->default_value.source;
-    return str_eq_nocase(source, STR("null")) ? (str){0} : source;
+    if (!str_eq_nocase(source, STR("null"))) return source;
+    if (c->typmod == -1 || c->type == PG_INTERVAL) return (str){0};
+    buf_puts(&b, STR("NULL::"));
+    if (c->type == PG_BPCHAR) buf_puts(&b, STR("bpchar"));
+    else system_put_type(&b, o->c, c->type, -1);
+    source = arena_str(o->mem, buf_str(&b));
+    buf_free(&b);
+    return source;
 }
 
 /* ---- pg_catalog ---- */
@@ -144,7 +152,7 @@ static void attributes(struct system_rows *o) {
     EACH(r) PART(columns, c, r) {
         row(o), number(o, r->id), text(o, c->name), number(o, c->type), number(o, c->number), number(o, c->typmod),
             truth(o, c->not_null);
-        truth(o, default_of(c).n || (c->sequence && !c->identity));
+        truth(o, default_of(o, c).n || (c->sequence && !c->identity));
         letter(o, c->identity == CATALOG_IDENTITY_ALWAYS ? 'a'
                   : c->identity                          ? 'd'
                                                          : 0),
@@ -154,7 +162,7 @@ static void attributes(struct system_rows *o) {
 
 static void defaults(struct system_rows *o) {
     EACH(r) PART(columns, c, r) {
-        str source = default_of(c);
+        str source = default_of(o, c);
         if (!source.n) continue;
         row(o), number(o, (int64_t)r->id << 16 | c->number), number(o, r->id), number(o, c->number), text(o, source);
     }
@@ -565,7 +573,7 @@ static void columns_shown(struct system_rows *o) {
             struct kind_of k = kind_of(o, c->type);
             bool filled = c->generated || c->identity;
             row(o), place(o, r->schema, r->name), text(o, c->name), number(o, c_i + 1);
-            filled ? null(o) : text_or_null(o, default_of(c));
+            filled ? null(o) : text_or_null(o, default_of(o, c));
             yes(o, !c->not_null), text(o, k.data), sizes(o, &k, c->typmod), text(o, k.schema), text(o, k.name),
                 yes(o, c->identity);
             c->identity ? word(o, c->identity == CATALOG_IDENTITY_ALWAYS ? "ALWAYS" : "BY DEFAULT") : null(o);
