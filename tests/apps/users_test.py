@@ -8,6 +8,7 @@ from admin_test import cli
 from database_test import project
 from front_test import keys_of
 from rest_test import ENGINES
+from server_test import private, secret, there, url
 
 SCHEMA = """
 create table profiles (id uuid primary key references auth.users (id) on delete cascade, handle text, email text);
@@ -617,3 +618,16 @@ def test_users_client_javascript():
             "aal": {"currentLevel": "aal1", "nextLevel": "aal1", "currentAuthenticationMethods": [{"method": "password", "timestamp": json.loads(said.stdout.splitlines()[-1])["aal"]["currentAuthenticationMethods"][0]["timestamp"]}]},
             "guest": True, "noted": [], "grown": False, "users": [1, 2, 2, 2], "plan": "pro", "banned": "user_banned", "gone": "user_not_found", "otp": "ann@example.com", "spent": "otp_expired", "signOut": None,
             "after": [], "revoked": "refresh_token_not_found", "events": ["INITIAL_SESSION", "SIGNED_IN", "TOKEN_REFRESHED", "USER_UPDATED", "SIGNED_OUT"]})
+
+
+def test_users_server():
+    """The same where somebody else runs the PostgreSQL: what of its tables is not there is made."""
+    if "postgres" not in ENGINES:
+        raise Skip("there is no PostgreSQL")
+    with there() as pg, private() as n:
+        secret(n, url(pg), "shop")
+        cli(n, "deploy", project(FILES, f'name = "shop"\ndatabase = {{ secret = "PG" }}\n[auth]\nanonymous = true\n{LOOSE}'))
+        pg.psql("alter role service_role bypassrls")  # which only a superuser may: postgres-lacks says so
+        ask = Asker(n)
+        by_anonymous(ask)
+        refreshed(ask)
