@@ -13,7 +13,7 @@
 enum token { END, WORD, NAME /* quoted */, STRING, MARK, OTHER };
 enum { DEPTH_MAX = 500 };
 struct level {
-    bool in_from, wants_table;
+    bool in_from, wants_table, begins; /* begins: nothing of it was read yet */
 };
 struct looking {
     const struct catalog *catalog;
@@ -71,6 +71,12 @@ static bool begins(str s, const char *with) {
     return s.n >= strlen(with) && str_eq_nocase(str_sub(s, 0, strlen(with)), str_c(with));
 }
 
+static str behind(const struct looking *l) {
+    size_t i = l->at;
+    while (i < l->text.n && (l->text.p[i] == ' ' || l->text.p[i] == '\n')) i++;
+    return str_sub(l->text, i, l->text.n);
+}
+
 /* query_call(function, as whom …): as the role that runs it, or as the function's definer, who it is. */
 static bool call_holds(struct looking *l) {
     str name = said(l), rest = str_sub(l->text, l->at, l->text.n);
@@ -116,30 +122,41 @@ static bool ends_from(const struct looking *l) {
 }
 
 /* Where a table stands. */
-static bool table_holds(struct looking *l, struct level *v) {
+static bool table_holds(struct looking *l, struct level *v, bool begins_here) {
     if (is_sign(l, '(')) {
         if (l->depth + 1 == DEPTH_MAX) return false;
-        l->levels[++l->depth] = (struct level){.in_from = true, .wants_table = true};
+        l->levels[++l->depth] = (struct level){.in_from = true, .wants_table = true, .begins = true};
         v->wants_table = false;
         return true;
     }
     v->wants_table = false;
-    if (is(l, "select") || is(l, "with") || is(l, "values")) return v->in_from = false, l->depth != 0; /* within brackets */
+    if (is(l, "select") || is(l, "with") || is(l, "values")) return v->in_from = false, begins_here && l->depth; /* (select … */
     if (l->token == MARK) return l->mark.kind == 'R' || l->mark.kind == 'B';
     if (l->token != WORD && l->token != NAME) return false;
-    if (!is_no_table(l, said(l))) return false;
-    return !(l->at < l->text.n && l->text.p[l->at] == '.');
+    if (!is_no_table(l, said(l)) || (l->token == NAME && str_find(said(l), '"') < said(l).n)) return false;
+    if (begins(said(l), "query_") && !call_holds(l)) return false; /* what it gives hangs on where, too, if it has no brackets */
+    str rest = behind(l);
+    return !(rest.n && rest.p[0] == '.');
+}
+
+/* window is a name like others, where no name and "as" are behind it. */
+static bool window_holds(const struct looking *l) {
+    str rest = behind(l);
+    size_t i = 0;
+    while (i < rest.n && is_word(rest.p[i])) i++;
+    return i && str_starts(str_sub(rest, i, rest.n), STR(" as ("));
 }
 
 static bool step(struct looking *l, const str *before, bool *was_in) {
     struct level *v = &l->levels[l->depth];
+    bool begins_here = v->begins;
+    v->begins = false;
     if (l->token == MARK && (!mark_holds(l) || (strchr("RB", l->mark.kind) && !v->wants_table))) return false;
     if ((l->token == NAME || l->token == WORD) && begins(said(l), "_orlo")) return false;
     if ((l->token == NAME || l->token == WORD) && begins(said(l), "query_") && l->at < l->text.n &&
         (l->text.p[l->at] == '(' || l->text.p[l->at] == ' ' || l->text.p[l->at] == '\n')) {
-        size_t i = l->at;
-        while (i < l->text.n && (l->text.p[i] == ' ' || l->text.p[i] == '\n')) i++;
-        if (i < l->text.n && l->text.p[i] == '(' && !call_holds(l)) return false;
+        str rest = behind(l);
+        if (rest.n && rest.p[0] == '(' && !call_holds(l)) return false;
     }
     if (l->token == STRING && l->at < l->text.n && l->text.p[l->at] == '.') return false; /* 'x'.y is a column, too */
     if (*was_in && !is_sign(l, '(')) return false;                                        /* x in t */
@@ -147,12 +164,13 @@ static bool step(struct looking *l, const str *before, bool *was_in) {
     if (v->wants_table && l->token == MARK && strchr("PKQ", l->mark.kind)) return true;
     if (v->wants_table) {
         bool sets = is(l, "set") && str_eqc(*before, "update"); /* do update set */
-        if (!sets) return table_holds(l, v);
+        if (!sets) return table_holds(l, v, begins_here);
         v->wants_table = false;
     }
+    if (is(l, "window") && !window_holds(l)) return false;
     if (is_sign(l, '(')) {
         if (l->depth + 1 == DEPTH_MAX) return false;
-        l->levels[++l->depth] = (struct level){0};
+        l->levels[++l->depth] = (struct level){.begins = true};
     } else if (is_sign(l, ')')) {
         if (!l->depth) return false;
         l->depth--;
