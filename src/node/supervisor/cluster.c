@@ -518,7 +518,7 @@ static void signal_next(struct cluster *c, uint64_t now) {
     static const uint64_t waits_ms[] = {INT_MS, QUIT_MS, QUIT_MS};
     int at = MIN(c->asked_to_stop, 2);
     if (c->pid > 0) kill(c->pid, signals[at]);
-    if (at) kill(c->pid, SIGCONT);
+    if (at && c->pid > 0) kill(c->pid, SIGCONT);
     c->asked_to_stop++;
     c->late_ns = now + waits_ms[at] * ms_ns;
 }
