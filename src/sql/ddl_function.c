@@ -367,7 +367,7 @@ static void refresh_expr(struct sql_ddl *d, const struct catalog_relation *r, st
     if (!calls_changed(d, &e->fragment)) return;
     const PgQuery__Node *tree = sql_expr_tree(d->mem, e->source);
     struct sql_expr_use use = {
-        .row = r, .kind = kind, .type = type, .typmod = typmod, .context = PG_ASSIGNMENT, .clause = clause};
+        .row = r, .kind = kind, .type = type, .typmod = typmod, .context = PG_ASSIGNMENT, .clause = clause, .source = e->source};
     if (tree) sql_expr_into(d, tree, &use, e);
 }
 

@@ -143,6 +143,7 @@ struct sql_expr_use {
     bool no_subquery, no_volatile;
     bool optional; /* what SQLite lacks for it is no refusal: there is no fragment then, and why_not says why */
     str what;      /* for what is said of it; empty: by its clause */
+    str source;    /* the text that the node was read of; empty: it is printed */
 };
 /* Text and fragment; what cannot be translated is refused, and the text stays. */
 err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql_expr_use *use, struct catalog_expr *out);

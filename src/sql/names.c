@@ -276,7 +276,7 @@ err sql_expr_into(struct sql_ddl *d, const PgQuery__Node *node, const struct sql
                             .no_subquery = use->no_subquery,
                             .no_set = true,
                             .no_volatile = use->no_volatile};
-    *out = (struct catalog_expr){.source = sql_expr_text(d->mem, node), .fragment.typmod = -1};
+    *out = (struct catalog_expr){.source = use->source.n ? use->source : sql_expr_text(d->mem, node), .fragment.typmod = -1};
     if (sql_translate_expr(&cx, node, &want, &out->fragment) == ERR_OK) return ERR_OK;
     str what = use->what.n ? use->what : what_of(d, use);
     out->fragment = (struct catalog_fragment){.typmod = -1};

@@ -268,7 +268,7 @@ class Body:
             return self.assign(pad)
         self.calls -= 1
         f = self.r.choice(self.functions)
-        return [f"{pad}perform {f[0]}({', '.join(self.expr(t, 1) for t in f[1])});"]
+        return [f"{pad}perform {f[0]}({', '.join(self.plain(t) for t in f[1])});"]
 
     def write(self, pad):
         r, table = self.r, self.r.choice(["a", "b", "log", "log"])
