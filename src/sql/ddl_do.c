@@ -212,6 +212,7 @@ static enum flow ask_as(struct doing *x, str sql, struct answer *out) {
     sql_types_of(&a->cx, &a->types);
     a->session.types = &a->types;
     a->system.catalog = x->d->c;
+    a->system.path = x->d->path, a->system.path_n = x->d->path_n;
     if (db_query_values(a->db, sql, NULL, 0, &rows, &diag) != ERR_OK) return said(x, &diag);
     out->columns = db_columns(rows);
     while (out->rows < ROWS_MAX && db_next(rows)) {

@@ -1032,6 +1032,20 @@ static int setup(void **state) {
 
 static int teardown(void **state) { return db_close(db), arena_free(mem), 0; }
 
+/* A function's name is told by the search path of whoever asks: what a dump begins with takes public out of it. */
+static void test_told_names(void **state) {
+    (void)state;
+    const struct catalog *c =
+        good(NULL, "create function f(a int) returns int language sql as 'select a';"
+                   "select pg_catalog.set_config('search_path', '', false);"
+                   "do $$ declare p regprocedure := to_regprocedure('public.f(int)'); begin "
+                   "if p is null or p::text <> 'public.f(integer)' or to_regprocedure('f(int)') is not null then "
+                   "raise exception '%', p; end if; "
+                   "execute format('comment on function %s is %L', p, 'told'); end $$");
+    const struct catalog_function *f = catalog_function_next(c, STR("public"), STR("f"), NULL);
+    assert_true(f && str_eqc(f->comment, "told"));
+}
+
 /* What is printed of an expression is that expression: libpg_query leaves out brackets. */
 static void test_brackets(void **state) {
     (void)state;
@@ -1201,14 +1215,42 @@ static void test_brackets(void **state) {
 
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {T(table),       T(brackets),     T(names),    T(made_names),
-                                       T(foreign_key), T(alter),        T(actions),  T(once),
-                                       T(identity),    T(index),        T(enum),     T(domain),
-                                       T(views),       T(functions),    T(star),     T(refresh),
-                                       T(no_text),     T(writing_with), T(exists),   T(doubling),
-                                       T(complex),     T(marks),        T(policies), T(grants),
-                                       T(rest),        T(malicious),    T(bombs),    T(all_at_once),
-                                       T(engine),      T(lints),        T(commits),  T(extensions_on_postgres),
-                                       T(later),       T(unchecked),    T(newer),    T(do)};
+    const struct CMUnitTest tests[] = {T(table),
+                                       T(brackets),
+                                       T(told_names),
+                                       T(names),
+                                       T(made_names),
+                                       T(foreign_key),
+                                       T(alter),
+                                       T(actions),
+                                       T(once),
+                                       T(identity),
+                                       T(index),
+                                       T(enum),
+                                       T(domain),
+                                       T(views),
+                                       T(functions),
+                                       T(star),
+                                       T(refresh),
+                                       T(no_text),
+                                       T(writing_with),
+                                       T(exists),
+                                       T(doubling),
+                                       T(complex),
+                                       T(marks),
+                                       T(policies),
+                                       T(grants),
+                                       T(rest),
+                                       T(malicious),
+                                       T(bombs),
+                                       T(all_at_once),
+                                       T(engine),
+                                       T(lints),
+                                       T(commits),
+                                       T(extensions_on_postgres),
+                                       T(later),
+                                       T(unchecked),
+                                       T(newer),
+                                       T(do)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,17 @@
-/* names: what is called so (regclass, regtype, regprocedure …), and what something is called. Names are looked for as the search path that a
- * database has when nothing is said: public, extensions, and pg_catalog before them. Functions that are built in have numbers of their own, which stand in
+/* names: what is called so (regclass, regtype, regprocedure …), and what something is called. Names are looked for by the search path of
+ * whoever asks, and pg_catalog before it. Functions that are built in have numbers of their own, which stand in
  * no relation. */
 #include "system/system_int.h"
 
 enum { BUILT_IN = 1000 /* a function's number: its place in pg's table, and this */, PARTS_MAX = 3, NAME_MAX_BYTES = 128 };
-static const char *const path[] = {"public", "extensions"};
+static const str usual[] = {STR_INIT("public"), STR_INIT("extensions")};
+/* Of whoever asks, while he is answered. */
+static _Thread_local const str *path = usual;
+static _Thread_local uint32_t path_n = ARRAY_COUNT(usual);
+static void ask_by(const struct system_context *cx) {
+    path = cx->path ? cx->path : usual;
+    path_n = cx->path ? cx->path_n : ARRAY_COUNT(usual);
+}
 
 /* ---- reading ---- */
 
@@ -78,8 +85,8 @@ static uint32_t relation(const struct catalog *c, const struct parts *o) {
     const struct system_relation *r = system_relation_named(schema(o), last(o));
     if (r) return SYSTEM_RELATIONS + system_relation_number(r);
     if (o->n > 1) return relation_by(c, schema(o), last(o));
-    for (size_t i = 0; i < ARRAY_COUNT(path); i++) {
-        uint32_t found = relation_by(c, str_c(path[i]), last(o));
+    for (size_t i = 0; i < path_n; i++) {
+        uint32_t found = relation_by(c, path[i], last(o));
         if (found) return found;
     }
     return 0;
@@ -134,7 +141,7 @@ static uint32_t type(const struct catalog *c, str text) {
     if (!read_parts(text, &o)) return 0;
     const struct catalog_type *t = NULL;
     if (o.n > 1) t = catalog_type_named(c, schema(&o), last(&o));
-    for (size_t i = 0; o.n == 1 && !t && i < ARRAY_COUNT(path); i++) t = catalog_type_named(c, str_c(path[i]), last(&o));
+    for (size_t i = 0; o.n == 1 && !t && i < path_n; i++) t = catalog_type_named(c, path[i], last(&o));
     return !t ? 0 : arrays ? t->array : t->id;
 }
 
@@ -187,8 +194,8 @@ static enum pg_found function(const struct catalog *c, str text, const uint32_t 
     snprintf(whole, sizeof whole, STR_FMT "%s" STR_FMT, STR_ARG(own ? (str){0} : schema(&o)), own ? "" : ".", STR_ARG(last(&o)));
     look_built_in(str_c(whole), types, n, &found, id);
     if (o.n > 1) look_in(c, schema(&o), last(&o), types, n, &found, id);
-    for (size_t i = 0; o.n == 1 && (!found || n == (uint32_t)ANY_ARGUMENTS) && i < ARRAY_COUNT(path); i++)
-        look_in(c, str_c(path[i]), last(&o), types, n, &found, id);
+    for (size_t i = 0; o.n == 1 && (!found || n == (uint32_t)ANY_ARGUMENTS) && i < path_n; i++)
+        look_in(c, path[i], last(&o), types, n, &found, id);
     return !found ? PG_FOUND_NONE : found > 1 && n == (uint32_t)ANY_ARGUMENTS ? PG_FOUND_SEVERAL : PG_FOUND;
 }
 
@@ -213,7 +220,7 @@ static enum pg_found signature(const struct catalog *c, str text, uint32_t *id) 
     return function(c, str_sub(text, 0, open), types, n, id);
 }
 
-enum pg_found system_find(const struct catalog *c, uint32_t kind, str text, uint32_t *id) {
+static enum pg_found find(const struct catalog *c, uint32_t kind, str text, uint32_t *id) {
     struct parts o;
     *id = 0;
     text = str_trim(text);
@@ -246,8 +253,8 @@ void system_put_name(struct buf *b, str name) {
 }
 
 static bool in_path(str name) {
-    for (size_t i = 0; i < ARRAY_COUNT(path); i++)
-        if (str_eqc(name, path[i])) return true;
+    for (size_t i = 0; i < path_n; i++)
+        if (str_eq(name, path[i])) return true;
     return false;
 }
 
@@ -339,10 +346,13 @@ static bool print(const struct catalog *c, uint32_t type, uint32_t id, struct bu
 
 /* ---- for pg ---- */
 
-static const struct catalog *catalog_at(void *arg) { return ((struct system_context *)arg)->catalog; }
+static const struct catalog *catalog_at(void *arg) {
+    ask_by(arg);
+    return ((struct system_context *)arg)->catalog;
+}
 
 static enum pg_found names_find(void *arg, uint32_t type, str text, uint32_t *id) {
-    return catalog_at(arg) ? system_find(catalog_at(arg), type, text, id) : PG_FOUND_NONE;
+    return catalog_at(arg) ? find(catalog_at(arg), type, text, id) : PG_FOUND_NONE;
 }
 static bool names_print(void *arg, uint32_t type, uint32_t id, struct buf *b) {
     return catalog_at(arg) && print(catalog_at(arg), type, id, b);
@@ -357,8 +367,7 @@ static uint32_t names_sequence(void *arg, str table, str column, const char **mi
     const struct catalog *c = catalog_at(arg);
     static _Thread_local char name[NAME_MAX_BYTES];
     uint32_t id;
-    const struct catalog_relation *r =
-        c && system_find(c, PG_REGCLASS, table, &id) == PG_FOUND ? catalog_relation_of(c, id) : NULL;
+    const struct catalog_relation *r = c && find(c, PG_REGCLASS, table, &id) == PG_FOUND ? catalog_relation_of(c, id) : NULL;
     const struct catalog_column *k = r ? catalog_column_named(r, column) : NULL;
     if (r && !k) {
         snprintf(name, sizeof name, STR_FMT, STR_ARG(r->name));

@@ -68,10 +68,10 @@ static void end(void *arg, void *state) {
 
 enum object { OF_TABLE, OF_COLUMN, OF_FUNCTION, OF_SCHEMA, OF_ANY_COLUMN, OF_SEQUENCE, OF_ROLE };
 
-static uint32_t found(const struct catalog *c, uint32_t type, const struct db_value *what) {
+static uint32_t found(struct system_context *cx, uint32_t type, const struct db_value *what) {
     uint32_t id = 0;
     if (what->kind != DB_TEXTUAL) return (uint32_t)what->i;
-    return system_find(c, type, what->s, &id) == PG_FOUND ? id : 0;
+    return cx->names.find(cx, type, what->s, &id) == PG_FOUND ? id : 0;
 }
 
 static const struct {
@@ -112,18 +112,18 @@ static bool may(struct system_context *cx, enum object of, uint32_t role, const 
         return (*there = s != NULL) && catalog_may_schema(c, role, s->id, bit);
     }
     if (of == OF_FUNCTION) {
-        const struct catalog_function *f = system_function_of(c, found(c, PG_REGPROCEDURE, what));
+        const struct catalog_function *f = system_function_of(c, found(cx, PG_REGPROCEDURE, what));
         return (*there = f != NULL) && catalog_may_function(c, role, f);
     }
     if (of == OF_ROLE) {
-        uint32_t other = found(c, PG_REGROLE, what);
+        uint32_t other = found(cx, PG_REGROLE, what);
         return (*there = catalog_role_of(c, other) != NULL) && catalog_role_is(c, role, other);
     }
     if (of == OF_SEQUENCE) {
-        const struct catalog_sequence *q = catalog_sequence_of(c, found(c, PG_REGCLASS, what));
+        const struct catalog_sequence *q = catalog_sequence_of(c, found(cx, PG_REGCLASS, what));
         return (*there = q != NULL) && may_sequence(c, role, q, bit);
     }
-    const struct catalog_relation *r = catalog_relation_of(c, found(c, PG_REGCLASS, what));
+    const struct catalog_relation *r = catalog_relation_of(c, found(cx, PG_REGCLASS, what));
     const struct catalog_column *k = r && of == OF_COLUMN ? catalog_column_named(r, column) : NULL;
     if (!(*there = r && (of != OF_COLUMN || k))) return false;
     for (uint32_t i = 0; of == OF_ANY_COLUMN && i < r->columns.n; i++)
@@ -169,9 +169,8 @@ static void fn_may(struct db_call *call, void *arg, const struct db_value *args,
         any |= may(cx, of, role->id, &args[2], bit, column, &there);
     }
     if (there) return db_answer(call, DB_I64(any));
-    const struct catalog_relation *r = args[2].kind == DB_TEXTUAL && of == OF_COLUMN
-                                           ? catalog_relation_of(cx->catalog, found(cx->catalog, PG_REGCLASS, &args[2]))
-                                           : NULL;
+    const struct catalog_relation *r =
+        args[2].kind == DB_TEXTUAL && of == OF_COLUMN ? catalog_relation_of(cx->catalog, found(cx, PG_REGCLASS, &args[2])) : NULL;
     if (r && args[3].kind == DB_TEXTUAL) {
         arena *mem = arena_new(0);
         str what = arena_fmt(mem, STR_FMT "\" of relation \"" STR_FMT, STR_ARG(args[3].s), STR_ARG(r->name));

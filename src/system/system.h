@@ -29,6 +29,8 @@ uint32_t system_relation_number(const struct system_relation *r); /* select c1, 
 enum { SYSTEM_COLUMNS_MAX = 20 };
 struct system_context {
     const struct catalog *catalog;
+    const str *path; /* the search path, by which names are looked for and told; NULL: public, extensions */
+    uint32_t path_n;
     const struct pg_session *session; /* who asks, and where what goes wrong is said; NULL: the catalogue's owner */
     struct db_function functions[1];
     struct db_table_function table;

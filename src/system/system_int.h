@@ -22,7 +22,6 @@ const struct system_relation *system_relation_at(uint32_t number); /* NULL: ther
 
 /* ---- names.c ---- */
 
-enum pg_found system_find(const struct catalog *c, uint32_t type, str text, uint32_t *id);
 const struct catalog_function *system_function_of(const struct catalog *c, uint32_t id);
 /* As PostgreSQL prints a name: in quotes where it must be, with its schema unless the search path has that. */
 void system_put_name(struct buf *b, str name);
