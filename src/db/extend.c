@@ -341,7 +341,7 @@ static int connect_table(sqlite3 *raw, void *arg, int n, const char *const *word
     uint32_t columns = 0;
     buf_puts(&b, STR("create table x("));
     for (; a->table->columns[columns]; columns++) buf_printf(&b, "%s\"%s\"", columns ? "," : "", a->table->columns[columns]);
-    for (uint32_t i = 0; i < a->table->arguments; i++) buf_printf(&b, ",a%u hidden", i);
+    for (uint32_t i = 0; i < a->table->arguments; i++) buf_printf(&b, ",_orlo_a%u hidden", i);
     buf_put(&b, ")", 2);
     bool own = a->db->own; /* SQLite asks whoever guards the connection about a schema that nobody sees */
     a->db->own = true;
@@ -362,6 +362,12 @@ static int disconnect_table(sqlite3_vtab *table) {
     return SQLITE_OK;
 }
 
+static int twice(sqlite3_vtab *base) {
+    sqlite3_free(base->zErrMsg);
+    base->zErrMsg = sqlite3_mprintf("an argument of a table function is given twice");
+    return SQLITE_ERROR;
+}
+
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     const struct table *t = container_of(base, struct table, base);
     int place[DB_TABLE_ARGUMENTS_MAX], given = 0;
@@ -370,8 +376,8 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         const struct sqlite3_index_constraint *c = &info->aConstraint[i];
         int argument = c->iColumn - (int)t->columns;
         if (argument < 0 || c->op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-        if (!c->usable) return SQLITE_CONSTRAINT; /* it is known once another table has its row */
-        if (mask & 1u << argument) continue;
+        if (!c->usable) return SQLITE_CONSTRAINT;      /* it is known once another table has its row */
+        if (mask & 1u << argument) return twice(base); /* f(1) where its hidden column is 2: whose argument is it? */
         mask |= 1u << argument;
         place[argument] = i;
     }

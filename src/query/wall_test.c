@@ -116,6 +116,16 @@ static void the_wall_stands(void **state) {
     for (size_t i = 0; i < ARRAY_COUNT(never); i++)
         if (!stands(a, NULL, never[i])) fail_msg("the wall lets through: %s", never[i]);
     assert_false(stands(a, NULL, "select count(*) from json_each('[1]')"));
+    static const char *const twice[] = {"select 1 from query_table(1, 0) where _orlo_a1 = 9",
+                                        "select 1 from query_table(1, 0) as x where x._orlo_a1 in (9, 10)",
+                                        "select 1 from query_table(1, 0) as x join (select 9 as y) on x._orlo_a1 = y"};
+    for (size_t i = 0; i < ARRAY_COUNT(twice); i++) { /* on behalf of whom it runs is said once */
+        struct db_rows *rows;
+        struct diag d = DIAG_INIT;
+        if (db_query_values(a->db, str_c(twice[i]), NULL, 0, &rows, &d) == ERR_OK)
+            fail_msg("an argument is given twice: %s", twice[i]);
+        if (!strstr(d.text, "twice")) fail_msg("%s: %s", twice[i], d.text);
+    }
 }
 
 /* A write of one table is none of another's, and reads of others what keys need. */
