@@ -22,7 +22,7 @@ verbs() {
 ./dev wasi PATH…            WASI test suites, e.g. ./dev wasi ../shared/spec/wasi/p1-c
 ./dev fuzz [TARGET…] [--seconds N]   fuzz one target or each in turn, 60 s each (needs clang)
 ./dev fuzz diff [--seconds N] [--seed S]   random modules on Orlo and on Wasmtime: whatever differs is a bug
-./dev fuzz sql [--seconds N] [--seed S]    random schemas, policies and requests on SQLite and on PostgreSQL: whatever differs is a bug
+./dev fuzz sql [--seconds N] [--seed S]    random schemas, policies, requests and programs in PL/pgSQL on SQLite and on PostgreSQL: whatever differs is a bug
 ./dev fuzz twins [--seconds N] [--seed S]  two databases that differ in rows that a user may not see answer that user alike
 ./dev fuzz clients|calls|upstreams [--seconds N] [--seed S]   clients, guests and upstreams of a sanitized orlo that serves
     Inputs that fail are left in build-fuzz/found/, with the command that replays them.

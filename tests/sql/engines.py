@@ -713,7 +713,7 @@ def programs(world, seed, count, canary):
     made = Programs(r)
     lines = made.requests(min(count, 40))
     lines = [x for i, line in enumerate(lines) for x in ([line] + made.looks() if i % 8 == 7 else [line])] + made.looks()
-    said = world.ask(f"p{seed}", made.sql().replace("(n < 500)", "(n < 400)") if canary else made.sql(), lines, made.sql())
+    said = world.ask(f"p{seed}", made.sql().replace("default 7", "default 8") if canary else made.sql(), lines, made.sql())
     found = []
     for line, (a, b) in zip(lines, said):
         if a.startswith("0A000") and not b.startswith("0A000"):
