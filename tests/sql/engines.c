@@ -42,7 +42,9 @@ static str read_file(const char *path) {
     if (!f) fail(path);
     while ((n = fread(chunk, 1, sizeof chunk, f)) > 0) buf_put(&b, chunk, n);
     fclose(f);
-    return buf_str(&b);
+    str text = arena_str(mem, buf_str(&b));
+    buf_free(&b);
+    return text;
 }
 
 /* ---- the schema ---- */
