@@ -420,6 +420,7 @@ bool auth_do_invite(struct auth_call *c) {
                               .user_data = json_get(&c->body, "data")};
     auth_batch_begin(&b);
     if (!user) auth_insert_user(c, &b, &u);
+    else auth_replace_unconfirmed(&b, u.id, STR(""));
     auth_audit(c, &b, "user_invited", "team", STR("00000000-0000-0000-0000-000000000000"), STR("service_role"), NULL);
     auth_send(c, &b, AUTH_MAIL_INVITE, u.id, email, false, true, &sent);
     auth_select_user(&b);
@@ -481,10 +482,10 @@ bool auth_do_admin_link(struct auth_call *c) {
             return auth_fail_text(c, AUTH_ERROR_validation_failed,
                                   "Enable secure email change to generate link for current email");
     }
-    if (!user && kinds[k].mail == AUTH_MAIL_SIGN_UP && str_eqc(type, "signup")) {
+    if (kinds[k].mail == AUTH_MAIL_SIGN_UP && str_eqc(type, "signup")) {
         str password = auth_text(c, "password");
-        if (!password.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Signup requires a valid password");
-        if (!auth_password_ok(c, password) || !hash(c, password, &made)) return false;
+        if (!password.n && !user) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Signup requires a valid password");
+        if (password.n && (!auth_password_ok(c, password) || !hash(c, password, &made))) return false;
     }
     struct auth_new_user u = {.id = user ? json_str(json_get(user, "id")) : auth_new_id(c),
                               .email = email,
@@ -494,6 +495,7 @@ bool auth_do_admin_link(struct auth_call *c) {
                               .user_data = json_get(&c->body, "data")};
     auth_batch_begin(&b);
     if (!user) auth_insert_user(c, &b, &u);
+    else if (confirms) auth_replace_unconfirmed(&b, u.id, made);
     if (change) {
         auth_tree(&b, "update", "users");
         auth_set(&b), json_put_str(&b.w, "email_change", to), json_put_u64(&b.w, "email_change_confirm_status", 0), auth_end(&b);

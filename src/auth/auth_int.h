@@ -123,6 +123,8 @@ struct auth_new_user {
 };
 /* Its row and its identities. */
 void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct auth_new_user *u);
+/* The password of one whose address is not confirmed: whoever signed up with it, it is not to be good once the address's owner confirms that. */
+void auth_replace_unconfirmed(struct auth_batch *b, str user, str hash);
 void auth_audit(struct auth_call *c, struct auth_batch *b, const char *action, const char *type, str actor, str name,
                 const char *provider);
 /* Sets what a confirmed address means, in an update of users that is open. */

@@ -32,6 +32,8 @@ static bool read_place(str url, struct place *p) {
     } else {
         str_cut(authority, ':', &p->host, &p->port);
     }
+    for (size_t i = 0; i < p->port.n; i++)
+        if (p->port.p[i] < '0' || p->port.p[i] > '9') return false;
     return colon > 0;
 }
 
@@ -50,22 +52,30 @@ static bool is_usual(str host) {
     return ok;
 }
 
+/* Whose last label is a number is an address, whatever it looks like: "0x08080808", "1.2.0x304". */
 static bool is_number(str host) {
-    bool ok = host.n;
-    for (size_t i = 0; i < host.n && ok; i++) ok = (host.p[i] >= '0' && host.p[i] <= '9') || host.p[i] == '.';
+    size_t at = host.n && host.p[host.n - 1] == '.' ? --host.n : host.n;
+    while (at && host.p[at - 1] != '.') at--;
+    str last = str_sub(host, at, host.n);
+    bool hex = last.n > 1 && last.p[0] == '0' && (last.p[1] | 32) == 'x', ok = last.n;
+    for (size_t i = hex ? 2 : 0; i < last.n && ok; i++) {
+        uint8_t ch = last.p[i] | 32;
+        ok = (last.p[i] >= '0' && last.p[i] <= '9') || (hex && ch >= 'a' && ch <= 'f');
+    }
     return ok;
 }
 
-/* *: anything up to . or /; **: anything; ?: one character that is neither. Where a star failed, the last one takes one more: what bounds it is that a URL and a glob
+/* *: anything up to . or /, or the host's end; **: anything; ?: one character that is none of those. Where a star failed, the last one takes one more: what bounds it is that a URL and a glob
  * have 2048 bytes each. */
 static bool matches(str glob, str text) {
-    size_t g = 0, t = 0, star = SIZE_MAX, at = 0, deep = SIZE_MAX, deep_at = 0;
+    size_t g = 0, t = 0, star = SIZE_MAX, at = 0, deep = SIZE_MAX, deep_at = 0, end = str_find(text, ':') + 3;
+    while (end < text.n && text.p[end] != '/' && text.p[end] != '?') end++;
     while (t < text.n) {
-        bool separator = text.p[t] == '.' || text.p[t] == '/';
+        bool separator = text.p[t] == '.' || text.p[t] == '/' || t == end;
         if (g + 1 < glob.n && glob.p[g] == '*' && glob.p[g + 1] == '*') deep = g += 2, deep_at = t, star = SIZE_MAX;
         else if (g < glob.n && glob.p[g] == '*') star = ++g, at = t;
         else if (g < glob.n && ((glob.p[g] == '?' && !separator) || glob.p[g] == text.p[t])) g++, t++;
-        else if (star != SIZE_MAX && text.p[at] != '.' && text.p[at] != '/') g = star, t = ++at;
+        else if (star != SIZE_MAX && text.p[at] != '.' && text.p[at] != '/' && at != end) g = star, t = ++at;
         else if (deep != SIZE_MAX) g = deep, t = ++deep_at, star = SIZE_MAX;
         else return false;
     }

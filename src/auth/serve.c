@@ -2,6 +2,8 @@
 #include "auth/auth_int.h"
 #include <stdio.h>
 
+enum { FORM_BYTES_MAX = 16 << 10 }; /* of the page with a button: a token, and where to go */
+
 static const struct {
     const char *code, *message;
     uint16_t status;
@@ -173,7 +175,7 @@ static bool read_body(struct auth_call *c) {
     c->body = (struct json){.kind = JSON_KIND_OBJECT};
     bool form =
         str_eqc(c->rq->path, "/verify") && str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
-    if (c->rq->body.n > AUTH_BODY_BYTES_MAX) return auth_fail(c, AUTH_ERROR_request_entity_too_large);
+    if (c->rq->body.n > (form ? FORM_BYTES_MAX : AUTH_BODY_BYTES_MAX)) return auth_fail(c, AUTH_ERROR_request_entity_too_large);
     if (reads || form || (!body.n && (deletes || str_eqc(c->rq->path, "/logout")))) return true;
     if (json_read(c->mem, body, &limits, &c->body, &d) != ERR_OK)
         return auth_fail_text(c, AUTH_ERROR_bad_json, "Could not parse request body as JSON: %s",

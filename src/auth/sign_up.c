@@ -9,6 +9,13 @@ static bool hash(struct auth_call *c, str password, str *made) {
     return done == AUTH_DONE || auth_fail(c, AUTH_ERROR_unexpected_failure);
 }
 
+static bool is_same(struct auth_call *c, str password, const struct json *user, bool *same) {
+    bool old;
+    enum auth_done done = c->host->verify(c->host->arg, password, json_str(json_get(user, "encrypted_password")), same, &old);
+    if (done == AUTH_BUSY) return auth_fail(c, AUTH_ERROR_later);
+    return done == AUTH_DONE || auth_fail(c, AUTH_ERROR_unexpected_failure);
+}
+
 /* ---- anonymous ---- */
 
 static bool sign_up_anonymously(struct auth_call *c) {
@@ -64,9 +71,10 @@ static bool answer_user(struct auth_call *c, const struct json *user) {
     return auth_answer(c, 200);
 }
 
-/* Of a new one, or of one whose address is not confirmed yet: nobody knows whether that is his, so nothing of his is changed. */
-static enum auth_ran sign_up(struct auth_call *c, const struct json *there, str email, str password, const struct json *data,
-                             bool confirmed, struct auth_new_session *s, const struct json **user) {
+/* Of a new one, or of one whose address is not confirmed yet: nobody knows whether that is his, so nothing of his is changed, but that a password
+ * which was there is nobody's where another hand competes with it (drops): else who signs up with an address before its owner does is let in by it. */
+static enum auth_ran sign_up(struct auth_call *c, const struct json *there, bool drops, str email, str password,
+                             const struct json *data, bool confirmed, struct auth_new_session *s, const struct json **user) {
     struct auth_batch b;
     struct json answers;
     struct auth_sent sent = {0};
@@ -79,6 +87,7 @@ static enum auth_ran sign_up(struct auth_call *c, const struct json *there, str 
                               .user_data = data};
     auth_batch_begin(&b);
     if (!there) auth_insert_user(c, &b, &u);
+    else if (drops) auth_replace_unconfirmed(&b, u.id, STR(""));
     auth_audit(c, &b, confirmed ? "user_signedup" : "user_confirmation_requested", confirmed ? "team" : "user", u.id, email,
                "email");
     if (there && confirmed) {
@@ -102,8 +111,9 @@ static enum auth_ran sign_up(struct auth_call *c, const struct json *there, str 
 }
 
 bool auth_do_sign_up(struct auth_call *c) {
-    str given = auth_text(c, "email"), phone = auth_text(c, "phone"), password = auth_text(c, "password"), email, made;
+    str given = auth_text(c, "email"), phone = auth_text(c, "phone"), password = auth_text(c, "password"), email, made = {0};
     const struct json *user = NULL, *told = NULL;
+    bool same = false;
     struct auth_new_session s = {0};
     bool confirms = c->config->confirm_email;
     if (!given.n && !phone.n) return sign_up_anonymously(c);
@@ -119,13 +129,14 @@ bool auth_do_sign_up(struct auth_call *c) {
     if (!c->config->email || !c->config->email_sign_up) return auth_fail(c, AUTH_ERROR_email_provider_disabled);
     if (!auth_email(c, given, &email)) return false;
     if (confirms && !auth_may_mail(c, email)) return false;
-    if (!hash(c, password, &made)) return false; /* whoever it is: it takes as long */
-    for (int tries = 0; tries < 2; tries++) {
+    for (int tries = 0; tries < 2; tries++) { /* whoever it is: it takes as long */
         if (!auth_read_user(c, "email", email, &user)) return false;
+        bool waits = user && confirms && !auth_confirmed(user);
+        if (waits ? !is_same(c, password, user, &same) : !made.n && !hash(c, password, &made)) return false;
         if (user && auth_confirmed(user))
             return confirms ? answer_made_up(c, user, email) : auth_fail(c, AUTH_ERROR_user_already_exists);
         if (user && !confirms) return auth_fail(c, AUTH_ERROR_user_already_exists); /* whose password that is, nobody knows */
-        enum auth_ran ran = sign_up(c, user, email, made, json_get(&c->body, "data"), !confirms, &s, &told);
+        enum auth_ran ran = sign_up(c, user, !same, email, made, json_get(&c->body, "data"), !confirms, &s, &told);
         if (ran == AUTH_RAN) auth_as_made(told);
         if (ran == AUTH_RAN) return s.id.n ? auth_answer_session(c, told, &s, NULL) : answer_user(c, told);
         if (ran != AUTH_TAKEN) return insert_failed(c); /* somebody was quicker */
@@ -179,7 +190,7 @@ static bool magic_link(struct auth_call *c, bool creates) {
     if (is_new && !user && !c->config->email_sign_up) return auth_fail(c, AUTH_ERROR_email_provider_disabled);
     if (is_new) {
         enum auth_ran ran =
-            sign_up(c, user, email, STR(""), json_get(&c->body, "data"), !c->config->confirm_email && !user, NULL, &told);
+            sign_up(c, user, true, email, STR(""), json_get(&c->body, "data"), !c->config->confirm_email && !user, NULL, &told);
         if (ran != AUTH_RAN) return ran == AUTH_TAKEN ? auth_fail(c, AUTH_ERROR_later) : insert_failed(c);
         if (c->config->confirm_email || user) return answer_empty(c); /* the mail that confirms signs in, too */
         user = told;

@@ -1,5 +1,6 @@
 /* text: what a request says, and how things are written: queries, addresses, times, ids. */
 #include "auth/auth_int.h"
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -43,13 +44,10 @@ str auth_text(const struct auth_call *c, const char *key) { return json_str(json
 /* ---- limits ---- */
 
 str auth_network(struct auth_call *c) {
-    str a = c->rq->address;
-    size_t colons = 0, at = 0;
-    if (str_find(a, ':') == a.n) return a;
-    for (size_t i = 0; i + 1 < a.n; i++)
-        if (a.p[i] == ':' && a.p[i + 1] == ':') return arena_fmt(c->mem, STR_FMT "::", STR_ARG(str_sub(a, 0, i)));
-    while (at < a.n && colons < 4) colons += a.p[at++] == ':';
-    return str_sub(a, 0, at);
+    uint8_t ip[16];
+    if (str_find(c->rq->address, ':') == c->rq->address.n || inet_pton(AF_INET6, arena_cstr(c->mem, c->rq->address), ip) != 1)
+        return c->rq->address;
+    return auth_hex(c->mem, ip, 8); /* however it is written */
 }
 
 bool auth_limited(struct auth_call *c, const char *what, str whom, uint32_t n, uint64_t window_s) {

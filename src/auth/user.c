@@ -257,6 +257,13 @@ void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct au
     if (u->phone.n) insert_identity(c, b, u, true);
 }
 
+void auth_replace_unconfirmed(struct auth_batch *b, str user, str hash) {
+    auth_tree(b, "update", "users");
+    auth_set(b), json_put_str(&b->w, "encrypted_password", hash), auth_end(b);
+    auth_where(b), auth_eq(b, "id", user), auth_is_null(b, "email_confirmed_at"), auth_end(b);
+    auth_end(b);
+}
+
 /* In an update of users that is open. */
 void auth_confirm_email(struct auth_call *c, struct auth_batch *b, const struct json *user) {
     static struct json_member verified = {STR_INIT("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};

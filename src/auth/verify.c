@@ -178,8 +178,9 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
                                   {STR("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}}};
     const struct json over = {.kind = JSON_KIND_OBJECT, .n = 2, .members = more};
     bool both = c->config->both_addresses && c->config->confirm_email && json_str(json_get(f->user, "email")).n;
-    f->half = (both && !json_i64(json_get(f->user, "email_change_confirm_status"))) ||
-              (f->mail == AUTH_MAIL_CHANGE_CURRENT && json_str(json_get(f->user, "email_change_token_new")).n);
+    bool is_new = f->mail == AUTH_MAIL_CHANGE_NEW; /* both addresses say so, not one of them twice */
+    bool other_waits = json_str(json_get(f->user, is_new ? "email_change_token_current" : "email_change_token_new")).n;
+    f->half = (both && (!json_i64(json_get(f->user, "email_change_confirm_status")) || other_waits)) || (!is_new && other_waits);
     auth_tree(b, "update", "users");
     auth_set(b);
     json_put_cstr(&b->w, auth_mail_column(f->mail), "");
@@ -187,7 +188,7 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
     if (!f->half) {
         json_put_str(&b->w, "email", to);
         json_put_cstr(&b->w, "email_change", "");
-        json_put_cstr(&b->w, f->mail == AUTH_MAIL_CHANGE_NEW ? "email_change_token_current" : "email_change_token_new", "");
+        json_put_cstr(&b->w, is_new ? "email_change_token_current" : "email_change_token_new", "");
         json_put_str(&b->w, "email_confirmed_at", c->now);
         json_put_bool(&b->w, "is_anonymous", false);
         auth_put_merged(&b->w, "raw_user_meta_data", json_get(f->user, "raw_user_meta_data"), &over);
@@ -205,6 +206,8 @@ static void put_confirmed(struct auth_call *c, struct auth_batch *b, struct foun
     auth_tree(b, "update", "users");
     auth_set(b);
     if (confirms) auth_confirm_email(c, b, f->user);
+    /* Who comes without the password may be another than who signed up with it. */
+    if (confirms && f->mail != AUTH_MAIL_SIGN_UP) json_put_cstr(&b->w, "encrypted_password", "");
     if (!confirms || strcmp(auth_mail_column(f->mail), "confirmation_token")) json_put_cstr(&b->w, auth_mail_column(f->mail), "");
     end_update(c, b, f);
     if (confirms && identity && str_eq(json_str(json_get(identity, "email")), json_str(json_get(f->user, "email"))))

@@ -15,21 +15,27 @@ static void count(struct node_request *r, const struct net_exchange_stats *stats
     node_meter_add(&m->bytes_out, stats->body_bytes_out);
 }
 
-/* Without what opens doors: a key may come in the query. Text in b. */
+/* What opens doors: a key may come in the query, and mails' links have a token that is good until the button is pressed. 0: none begins here. */
+static size_t secret_at(str text) {
+    static const str words[] = {STR_INIT("apikey="), STR_INIT("token="), STR_INIT("token_hash=")};
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (str_starts(text, words[i])) return words[i].n;
+    return 0;
+}
+
+/* Without that. Text in b. */
 static str shown(str path, struct buf *b) {
-    static const str key = STR_INIT("apikey=");
-    size_t at = str_find(path, '?');
-    while (at < path.n && !str_starts(str_sub(path, at + 1, path.n), key)) at += 1 + str_find(str_sub(path, at + 1, path.n), '&');
+    size_t at = str_find(path, '?'), n;
+    while (at < path.n && !secret_at(str_sub(path, at + 1, path.n))) at += 1 + str_find(str_sub(path, at + 1, path.n), '&');
     if (LIKELY(at >= path.n)) return path;
     for (str rest = path; rest.n;) {
         bool begins = rest.p[0] == '?' || rest.p[0] == '&';
-        if (begins && str_starts(str_sub(rest, 1, rest.n), key)) {
-            buf_printf(b, "%capikey=***", rest.p[0]);
-            rest = str_sub(rest, 1 + str_find(str_sub(rest, 1, rest.n), '&'), rest.n);
-        } else {
-            buf_putc(b, rest.p[0]);
-            rest = str_sub(rest, 1, rest.n);
-        }
+        buf_putc(b, rest.p[0]);
+        rest = str_sub(rest, 1, rest.n);
+        if (!begins || !(n = secret_at(rest))) continue;
+        buf_puts(b, str_sub(rest, 0, n));
+        buf_puts(b, STR("***"));
+        rest = str_sub(rest, str_find(rest, '&'), rest.n);
     }
     return buf_str(b);
 }
