@@ -81,7 +81,7 @@ err node_translate_take(struct node_translating *t, arena *mem, str *answer) {
 
 void node_translate_failed(struct pg_error *error, err e) {
     switch (e) {
-    case ERR_CLOSED: /* twice: it is the text */
+    case ERR_CLOSED: /* each time: it is the text */
         node_tree_fail(error, "54001", "statement is too complex");
         snprintf(error->detail, sizeof error->detail, "What reads the texts of EXECUTE ended over it.");
         break;

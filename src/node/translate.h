@@ -6,7 +6,8 @@
  *
  * 1. One ask at a time. Whoever waits does so in his own way: a thread of the store stands still, a fiber of a worker parks.
  * 2. The other end may be anybody's by now: what it gives is bytes, of a bounded length, and what they mean is looked at by who runs them (query/script_wall.c).
- * 3. It ends when nobody has asked for long, or because of the text: whoever sees its end asks once more, of its successor, and then gives up. */
+ * 3. It ends when nobody has asked for long, when others need its place, or because of the text: whoever sees its end asks of its successor, and gives up with
+ *    the third. */
 #ifndef ORLO_NODE_TRANSLATE_H
 #define ORLO_NODE_TRANSLATE_H
 
@@ -15,7 +16,8 @@
 
 enum {
     NODE_TRANSLATED_BYTES_MAX = 16 << 20,
-    NODE_TRANSLATOR_PAUSE_MS = 1000 /* for so long who asks waits for one that comes back */
+    NODE_TRANSLATOR_PAUSE_MS = 1000, /* for so long who asks waits for one that comes back */
+    NODE_TRANSLATOR_TRIES = 3,       /* it had rested; it had to make room; else it is the text */
 };
 struct node_translating { /* zeroes, and fd -1 */
     int fd;               /* of the channel; -1: there is none */

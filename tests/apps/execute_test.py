@@ -113,3 +113,46 @@ def test_execute():
         # A deployment changes what there is: the next text sees it.
         cli(n, "deploy", project({"migrations/001.sql": SCHEMA, "migrations/002.sql": "create table later (id int primary key); grant all on later to authenticated;"}, app.manifest))
         eq([app.call(A, f, {"q": "select count(*) from later"}) for f in ("runs", "runs_stable")], ["0", "0"])
+
+
+RUNS = "".join(f"create function {name}(q text) returns text language plpgsql {how} as $$ declare r text; begin execute q into r; return r; end $$;\n" for name, how in (("runs", ""), ("runs_stable", "stable")))
+
+
+def places(count):
+    """Tables one after the other, and blocks that EXECUTE over the last one alone, as it is there."""
+    text = ""
+    for i in range(count):
+        text += f"create table t{i} (id int primary key, v text);\n"
+        text += f"do $$ begin execute 'insert into t{i} values (1, ''x'')'; end $$;\n" if i % 2 == 0 else f"do $$ begin insert into t{i} values (2, 'y'); end $$;\n"
+        if i % 3 == 0:
+            text += f"alter table t{i} add column w int default {i};\ndo $$ begin execute 'update t{i} set w = w + 1'; end $$;\nalter table t{i} drop column v;\nalter table t{i} add column z text;\ndo $$ begin execute 'update t{i} set z = w'; end $$;\n"
+    return text + "create table sums as select " + " + ".join(f"(select coalesce(sum(z::int), 0) from t{i})" for i in range(0, count, 3)) + " as s;"
+
+
+def test_execute_of_many():
+    """A text is read with the catalogue of its place in a deployment; more apps than there may be translators are served by turns, and none is told that its text is at fault."""
+    with node("--workers", "2") as n:
+        cli(n, "deploy", project({"migrations/001.sql": places(40)}, 'name = "notes"\ndatabase = "sqlite"\n'))
+        said = query(n, {"from": "sums"}, "service_role")
+        eq(said, [{"s": sum(i + 1 for i in range(0, 40, 3))}])
+        apps, wrong = [], []
+        for i in range(20):
+            manifest = f'name = "many{i}"\ndatabase = "sqlite"\n'
+            cli(n, "deploy", project({"migrations/001.sql": RUNS}, manifest))
+            apps.append((f"many{i}", keys_of(n, f"many{i}")["anon"]))
+
+        def ask(name, key):
+            for k in range(10):
+                c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=60)
+                c.request("POST", "/rest/v1/rpc/" + ("runs", "runs_stable")[k % 2], json.dumps({"q": f"select {k}"}), {"Host": name + ".localhost", "apikey": key, "content-type": "application/json"})
+                got = c.getresponse().read().decode()
+                c.close()
+                if got != f'"{k}"':
+                    wrong.append((name, k, got))
+
+        threads = [threading.Thread(target=ask, args=a) for a in apps]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        eq(wrong, [])

@@ -196,6 +196,7 @@ static void on_notice(void *arg, bool warns, str text) {
 }
 
 static err use(struct steps *s, const struct catalog *c, struct diag *d) {
+    s->w->base->texts.sent = NULL; /* one in between may stand where another stood, and says the same version */
     TRY(query_conn_catalog(node_store_own_conn(s->w->base), c, d));
     s->is_between = c != s->last;
     node_store_own_as_owner(s->w->base);

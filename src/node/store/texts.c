@@ -73,7 +73,7 @@ static err ask(struct store_base *base, arena *mem, const struct catalog *c, str
 bool node_store_translate(void *arg, arena *mem, const struct catalog *c, str text, str *answer, struct pg_error *error) {
     struct store_base *base = arg;
     err e = ERR_CLOSED;
-    for (int i = 0; e == ERR_CLOSED && i < 2; i++) { /* the first one may have rested */
+    for (int i = 0; e == ERR_CLOSED && i < NODE_TRANSLATOR_TRIES; i++) {
         e = ask(base, mem, c, text, answer);
         if (e == ERR_CLOSED || e == ERR_LIMIT) node_translating_close(&base->texts); /* what it answers yet, nobody waits for */
     }

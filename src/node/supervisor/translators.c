@@ -1,7 +1,8 @@
 /* translators: processes that read what the functions of an app EXECUTE (translator.c): of each app that asks one, as long as somebody does. Who asks is given
  * one end of a channel, its translator the other.
  *
- * 1. There are TRANSLATORS_MAX at most: the one that was asked for longest ago makes room.
+ * 1. There are TRANSLATORS_MAX at most: the one that was asked for longest ago makes room. It is told so by the end of its wire, answers what it was asked, and
+ *    ends; as many may be at that. One that takes long over it, while it is wanted or others are to end, is killed.
  * 2. One that a text ended comes back after a pause that grows, so that nobody starts processes without an end. Who asks meanwhile is told that there is none.
  */
 #include "node/meters.h"
@@ -15,14 +16,15 @@
 #include <unistd.h>
 
 enum { TRANSLATORS_MAX = 16, KNOWN_MAX = 256 };
-static const uint64_t pause_first_ns = 20'000'000u, pause_most_ns = 10'000'000'000u, well_ns = 10'000'000'000u;
+static const uint64_t last_word_ns = 200'000'000u, pause_first_ns = 20'000'000u, pause_most_ns = 10'000'000'000u,
+                      well_ns = 10'000'000'000u;
 
 struct translator {
     struct translator *next; /* the one that was asked for last is the last */
     uint32_t app;
     struct node_process process; /* pid 0: it pauses */
     bool ended;                  /* by us */
-    uint64_t started_ns, start_at_ns, pause_ns;
+    uint64_t started_ns, ended_ns, start_at_ns, pause_ns;
 };
 
 static struct translator **place_of(struct supervisor *s, uint32_t app) {
@@ -43,6 +45,16 @@ static void end(struct translator *t) {
     node_process_signal(&t->process, SIGKILL); /* reaped as any other */
 }
 
+static void let_end(struct supervisor *s, struct translator *t, uint64_t now) {
+    struct translator *longest = NULL;
+    uint32_t ending = 0;
+    for (struct translator *o = s->translators; o; o = o->next)
+        if (o->process.pid > 0 && o->ended && (ending++, !longest || o->ended_ns < longest->ended_ns)) longest = o;
+    if (ending >= TRANSLATORS_MAX) node_process_signal(&longest->process, SIGKILL);
+    t->ended = true, t->ended_ns = now;
+    node_supervisor_close(&t->process.wire);
+}
+
 static void make_room(struct supervisor *s, const struct translator *but, uint64_t now) {
     uint32_t live = 0, known = 0;
     for (struct translator **at = &s->translators; *at;) {
@@ -55,7 +67,7 @@ static void make_room(struct supervisor *s, const struct translator *but, uint64
         at = &(*at)->next;
     }
     for (struct translator *t = s->translators; t && live >= TRANSLATORS_MAX; t = t->next)
-        if (t->process.pid > 0 && !t->ended) end(t), live--;
+        if (t->process.pid > 0 && !t->ended) let_end(s, t, now), live--;
     for (struct translator **at = &s->translators; *at && known >= KNOWN_MAX;) {
         if ((*at)->process.pid > 0 || *at == but) at = &(*at)->next;
         else forget(at), known--;
@@ -83,7 +95,10 @@ int node_translators_channel(struct supervisor *s, uint32_t app) {
     uint64_t now = clock_mono_ns();
     struct translator **at = place_of(s, app), *t = *at;
     int pair[2];
-    if (t && t->process.pid > 0 && t->process.wire < 0) return -1; /* it ends */
+    if (t && t->process.pid > 0 && t->process.wire < 0) { /* it ends */
+        if (now >= t->ended_ns + last_word_ns) node_process_signal(&t->process, SIGKILL);
+        return -1;
+    }
     if (!t) {
         t = calloc(1, sizeof *t);
         ENSURE(t);

@@ -136,8 +136,8 @@ bool node_texts_translate(struct node_texts *t, uint32_t app, bool (*ends)(void 
                           const struct catalog *catalog, str text, str *answer, struct pg_error *error) {
     struct channel *c = channel_of(t, app);
     c->users++;
-    err e = ask(c, ends, arg, mem, catalog, text, answer);
-    if (e == ERR_CLOSED) e = ask(c, ends, arg, mem, catalog, text, answer); /* it had rested */
+    err e = ERR_CLOSED;
+    for (int i = 0; e == ERR_CLOSED && i < NODE_TRANSLATOR_TRIES; i++) e = ask(c, ends, arg, mem, catalog, text, answer);
     c->users--;
     if (e != ERR_OK) node_translate_failed(error, e);
     return e == ERR_OK;
