@@ -89,7 +89,7 @@ def test_lenient_check():
     eq(kinds, sorted(kinds, key=["remark", "ignored", "recorded", "needs-postgres", "raises", "error"].index))
     code, out, error = orlo("db", "check", folder, "--strict")
     check(code == 65 and ": error: " in out.splitlines()[-3] and "It needs database" in out, code, out)
-    code, out, error = orlo("db", "check", folder, "--all", "--no-lint")
+    code, out, error = orlo("db", "check", folder, "--statements", "--no-lint")
     has(out, "002_b.sql:3: runs: CREATE TABLE", "002_b.sql:6: ignored: VACUUM")
     # A manifest that is refused is no reason to look elsewhere.
     put(folder, "orlo.toml", 'name = "notes"\ndatabase = "sqlite"\nnonsense = 1\nmigrations = 4\n')
