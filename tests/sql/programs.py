@@ -66,7 +66,7 @@ class Body:
         if not depth and r.random() < 0.2:
             return self.asked(type_)
         if r.random() < 0.1:
-            return r.choice([f"coalesce({e(type_)}, {e(type_)})", f"(case when {e(BOOL)} then {e(type_)} else {e(type_)} end)", f"nullif({e(type_)}, {e(type_)})"])
+            return r.choice([f"coalesce({e(type_)}, {e(type_)})", f"(case when {e(BOOL)} then {e(type_)} else {e(type_)} end)", f"nullif({m(type_)}, {e(type_)})"])
         return r.choice({
             INT: [lambda: f"({m(INT)} {r.choice('+-*/%')} {e(INT)})"] * 4 + [lambda: f"length({e(TEXT)})", lambda: f"abs({m(INT)})", lambda: f"greatest({e(INT)}, {e(INT)})", lambda: f"-({m(INT)})",
                   lambda: f"coalesce(array_length({e(INTS)}, 1), 0)", lambda: f"({m(INTS)})[{r.randrange(1, 4)}]", lambda: f"({m(BIG)})::int", lambda: f"({m(NUM)})::int", lambda: f"({m(TEXT)})::int",
