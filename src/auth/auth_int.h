@@ -162,6 +162,9 @@ struct auth_sent {
 /* A token of a user's for what a mail is of, and the mail: trees of a batch. email: where it goes to. */
 void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool mails,
                struct auth_sent *sent);
+/* As much, for who is nobody: nothing of it is there once it has run. */
+void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str nobody, str email,
+                       struct auth_sent *sent);
 void auth_told_mail(struct auth_call *c, enum auth_mail kind, str email, const struct auth_sent *sent); /* once it has run */
 /* The column of users and the type of tokens that it is of. */
 const char *auth_mail_type(enum auth_mail kind);

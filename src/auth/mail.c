@@ -83,13 +83,15 @@ static str make_link(struct auth_call *c, const char *page, const char *action, 
     return link;
 }
 
-static void put_mail(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email,
-                     const struct auth_sent *sent) {
+/* user empty: nobody's. Gives the row's id. */
+static str put_mail(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email,
+                    const struct auth_sent *sent) {
     struct json_writer *w = &b->w;
+    str id = auth_new_id(c);
     auth_tree(b, "insert", "orlo_mails");
     auth_row(b);
-    json_put_str(w, "id", auth_new_id(c));
-    json_put_str(w, "user_id", user);
+    json_put_str(w, "id", id);
+    if (user.n) json_put_str(w, "user_id", user);
     json_put_cstr(w, "kind", mails[kind].action);
     json_put_str(w, "recipient", email);
     json_put_cstr(w, "subject", mails[kind].subject);
@@ -108,14 +110,11 @@ static void put_mail(struct auth_call *c, struct auth_batch *b, enum auth_mail k
     json_put_str(w, "created_at", c->now);
     auth_row_end(b);
     auth_end(b);
+    return id;
 }
 
-void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool is_mailed,
-               struct auth_sent *sent) {
-    struct json_writer *w = &b->w;
-    sent->code = make_code(c);
-    sent->hash = make_hash(c, pkce);
-    sent->link = make_link(c, is_mailed ? "confirm" : "verify", mails[kind].action, sent->hash);
+/* What of his, and of all, nobody comes back for. */
+static void put_forgotten(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user) {
     auth_tree(b, "delete", "one_time_tokens");
     auth_where(b), auth_eq(b, "user_id", user), auth_eq(b, "token_type", str_c(mails[kind].type)), auth_end(b);
     auth_end(b);
@@ -130,6 +129,15 @@ void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, s
         auth_end(b);
         auth_end(b);
     }
+}
+
+void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool is_mailed,
+               struct auth_sent *sent) {
+    struct json_writer *w = &b->w;
+    sent->code = make_code(c);
+    sent->hash = make_hash(c, pkce);
+    sent->link = make_link(c, is_mailed ? "confirm" : "verify", mails[kind].action, sent->hash);
+    put_forgotten(c, b, kind, user);
     auth_tree(b, "insert", "one_time_tokens");
     auth_row(b);
     json_put_str(w, "id", auth_new_id(c));
@@ -150,7 +158,23 @@ void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, s
     auth_end(b);
     auth_where(b), auth_eq(b, "id", user), auth_end(b);
     auth_end(b);
-    if (is_mailed) put_mail(c, b, kind, user, email, sent);
+    if (is_mailed) (void)put_mail(c, b, kind, user, email, sent);
+}
+
+void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str nobody, str email,
+                       struct auth_sent *sent) {
+    *sent = (struct auth_sent){.code = make_code(c), .hash = make_hash(c, false)};
+    sent->link = make_link(c, "confirm", mails[kind].action, sent->hash);
+    put_forgotten(c, b, kind, nobody);
+    auth_tree(b, "update", "users");
+    auth_set(b), json_put_str(&b->w, mails[kind].column, auth_code_hash(c, email, sent->code)), auth_end(b);
+    auth_where(b), auth_eq(b, "id", nobody), auth_end(b);
+    auth_end(b);
+    for (int i = 0; i < 2; i++) { /* the mail, and for the audit log's row and the token's */
+        str id = put_mail(c, b, kind, (str){0}, email, sent);
+        auth_tree(b, "delete", "orlo_mails");
+        auth_where(b), auth_eq(b, "id", id), auth_end(b), auth_end(b);
+    }
 }
 
 void auth_told_mail(struct auth_call *c, enum auth_mail kind, str email, const struct auth_sent *sent) {

@@ -167,13 +167,14 @@ static bool send_one(struct auth_call *c, const struct json *user, enum auth_mai
     return true;
 }
 
-/* The same time for who is a user and who is not: where no mail is made, as much is written. */
-static bool send_nothing(struct auth_call *c) {
+/* The same time for who is a user and who is not: as much is written, and taken back before it is to be seen, so that it has to be kept as well. */
+static bool send_nothing(struct auth_call *c, enum auth_mail kind, str email) {
     struct auth_batch b;
     struct json answers;
+    struct auth_sent sent;
+    str id = auth_new_id(c);
     auth_batch_begin(&b);
-    auth_tree(&b, "delete", "one_time_tokens");
-    auth_where(&b), auth_eq(&b, "user_id", auth_new_id(c)), auth_end(&b), auth_end(&b);
+    auth_send_nothing(c, &b, kind, id, email, &sent);
     return auth_run(c, &b, "Unable to process request", &answers) == AUTH_RAN || auth_fail(c, AUTH_ERROR_unexpected_failure);
 }
 
@@ -219,7 +220,8 @@ bool auth_do_recover(struct auth_call *c) {
     if (!auth_email(c, auth_text(c, "email"), &email) || !auth_challenge_ok(c)) return false;
     if (!auth_limited(c, "sign_in", auth_network(c), c->config->sign_ins, 300) || !auth_may_mail(c, email)) return false;
     if (!auth_read_user(c, "email", email, &user)) return false;
-    return (user ? send_one(c, user, AUTH_MAIL_RECOVERY, email, "recovery", "user_recovery_requested") : send_nothing(c)) &&
+    return (user ? send_one(c, user, AUTH_MAIL_RECOVERY, email, "recovery", "user_recovery_requested")
+                 : send_nothing(c, AUTH_MAIL_RECOVERY, email)) &&
            answer_empty(c);
 }
 
@@ -240,7 +242,7 @@ bool auth_do_resend(struct auth_call *c) {
     if (!auth_read_user(c, "email", email, &user)) return false;
     str to = change ? json_str(json_get(user, "email_change")) : email;
     bool sends = user && to.n && (change || !auth_confirmed(user));
-    if (!sends) return send_nothing(c) && answer_empty(c);
+    if (!sends) return send_nothing(c, AUTH_MAIL_SIGN_UP, email) && answer_empty(c);
     return send_one(c, user, change ? AUTH_MAIL_CHANGE_NEW : AUTH_MAIL_SIGN_UP, to, change ? "email_change" : "email/signup",
                     "user_confirmation_requested") &&
            answer_empty(c);

@@ -304,6 +304,7 @@ def test_users_mail():
         changed(ask)
         before_its_owner(ask)
         unknown(ask)
+        slow(ask)
         check("mail-caught" in n.log() and "ann@example.com" not in n.log(), "who is no developer reads no mail in the log")
         n.wait_event("request", path="/auth/v1/confirm?token=***&type=x%27%3E")
         check(not re.search(r"token(_hash)?=[^*]", n.log()), "who reads the log has no token of a link")
@@ -435,6 +436,16 @@ def before_its_owner(ask):
     eq(ask("GET", "/user", bearer=s["access_token"])[1]["email"], "twice0@example.com")
     eq(ask("POST", "/verify", {"type": "email_change", "token_hash": current})[1]["code"], "200")
     eq(spend("email_change", "taken@example.com")[1]["user"]["email"], "taken@example.com")
+
+
+def slow(ask):
+    """Who sends bodies without an end holds nobody's place."""
+    head = f"POST /auth/v1/token?grant_type=password HTTP/1.1\r\nHost: {ask.host}\r\napikey: {ask.keys['anon']}\r\nContent-Length: 100\r\n\r\n{{"
+    held = [socket.create_connection(("127.0.0.1", ask.n.port), timeout=60) for _ in range(140)]
+    [s.sendall(head.encode()) for s in held]
+    for _ in range(5):
+        eq(ask.sign_in("twice1@example.com")[0], 200)
+    [s.close() for s in held]
 
 
 def unknown(ask):

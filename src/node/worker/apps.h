@@ -118,7 +118,8 @@ struct node_app {
     struct node_part *parts; /* one a function, then one a folder; then, of one that has a database, the door to it */
     uint32_t parts_count;
     uint64_t bodies; /* bytes of what is being sent to its tables (door.c) */
-    uint32_t users;  /* requests of its users under way (users.c) */
+    uint32_t users,
+        users_large; /* requests of its users that run; that are large, of those and of those that are read (users.c) */
     struct node_meters_app *meters;
     struct node_meters_call *answered; /* node_app_meters; NULL: nothing was */
     struct node_app_sampled {

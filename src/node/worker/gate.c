@@ -36,8 +36,9 @@ struct bucket {
 };
 static_assert(sizeof(struct bucket) == sizeof node_rates->of[0], "as gate.h has it");
 
-/* The key's, or one that is full and becomes its; of none of those, the first is shared. */
-static uint64_t *bucket_of(struct bucket *of, uint64_t app, uint64_t now) {
+/* The key's, or one that is full and becomes its; of none of those, the first is shared, or (takes) the one that is full soonest becomes its: where
+ * anybody makes keys up, what he leaves behind is not to be what others wait for. */
+static uint64_t *bucket_of(struct bucket *of, uint64_t app, uint64_t now, bool takes) {
     uint64_t key = app + 1;
     for (uint64_t i = 0; i < LOOK_AT; i++)
         if (__atomic_load_n(&of[(app + i) % NODE_RATES].app, __ATOMIC_RELAXED) == key) return &of[(app + i) % NODE_RATES].full_ns;
@@ -47,7 +48,13 @@ static uint64_t *bucket_of(struct bucket *of, uint64_t app, uint64_t now) {
         if (__atomic_compare_exchange_n(&of[at].app, &whose, key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             return &of[at].full_ns;
     }
-    return &of[app % NODE_RATES].full_ns;
+    uint64_t best = app % NODE_RATES;
+    for (uint64_t i = 1; i < LOOK_AT && takes; i++) {
+        uint64_t at = (app + i) % NODE_RATES;
+        if (__atomic_load_n(&of[at].full_ns, __ATOMIC_RELAXED) < __atomic_load_n(&of[best].full_ns, __ATOMIC_RELAXED)) best = at;
+    }
+    if (takes) __atomic_store_n(&of[best].app, key, __ATOMIC_RELAXED), __atomic_store_n(&of[best].full_ns, 0, __ATOMIC_RELAXED);
+    return &of[best].full_ns;
 }
 
 /* Relaxed: the word itself is all that is said. */
@@ -63,7 +70,8 @@ static uint64_t take_from(uint64_t *bucket, uint64_t each, uint64_t burst, uint6
 }
 
 uint64_t node_rates_take(uint32_t app, uint64_t per_second, uint64_t burst, uint64_t now_ns) {
-    uint64_t *bucket = bucket_of((struct bucket *)node_rates->of, app, now_ns), each = MAX(second_ns / per_second, (uint64_t)1);
+    uint64_t *bucket = bucket_of((struct bucket *)node_rates->of, app, now_ns, false),
+             each = MAX(second_ns / per_second, (uint64_t)1);
     return take_from(bucket, each, burst, now_ns, true);
 }
 
@@ -75,5 +83,6 @@ uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t b
     buf_puts(&b, str_sub(key, 0, sizeof text - sizeof app));
     crypto_hmac_sha256((str){node_rates->salt, sizeof node_rates->salt}, buf_str(&b), mac);
     memcpy(&hash, mac, sizeof hash);
-    return take_from(bucket_of((struct bucket *)node_rates->keyed, hash, now_ns), MAX(each_ns, (uint64_t)1), burst, now_ns, take);
+    return take_from(bucket_of((struct bucket *)node_rates->keyed, hash, now_ns, true), MAX(each_ns, (uint64_t)1), burst, now_ns,
+                     take);
 }

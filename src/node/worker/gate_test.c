@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const uint64_t second = 1'000'000'000, start = 1'000'000'000'000;
@@ -35,6 +37,23 @@ static void test_many_apps(void **state) {
     assert_in_range(n, NODE_RATES, 3 * NODE_RATES);
 }
 
+/* Who makes up more keys than there are buckets keeps nobody else out; and what was counted longest stays. */
+static void test_many_keys(void **state) {
+    char key[32];
+    memset(node_rates, 0, sizeof *node_rates);
+    for (int i = 0; i < 90; i++) assert_int_equal(node_rates_take_key(1, STR("strangers ann"), 40 * second, 90, start, true), 0);
+    for (uint32_t i = 0; i < 4 * NODE_RATES; i++) {
+        snprintf(key, sizeof key, "guess %u", i);
+        assert_int_equal(node_rates_take_key(2, str_c(key), 360 * second, 10, start, true), 0);
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        snprintf(key, sizeof key, "refresh %u", i);
+        assert_int_equal(node_rates_take_key(3, str_c(key), second, 300, start, true), 0);
+    }
+    assert_true(node_rates_take_key(1, STR("strangers ann"), 40 * second, 90, start, true) > 0);
+    memset(node_rates, 0, sizeof *node_rates);
+}
+
 static void test_nonsense(void **state) {
     memset(node_rates, 0xff, sizeof *node_rates);
     for (uint32_t app = 7; app < 100; app++) assert_true(node_rates_take(app, 10, 5, start) < second);
@@ -56,6 +75,7 @@ static void test_shared(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rate), cmocka_unit_test(test_many_apps),
-                                       cmocka_unit_test(test_nonsense), cmocka_unit_test(test_shared)};
+                                       cmocka_unit_test(test_many_keys), cmocka_unit_test(test_nonsense),
+                                       cmocka_unit_test(test_shared)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,8 @@
  *   serve ──> READS its body ──> RUNS, on a fiber of the app's share: it parks for each answer ──> answered, from the loop
  *                                  └─ the client is gone: it goes on to its end all the same, for what was begun is to be whole
  *
- * Where a key is wanted, it has to be good; a token that does not hold is nobody's, and no reason to refuse what needs none: who refreshes a session
+ * Who sends his body slowly holds no place of those who wait for an answer: a visit counts once it runs, and before that only where it is larger than a
+ * sign-in is (SMALL). Where a key is wanted, it has to be good; a token that does not hold is nobody's, and no reason to refuse what needs none: who refreshes a session
  * brings an old one.
  */
 #include "auth/auth.h"
@@ -19,7 +20,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FIELDS_MAX = AUTH_FIELDS_MAX + 6, VISITS_MAX = 128 /* of an app in a worker */, MESSAGE_MAX = 32768 };
+enum {
+    FIELDS_MAX = AUTH_FIELDS_MAX + 6,
+    VISITS_MAX = 128 /* of an app in a worker */,
+    SMALL = 4096,
+    LARGE_MAX = 64,
+    MESSAGE_MAX = 32768
+};
 static const str at = STR_INIT("/auth/v1");
 
 struct node_users {
@@ -31,7 +38,7 @@ struct node_users {
     struct auth_response answer;
     struct engine_fiber *fiber; /* NULL: it does not run yet, or any more */
     struct engine_post post;
-    bool dev;
+    bool dev, runs, large; /* what it counts as */
     /* what it waits for: */
     bool told, dead; /* dead: its share was ended */
     struct node_query *query;
@@ -44,7 +51,7 @@ struct node_users {
 };
 
 static void free_users(struct node_users *u) {
-    u->app->users--;
+    u->app->users -= u->runs, u->app->users_large -= u->large;
     u->app->requests--;
     if (u->body.p) explicit_bzero(u->body.p, u->body.n);
     buf_free(&u->body);
@@ -266,7 +273,9 @@ static void whole(struct node_users *u) {
     net_source_notify(net_exchange_source(u->r->exchange), NULL, NULL);
     u->rq.body = buf_str(&u->body);
     u->post = (struct engine_post){.fn = ran, .arg = u};
-    if (engine_share_spawn(u->app->share, run, u)) {
+    u->runs = u->app->users < VISITS_MAX;
+    u->app->users += u->runs;
+    if (u->runs && engine_share_spawn(u->app->share, run, u)) {
         net_loop_wake(u->app->guest->loop);
         return;
     }
@@ -292,6 +301,16 @@ static void read_body(void *arg) {
                 refuse_body(u, 413);
                 return;
             }
+            if (!u->large && u->body.n + data.n > SMALL) {
+                if (u->app->users_large >= LARGE_MAX) {
+                    net_source_notify(source, NULL, NULL);
+                    node_refuse(u->r, NODE_REFUSE_BUSY);
+                    finish(u);
+                    return;
+                }
+                u->large = true;
+                u->app->users_large++;
+            }
             buf_puts(&u->body, data);
             net_source_consume(source, data.n);
         }
@@ -308,16 +327,10 @@ void node_users_serve(struct node_request *r) {
         node_handler_over(r);
         return;
     }
-    if (r->app->users >= VISITS_MAX) {
-        node_refuse(r, NODE_REFUSE_BUSY);
-        node_handler_over(r);
-        return;
-    }
     struct node_users *u = calloc(1, sizeof *u);
     ENSURE(u);
     *u = (struct node_users){.r = r, .app = r->app, .mem = arena_new(0), .dev = r->handler->dev};
     u->app->requests++; /* it stays until all is done */
-    u->app->users++;
     r->users = u;
     r->handler->busy++;
     begin_request(u, &who);
