@@ -49,9 +49,9 @@ def which_table(line, a, b):
 
 
 def which_equal(line, a, b):
-    """Of intervals that are equal and written otherwise, min and max give the first or the last that is found."""
+    """Of intervals that are equal and written otherwise, min, max and a group's own value are the first or the last that is found."""
     said = [re.sub(r'"30 days"', '"1 mon"', x) for x in (a, b)]
-    return any(i.get("aggregate") in ("min", "max") for q in trees(line) for i in q.get("select") or [] if isinstance(i, dict)) and unordered(line, said[0]) == unordered(line, said[1])
+    return any("aggregate" in i for q in trees(line) for i in q.get("select") or [] if isinstance(i, dict)) and unordered(line, said[0]) == unordered(line, said[1])
 
 
 def which_key(line, a, b):
@@ -67,7 +67,7 @@ def which_filter(line, a, b):
 KNOWN = [
     (which_filter, "of a view's conditions and those of who asks, each engine has its order, and the first that does not hold ends it"),
     (which_key, "of several unique constraints, PostgreSQL looks at the oldest index first, SQLite at the newest"),
-    (which_equal, "of equal intervals that are written otherwise, min and max give the one found last, and each engine has its order"),
+    (which_equal, "of equal intervals that are written otherwise, min, max and a group give the one found first or last, and each engine has its order"),
     (which_table, "of tables that a write and its policies, or a table and its embeds, may not use, each engine names the one that its plan has first"),
     (which_row, "of rows that are refused, for one reason or another, the first one found is told, and each engine has its order"),
     (written_embeds, "what is embedded in written rows is as it is after the write; PostgreSQL's is of the snapshot before it"),
