@@ -810,7 +810,7 @@ def test_postgres_move():
         eq([posts(), posts()], [1, 2])
         everything = lambda: [ask({"from": t, "order": ["id"]}) for t in ("tree", 'Odd "one', "notes")] + [json.loads(cli(n, "db", "query", "select id, email, raw_user_meta_data from auth.users", "--app", "notes", "--json"))]
         before = everything()
-        has(cli(n, "db", "move", folder, code=64), "--engine")
+        has(cli(n, "db", "move", folder, code=64), "--to postgres, or --to sqlite")
         has(cli(n, "db", "move", folder, "--engine", "sqlite", code=65), "already")
         # A manifest that says another engine is not a move.
         put(folder, "orlo.toml", MANIFEST)
