@@ -140,7 +140,7 @@ static void put_update(struct auth_call *c, struct auth_batch *b, const struct w
     static struct json email_word = {.kind = JSON_KIND_STR, .s = STR_INIT("email")};
     auth_tree(b, "update", "users");
     auth_set(b);
-    if (want->made.n) json_put_str(w, "encrypted_password", want->made), json_put_cstr(w, "reauthentication_token", "");
+    if (want->made.n) json_put_str(w, "encrypted_password", want->made), auth_put_unsent(w, !want->changes_email || at_once);
     size_t since = b->b.n;
     if (json_is(want->data, JSON_KIND_OBJECT))
         auth_put_merged(w, "raw_user_meta_data", json_get(c->user, "raw_user_meta_data"), want->data);
@@ -175,7 +175,8 @@ bool auth_do_user_put(struct auth_call *c) {
     auth_batch_begin(&b);
     put_update(c, &b, &want, at_once);
     if (at_once) put_first_address(c, &b, &want);
-    if (want.made.n) { /* who is signed in elsewhere has to know the new one */
+    if (want.made.n) { /* who is signed in elsewhere has to know the new one, and who has an old mail */
+        auth_delete_sent(&b, id);
         auth_audit(c, &b, "user_updated_password", "user", id, own, NULL);
         auth_tree(&b, "delete", "sessions");
         auth_where(&b), auth_eq(&b, "user_id", id);

@@ -310,6 +310,7 @@ static void put_changes(struct auth_call *c, struct auth_batch *b, const struct 
     if (confirms) json_put_str(w, "email_confirmed_at", c->now), json_put_cstr(w, "confirmation_token", "");
     if (email.n && confirms) json_put_bool(w, "is_anonymous", false);
     if (made.n) json_put_str(w, "encrypted_password", made);
+    if (made.n || email.n) auth_put_unsent(w, true);
     size_t since = b->b.n;
     if (data || confirms) {
         struct json_member verified = {STR("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};
@@ -350,6 +351,7 @@ bool auth_do_admin_update(struct auth_call *c) {
     auth_batch_begin(&b);
     put_changes(c, &b, user, email, made, bans, until);
     if (email.n) put_address(c, &b, user, email, json_bool(json_get(&c->body, "email_confirm")));
+    if (made.n || email.n) auth_delete_sent(&b, c->id);
     if (made.n) { /* who was signed in has to sign in again */
         auth_tree(&b, "delete", "sessions");
         auth_where(&b), auth_eq(&b, "user_id", c->id), auth_end(&b), auth_end(&b);

@@ -162,6 +162,9 @@ struct auth_sent {
 /* A token of a user's for what a mail is of, and the mail: trees of a batch. email: where it goes to. */
 void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool mails,
                struct auth_sent *sent);
+/* In an update of users that is open, and after it: what was sent before is good for nothing any more, a change of address that waits neither. */
+void auth_put_unsent(struct json_writer *w, bool change);
+void auth_delete_sent(struct auth_batch *b, str user);
 /* As much, for who is nobody: nothing of it is there once it has run. */
 void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str nobody, str email,
                        struct auth_sent *sent);

@@ -161,6 +161,20 @@ void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, s
     if (is_mailed) (void)put_mail(c, b, kind, user, email, sent);
 }
 
+void auth_put_unsent(struct json_writer *w, bool change) {
+    static const char *const columns[] = {"recovery_token", "reauthentication_token", "email_change_token_new",
+                                          "email_change_token_current", "email_change"};
+    for (size_t i = 0; i < ARRAY_COUNT(columns) - !change; i++) json_put_cstr(w, columns[i], "");
+    if (change) json_put_u64(w, "email_change_confirm_status", 0);
+}
+
+/* What confirms an address stays: it is of no password. */
+void auth_delete_sent(struct auth_batch *b, str user) {
+    auth_tree(b, "delete", "one_time_tokens");
+    auth_where(b), auth_eq(b, "user_id", user), auth_op(b, "token_type", "neq", STR("confirmation_token")), auth_end(b);
+    auth_end(b);
+}
+
 void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str nobody, str email,
                        struct auth_sent *sent) {
     *sent = (struct auth_sent){.code = make_code(c), .hash = make_hash(c, false)};

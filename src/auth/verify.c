@@ -185,7 +185,8 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
     auth_set(b);
     json_put_cstr(&b->w, auth_mail_column(f->mail), "");
     json_put_u64(&b->w, "email_change_confirm_status", f->half);
-    if (!f->half) {
+    if (!f->half) { /* what was sent to the old one is good for nothing */
+        json_put_cstr(&b->w, "recovery_token", ""), json_put_cstr(&b->w, "reauthentication_token", "");
         json_put_str(&b->w, "email", to);
         json_put_cstr(&b->w, "email_change", "");
         json_put_cstr(&b->w, is_new ? "email_change_token_current" : "email_change_token_new", "");
@@ -196,6 +197,7 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
     }
     end_update(c, b, f);
     if (f->half) return;
+    auth_delete_sent(b, id);
     if (identity) put_verified_identity(c, b, identity, to);
     else put_new_identity(c, b, id, to);
 }

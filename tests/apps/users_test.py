@@ -305,6 +305,7 @@ def test_users_mail():
         before_its_owner(ask)
         unknown(ask)
         slow(ask)
+        outlived(ask)
         check("mail-caught" in n.log() and "ann@example.com" not in n.log(), "who is no developer reads no mail in the log")
         n.wait_event("request", path="/auth/v1/confirm?token=***&type=x%27%3E")
         check(not re.search(r"token(_hash)?=[^*]", n.log()), "who reads the log has no token of a link")
@@ -436,6 +437,30 @@ def before_its_owner(ask):
     eq(ask("GET", "/user", bearer=s["access_token"])[1]["email"], "twice0@example.com")
     eq(ask("POST", "/verify", {"type": "email_change", "token_hash": current})[1]["code"], "200")
     eq(spend("email_change", "taken@example.com")[1]["user"]["email"], "taken@example.com")
+
+
+def outlived(ask):
+    """What was sent before a password or an address was changed is good for nothing after it."""
+    token = lambda email: ask.mail(email)["variables"]["TokenHash"]
+    spend = lambda kind, hash: ask("POST", "/verify", {"type": kind, "token_hash": hash})[1].get("code")
+    s = ask.sign_in("twice1@example.com")[1]
+    eq(ask("PUT", "/user", {"email": "thief@example.com"}, bearer=s["access_token"])[0], 200)
+    eq(ask("POST", "/recover", {"email": "twice1@example.com"}), (200, {}))
+    recovery = token("twice1@example.com")
+    status, u = ask("PUT", "/user", {"password": "known to nobody"}, bearer=s["access_token"])
+    eq((status, u.get("new_email"), u.get("email")), (200, None, "twice1@example.com"), u)
+    eq((spend("recovery", recovery), spend("email_change", token("thief@example.com"))), ("otp_expired", "otp_expired"))
+    eq(ask("POST", "/resend", {"type": "email_change", "email": "twice1@example.com"}), (200, {}))
+    eq(spend("email_change", token("thief@example.com")), "otp_expired")
+    eq(ask("PUT", "/user", {"email": "moved@example.com", "password": PASSWORD}, bearer=s["access_token"])[0], 200)
+    change = token("twice1@example.com")
+    eq(ask("POST", "/recover", {"email": "twice1@example.com"}), (200, {}))
+    recovery = token("twice1@example.com")
+    eq((spend("email_change", change), spend("email_change", token("moved@example.com")), spend("recovery", recovery)), ("200", None, "otp_expired"))
+    eq(ask("POST", "/recover", {"email": "moved@example.com"}), (200, {}))
+    recovery = token("moved@example.com")
+    eq(ask.admin("PUT", "/admin/users/" + u["id"], {"password": "by the admin"})[0], 200)
+    eq((spend("recovery", recovery), ask.sign_in("moved@example.com", "by the admin")[0]), ("otp_expired", 200))
 
 
 def slow(ask):
