@@ -194,6 +194,7 @@ static err null_test(struct sql_context *cx, const PgQuery__NullTest *t, struct 
     struct sql_value v;
     TRY(sql_expr(cx, t->arg, &v));
     TRY(sql_settle(cx, &v));
+    sql_unpack(cx, &v); /* a composite is null if all of its fields are, and is not if none is */
     const char *test = t->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL ? "is null" : "is not null";
     *out = v.row ? row_null_test(cx, &v, test)
                  : sql_bool(cx, sql_fmt(cx, "(" STR_FMT " %s)", STR_ARG(nullable(cx, v.text)), test), &v, NULL);

@@ -821,5 +821,7 @@ err sql_routine_target(struct routine *r, const struct plpgsql_target *t, struct
     if (t->n == 2 && (v = sql_variable_named(r->cx, t->names[0], t->names[1]))) return is_variable(r, t, v, out);
     if (t->n == 3 && (v = sql_variable_named(r->cx, t->names[0], t->names[1])) && (v->fields || v->record))
         return is_field(r, t, v, t->names[2], out, later);
+    if (t->n == 3 && (v = sql_variable_named(r->cx, (str){0}, t->names[0])) && (v->fields || v->record))
+        return sql_routine_say(r, t->at, "0A000", "assignment to a field of a field is not supported on SQLite");
     return sql_routine_say(r, t->at, "42601", "\"" STR_FMT "\" is not a known variable", STR_ARG(t->names[0]));
 }

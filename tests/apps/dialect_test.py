@@ -246,5 +246,8 @@ def test_dialect_composite():
         eq(asked("select p::text, many::text, o::text from holders where id = 10"), [('(1,"via ""json""",,,,)', '{"(2,,,,,)","(3,text,,,,)"}', '("(,in,,,,)",,{x})')])
         for bad, state in (("'(1,2)'", "22P02"), ("'1'", "22P02"), ("row(1)", "42804"), ("'(x,b,,,,)'", "22P02")):
             has(cli(n, "db", "query", "--write", f"insert into holders (id, p) values (99, {bad})", "--app", "notes", code=65), state)
+        nulls = "select id, p is null as a, p is not null as b, (many[1] is null) as c, (o).p is null as d, not (o is null) as e from holders order by id"
+        query(n, {"kind": "insert", "from": "holders", "rows": [{"id": 11, "p": "(,,,,,)", "o": "(,,)"}]}, "service_role")
+        eq(asked(nulls), [(1, False, True, True, True, False), (2, False, False, True, False, True), (3, False, False, False, True, False), (10, False, False, False, False, True), (11, True, False, True, True, False)])
         put(folder, "migrations/002_drop.sql", "drop type pair;\n")
         has(cli(n, "db", "migrate", folder, code=65), "2BP01")
