@@ -28,6 +28,7 @@ struct found {
     str hash;  /* of the code */
     bool pkce;
     /* what became of it: */
+    bool moved; /* nothing: it was otherwise by then */
     struct auth_new_session session;
     bool half;              /* the other address is to confirm it, too */
     str code;               /* of PKCE */
@@ -109,12 +110,17 @@ static void put_spent(struct auth_batch *b, const struct found *f) {
     auth_end(b);
 }
 
+static bool is_change(const struct found *f) { return f->mail == AUTH_MAIL_CHANGE_NEW || f->mail == AUTH_MAIL_CHANGE_CURRENT; }
+
 static void end_update(struct auth_call *c, struct auth_batch *b, const struct found *f) {
     json_put_str(&b->w, "updated_at", c->now);
     auth_end(b);
     auth_where(b);
     auth_eq(b, "id", json_str(json_get(f->user, "id")));
     if (!f->token.n) auth_eq(b, auth_mail_column(f->mail), f->hash);
+    if (is_change(f)) /* the other address may be confirmed meanwhile */
+        auth_eq(b, "email_change_confirm_status",
+                json_i64(json_get(f->user, "email_change_confirm_status")) ? STR("1") : STR("0"));
     auth_end(b);
     auth_one(b);
     auth_end(b);
@@ -242,12 +248,12 @@ static bool spend(struct auth_call *c, struct found *f, bool by_link) {
     struct auth_batch b;
     struct json answers;
     str id = json_str(json_get(f->user, "id")), flow = {0};
-    bool change = f->mail == AUTH_MAIL_CHANGE_NEW || f->mail == AUTH_MAIL_CHANGE_CURRENT;
+    f->moved = false;
     if (f->pkce && by_link && !find_flow(c, f, &flow, &f->code)) return false;
     auth_batch_begin(&b);
     put_spent(&b, f);
     auth_audit(c, &b, f->kind->action, "account", id, json_str(json_get(f->user, "email")), "email");
-    if (change) put_change(c, &b, f);
+    if (is_change(f)) put_change(c, &b, f);
     else put_confirmed(c, &b, f);
     if (!f->half && flow.n) {
         auth_tree(&b, "update", "flow_state");
@@ -260,12 +266,25 @@ static bool spend(struct auth_call *c, struct found *f, bool by_link) {
     auth_where(&b), auth_eq(&b, "id", id), auth_end(&b), auth_end(&b);
     uint32_t last = b.n - 1;
     enum auth_ran ran = auth_run(c, &b, "Error confirming user", &answers);
-    if (ran == AUTH_MOVED)
+    f->moved = ran == AUTH_MOVED;
+    if (f->moved)
         return by_link ? auth_fail_text(c, AUTH_ERROR_otp_expired, "Email link is invalid or has expired")
                        : auth_fail(c, AUTH_ERROR_otp_expired);
     if (ran == AUTH_TAKEN) return auth_fail(c, AUTH_ERROR_email_exists);
     f->now = ran == AUTH_RAN ? auth_first(&answers, last) : NULL;
     return f->now || auth_fail(c, AUTH_ERROR_unexpected_failure);
+}
+
+/* code with email, or hash. Both addresses of a change at once: the second one finds what the first has done. */
+static bool find_and_spend(struct auth_call *c, str email, str code, str hash, struct found *f, bool by_link) {
+    const struct found begun = *f;
+    for (int tries = 0;; tries++) {
+        *f = begun;
+        if (code.n ? !find_by_code(c, email, code, f) : !find_by_hash(c, hash, f)) return false;
+        if (spend(c, f, by_link)) return true;
+        if (!f->moved || !is_change(f) || tries == 2) return false;
+        c->failed = false;
+    }
 }
 
 /* ---- by a client ---- */
@@ -297,7 +316,7 @@ bool auth_do_verify(struct auth_call *c) {
         c->failed = false;
         return auth_fail_status(c, AUTH_ERROR_validation_failed, 422, "Invalid email format");
     }
-    if (!(token.n ? find_by_code(c, email, token, &f) : find_by_hash(c, hash, &f)) || !spend(c, &f, false)) return false;
+    if (!find_and_spend(c, token.n ? email : (str){0}, token, hash, &f, false)) return false;
     if (!f.half) return auth_answer_session(c, f.now, &f.session, NULL);
     buf_puts(&c->out, STR("{\"code\":\"200\",\"msg\":\"" HALF_DONE "\"}"));
     return auth_answer(c, 200);
@@ -367,7 +386,7 @@ bool auth_do_verify_link(struct auth_call *c) {
     if (!hash.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Verify requires a token or a token hash");
     if (!f.kind) (void)auth_fail_text(c, AUTH_ERROR_validation_failed, "Invalid email verification type");
     f.pkce = str_starts(hash, STR("pkce_"));
-    if (c->failed || !find_by_hash(c, hash, &f) || !spend(c, &f, true))
+    if (c->failed || !find_and_spend(c, (str){0}, (str){0}, hash, &f, true))
         return lead_to_error(c, to, str_starts(hash, STR("pkce_")));
     begin_url(&url, to);
     if (f.half || f.code.n) buf_putc(&url, str_find(buf_str(&url), '?') < url.n ? '&' : '?');

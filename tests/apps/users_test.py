@@ -457,6 +457,13 @@ def outlived(ask):
     eq(ask("POST", "/recover", {"email": "twice1@example.com"}), (200, {}))
     recovery = token("twice1@example.com")
     eq((spend("email_change", change), spend("email_change", token("moved@example.com")), spend("recovery", recovery)), ("200", None, "otp_expired"))
+    for _ in range(5):  # both at once
+        eq(ask("PUT", "/user", {"email": "both@example.com"}, bearer=s["access_token"])[0], 200)
+        got, links = [], [token("both@example.com"), token("moved@example.com")]
+        threads = [threading.Thread(target=lambda hash=hash: got.append(spend("email_change", hash))) for hash in links]
+        [t.start() for t in threads], [t.join() for t in threads]
+        eq((sorted(map(str, got)), ask("GET", "/user", bearer=s["access_token"])[1]["email"]), (["200", "None"], "both@example.com"))
+        eq(ask.admin("PUT", "/admin/users/" + u["id"], {"email": "moved@example.com", "email_confirm": True})[0], 200)
     eq(ask("POST", "/recover", {"email": "moved@example.com"}), (200, {}))
     recovery = token("moved@example.com")
     eq(ask.admin("PUT", "/admin/users/" + u["id"], {"password": "by the admin"})[0], 200)
