@@ -350,6 +350,9 @@ static bool enter(struct query_conn *conn, const struct catalog_relation *of, ui
     return true;
 }
 
+/* Views that name views twice double with each: SQLite would be at that for long, and hears nobody meanwhile. */
+enum { PARTS_MAX = 3000 };
+
 bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, uint32_t role, enum query_sight sight, str *name,
                    struct pg_error *error) {
     bool view = of->kind == CATALOG_VIEW;
@@ -357,19 +360,25 @@ bool query_view_of(struct query_conn *conn, const struct catalog_relation *of, u
     str key = key_of(conn, room, of, role, sight);
     if (sight == QUERY_SEES && !may_read(conn, of, role, error)) return false;
     const struct query_made *there = made_of(conn, &conn->views, key);
-    if (there) return *name = there->name, true;
+    if (there) return conn->parts = MIN(conn->parts + there->parts, PARTS_MAX + 1), *name = there->name, true;
     if (!enter(conn, of, role, sight, error)) return false;
     struct buf b = {.max = 4 << 20};
     struct buf body = {.max = 4 << 20};
+    uint32_t before = conn->parts;
     bool ok;
+    conn->parts = 1;
     if (!view) ok = table_view(conn, of, role, sight, &body, error);
     else ok = sight == QUERY_SEES ? view_view(conn, of, &body, error) : through_view(conn, of, sight, &body, error);
     uint32_t at = place_of(conn, &conn->views, key); /* now: what it reads was made before it */
     *name = conn->made.p[at].name;
+    uint32_t parts = conn->made.p[at].parts = conn->parts;
     conn->made.p[at].of = of, conn->made.p[at].role = role;
     buf_printf(&b, "create temp view \"" STR_FMT "\" as select " STR_FMT, STR_ARG(*name), STR_ARG(buf_str(&body)));
     conn->depth--;
+    if (ok && parts > PARTS_MAX)
+        ok = query_fail(error, "54001", "view \"" STR_FMT "\" is too complex, with all that it is made of", STR_ARG(of->name));
     ok = ok && make(conn, "view", at, &b, error);
+    conn->parts = MIN(before + parts, PARTS_MAX + 1);
     buf_free(&b), buf_free(&body);
     return ok;
 }

@@ -211,6 +211,7 @@ struct query_made { /* a view or a trigger */
     const struct catalog_relation *of; /* of a view: which relation it shows, and who sees it */
     uint32_t role;
     uint32_t guard; /* of a trigger */
+    uint32_t parts; /* of a view: how many SELECTs SQLite makes of it, as each view that it names is put in there anew */
     bool gone;      /* it went with the transaction in which it was made: its place and name wait for the next */
 };
 enum { QUERY_TOKEN = 33, QUERY_GUARDS = 5 /* of the table: insert, upsert; of a view: each check */, QUERY_NESTING_MAX = 32 };
@@ -250,6 +251,7 @@ struct query_conn {
         const struct catalog_relation *of;
         uint32_t role, use;
     } nesting[QUERY_NESTING_MAX]; /* whose views are being made */
+    uint32_t parts;               /* of what is being made */
     uint32_t depth;
     struct system_context system;
     bool walled;

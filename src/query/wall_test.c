@@ -279,6 +279,24 @@ static void scripts_are_held_to_their_marks(void **state) {
     }
 }
 
+/* SQLite puts each view that is named into the statement, and nobody can end that. */
+static void views_do_not_double_without_an_end(void **state) {
+    (void)state;
+    struct buf b = {0};
+    buf_puts(&b, STR("create table t (id integer primary key); insert into t values (1); create view v0 as select id from t;"));
+    for (int i = 1; i <= 25; i++)
+        buf_printf(&b, "create view v%d as select a.id from v%d a union all select b.id from v%d b where b.id > 1;", i, i - 1,
+                   i - 1);
+    buf_putc(&b, 0);
+    struct app *a = app_open((const char *)b.p);
+    ASK(a, 1, "{\"from\":\"v6\"}", "[{\"id\":1}]");
+    ASK(a, 1, "{\"from\":\"v25\"}", "54001 view \"v10\" is too complex, with all that it is made of");
+    ASK(a, 1, "{\"from\":\"v12\"}", "54001 view \"v10\" is too complex, with all that it is made of");
+    ASK(a, 1, "{\"from\":\"v9\"}", "[{\"id\":1}]");
+    app_close(a);
+    buf_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keys_are_seen_to, start, stop),
@@ -286,6 +304,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_wall_stands, start, stop),
         cmocka_unit_test_setup_teardown(a_write_is_of_its_target, start, stop),
         cmocka_unit_test_setup_teardown(scripts_are_held_to_their_marks, start, stop),
+        cmocka_unit_test(views_do_not_double_without_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
