@@ -7,8 +7,9 @@
 #include <cmocka.h>
 
 static const str site = STR_INIT("https://app.example");
-static str globs[] = {STR_INIT("myapp://**"), STR_INIT("https://*.preview.example/*"), STR_INIT("https://exact.example/in"),
-                      STR_INIT("https://b.example/**"), STR_INIT("exp://1?.example/a")};
+static str globs[] = {
+    STR_INIT("myapp://**"),           STR_INIT("https://*.preview.example/*"), STR_INIT("https://exact.example/in"),
+    STR_INIT("https://b.example/**"), STR_INIT("https://**.deep.example/**"),  STR_INIT("exp://1?.example/a")};
 
 static bool may(const char *url) {
     struct app_auth config;
@@ -18,10 +19,20 @@ static bool may(const char *url) {
 }
 
 static void test_led(void **state) {
-    static const char *const yes[] = {
-        "https://app.example",         "https://app.example/a?b=c#d", "HTTPS://APP.example/x",    "myapp://callback",
-        "myapp://callback/deep?x=1#y", "https://x.preview.example/a", "https://exact.example/in", "https://exact.example/in#here",
-        "https://b.example/a/b.c/d",   "http://127.0.0.1:5173/x",     "http://[::1]:3000/",       "exp://12.example/a"};
+    static const char *const yes[] = {"https://app.example",
+                                      "https://app.example/a?b=c#d",
+                                      "HTTPS://APP.example/x",
+                                      "myapp://callback",
+                                      "myapp://callback/deep?x=1#y",
+                                      "https://x.preview.example/a",
+                                      "https://exact.example/in",
+                                      "https://exact.example/in#here",
+                                      "https://b.example/a/b.c/d",
+                                      "http://127.0.0.1:5173/x",
+                                      "http://[::1]:3000/",
+                                      "exp://12.example/a",
+                                      "https://a.b.deep.example/x/y?z",
+                                      "https://a.deep.example/"};
     static const char *const no[] = {"",
                                      "/relative",
                                      "//evil.example",
@@ -58,6 +69,9 @@ static void test_led(void **state) {
                                      "https://evil:.preview.example/a",
                                      "myapp://0x08080808/",
                                      "exp://1?.example/a",
+                                     "https://evil.example/.deep.example/",
+                                     "https://evil.example?.deep.example/",
+                                     "https://evil.example/x.deep.example/a",
                                      "https://exact.example/in/x",
                                      "https://exact.example/in?x",
                                      "https://b.example.evil.example/",

@@ -70,13 +70,16 @@ static bool is_number(str host) {
 static bool matches(str glob, str text) {
     size_t g = 0, t = 0, star = SIZE_MAX, at = 0, deep = SIZE_MAX, deep_at = 0, end = str_find(text, ':') + 3;
     while (end < text.n && text.p[end] != '/' && text.p[end] != '?') end++;
+    bool of_host = false; /* the last double star is followed by more of a host: it goes no further than that */
     while (t < text.n) {
         bool separator = text.p[t] == '.' || text.p[t] == '/' || t == end;
-        if (g + 1 < glob.n && glob.p[g] == '*' && glob.p[g + 1] == '*') deep = g += 2, deep_at = t, star = SIZE_MAX;
-        else if (g < glob.n && glob.p[g] == '*') star = ++g, at = t;
+        if (g + 1 < glob.n && glob.p[g] == '*' && glob.p[g + 1] == '*') {
+            deep = g += 2, deep_at = t, star = SIZE_MAX;
+            of_host = t < end && g < glob.n && glob.p[g] != '/';
+        } else if (g < glob.n && glob.p[g] == '*') star = ++g, at = t;
         else if (g < glob.n && ((glob.p[g] == '?' && !separator) || glob.p[g] == text.p[t])) g++, t++;
         else if (star != SIZE_MAX && text.p[at] != '.' && text.p[at] != '/' && at != end) g = star, t = ++at;
-        else if (deep != SIZE_MAX) g = deep, t = ++deep_at, star = SIZE_MAX;
+        else if (deep != SIZE_MAX && !(of_host && deep_at == end)) g = deep, t = ++deep_at, star = SIZE_MAX;
         else return false;
     }
     while (g < glob.n && glob.p[g] == '*') g++;

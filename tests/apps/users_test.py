@@ -146,6 +146,8 @@ def by_password(ask):
         status, e = ask("PUT", "/user", {"data": {f"k{random.random()}": "x" * 2000}}, bearer=token)
     eq((status, e["code"], e["message"]), (422, "validation_failed", "user_metadata has at most 3072 bytes: it is in every token"))
     eq(ask.sign_up("large@example.com", large="x" * 4000)[0], 422)
+    deep, wide = ask.sign_up("deep@example.com", deep=json.loads("[" * 28 + "]" * 28))[1], ask.sign_up("wide@example.com", wide=[1] * 1000)[1]
+    eq([ask.rest("GET", "/notes?select=id", s["access_token"])[0] for s in (deep, wide)], [200, 200])
     eq(ask.rest("GET", "/notes?select=id", ask.sign_in("ann@example.com")[1]["access_token"])[0], 200)
     eq(ask("PUT", "/user", {"password": PASSWORD}, bearer=token)[1]["code"], "same_password")
     old = ask.sign_in("ann@example.com")[1]

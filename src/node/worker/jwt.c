@@ -5,7 +5,8 @@
 #include <stdio.h>
 
 static bool read_object(arena *out, str text, struct json *v) {
-    const struct json_limits limits = {NODE_JWT_BYTES_MAX, 8, 512};
+    /* As deep and as full as users' metadata may be (auth): what was signed here is read here. */
+    const struct json_limits limits = {NODE_JWT_BYTES_MAX, 40, NODE_JWT_BYTES_MAX / 2};
     return json_read(out, text, &limits, v, NULL) == ERR_OK && v->kind == JSON_KIND_OBJECT;
 }
 
