@@ -100,6 +100,17 @@ def test_users():
             refreshed(ask)
             administered(ask)
             hostile(ask)
+            if engine == "postgres":
+                told_of_a_row(ask)
+
+
+def told_of_a_row(ask):
+    """What PostgreSQL says of a row that a constraint refuses has the password's hash in it."""
+    rowless = "create function rowless() returns trigger language plpgsql as $$ begin new.is_sso_user := null; return new; end $$;\ncreate trigger rowless before insert on auth.users for each row execute function rowless();\n"
+    cli(ask.n, "deploy", project({**FILES, "migrations/002_rowless.sql": rowless}, f'name = "shop"\ndatabase = "postgres"\n[auth]\n{LOOSE}'))
+    eq(ask.sign_up("rowless@example.com")[0], 500)
+    ask.n.wait_event("auth-failed", code="23502")
+    check("argon2" not in ask.n.log(), "the log has no hash")
 
 
 def by_password(ask):
