@@ -53,7 +53,9 @@ static UNUSED struct app *app_open(const char *sql) {
              STR("create table _orlo_sequences (id integer primary key, last integer not null, called integer not null) strict"));
     catalog_ready(plan.catalog);
     a->catalog = plan.catalog;
-    if (!plan_run(a->mem, a->db, a->conn, &plan, &d)) fail_msg("%s%s", d.text, query_conn_raised(a->conn)->message);
+    struct plan_place where;
+    if (!plan_run(a->mem, a->db, a->conn, &plan, &where, &d))
+        fail_msg(STR_FMT ":%u: %s%s", STR_ARG(where.file), where.line, d.text, query_conn_raised(a->conn)->message);
     return a;
 }
 

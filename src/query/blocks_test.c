@@ -184,6 +184,7 @@ static void test_bad(void **state) {
         struct sql_file file = {.name = STR("2.sql"), .text = str_c(bad[i].sql)};
         struct sql_plan plan = {0};
         struct sql_report report = {0};
+        struct plan_place where;
         struct diag d = DIAG_INIT;
         assert_int_equal(sql_migrate(a->mem, a->catalog, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d), ERR_OK);
         if (bad[i].when_run == (report.refused != 0)) fail_msg("%s: %u refused", bad[i].sql, report.refused);
@@ -192,7 +193,7 @@ static void test_bad(void **state) {
         if (!report.refused) {
             assert_int_equal(db_begin(a->db, &d), ERR_OK);
             catalog_ready(plan.catalog);
-            assert_false(plan_run(a->mem, a->db, a->conn, &plan, &d));
+            assert_false(plan_run(a->mem, a->db, a->conn, &plan, &where, &d));
             is = query_conn_raised(a->conn)->state, text = query_conn_raised(a->conn)->message;
             db_rollback(a->db);
         }
@@ -212,6 +213,7 @@ static void test_notices(void **state) {
                                         "'no'; raise warning 'it is'; end $$;\ndo $$ begin raise notice 'read'; end $$")};
     struct sql_plan plan = {0};
     struct sql_report report = {0};
+    struct plan_place where;
     struct diag d = DIAG_INIT;
     assert_int_equal(sql_migrate(a->mem, a->catalog, &file, 1, CATALOG_SQLITE, NULL, &plan, &report, &d), ERR_OK);
     assert_int_equal(report.notes.n, 1);
@@ -219,7 +221,7 @@ static void test_notices(void **state) {
                 str_eqc(report.notes.p[0].code, "00000"));
     catalog_ready(plan.catalog);
     query_conn_notices(a->conn, on_notice, &said);
-    assert_true(plan_run(a->mem, a->db, a->conn, &plan, &d));
+    assert_true(plan_run(a->mem, a->db, a->conn, &plan, &where, &d));
     assert_true(str_eqc(buf_str(&said), "1 of it;! it is;"));
     buf_free(&said);
     app_close(a);

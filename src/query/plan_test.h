@@ -5,8 +5,15 @@
 #include "query/query.h"
 #include "sql/sql.h"
 
-/* False: what a step said is in d, or raised by the connection. */
-static inline bool plan_run(arena *mem, struct db *db, struct query_conn *conn, const struct sql_plan *plan, struct diag *d) {
+struct plan_place {
+    str file;
+    uint32_t line; /* 0: of several */
+};
+
+/* False: what a step said is in d, or raised by the connection; where: whose it is. */
+static inline bool plan_run(arena *mem, struct db *db, struct query_conn *conn, const struct sql_plan *plan,
+                            struct plan_place *where, struct diag *d) {
+    *where = (struct plan_place){0};
     uint32_t at = 0;
     str text = {0};
     struct catalog *between = NULL;
@@ -16,6 +23,7 @@ static inline bool plan_run(arena *mem, struct db *db, struct query_conn *conn, 
     for (uint32_t i = 0; ok && i < plan->files.n; i++)
         for (uint32_t k = 0; ok && k < plan->files.p[i].steps.n; k++) {
             const struct sql_plan_step *s = &plan->files.p[i].steps.p[k];
+            *where = (struct plan_place){plan->files.p[i].name, s->line};
             db_foreign_keys(db, !plan->foreign_keys_off || s->kind != SQL_STEP_STRUCTURE);
             if (s->kind != SQL_STEP_CALL) {
                 ok = query_conn_catalog(conn, plan->catalog, d) == ERR_OK && db_run_values(db, s->text, NULL, 0, d) == ERR_OK;

@@ -99,8 +99,11 @@ static const struct catalog *migrate(struct db *db, struct query_conn *conn, fil
         fail("sequences");
     if (query_conn_catalog(conn, plan.catalog, &diag) != ERR_OK) fail("catalogue"); /* what sequences are called */
     if (db_begin(db, &diag) != ERR_OK) fail("begin");
-    if (!plan_run(mem, db, conn, &plan, &diag)) {
-        fprintf(stderr, "%s: %s\n", query_conn_raised(conn)->state, query_conn_raised(conn)->message);
+    struct plan_place where;
+    if (!plan_run(mem, db, conn, &plan, &where, &diag)) {
+        const struct pg_error *raised = query_conn_raised(conn);
+        fprintf(stderr, STR_FMT ":%u:1: %s: %s\n", STR_ARG(where.file), where.line, raised->state,
+                *raised->message ? raised->message : diag.text);
         fail("step");
     }
     if (db_commit(db, &diag) != ERR_OK) fail("commit");

@@ -51,7 +51,7 @@ class Visitor:
         p = subprocess.Popen(["bash", "-c", "exec " + self.words(line)], cwd=self.at, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         self.background.append(p)
         read = lambda: open(log.name).read()
-        until(lambda: until_printed in read() or p.poll() is not None, 300)
+        until(lambda: until_printed in read() or p.poll() is not None)
         check(p.poll() is None, line, read()[-3000:])
         return p, read
 
