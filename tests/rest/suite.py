@@ -71,7 +71,7 @@ def deploy(program, all_, folder, which, log):
                 os.remove(f)
         empty = os.path.join(folder, "none")
         open(empty, "w").close()
-        args = [program, where, db, empty] if which == "sqlite" else [program, os.path.join(folder, "void"), db, empty, "host=nowhere", where]
+        args = [program, "--strict", where, db, empty] if which == "sqlite" else [program, os.path.join(folder, "void"), db, empty, "host=nowhere", where]
         os.makedirs(os.path.join(folder, "void"), exist_ok=True)
         p = subprocess.run(args, capture_output=True, text=True)
         if p.returncode == 0:
@@ -248,7 +248,7 @@ def main():
                 os.remove(f)
         with open(os.path.join(folder, "requests"), "w", encoding="utf-8") as f:  # at last: tokens are made for this moment
             f.writelines(json.dumps(request_of(c)) + "\n" for c in asked)
-        p = subprocess.run([program, os.path.join(folder, "sqlite"), db, os.path.join(folder, "requests"),
+        p = subprocess.run([program, "--strict", os.path.join(folder, "sqlite"), db, os.path.join(folder, "requests"),
                             f"host={cluster.folder} user=postgres dbname=suite options='-c search_path=test,public'", os.path.join(folder, "postgres")],
                            capture_output=True, text=True)
     said = p.stdout.splitlines()

@@ -1,10 +1,10 @@
 /* engines: the same migrations and the same requests, on SQLite and on a PostgreSQL that runs already.
  *
  *   engines --platform                          prints the platform's schemas, as PostgreSQL is given them
- *   engines FOLDER DATABASE REQUESTS [WHERE [SERVERS]]
+ *   engines [--strict] FOLDER DATABASE REQUESTS [WHERE [SERVERS]]
  *                                               FOLDER: *.sql; DATABASE: a file to be made; REQUESTS: a JSON document a line,
  *                                               {"role", "claims", "query" or "batch", "tx"}; WHERE: libpq's words, of one that has FOLDER's, or those of
- *                                               SERVERS
+ *                                               SERVERS; --strict: what SQLite lacks is refused, not put off to when it is run
  *
  * A request may be one over HTTP instead: {"role", "claims", "nobody", "method", "path", "query", "fields": [[name, value], …], "body", "schemas", "aggregates",
  * "rowsMax", "targetNames", "root", "terse"}; its role is whose the token in its Authorization is, signed by "secret" (or "keyless") and for "audience". What is printed then is {"status", "fields", "body"}, and what asks for no tx=commit is undone.
@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 static arena *mem;
+static bool strict;
 static struct diag diag = DIAG_INIT;
 
 static _Noreturn void fail(const char *what) {
@@ -80,7 +81,7 @@ static void say_report(const struct sql_report *report) {
 
 static struct sql_plan plan_of(files f, enum catalog_engine engine) {
     struct sql_plan plan = {0};
-    struct sql_report report = {0};
+    struct sql_report report = {.strict = strict && engine == CATALOG_SQLITE};
     if (sql_migrate(mem, NULL, f.p, f.n, engine, NULL, &plan, &report, &diag) != ERR_OK) fail("migrations");
     if (report.refused) {
         say_report(&report);
@@ -534,6 +535,7 @@ int main(int argc, char **argv) {
         print_platform();
         return 0;
     }
+    if (argc > 1 && !strcmp(argv[1], "--strict")) strict = true, argc--, argv++;
     if (argc < 4) return 64;
     str requests = read_file(argv[3]), line;
     struct db *db = open_database(argv[2]);
