@@ -82,7 +82,7 @@ class Target:
         self.servers = {n: stack.enter_context(serving(os.path.join(ROOT, "tests", "guests", "calls", f"calls{n}.wasm"), *FLAGS, *grants)) for n in PIECES}
         return list(self.servers.values())
 
-    def harm(self, servers):
+    def harm(self, servers, held_s):
         processes.kill(servers[0].role("worker"))
 
     def operand(self, rng, x):

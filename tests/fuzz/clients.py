@@ -247,7 +247,7 @@ class Target:
         self.bystanders = {servers[4]: (200, 500)}  # a trap of one request ends all that share its instance
         return servers
 
-    def harm(self, servers):
+    def harm(self, servers, held_s):
         pass
 
     def case(self, rng):

@@ -20,6 +20,7 @@ from harness import *
 
 TARGETS = ("clients", "calls", "upstreams")
 AT_ONCE, GROWS_KIB = 12, 64 << 10
+HELD_S = 30  # by a canary that holds a worker: a bystander's patience is shorter then
 
 
 class Run:
@@ -64,7 +65,7 @@ class Run:
                 middle = self.memory()
             if self.args.canary and not harmed and past > 1:
                 harmed = True
-                self.target.harm(self.servers)
+                self.target.harm(self.servers, HELD_S)
             for s in self.servers:
                 if not self.complaint and any(f'"event":"{e}"'.encode() in s.text for e in FATAL):
                     said = [e for e in s.events() if e["event"] in FATAL]
@@ -86,7 +87,8 @@ class Run:
             try:
                 self.servers = self.target.start(stack)
                 for s in self.servers:
-                    stack.enter_context(attacked(s, status=self.target.bystanders.get(s, 200), grows_kib=GROWS_KIB))
+                    patience_s = HELD_S - 10 if self.args.canary else 60
+                    stack.enter_context(attacked(s, status=self.target.bystanders.get(s, 200), timeout_s=patience_s, grows_kib=GROWS_KIB))
                 said = self.turns()
                 if said:
                     raise AssertionError(said)

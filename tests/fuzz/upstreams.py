@@ -28,9 +28,9 @@ class Target:
         self.servers = [stack.enter_context(serving(os.path.join(ROOT, "tests", "guests", "calls", f"calls{n}.wasm"), *FLAGS, *grants)) for n in (2, 3)]
         return self.servers
 
-    def harm(self, servers):
+    def harm(self, servers, held_s):
         held = processes.stop(servers[1].role("worker"))
-        threading.Timer(45, processes.go_on, (held,)).start()
+        threading.Timer(held_s, processes.go_on, (held,)).start()
 
     def case(self, rng):
         plan, s = hostile.Plan(rng), rng.choice(self.servers)

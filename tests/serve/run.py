@@ -1103,11 +1103,15 @@ def test_service_who_calls():
 
 def test_service_fair():
     """A request that computes, or whose guest asks not to be called, does not hold up others: they go to another instance."""
-    with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
-        alone = pool.submit(curl, s.url + "/alone")
-        s.wait_taken()
-        in_vain(0.1, "the guest's own word that it holds its instance")
-        eq([curl(s.url + "/count").text, alone.result().text], ["1\n", "1\n"])
+    for _ in range(20):
+        with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
+            alone = pool.submit(curl, s.url + "/alone")
+            s.wait_taken()
+            in_vain(0.1, "the guest's own word that it holds its instance")
+            got = [curl(s.url + "/count").text, alone.result().text]
+        if got != ["2\n", "1\n"]:  # so it is where the one was over before this machine asked for the other
+            break
+    eq(got, ["1\n", "1\n"])
     with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4", "--timeout", "5s") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
         loop = pool.submit(curl, s.url + "/loop")
         for _ in range(10):  # before its deadline or after
