@@ -160,7 +160,7 @@ def test_keys_tokens():
             (old(exp=now - 40), "PGRST303", "JWT expired"), (old(exp=0.5), "PGRST303", "JWT expired"), (old(nbf=now + 90), "PGRST303", "JWT not yet valid"), (old(iat=now + 90), "PGRST303", "JWT issued at future"),
             (old(exp="x"), "PGRST303", "The JWT 'exp' claim must be a number"), (old(nbf=[]), "PGRST303", "The JWT 'nbf' claim must be a number"), (old(iat={}), "PGRST303", "The JWT 'iat' claim must be a number"),
             (old(aud={}), "PGRST303", "The JWT 'aud' claim must be a string or an array of strings"), (old(aud=["a", 1]), "PGRST303", "The JWT 'aud' claim must be a string or an array of strings"),
-            (raw_('{"role":"anon","role":"service_role"}'), "PGRST303", "Parsing claims failed"), (raw_("[]"), "PGRST303", "Parsing claims failed"), (old(role="anon\0x"), "PGRST303", "Parsing claims failed"), (raw_("[" * 50), "PGRST303", "Parsing claims failed"), (raw_('{"a":' * 20 + "1" + "}" * 20), "PGRST303", "Parsing claims failed"),
+            (raw_('{"role":"anon","role":"service_role"}'), "PGRST303", "Parsing claims failed"), (raw_("[]"), "PGRST303", "Parsing claims failed"), (old(role="anon\0x"), "PGRST303", "Parsing claims failed"), (raw_("[" * 50), "PGRST303", "Parsing claims failed"), (raw_('{"a":' * 200 + "1" + "}" * 200), "PGRST303", "Parsing claims failed"),
         ]
         for t, code, message in cases:
             status, fields, body = who(n, key, t)
