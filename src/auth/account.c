@@ -111,28 +111,6 @@ static bool takes_at_once(struct auth_call *c) {
     return json_bool(json_get(c->user, "is_anonymous")) && !c->config->confirm_email;
 }
 
-static void put_first_address(struct auth_call *c, struct auth_batch *b, const struct wanted *want) {
-    struct json_writer *w = &b->w;
-    str id = json_str(json_get(c->user, "id"));
-    auth_tree(b, "insert", "identities");
-    auth_row(b);
-    json_put_str(w, "id", auth_new_id(c));
-    json_put_str(w, "provider_id", id);
-    json_put_str(w, "user_id", id);
-    json_put_cstr(w, "provider", "email");
-    json_put_object(w, "identity_data");
-    json_put_str(w, "sub", id);
-    json_put_str(w, "email", want->email);
-    json_put_bool(w, "email_verified", true);
-    json_put_bool(w, "phone_verified", false);
-    json_put_end(w);
-    json_put_str(w, "last_sign_in_at", c->now);
-    json_put_str(w, "created_at", c->now);
-    json_put_str(w, "updated_at", c->now);
-    auth_row_end(b);
-    auth_end(b);
-}
-
 static void put_update(struct auth_call *c, struct auth_batch *b, const struct wanted *want, bool at_once) {
     struct json_writer *w = &b->w;
     static struct json_member by[2] = {{STR_INIT("provider"), {.kind = JSON_KIND_STR, .s = STR_INIT("email")}},
@@ -174,7 +152,7 @@ bool auth_do_user_put(struct auth_call *c) {
     if (mails && !auth_may_mail(c, want.email)) return false;
     auth_batch_begin(&b);
     put_update(c, &b, &want, at_once);
-    if (at_once) put_first_address(c, &b, &want);
+    if (at_once) auth_insert_identity(c, &b, json_str(json_get(c->user, "id")), want.email);
     if (want.made.n) { /* who is signed in elsewhere has to know the new one, and who has an old mail */
         auth_delete_sent(&b, id);
         auth_audit(c, &b, "user_updated_password", "user", id, own, NULL);

@@ -123,6 +123,7 @@ struct auth_new_user {
 };
 /* Its row and its identities. */
 void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct auth_new_user *u);
+void auth_insert_identity(struct auth_call *c, struct auth_batch *b, str user, str email);
 /* The password of one whose address is not confirmed: whoever signed up with it, it is not to be good once the address's owner confirms that. */
 void auth_replace_unconfirmed(struct auth_batch *b, str user, str hash);
 void auth_audit(struct auth_call *c, struct auth_batch *b, const char *action, const char *type, str actor, str name,

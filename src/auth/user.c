@@ -264,6 +264,28 @@ void auth_replace_unconfirmed(struct auth_batch *b, str user, str hash) {
     auth_end(b);
 }
 
+/* The first address of a user's who is there, confirmed. */
+void auth_insert_identity(struct auth_call *c, struct auth_batch *b, str user, str email) {
+    struct json_writer *w = &b->w;
+    auth_tree(b, "insert", "identities");
+    auth_row(b);
+    json_put_str(w, "id", auth_new_id(c));
+    json_put_str(w, "provider_id", user);
+    json_put_str(w, "user_id", user);
+    json_put_cstr(w, "provider", "email");
+    json_put_object(w, "identity_data");
+    json_put_str(w, "sub", user);
+    json_put_str(w, "email", email);
+    json_put_bool(w, "email_verified", true);
+    json_put_bool(w, "phone_verified", false);
+    json_put_end(w);
+    json_put_str(w, "last_sign_in_at", c->now);
+    json_put_str(w, "created_at", c->now);
+    json_put_str(w, "updated_at", c->now);
+    auth_row_end(b);
+    auth_end(b);
+}
+
 /* In an update of users that is open. */
 void auth_confirm_email(struct auth_call *c, struct auth_batch *b, const struct json *user) {
     static struct json_member verified = {STR_INIT("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};

@@ -139,27 +139,6 @@ static void put_verified_identity(struct auth_call *c, struct auth_batch *b, con
     auth_end(b);
 }
 
-static void put_new_identity(struct auth_call *c, struct auth_batch *b, str user, str email) {
-    struct json_writer *w = &b->w;
-    auth_tree(b, "insert", "identities");
-    auth_row(b);
-    json_put_str(w, "id", auth_new_id(c));
-    json_put_str(w, "provider_id", user);
-    json_put_str(w, "user_id", user);
-    json_put_cstr(w, "provider", "email");
-    json_put_object(w, "identity_data");
-    json_put_str(w, "sub", user);
-    json_put_str(w, "email", email);
-    json_put_bool(w, "email_verified", true);
-    json_put_bool(w, "phone_verified", false);
-    json_put_end(w);
-    json_put_str(w, "last_sign_in_at", c->now);
-    json_put_str(w, "created_at", c->now);
-    json_put_str(w, "updated_at", c->now);
-    auth_row_end(b);
-    auth_end(b);
-}
-
 static void put_providers(struct json_writer *w, const struct json *user) {
     const struct json *app = json_get(user, "raw_app_meta_data");
     bool email = auth_identity(user, "email");
@@ -205,7 +184,7 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
     if (f->half) return;
     auth_delete_sent(b, id);
     if (identity) put_verified_identity(c, b, identity, to);
-    else put_new_identity(c, b, id, to);
+    else auth_insert_identity(c, b, id, to);
 }
 
 static void put_confirmed(struct auth_call *c, struct auth_batch *b, struct found *f) {
