@@ -54,6 +54,10 @@ struct auth_host {
     /* hash empty: there is none, and it takes as long as if there were. old: it is of another kind, or cheaper, than what is made today. */
     enum auth_done (*verify)(void *arg, str password, str hash, bool *right, bool *old);
     enum auth_done (*sign)(void *arg, arena *out, str claims, str *token);
+    /* What is secret in a row: plain has up to 8 KiB; sealed is text, and about what says which row and column it is of ("factors:ID"): it opens nowhere
+     * else, and in no other app. unseal AUTH_BROKEN: it was sealed by another node's key, about something else, or changed. */
+    enum auth_done (*seal)(void *arg, arena *out, str about, str plain, str *sealed);
+    enum auth_done (*unseal)(void *arg, arena *out, str about, str sealed, str *plain);
     /* Of what key says one is let through each so many ns, and so many at once: 0, or the ns after which there is room. take false: it is only asked. */
     uint64_t (*limit)(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take);
     /* For the app's owner: why somebody was answered that it failed. */

@@ -6,12 +6,16 @@
  *           ── secret ────>       seals a secret; makes a key of an app's, and signs with one
  *           ── unseal ────>       opens an app's secrets, into a file that the worker gets
  *   worker  ── token_ask ─>       signs a user's token, by a key that comes along sealed
+ *           ── vault_ask ─>       seals bytes of an app's (of a row of its database), or opens them
  *
  * 1. A secret key is in the memory of such a process and nowhere else: it started by exec, and whoever started it asks by message.
  * 2. It parses nothing that a stranger wrote: files of 32 bytes, fixed numbers of bytes that it signs, and what control has sealed by it.
  * 3. A sealed secret is about its app and its name: put in another's place, it is refused.
+ * 4. What an app seals has a key of its own, made of the one that seals and of the app's number; who asks shows the app's pass, which keys puts among the
+ *    secrets of workers that serve it: another's worker, taken over, opens nothing, though it had the bytes.
  */
 #include "node/node_int.h"
+#include "node/keyset.h"
 #include "node/role.h"
 #include "node/secrets.h"
 #include "node/state.h"
@@ -245,6 +249,37 @@ static err answer_secret(const struct keyring *k, const struct node_msg_secret *
     return e;
 }
 
+/* ---- bytes of apps ---- */
+
+static void vault_part(const struct keyring *k, const char *what, uint32_t app, uint8_t out[CRYPTO_SHA256_BYTES]) {
+    uint8_t bytes[64];
+    struct buf b = {.p = bytes, .cap = sizeof bytes, .max = sizeof bytes};
+    buf_puts(&b, str_c(what));
+    buf_put(&b, &app, sizeof app);
+    ENSURE(!b.full);
+    crypto_hmac_sha256((str){k->seal, sizeof k->seal}, buf_str(&b), out);
+}
+
+static err do_vault(const struct keyring *k, const struct node_msg_vault_ask *m, uint8_t *out, size_t *n) {
+    uint8_t pass[CRYPTO_SHA256_BYTES], key[CRYPTO_SHA256_BYTES];
+    if (k->no_seal != ERR_OK) return k->no_seal;
+    vault_part(k, "orlo vault pass", m->app, pass);
+    if (!crypto_equal(pass, m->pass, sizeof pass)) return ERR_DENIED;
+    vault_part(k, "orlo vault key", m->app, key);
+    err e = ERR_OK;
+    if (m->opens) {
+        *n = m->bytes.n - MIN(m->bytes.n, (size_t)CRYPTO_SEAL_MORE_BYTES);
+        if (!crypto_unseal(key, m->about, m->bytes, out)) e = ERR_DENIED;
+    } else if (m->bytes.n > NODE_VAULT_BYTES_MAX) {
+        e = ERR_LIMIT;
+    } else {
+        *n = m->bytes.n + CRYPTO_SEAL_MORE_BYTES;
+        crypto_seal(key, m->about, m->bytes, out);
+    }
+    explicit_bzero(key, sizeof key);
+    return e;
+}
+
 struct opening {
     const struct keyring *k;
     uint32_t app;
@@ -287,6 +322,13 @@ static err take_signer(struct opening *o, enum node_secret_kind kind, str secret
     return ERR_OK;
 }
 
+static void put_pass(struct opening *o) {
+    uint8_t pass[CRYPTO_SHA256_BYTES];
+    if (o->k->no_seal != ERR_OK) return;
+    vault_part(o->k, "orlo vault pass", o->app, pass);
+    put_opened(o, STR(NODE_PASS_ENTRY), (str){pass, sizeof pass});
+}
+
 static err open_entry(struct opening *o, struct rd *from, struct diag *d) {
     static uint8_t plain[NODE_SECRET_SEALED_MAX];
     uint32_t kind = rd_u32le(from);
@@ -295,6 +337,7 @@ static err open_entry(struct opening *o, struct rd *from, struct diag *d) {
     if (kind == NODE_SECRET_TOKEN) return put_token(o, key, bytes);
     if (kind == NODE_SECRET_PLAIN) {
         put_opened(o, key, bytes);
+        if (str_eqc(key, NODE_KEYSET_ENTRY)) put_pass(o);
         return ERR_OK;
     }
     if (bytes.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
@@ -366,13 +409,22 @@ static bool hear_worker(const struct keyring *k, int fd) {
     struct node_message m, told;
     enum node_wire_got got = node_wire_receive(fd, NODE_ROLE_worker, NODE_ROLE_keys, &m);
     if (got == NODE_WIRE_AGAIN) return true;
-    bool sense = got == NODE_WIRE_GOT && m.type == NODE_MSG_token_ask;
-    if (sense) {
+    bool vault = got == NODE_WIRE_GOT && m.type == NODE_MSG_vault_ask;
+    bool sense = vault || (got == NODE_WIRE_GOT && m.type == NODE_MSG_token_ask);
+    uint8_t bytes[NODE_VAULT_BYTES_MAX + CRYPTO_SEAL_MORE_BYTES];
+    size_t n = 0;
+    if (vault) {
+        told = NODE_MESSAGE(vault_told, .id = m.vault_ask.id);
+        told.vault_told.err = do_vault(k, &m.vault_ask, bytes, &n);
+        if (told.vault_told.err == ERR_OK) told.vault_told.bytes = (str){bytes, n};
+    } else if (sense) {
         told = NODE_MESSAGE(token_told, .id = m.token_ask.id);
         told.token_told.err = sign_token(k, &m.token_ask, told.token_told.signature);
     }
     if (got == NODE_WIRE_GOT) node_message_drop(&m);
-    return sense && node_wire_send(fd, &told) == ERR_OK; /* who does not read asks anew */
+    sense = sense && node_wire_send(fd, &told) == ERR_OK; /* who does not read asks anew */
+    explicit_bzero(bytes, n);
+    return sense;
 }
 
 static void say_used(void) {

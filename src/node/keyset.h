@@ -25,6 +25,8 @@ enum {
 #define NODE_KEYSET_ENTRY "_keys"
 /* Beside it, where the key in use is of ES256: that, as keys sealed it. A worker cannot open it; it sends it along with what is to be signed. */
 #define NODE_SIGNER_ENTRY "_signer"
+/* By keys, where there is a set: what a worker shows when bytes of the app's are to be sealed or opened. */
+#define NODE_PASS_ENTRY "_pass"
 
 /* A key of the set, one after the other. */
 struct node_keyset_key {

@@ -21,6 +21,7 @@ enum {
     NODE_SECRET_SIGNS_ES256,
     NODE_SECRET_DOES
 };
+enum { NODE_VAULT_BYTES_MAX = 8192 }; /* what an app seals at once; as vault_ask has it */
 enum { NODE_SECRETS_FILE_MAX = 2 << 20, NODE_SECRET_SEALED_MAX = 40960 };
 
 /* An entry of control's file: kind, key's length, key, length, bytes; numbers of 4 bytes, little-endian. Of the worker's the same without

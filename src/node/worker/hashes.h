@@ -1,4 +1,4 @@
-/* hashes: a worker's side of the roles `hash` and `keys`: passwords made and compared, tokens signed, by a channel to each. All of it may be asked twice.
+/* hashes: a worker's side of the roles `hash` and `keys`: passwords made and compared, tokens signed, bytes sealed, by a channel to each. All of it may be asked twice.
  *
  *   ask ──> WAITS ──there is room──> SENT ──> told            the channel's other end is gone: asked again, of the next one
  *             └──────────── not answered in time ───────────> told ERR_BUSY */
@@ -13,7 +13,7 @@ struct node_hashing;
 struct node_hashed {
     err err; /* ERR_BUSY: later, perhaps */
     bool right, old;
-    str hash; /* made; or the signature. As long as the call */
+    str hash; /* made; or the signature, or what was sealed or opened. As long as the call */
 };
 typedef void (*node_hashed_fn)(void *arg, const struct node_hashed *said);
 struct node_hashes *node_hashes_new(struct net_loop *loop, bool signs, void (*want)(void *arg), void *arg);
@@ -24,6 +24,9 @@ struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str pa
 /* Of one that signs: by an app's key of ES256, sealed under its name. */
 struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, str key, str sealed, str message, node_hashed_fn told,
                                       void *arg);
+/* The same: bytes of an app's, sealed or opened; pass: 32 bytes (keys.h). */
+struct node_hashing *node_hashes_vault(struct node_hashes *h, uint32_t app, str pass, bool opens, str about, str bytes,
+                                       node_hashed_fn told, void *arg);
 void node_hashes_cancel(struct node_hashing *ask); /* told is not called */
 
 #endif

@@ -24,6 +24,7 @@ struct node_keys {
     VEC(struct node_jwt_key) verify;
     VEC(struct opaque) opaque;
     str jwks, url;
+    str pass;
     str entry, sealed; /* of the key in use, if it is of ES256: its name, and what keys sealed */
     struct seen *seen[SEEN];
     size_t seen_bytes;
@@ -58,6 +59,7 @@ struct node_keys *node_keys_new(struct node_app *app, str secrets) {
             add_verifying(keys, secrets, &k);
         }
     if (node_secret_find(secrets, STR(NODE_SIGNER_ENTRY), &keys->sealed)) keys->sealed = arena_str(app->mem, keys->sealed);
+    if (node_secret_find(secrets, STR(NODE_PASS_ENTRY), &keys->pass)) keys->pass = arena_str(app->mem, keys->pass);
     if (node_secret_find(secrets, STR("SUPABASE_URL"), &keys->url)) keys->url = arena_str(app->mem, keys->url);
     node_keyset_jwks(&jwks, set);
     keys->jwks = arena_str(app->mem, buf_str(&jwks));
@@ -65,6 +67,7 @@ struct node_keys *node_keys_new(struct node_app *app, str secrets) {
     return keys;
 }
 
+str node_keys_pass(const struct node_keys *keys) { return keys && keys->pass.n == CRYPTO_SHA256_BYTES ? keys->pass : (str){0}; }
 str node_keys_url(const struct node_keys *keys) { return keys ? keys->url : (str){0}; }
 
 bool node_keys_signer(const struct node_keys *keys, arena *out, str claims, struct node_keys_signer *to) {

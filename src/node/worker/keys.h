@@ -27,6 +27,8 @@ struct node_keys_signer {
     str key, sealed; /* for that: the key's name, and what it is sealed */
 };
 bool node_keys_signer(const struct node_keys *keys, arena *out, str claims, struct node_keys_signer *to);
+str node_keys_pass(
+    const struct node_keys *keys); /* 32 bytes, for bytes of the app's that keys seals and opens; empty: it has none */
 str node_keys_url(const struct node_keys *keys);  /* how the world sees the app; empty: nobody said */
 str node_keys_jwks(const struct node_keys *keys); /* {"keys":[…]} */
 

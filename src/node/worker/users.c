@@ -161,6 +161,42 @@ static enum auth_done sign(void *arg, arena *out, str claims, str *token) {
     return AUTH_DONE;
 }
 
+static const str sealed_mark = STR_INIT("orlo1.");
+
+static enum auth_done vault(struct node_users *u, arena *out, bool opens, str about, str bytes) {
+    str pass = node_keys_pass(u->app->keys);
+    u->told = false;
+    u->out = out;
+    if (!pass.n || about.n > 255 || bytes.n > (size_t)NODE_VAULT_BYTES_MAX + (opens ? CRYPTO_SEAL_MORE_BYTES : 0))
+        return AUTH_BROKEN;
+    if (!u->dead)
+        u->hashing = node_hashes_vault(u->app->guest->signers, u->app->record.id, pass, opens, about, bytes, on_hashed, u);
+    return hashed(u);
+}
+
+static enum auth_done seal(void *arg, arena *out, str about, str plain, str *sealed) {
+    struct node_users *u = arg;
+    struct buf b = {0};
+    enum auth_done done = vault(u, out, false, about, plain);
+    if (done != AUTH_DONE) return done;
+    buf_puts(&b, sealed_mark);
+    node_base64url(&b, u->said);
+    *sealed = arena_str(out, buf_str(&b));
+    buf_free(&b);
+    return AUTH_DONE;
+}
+
+static enum auth_done unseal(void *arg, arena *out, str about, str sealed, str *plain) {
+    struct node_users *u = arg;
+    str bytes;
+    if (!str_starts(sealed, sealed_mark) || sealed.n > 2 * NODE_VAULT_BYTES_MAX ||
+        !node_base64url_read(out, str_sub(sealed, sealed_mark.n, sealed.n), &bytes))
+        return AUTH_BROKEN;
+    enum auth_done done = vault(u, out, true, about, bytes);
+    if (done == AUTH_DONE) *plain = u->said;
+    return done;
+}
+
 static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take) {
     const struct node_users *u = arg;
     return node_rates_take_key(u->app->record.id, key, each_ns, burst, clock_mono_ns(), take);
@@ -238,6 +274,8 @@ static void run(void *arg) {
                                    .hash = make_hash,
                                    .verify = verify,
                                    .sign = sign,
+                                   .seal = seal,
+                                   .unseal = unseal,
                                    .limit = limit,
                                    .failed = failed,
                                    .mailed = mailed};
