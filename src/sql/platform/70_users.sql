@@ -1,4 +1,4 @@
--- since 3: what GoTrue has had of its tables since, and mails of users that wait to be sent.
+-- since 3: what GoTrue has had of its tables since, passkeys, other providers, third parties; and mails of users that wait to be sent.
 alter table auth.sessions add column if not exists oauth_client_id uuid;
 alter table auth.sessions add column if not exists refresh_token_hmac_key text;
 alter table auth.sessions add column if not exists refresh_token_counter bigint;
@@ -36,3 +36,145 @@ create index if not exists orlo_mails_user_id_idx on auth.orlo_mails (user_id);
 create index if not exists orlo_mails_created_at_idx on auth.orlo_mails (created_at);
 alter table auth.orlo_mails enable row level security;
 grant select, insert, update, delete on auth.orlo_mails to postgres, supabase_auth_admin, service_role;
+alter table auth.flow_state alter column code_challenge drop not null;
+alter table auth.flow_state alter column code_challenge_method drop not null;
+alter table auth.flow_state alter column auth_code drop not null;
+
+-- Passkeys.
+create table if not exists auth.webauthn_credentials (
+    id uuid not null default gen_random_uuid() primary key,
+    user_id uuid not null references auth.users (id) on delete cascade,
+    credential_id bytea not null,
+    public_key bytea not null,
+    attestation_type text not null default '',
+    aaguid uuid,
+    sign_count bigint not null default 0,
+    transports jsonb not null default '[]',
+    backup_eligible boolean not null default false,
+    backed_up boolean not null default false,
+    friendly_name text not null default '',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    last_used_at timestamptz
+);
+create unique index if not exists webauthn_credentials_credential_id_key on auth.webauthn_credentials (credential_id);
+create index if not exists webauthn_credentials_user_id_idx on auth.webauthn_credentials (user_id);
+create table if not exists auth.webauthn_challenges (
+    id uuid not null default gen_random_uuid() primary key,
+    user_id uuid references auth.users (id) on delete cascade,
+    challenge_type text not null check (challenge_type in ('signup', 'registration', 'authentication')),
+    session_data jsonb not null,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null
+);
+create index if not exists webauthn_challenges_user_id_idx on auth.webauthn_challenges (user_id);
+create index if not exists webauthn_challenges_expires_at_idx on auth.webauthn_challenges (expires_at);
+
+-- Other providers: what a sign-in at one of them is remembered by, and those that the admin's part makes.
+create table if not exists auth.oauth_client_states (
+    id uuid not null primary key,
+    provider_type text not null,
+    code_verifier text,
+    created_at timestamptz not null
+);
+create index if not exists idx_oauth_client_states_created_at on auth.oauth_client_states (created_at);
+create table if not exists auth.custom_oauth_providers (
+    id uuid not null default gen_random_uuid() primary key,
+    provider_type text not null check (provider_type in ('oauth2', 'oidc')),
+    identifier text not null constraint custom_oauth_providers_identifier_key unique
+        constraint custom_oauth_providers_identifier_format check (identifier ~ '^[a-z0-9][a-z0-9:-]{0,48}[a-z0-9]$'),
+    name text not null constraint custom_oauth_providers_name_length check (char_length(name) between 1 and 100),
+    client_id text not null constraint custom_oauth_providers_client_id_length check (char_length(client_id) between 1 and 512),
+    client_secret text not null,
+    acceptable_client_ids text[] not null default '{}',
+    scopes text[] not null default '{}',
+    pkce_enabled boolean not null default true,
+    attribute_mapping jsonb not null default '{}',
+    authorization_params jsonb not null default '{}',
+    enabled boolean not null default true,
+    email_optional boolean not null default false,
+    issuer text,
+    discovery_url text,
+    skip_nonce_check boolean not null default false,
+    cached_discovery jsonb,
+    discovery_cached_at timestamptz,
+    authorization_url text,
+    token_url text,
+    userinfo_url text,
+    jwks_uri text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    custom_claims_allowlist text[] not null default '{}',
+    constraint custom_oauth_providers_oidc_requires_issuer check (provider_type <> 'oidc' or issuer is not null),
+    constraint custom_oauth_providers_oauth2_requires_endpoints
+        check (provider_type <> 'oauth2' or (authorization_url is not null and token_url is not null and userinfo_url is not null))
+);
+create index if not exists custom_oauth_providers_created_at_idx on auth.custom_oauth_providers (created_at);
+
+-- Third parties that sign in with the app's users.
+do $$ begin create type auth.oauth_registration_type as enum ('dynamic', 'manual'); exception when duplicate_object then null; end $$;
+do $$ begin create type auth.oauth_authorization_status as enum ('pending', 'approved', 'denied', 'expired'); exception when duplicate_object then null; end $$;
+do $$ begin create type auth.oauth_response_type as enum ('code'); exception when duplicate_object then null; end $$;
+do $$ begin create type auth.oauth_client_type as enum ('public', 'confidential'); exception when duplicate_object then null; end $$;
+create table if not exists auth.oauth_clients (
+    id uuid not null primary key,
+    client_secret_hash text,
+    registration_type auth.oauth_registration_type not null,
+    redirect_uris text not null,
+    grant_types text not null,
+    client_name text constraint oauth_clients_client_name_length check (char_length(client_name) <= 1024),
+    client_uri text constraint oauth_clients_client_uri_length check (char_length(client_uri) <= 2048),
+    logo_uri text constraint oauth_clients_logo_uri_length check (char_length(logo_uri) <= 2048),
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    deleted_at timestamptz,
+    client_type auth.oauth_client_type not null default 'confidential',
+    token_endpoint_auth_method text not null check (token_endpoint_auth_method in ('client_secret_basic', 'client_secret_post', 'none'))
+);
+create index if not exists oauth_clients_deleted_at_idx on auth.oauth_clients (deleted_at);
+create table if not exists auth.oauth_authorizations (
+    id uuid not null primary key,
+    authorization_id text not null unique,
+    client_id uuid not null references auth.oauth_clients (id) on delete cascade,
+    user_id uuid references auth.users (id) on delete cascade,
+    redirect_uri text not null constraint oauth_authorizations_redirect_uri_length check (char_length(redirect_uri) <= 2048),
+    scope text not null constraint oauth_authorizations_scope_length check (char_length(scope) <= 4096),
+    state text constraint oauth_authorizations_state_length check (char_length(state) <= 4096),
+    resource text constraint oauth_authorizations_resource_length check (char_length(resource) <= 2048),
+    code_challenge text constraint oauth_authorizations_code_challenge_length check (char_length(code_challenge) <= 128),
+    code_challenge_method auth.code_challenge_method,
+    response_type auth.oauth_response_type not null default 'code',
+    status auth.oauth_authorization_status not null default 'pending',
+    authorization_code text unique constraint oauth_authorizations_authorization_code_length check (char_length(authorization_code) <= 255),
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null default (now() + interval '3 minutes'),
+    approved_at timestamptz,
+    nonce text constraint oauth_authorizations_nonce_length check (char_length(nonce) <= 255),
+    constraint oauth_authorizations_expires_at_future check (expires_at > created_at)
+);
+create index if not exists oauth_auth_pending_exp_idx on auth.oauth_authorizations (expires_at) where status = 'pending';
+create table if not exists auth.oauth_consents (
+    id uuid not null primary key,
+    user_id uuid not null references auth.users (id) on delete cascade,
+    client_id uuid not null references auth.oauth_clients (id) on delete cascade,
+    scopes text not null constraint oauth_consents_scopes_length check (char_length(scopes) <= 2048)
+        constraint oauth_consents_scopes_not_empty check (char_length(trim(scopes)) > 0),
+    granted_at timestamptz not null default now(),
+    revoked_at timestamptz,
+    constraint oauth_consents_user_client_unique unique (user_id, client_id),
+    constraint oauth_consents_revoked_after_granted check (revoked_at is null or revoked_at >= granted_at)
+);
+create index if not exists oauth_consents_active_user_client_idx on auth.oauth_consents (user_id, client_id) where revoked_at is null;
+create index if not exists oauth_consents_user_order_idx on auth.oauth_consents (user_id, granted_at desc);
+create index if not exists oauth_consents_active_client_idx on auth.oauth_consents (client_id) where revoked_at is null;
+create index if not exists sessions_oauth_client_id_idx on auth.sessions (oauth_client_id);
+
+alter table auth.webauthn_credentials enable row level security;
+alter table auth.webauthn_challenges enable row level security;
+alter table auth.oauth_client_states enable row level security;
+alter table auth.custom_oauth_providers enable row level security;
+alter table auth.oauth_clients enable row level security;
+alter table auth.oauth_authorizations enable row level security;
+alter table auth.oauth_consents enable row level security;
+grant select, insert, update, delete on auth.webauthn_credentials, auth.webauthn_challenges, auth.oauth_client_states, auth.custom_oauth_providers, auth.oauth_clients, auth.oauth_authorizations, auth.oauth_consents
+    to postgres, supabase_auth_admin, service_role;
