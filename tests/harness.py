@@ -1,7 +1,7 @@
 """What the whole-system tests share: guests compiled on the spot, an orlo that serves, clients, checks, and the runner.
 
 A test program is `tests/FOLDER/run.py ORLO [FILTER]`: it says `from harness import *` and ends with `run(globals())`, which calls
-each `test_…` whose name contains FILTER, prints `ok|FAIL|SKIP NAME` lines and 'N passed, N failed, N skipped'. `ok` has the seconds that it took, and
+each `test_…` whose name contains FILTER, prints `ok|FAIL|LATE|SKIP NAME` lines (LATE: it failed, of a wait that ran out) and 'N passed, N failed, N skipped'. `ok` has the seconds that it took, and
 those of them that processors computed for it. One that has its tests in files PART_test.py beside it ends with `run_parts(folder, …)`; `run.py ORLO part:PART` runs
 those of one file alone, and with share:I/N behind it each N-th of those, from the I-th on.
 """
@@ -90,7 +90,7 @@ class Server:
                     return found[-1]
                 left = deadline - time.monotonic()
                 if left <= 0 or (self.proc.poll() is not None and self.ended):
-                    raise AssertionError(f"no event {name} {fields} in:\n{self.text.decode('utf-8', 'replace')}")
+                    raise (processes.Late if left <= 0 else AssertionError)(f"no event {name} {fields} in:\n{self.text.decode('utf-8', 'replace')}")
                 self.changed.wait(min(left, 0.2))
 
     def log(self):
@@ -118,10 +118,10 @@ class Server:
             raise AssertionError("it had to be killed")
 
 
-    def wait_taken(self, client=None):
-        """Until what the client (a socket; None: any) has sent was read."""
+    def wait_taken(self, client=None, asked=()):
+        """Until what the client (a socket; None: any) has sent was read, or one of those asked (futures) is answered already."""
         mine = client and client.getsockname()[1]
-        until(lambda: any(port == self.port and rx == 0 and mine in (None, peer) for port, peer, rx in connections()))
+        until(lambda: any(a.done() for a in asked) or any(port == self.port and rx == 0 and mine in (None, peer) for port, peer, rx in connections()))
 
     def resident_kib(self):
         """What the workers hold of memory, as the kernel shares their pages out; None where this user may not know."""
@@ -329,7 +329,7 @@ def run(*spaces):
                 failed += 1
                 where = traceback.extract_tb(e.__traceback__)
                 line = next((f.lineno for f in reversed(where) if f.name == name), 0)
-                print(f"FAIL {name[5:]} (line {line}): {type(e).__name__}: {str(e)[:3000]}", flush=True)
+                print(f"{'LATE' if isinstance(e, (processes.Late, subprocess.TimeoutExpired)) else 'FAIL'} {name[5:]} (line {line}): {type(e).__name__}: {str(e)[:3000]}", flush=True)
     finally:
         shutil.rmtree(WORK, ignore_errors=True)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

@@ -5,12 +5,16 @@ import contextlib, os, random, re, signal, socket, time
 PATIENCE_S = 120  # for what must come, however long a loaded machine takes for it
 
 
+class Late(AssertionError):
+    """What had to come has not, in all that time: of a loaded machine, or for ever. tools/test.py asks once more, alone."""
+
+
 def until(condition):
     """Waits for what must come, however long this machine takes for it."""
     deadline, pause = time.monotonic() + PATIENCE_S, 0.005
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError("it did not come to that")
+            raise Late("it did not come to that")
         time.sleep(pause)
         pause = min(pause * 1.3, 0.1)
     return found
@@ -25,8 +29,8 @@ def until_eq(ask, want):
         return seen[0] == want
     try:
         until(is_so)
-    except AssertionError:
-        raise AssertionError(f"{seen!r} is not {[want]!r}, and does not become that") from None
+    except Late:
+        raise Late(f"{seen!r} is not {[want]!r}, and does not become that") from None
 
 
 def in_vain(seconds, what):

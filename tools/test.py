@@ -6,7 +6,7 @@ A test program reports in one of three ways: cmocka's closing lines, a line 'N p
 status alone (77: skipped, and its last line is the reason).
 
 Usage: tools/test.py [-v] [--names] [FILTER…]. A line for each program, with what was skipped and why; on a terminal, without -v, one line that
-moves. What failed is said when it does and again at the end. The whole output of each program is in build-test/logs/.
+moves. What failed is said when it does and again at the end. What failed of a wait that ran out runs once more, alone, and it is said that it did. The whole output of each program is in build-test/logs/.
 """
 import json, os, queue, re, shutil, subprocess, sys, threading, time
 
@@ -144,6 +144,7 @@ def readme_test(results):
 class Result:
     def __init__(self, name):
         self.name, self.passed, self.failed, self.skipped, self.notes = name, 0, 0, 0, []
+        self.late = 0  # of those that failed: waits that ran out
         self.seconds = self.computed = 0.0  # until it ended; of all processors, for it and what it waited for
         self.output, self.reasons = "", []  # what it printed but for what passed; the lines that say what failed
 
@@ -197,10 +198,14 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
     skips = [l for l in text.splitlines() if re.match(r"(SKIP|skipped?)\b", l)]
     r.notes += [s for s in skips[:20] if s not in r.notes]
     if r.failed:
+        r.late = len(re.findall(r"^LATE ", text, re.M))
         lines = [l for l in text.splitlines() if not re.match(r"ok |\[ RUN  |\[       OK", l)]
         r.output = "\n".join(lines)[-6000:]
-        r.reasons = list(dict.fromkeys(l[:400] for l in lines if re.match(r"FAIL|\[  FAILED  \] \D|.*(ERROR: \w+Sanitizer|runtime error:)", l)))[:20]
+        r.reasons = list(dict.fromkeys(l[:400] for l in lines if re.match(r"FAIL|LATE|\[  FAILED  \] \D|.*(ERROR: \w+Sanitizer|runtime error:)", l)))[:20]
     return r
+
+
+LATE_MAX = 3  # more programs than that are late of something else than this machine
 
 
 class Report:
@@ -208,6 +213,7 @@ class Report:
 
     def __init__(self, count, verbose):
         self.count, self.verbose, self.results, self.running = count, verbose, [], []
+        self.again = []  # (as it was, as it was alone) of those that were late
         self.started, self.lock = time.monotonic(), threading.RLock()
 
     def total(self, what):
@@ -247,6 +253,12 @@ class Report:
             print("\r\033[K", end="")
             if skipped:
                 print(f"Skipped something: {', '.join(skipped)}  (-v says what and why)")
+        if self.again:
+            print("\nWhat came too late beside all others, and was asked once more, alone:")
+        for r, then in self.again:
+            print(f"  {r.name}: {then.passed} passed, {then.failed} failed then; before:")
+            for line in r.reasons:
+                print("    " + line)
         if failed:
             print("\nWhat failed:")
         for r in failed:
@@ -311,6 +323,15 @@ def run_all(tests, report):
             pass
 
 
+def run_again(tests, report):
+    """What failed of nothing but waits that ran out, where everything else ran beside it, once more, alone: late again is failed. It is said which."""
+    late = [r for r in report.results if r.failed and r.failed == r.late]
+    for r in late if len(late) <= LATE_MAX else []:
+        report.again.append((r, report.run(next(t for t in tests if t[0] == r.name))))
+        report.results.remove(r)
+        report.add(report.again[-1][1])
+
+
 def main():
     if sys.argv[1:] in (["--cross-targets"], ["--thread-targets"]):  # for tools/dev.sh
         print(*(CROSS if sys.argv[1] == "--cross-targets" else THREADS).values())
@@ -348,6 +369,7 @@ def main():
     for r in absent:
         report.add(r)
     run_all(lanes, report)
+    run_again(lanes, report)
     r = readme_test(report.results)
     if r.passed or r.failed:
         report.add(r)

@@ -4,7 +4,7 @@
 Usage: tests/apps/run.py ORLO [FILTER]. More of these tests are in tests/apps/PART_test.py. Real guests in several languages are taken from ../shared/guests, where there are any; the rest
 is this repository's.
 """
-import http.client, http.server, os, random, signal, subprocess, sys, threading, time
+import concurrent.futures, http.client, http.server, os, random, signal, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from harness import *
@@ -218,16 +218,13 @@ def test_rights_grow():
 
 
 def test_old_version_finishes():
-    with node("--workers", "1") as n:
+    with node("--workers", "1") as n, concurrent.futures.ThreadPoolExecutor(1) as pool:
         n.deploy("a", here("http3"), "--instance-concurrency", "4")
-        slow = []
-        t = threading.Thread(target=lambda: slow.append(n.get("a", "/slow", data=b"x" * 60000)))
-        t.start()
-        n.wait_taken()
+        slow = pool.submit(n.get, "a", "/slow", data=b"x" * 60000)
+        n.wait_taken(asked=[slow])
         n.deploy("a", guest("tenant"), "--env", "APP=new")
         eq(n.get("a").text, "new\n")
-        t.join()
-        eq((slow[0].status, len(slow[0].body)), (200, 60000))
+        eq((slow.result().status, len(slow.result().body)), (200, 60000))
         n.wait_event("app-over", app="a", version=1)
 
 

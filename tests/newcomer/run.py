@@ -3,7 +3,7 @@
 
 Usage: tests/newcomer/run.py ORLO [FILTER]. Prints `ok|FAIL|SKIP NAME` lines, and 'N passed, N failed, N skipped'.
 """
-import os, pty, re, subprocess, sys
+import os, pty, re, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import *
@@ -76,6 +76,34 @@ def test_failures_are_said_again_at_the_end():
     has(end, "broken/one: 1 of 2;", "FAIL that: it is not so", "broken-one.log", "3 programs in")
     with open(os.path.join(WORK, "logs", "broken-one.log")) as f:
         has(f.read(), "ok this", "FAIL that")
+
+
+LATE = REPORT.split("test.LOGS =")[0].replace('sys.argv = ["test.py"]', "import os") + """
+test.LOGS, names = sys.argv[1], sys.argv[2:]
+CODE = '''import os, sys
+late = not os.path.exists(sys.argv[1]) or "ever" in sys.argv[1]
+open(sys.argv[1], "w").close()
+print("LATE that: it did not come to that" if late else "ok that")
+if "wrong" in sys.argv[1]:
+    print("FAIL other: 1 is not 2")
+print(f"{int(not late)} passed, {late + ('wrong' in sys.argv[1])} failed")
+sys.exit(late)'''
+report, tests = test.Report(3, True), [(n, [sys.executable, "-c", CODE, os.path.join(test.LOGS, n + ".mark")], {}, 60) for n in names]
+os.makedirs(test.LOGS, exist_ok=True)
+test.run_all(tests, report)
+test.run_again(tests, report)
+report.end()
+print(report.total("passed"), report.total("failed"), len(report.again))
+"""
+
+
+def test_what_was_late_is_asked_once_more():
+    """A wait that ran out is asked again, alone, and it is said; a wrong answer is not, nor what is late again, nor half of everything."""
+    for names, want in ((["once"], "1 0 1"), (["ever"], "0 1 1"), (["wrong"], "0 2 0"), (["a", "b", "c", "d"], "0 4 0"), (["a", "b", "c"], "3 0 3")):
+        script = file_of("late.py", LATE.encode())
+        p = subprocess.run([sys.executable, script, tempfile.mkdtemp(dir=WORK), *names], capture_output=True, text=True, cwd=ROOT)
+        eq((p.returncode, p.stderr, p.stdout.split("\n")[-2:-1]), (0, "", [want]))
+        eq("asked once more, alone" in p.stdout, want[-1] != "0")
 
 
 def test_a_terminal_shows_what_failed_and_a_count():

@@ -749,7 +749,7 @@ def test_more_requests_than_instances():
             eq((a.status, len(a.body)), (200, 16 << 20))
     with serving(guest("cgi"), "--workers", "1", "--max-instances", "2", "--timeout", "1s") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
         loops = [pool.submit(curl, s.url + "/loop") for _ in range(2)]
-        s.wait_taken()
+        s.wait_taken(asked=loops)
         waiting = [pool.submit(curl, s.url) for _ in range(3)]
         with socket.create_connection(("127.0.0.1", s.port)) as c:  # one that waits and goes away
             c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -1106,7 +1106,7 @@ def test_service_fair():
     for _ in range(20):
         with serving(SERVICE, "--workers", "1", "--instance-concurrency", "4") as s, concurrent.futures.ThreadPoolExecutor(8) as pool:
             alone = pool.submit(curl, s.url + "/alone")
-            s.wait_taken()
+            s.wait_taken(asked=[alone])
             in_vain(0.1, "the guest's own word that it holds its instance")
             got = [curl(s.url + "/count").text, alone.result().text]
         if got != ["2\n", "1\n"]:  # so it is where the one was over before this machine asked for the other
@@ -1243,7 +1243,7 @@ def test_drain_deadline():
     s = Server(guest("cgi"), "--workers", "1", "--drain-timeout", "500ms", "--timeout", "60s")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         loop = pool.submit(curl, s.url + "/loop")
-        s.wait_taken()
+        s.wait_taken(asked=[loop])
         eq(s.stop(timeout=45), 0)  # which waits for less than the guest's deadline
         check(loop.result().status != 200)
 
@@ -1252,7 +1252,7 @@ def test_second_signal():
     s = Server(guest("cgi"), "--workers", "1", "--drain-timeout", "60s", "--timeout", "60s")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         loop = pool.submit(curl, s.url + "/loop")
-        s.wait_taken()
+        s.wait_taken(asked=[loop])
         s.proc.send_signal(signal.SIGINT)
         until(lambda: not any(port == s.port and state == "0A" for _, port, _, state, _, _ in sockets()))
         check(s.proc.poll() is None)
