@@ -81,6 +81,7 @@ void auth_where(struct auth_batch *b); /* then auth_eq and its kin, then auth_en
 void auth_eq(struct auth_batch *b, const char *column, str value);
 void auth_op(struct auth_batch *b, const char *column, const char *op, str value);
 void auth_is_null(struct auth_batch *b, const char *column);
+void auth_is_false(struct auth_batch *b, const char *column);
 void auth_set(struct auth_batch *b); /* the object of an update; auth_end ends it */
 void auth_row(struct auth_batch *b); /* of an insert: one row; auth_row_end */
 void auth_row_end(struct auth_batch *b);

@@ -37,6 +37,14 @@ void auth_is_null(struct auth_batch *b, const char *column) {
     json_put_end(&b->w);
 }
 
+void auth_is_false(struct auth_batch *b, const char *column) {
+    json_put_object(&b->w, NULL);
+    json_put_cstr(&b->w, "column", column);
+    json_put_cstr(&b->w, "op", "is");
+    json_put_bool(&b->w, "value", false);
+    json_put_end(&b->w);
+}
+
 void auth_set(struct auth_batch *b) { json_put_object(&b->w, "set"); }
 void auth_row(struct auth_batch *b) {
     json_put_array(&b->w, "rows");

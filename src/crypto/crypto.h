@@ -65,8 +65,12 @@ enum { CRYPTO_PASSWORD_BYTES_MAX = 384 };
 /* argon2id (RFC 9106, one lane), as text with its cost and a random salt: "$argon2id$v=19$m=19456,t=2,p=1$…". It takes as long as passes and memory say. */
 enum { CRYPTO_ARGON2_TEXT_MAX = 128 };
 void crypto_argon2_make(str password, uint32_t passes, uint32_t memory_kib, char out[CRYPTO_ARGON2_TEXT_MAX]);
-/* Of argon2id, argon2i, bcrypt, within bounds of what it costs. *old: of another kind than argon2id, or cheaper than that. */
+/* What others made: argon2id, argon2i, bcrypt, scrypt (Firebase's too), PBKDF2 (imported.c has their notations), within bounds of what it costs. *old: of
+ * another kind than argon2id, or cheaper than that. */
 [[nodiscard]] bool crypto_password_is(str password, const char *hash, uint32_t passes, uint32_t memory_kib, bool *old);
+enum { CRYPTO_HASH_TEXT_MAX = 512 };
+enum crypto_hash { CRYPTO_HASH_OK, CRYPTO_HASH_DEAR /* beyond what it may cost: never right */, CRYPTO_HASH_UNKNOWN };
+enum crypto_hash crypto_hash_known(str text);
 
 /* AES-256-GCM (NIST SP 800-38D) with a random nonce: nonce (12 bytes), what was sealed, tag (16). Whoever unseals it has to say what it is
  * about, too: so it is of no use in another's place. */

@@ -151,12 +151,76 @@ static void test_es256(void **state) {
     crypto_es256_free(k);
 }
 
+/* Firebase's is github.com/firebase/scrypt's own example; PBKDF2 and scrypt by Python's hashlib, bcrypt by crypt(3), argon2 by GoTrue's tests. */
+static void test_imported(void **state) {
+    static const struct {
+        const char *password, *hash;
+    } rows[] = {
+        {"user1password",
+         "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk="
+         "jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA"
+         "==$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="},
+        {"correct horse", "$pbkdf2-sha1$i=1000,l=20$c2FsdHNhbHQ$wQoBU7GXMNo2CJC+raijrf6key4"},
+        {"correct horse", "$pbkdf2$1000$c2FsdHNhbHQ$wQoBU7GXMNo2CJC.raijrf6key4"},
+        {"correct horse", "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHQ$qQDPSZa3Ormyy9oK1Pu0ZLLwP2Svzmx3yu8OvDdq/J0"},
+        {"correct horse", "$pbkdf2-sha512$i=1000,l=64$c2FsdHNhbHQ$"
+                          "+sUSD8jw4f8ns7m9b7kj8PeJLe8lJXO8Am09BLgO79kST9D/Ija5aKINGF5Xg7hkKXw1+fNhBzzJP3eIXcWXww"},
+        {"correct horse", "$pbkdf2-sha256$1000$....c2FsdA$tzPqW15p.F4O/3UpWO5fpFQougyxC17JWl2NF8LRF50"},
+        {"correct horse", "$scrypt$ln=10,r=8,p=2$c2FsdHNhbHQ$pgTH35FeNNXwG5ureqpnYYJY0IcDBi+8uqpoevyM6R0"},
+        {"test", "$argon2i$v=19$m=16,t=2,p=1$bGJRWThNOHJJTVBSdHl2dQ$NfEnUOuUpb7F2fQkgFUG4g"},
+        {"test", "$argon2id$v=19$m=32,t=3,p=2$SFVpOWJ0eXhjRzVkdGN1RQ$RXnb8rh7LaDcn07xsssqqulZYXOM/EUCEFMVcAcyYVk"},
+        {"correct horse", "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"},
+    };
+    char wrong[CRYPTO_HASH_TEXT_MAX];
+    bool old;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        size_t n = strlen(rows[i].hash);
+        assert_int_equal(crypto_hash_known(str_c(rows[i].hash)), CRYPTO_HASH_OK);
+        assert_true(crypto_password_is(str_c(rows[i].password), rows[i].hash, 2, 19456, &old) && old);
+        assert_false(crypto_password_is(STR("wrong"), rows[i].hash, 2, 19456, &old));
+        assert_false(crypto_password_is((str){0}, rows[i].hash, 2, 19456, &old));
+        for (size_t cut = 0; cut < (size_t)(strrchr(rows[i].hash, '$') - rows[i].hash) + 20; cut++) {
+            memcpy(wrong, rows[i].hash, cut), wrong[cut] = 0;
+            assert_false(crypto_password_is(str_c(rows[i].password), wrong, 2, 19456, &old)); /* no part of one lets in */
+        }
+        memcpy(wrong, rows[i].hash, n + 1), wrong[n - 8] = wrong[n - 8] == 'A' ? 'B' : 'A';
+        assert_false(crypto_password_is(str_c(rows[i].password), wrong, 2, 19456, &old));
+    }
+    static const struct {
+        const char *hash;
+        enum crypto_hash is;
+    } bounds[] = {
+        {"", CRYPTO_HASH_UNKNOWN},
+        {"-", CRYPTO_HASH_UNKNOWN},
+        {"plain", CRYPTO_HASH_UNKNOWN},
+        {"$1$salt$qJH7.N4xYta3aEG/dfqo/0", CRYPTO_HASH_UNKNOWN},
+        {"$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6", CRYPTO_HASH_UNKNOWN},
+        {"$2b$03$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", CRYPTO_HASH_UNKNOWN},
+        {"$2b$31$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e", CRYPTO_HASH_DEAR},
+        {"$argon2id$v=19$m=65536,t=10,p=1$bGJRWThNOHJJTVBSdHl2dQ$NfEnUOuUpb7F2fQkgFUG4g", CRYPTO_HASH_OK},
+        {"$argon2id$v=19$m=65537,t=1,p=1$bGJRWThNOHJJTVBSdHl2dQ$NfEnUOuUpb7F2fQkgFUG4g", CRYPTO_HASH_DEAR},
+        {"$argon2id$v=19$m=64,t=4000000000,p=1$bGJRWThNOHJJTVBSdHl2dQ$NfEnUOuUpb7F2fQkgFUG4g", CRYPTO_HASH_DEAR},
+        {"$argon2d$v=19$m=64,t=4,p=1$bGJRWThNOHJJTVBSdHl2dQ$NfEnUOuUpb7F2fQkgFUG4g", CRYPTO_HASH_UNKNOWN},
+        {"$scrypt$ln=17,r=8,p=1$c2FsdHNhbHQ$pgTH35FeNNXwG5ureqpnYYJY0IcDBi+8uqpoevyM6R0", CRYPTO_HASH_OK},
+        {"$scrypt$ln=17,r=8,p=2$c2FsdHNhbHQ$pgTH35FeNNXwG5ureqpnYYJY0IcDBi+8uqpoevyM6R0", CRYPTO_HASH_DEAR},
+        {"$scrypt$ln=63,r=18446744073709551615,p=16$c2FsdHNhbHQ$pgTH35FeNNXwG5ureqpnYYJY0IcDBi+8uqpoevyM6R0", CRYPTO_HASH_DEAR},
+        {"$scrypt$ln=10,r=8,p=0$c2FsdHNhbHQ$pgTH35FeNNXwG5ureqpnYYJY0IcDBi+8uqpoevyM6R0", CRYPTO_HASH_UNKNOWN},
+        {"$pbkdf2-sha256$i=2000000$c2FsdA$qQDPSZa3Ormyy9oK1Pu0ZLLwP2Svzmx3yu8OvDdq/J0", CRYPTO_HASH_OK},
+        {"$pbkdf2-sha256$i=2000001$c2FsdA$qQDPSZa3Ormyy9oK1Pu0ZLLwP2Svzmx3yu8OvDdq/J0", CRYPTO_HASH_DEAR},
+        {"$pbkdf2-sha1$i=1500000$c2FsdA$qQDPSZa3Ormyy9oK1Pu0ZLLwP2Svzmx3yu8OvDdq/J0", CRYPTO_HASH_DEAR}, /* of two blocks */
+        {"$pbkdf2-md5$i=1000$c2FsdA$qQDPSZa3Ormyy9oK1Pu0ZLLwP2Svzmx3yu8OvDdq/J0", CRYPTO_HASH_UNKNOWN},
+        {"$pbkdf2-sha256$i=1000,l=64$c2FsdA$qQDPSZa3Ormyy9oK1Pu0ZLLwP2Svzmx3yu8OvDdq/J0", CRYPTO_HASH_UNKNOWN},
+        {"$pbkdf2-sha256$i=1000$c2FsdA$qQDP", CRYPTO_HASH_UNKNOWN},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(bounds); i++) assert_int_equal(crypto_hash_known(str_c(bounds[i].hash)), bounds[i].is);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),  cmocka_unit_test(test_sha256_in_pieces),
         cmocka_unit_test(test_ed25519), cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_seal),    cmocka_unit_test(test_new_keys_differ),
-        cmocka_unit_test(test_es256),
+        cmocka_unit_test(test_es256),   cmocka_unit_test(test_imported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

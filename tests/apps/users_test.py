@@ -236,6 +236,7 @@ def administered(ask):
     eq((ask.sign_in("bcrypt@example.com", "from elsewhere!")[0], ask.sign_in("bcrypt@example.com", "from elsewhere")[0]), (400, 200))
     check(ask.rows({"schema": "auth", "from": "users", "select": ["encrypted_password"], "where": {"column": "id", "op": "eq", "value": b["id"]}})[0]["encrypted_password"].startswith("$argon2id$"), "upgraded")
     eq(ask.sign_in("bcrypt@example.com", "from elsewhere")[0], 200)
+    hashed_elsewhere(ask)
     status, head, text = ask.raw("GET", "/auth/v1/admin/users?page=1&per_page=2", key="service_role", bearer=ask.keys["service_role"])
     page = json.loads(text)
     eq((status, len(page["users"]), page["aud"]), (200, 2, "authenticated"))
@@ -264,6 +265,32 @@ def administered(ask):
     eq((status, head["location"]), (303, "myapp://callback#error=access_denied&error_code=otp_expired&error_description=Email+link+is+invalid+or+has+expired&sb="))
     eq(ask.admin("POST", "/admin/generate_link", {"type": "recovery", "email": "none@example.com"})[1]["code"], "user_not_found")
     check(any(e["payload"]["action"] == "user_deleted" for e in ask.admin("GET", "/admin/audit")[1]), "audit")
+
+
+ELSEWHERE = {
+    "fbscrypt": ("user1password", "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=jxspr8Ki0RYycVU8zykbdLGjFQ3McFUH0uiiTvC8pVMXAn210wjLNmdZJzxUECKbm0QsEmYUSDzZvpjeJ9WmXA==$42xEC+ixf3L2lw==$lSrfV15cpx95/sZS2W9c9Kp6i/LVgQNDNC/qzrCnh1SAyZvqmZqAjTdn3aoItz+VHjoZilo78198JAdRuid5lQ=="),
+    "scrypt": ("correct horse", "$scrypt$ln=10,r=8,p=2$c2FsdHNhbHQ$pgTH35FeNNXwG5ureqpnYYJY0IcDBi+8uqpoevyM6R0"),
+    "pbkdf2-sha1": ("correct horse", "$pbkdf2-sha1$i=1000,l=20$c2FsdHNhbHQ$wQoBU7GXMNo2CJC+raijrf6key4"),
+    "pbkdf2-sha256": ("correct horse", "$pbkdf2-sha256$i=1000,l=32$c2FsdHNhbHQ$qQDPSZa3Ormyy9oK1Pu0ZLLwP2Svzmx3yu8OvDdq/J0"),
+    "pbkdf2-sha512": ("correct horse", "$pbkdf2-sha512$i=1000,l=64$c2FsdHNhbHQ$+sUSD8jw4f8ns7m9b7kj8PeJLe8lJXO8Am09BLgO79kST9D/Ija5aKINGF5Xg7hkKXw1+fNhBzzJP3eIXcWXww"),
+}
+REFUSED = {"$1$salt$qJH7.N4xYta3aEG/dfqo/0": "is no hash", "$argon2id$v=19$m=262144,t=16,p=1$bGJRWThNOHJJTVBSdHl2dQ$NfEnUOuUpb7F2fQkgFUG4g": "costs more",
+           "$2b$31$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e": "costs more", "$scrypt$ln=30,r=8,p=1$c2FsdHNhbHQ$pgTH35FeNNXwG5ureqpnYYJY0IcDBi+8uqpoevyM6R0": "costs more"}
+
+
+def hashed_elsewhere(ask):
+    """What other services made lets in, and is made anew then; what would hold the role is refused."""
+    for kind, (password, hashed) in ELSEWHERE.items():
+        email = f"{kind}@elsewhere.example"
+        status, b = ask.admin("POST", "/admin/users", {"email": email, "password_hash": hashed, "email_confirm": True})
+        eq(status, 200, b)
+        eq((ask.sign_in(email, password + "!")[0], ask.sign_in(email, password)[0], ask.sign_in(email, password)[0]), (400, 200, 200), kind)
+        made = ask.rows({"schema": "auth", "from": "users", "select": ["encrypted_password"], "where": {"column": "id", "op": "eq", "value": b["id"]}})
+        check(made[0]["encrypted_password"].startswith("$argon2id$"), kind)
+        eq(ask.admin("DELETE", "/admin/users/" + b["id"])[0], 200)
+    for hashed, why in REFUSED.items():
+        status, b = ask.admin("POST", "/admin/users", {"email": "dear@elsewhere.example", "password_hash": hashed})
+        check(status == 400 and why in b["message"], f"{hashed}: {b}")
 
 
 def b64(b):

@@ -118,7 +118,7 @@ static enum auth_done hashed(struct node_users *u) {
 static enum auth_done ask_hash(struct node_users *u, arena *out, str given, str with) {
     u->told = false;
     u->out = out;
-    if (given.n > NODE_PASSWORD_BYTES_MAX || with.n > 255) return AUTH_BROKEN;
+    if (given.n > NODE_PASSWORD_BYTES_MAX || with.n >= CRYPTO_HASH_TEXT_MAX) return AUTH_BROKEN;
     if (!u->dead) u->hashing = node_hashes_ask(u->app->guest->hashes, u->app->record.id, given, with, on_hashed, u);
     return hashed(u);
 }
