@@ -169,7 +169,8 @@ enum app_password {
     X(both_addresses, true)                                                                                                      \
     X(recent_for_password, false)                                                                                                \
     X(rotates, true)                                                                                                             \
-    X(one_session, false)
+    X(one_session, false)                                                                                                        \
+    X(calls, false) /* it asks others: providers, hooks, who judges a captcha */
 struct app_auth {
 #define X(name, ...) uint32_t name;
     APP_AUTH_NUMBERS(X)

@@ -44,6 +44,21 @@ struct auth_response {
     str body;
 };
 
+/* A request to others. */
+struct auth_fetch {
+    str method, url; /* https://…; http:// where the operator allows it (calls.h) */
+    const struct auth_field *fields;
+    uint32_t fields_count;
+    str body;
+    uint32_t deadline_ms, bytes_max; /* of all of it; of the body that is answered. 0: ten seconds; 64 KiB */
+};
+struct auth_fetched {
+    uint16_t status;
+    const struct auth_field *fields;
+    uint32_t fields_count;
+    str body;
+};
+
 enum auth_done { AUTH_DONE, AUTH_BUSY /* later, perhaps */, AUTH_BROKEN };
 struct auth_host {
     void *arg;
@@ -60,6 +75,9 @@ struct auth_host {
     enum auth_done (*unseal)(void *arg, arena *out, str about, str sealed, str *plain);
     /* Of what key says one is let through each so many ns, and so many at once: 0, or the ns after which there is room. take false: it is only asked. */
     uint64_t (*limit)(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take);
+    /* DONE: there was an answer, whatever its status, redirects too. BUSY: they cannot be reached, or are slow, or too many are asked already. BROKEN: they may
+     * not be asked, or what they answer is none. Why it failed is for the app's owner (its log). */
+    enum auth_done (*fetch)(void *arg, arena *out, const struct auth_fetch *what, struct auth_fetched *to);
     /* For the app's owner: why somebody was answered that it failed. */
     void (*failed)(void *arg, const char *what, const struct pg_error *error);
     void (*mailed)(void *arg, const char *kind, str to, str link, str code); /* a mail waits */

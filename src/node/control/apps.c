@@ -9,7 +9,7 @@
 /* ---- a version that is served ---- */
 
 static bool wants_more(const struct app_record *r) {
-    bool more = r->hosts.n;
+    bool more = r->hosts.n || r->auth.calls;
     for (uint32_t i = 0; i < r->functions.n && !more; i++) {
         const struct app_grants *g = &r->functions.p[i].grants;
         more = g->dirs.n || g->allow_http.n || g->net.n || g->forward_authority.n;
@@ -25,6 +25,10 @@ static void note_more(struct control_served *s, const struct app_record *r) {
         node_rights_of(s->mem, &own, &r->functions.p[i].grants);
         for (uint32_t k = 0; k < own.dirs.n; k++) own.dirs.p[k].path = arena_str(s->mem, own.dirs.p[k].path);
         node_rights_join(s->mem, &s->rights, &own);
+    }
+    if (r->auth.calls) { /* at whichever port a provider is: calls.h says to whom */
+        const struct node_rights calls = {.network = NODE_RIGHTS_CONNECT, .any_port_out = true};
+        node_rights_join(s->mem, &s->rights, &calls);
     }
 }
 

@@ -5,6 +5,7 @@
 #include "node/meters.h"
 #include "node/pack.h"
 #include "node/worker/apps.h"
+#include "node/worker/calls.h"
 #include "node/worker/data.h"
 #include "node/worker/idle.h"
 #include "node/worker/keys.h"
@@ -293,6 +294,7 @@ void node_app_free(struct node_app *app) {
     if (app->answered) node_meters_call_drop(app->answered);
     node_meters_app_drop(app->meters);
     node_keys_forget(app->keys);
+    node_calls_free(app->calls);
     leave_share(app);
     leave(app);
     arena_free(app->mem);

@@ -119,7 +119,8 @@ struct node_app {
     uint32_t parts_count;
     uint64_t bodies; /* bytes of what is being sent to its tables (door.c) */
     uint32_t users,
-        users_large; /* requests of its users that run; that are large, of those and of those that are read (users.c) */
+        users_large;          /* requests of its users that run; that are large, of those and of those that are read (users.c) */
+    struct node_calls *calls; /* calls.h; NULL: none was made */
     struct node_meters_app *meters;
     struct node_meters_call *answered; /* node_app_meters; NULL: nothing was */
     struct node_app_sampled {

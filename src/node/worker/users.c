@@ -7,11 +7,13 @@
  * sign-in is (SMALL). Where a key is wanted, it has to be good; a token that does not hold is nobody's, and no reason to refuse what needs none: who refreshes a session
  * brings an old one.
  */
+#include "app/hops.h"
 #include "auth/auth.h"
 #include "engine/engine.h"
 #include "net/addr.h"
 #include "net/loop.h"
 #include "node/secrets.h"
+#include "node/worker/calls.h"
 #include "node/worker/gate.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/hashes.h"
@@ -25,12 +27,15 @@ enum {
     VISITS_MAX = 128 /* of an app in a worker */,
     SMALL = 4096,
     LARGE_MAX = 64,
-    MESSAGE_MAX = 32768
+    MESSAGE_MAX = 32768,
+    CALL_MS = 10'000,
+    CALL_BYTES = 64 << 10
 };
 static const str at = STR_INIT("/auth/v1");
 
 struct node_users {
     struct node_request *r; /* NULL: it is gone */
+    struct node_handler *handler;
     struct node_app *app;
     arena *mem;
     struct buf body;
@@ -39,10 +44,14 @@ struct node_users {
     struct engine_fiber *fiber; /* NULL: it does not run yet, or any more */
     struct engine_post post;
     bool dev, runs, large; /* what it counts as */
+    bool goes;             /* from its being spawned to its end */
     /* what it waits for: */
     bool told, dead; /* dead: its share was ended */
     struct node_query *query;
     struct node_hashing *hashing;
+    struct node_call *call;
+    struct auth_fetched *fetched;
+    err called;
     arena *out;
     str said;
     struct pg_error *error;
@@ -51,6 +60,7 @@ struct node_users {
 };
 
 static void free_users(struct node_users *u) {
+    u->handler->busy--; /* only now: what goes on without its client is waited for, too */
     u->app->users -= u->runs, u->app->users_large -= u->large;
     u->app->requests--;
     if (u->body.p) explicit_bzero(u->body.p, u->body.n);
@@ -202,6 +212,60 @@ static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool
     return node_rates_take_key(u->app->record.id, key, each_ns, burst, clock_mono_ns(), take);
 }
 
+static void on_called(void *arg, const struct node_called *said) {
+    struct node_users *u = arg;
+    struct auth_field *fields = arena_array(u->out, struct auth_field, said->fields_count + 1);
+    u->call = NULL;
+    u->called = said->err;
+    for (uint32_t i = 0; i < said->fields_count; i++)
+        fields[i] = (struct auth_field){arena_str(u->out, said->fields[i].name), arena_str(u->out, said->fields[i].value)};
+    *u->fetched = (struct auth_fetched){
+        .status = said->status, .fields = fields, .fields_count = said->fields_count, .body = arena_str(u->out, said->body)};
+    u->said = arena_str(u->out, str_c(said->why));
+    wake(u);
+}
+
+/* Where to alone: what stands in a query is not everybody's. */
+static void log_call(const struct node_users *u, str url, str why) {
+    struct node_call_url to;
+    bool known = node_call_url_read(url, &to);
+    log_event(LOG_WARN, "auth-call-failed", LF_CSTR("request", u->r ? u->r->id : ""), LF_CSTR("app", u->app->name),
+              LF_STR("host", known ? to.authority : STR("")), LF_STR("reason", why));
+}
+
+static str loop_of(const struct node_users *u) {
+    for (uint32_t i = 0; i < u->rq.fields_count; i++)
+        if (app_hops_field(u->rq.fields[i].name)) return u->rq.fields[i].value;
+    return (str){0};
+}
+
+static enum auth_done fetch(void *arg, arena *out, const struct auth_fetch *what, struct auth_fetched *to) {
+    struct node_users *u = arg;
+    struct net_field *fields = arena_array(out, struct net_field, what->fields_count + 1);
+    for (uint32_t i = 0; i < what->fields_count; i++) fields[i] = (struct net_field){what->fields[i].name, what->fields[i].value};
+    const struct node_call_what call = {.method = what->method,
+                                        .url = what->url,
+                                        .fields = fields,
+                                        .fields_count = what->fields_count,
+                                        .body = what->body,
+                                        .loop = loop_of(u),
+                                        .deadline_ms = what->deadline_ms ? what->deadline_ms : CALL_MS,
+                                        .bytes_max = what->bytes_max ? what->bytes_max : CALL_BYTES,
+                                        .private = u->dev || u->handler->limits->auth_private};
+    *to = (struct auth_fetched){0};
+    u->told = false;
+    u->out = out, u->fetched = to;
+    if (!u->dead) u->call = node_call_ask(u->app, &call, on_called, u);
+    if (!await(u)) {
+        if (u->call) node_call_cancel(u->call);
+        u->call = NULL;
+        return AUTH_BUSY;
+    }
+    if (u->called == ERR_OK) return AUTH_DONE;
+    log_call(u, what->url, u->said);
+    return u->called == ERR_BUSY ? AUTH_BUSY : AUTH_BROKEN;
+}
+
 static void failed(void *arg, const char *what, const struct pg_error *error) {
     const struct node_users *u = arg;
     bool row =
@@ -226,8 +290,7 @@ static void finish(struct node_users *u) {
     struct node_request *r = u->r;
     net_source_notify(net_exchange_source(r->exchange), NULL, NULL);
     r->users = NULL;
-    r->handler->busy--;
-    if (u->fiber) u->r = NULL; /* it goes on, for itself */
+    if (u->goes) u->r = NULL; /* it goes on, for itself */
     else free_users(u);
     node_handler_over(r);
 }
@@ -254,6 +317,7 @@ static void respond(struct node_users *u) {
 static void ran(void *arg) {
     struct node_users *u = arg;
     u->fiber = NULL;
+    u->goes = false;
     if (!u->r) {
         free_users(u);
         return;
@@ -277,6 +341,7 @@ static void run(void *arg) {
                                    .seal = seal,
                                    .unseal = unseal,
                                    .limit = limit,
+                                   .fetch = fetch,
                                    .failed = failed,
                                    .mailed = mailed};
     auth_serve(&host, &u->app->record.auth, &u->rq, u->mem, &u->answer);
@@ -316,6 +381,7 @@ static void whole(struct node_users *u) {
     u->runs = u->app->users < VISITS_MAX;
     u->app->users += u->runs;
     if (u->runs && engine_share_spawn(u->app->share, run, u)) {
+        u->goes = true;
         net_loop_wake(u->app->guest->loop);
         return;
     }
@@ -369,7 +435,7 @@ void node_users_serve(struct node_request *r) {
     }
     struct node_users *u = calloc(1, sizeof *u);
     ENSURE(u);
-    *u = (struct node_users){.r = r, .app = r->app, .mem = arena_new(0), .dev = r->handler->dev};
+    *u = (struct node_users){.r = r, .handler = r->handler, .app = r->app, .mem = arena_new(0), .dev = r->handler->dev};
     u->app->requests++; /* it stays until all is done */
     r->users = u;
     r->handler->busy++;
