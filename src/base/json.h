@@ -3,8 +3,8 @@
  * 1. What is written is well-formed UTF-8, and JSON, whatever bytes it is made of: bytes that are no UTF-8 become U+FFFD, a number that
  *    JSON cannot say becomes null, and controls are escaped, so that a terminal that shows it obeys none.
  * 2. The writer allocates nothing: it appends to a buf. Where that has a cap (BUF_FIXED), what does not fit makes json_done false.
- * 3. Of what is read, bytes, depth and number of values are counted before anything is made of it. Reading is a library's work (jansson),
- *    which only json_read.c sees.
+ * 3. Of what is read, bytes, depth and number of values are counted before anything is made of it. What is plainly right is read here (json_quick.c); of all
+ *    else a library (jansson, which only json_read.c sees) says what it is.
  */
 #ifndef ORLO_BASE_JSON_H
 #define ORLO_BASE_JSON_H

@@ -1,6 +1,6 @@
-/* json_read: the reader, over jansson; and what a value that was read is asked. The library is given nothing that is not bounded: it
- * recurses on every level, and makes some hundred bytes of a `[]`. */
-#include "base/json.h"
+/* json_read: the reader: json_quick.c's, and over jansson where that is not sure; and what a value that was read is asked. The library is given nothing that is
+ * not bounded: it recurses on every level, and makes some hundred bytes of a `[]`. */
+#include "base/json_int.h"
 #include <jansson.h>
 
 /* ---- limits ---- */
@@ -72,8 +72,7 @@ static void take(arena *out, const json_t *from, struct json *v) {
     }
 }
 
-err json_read(arena *out, str text, const struct json_limits *limits, struct json *v, struct diag *d) {
-    TRY(check_limits(text, limits, d));
+err json_read_library(arena *out, str text, struct json *v, struct diag *d) {
     json_error_t error;
     json_t *from =
         json_loadb(text.n ? (const char *)text.p : "", text.n, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
@@ -85,6 +84,11 @@ err json_read(arena *out, str text, const struct json_limits *limits, struct jso
     take(out, from, v);
     json_decref(from);
     return ERR_OK;
+}
+
+err json_read(arena *out, str text, const struct json_limits *limits, struct json *v, struct diag *d) {
+    TRY(check_limits(text, limits, d));
+    return json_read_quick(out, text, v) ? ERR_OK : json_read_library(out, text, v, d);
 }
 
 /* ---- asking ---- */

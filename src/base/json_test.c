@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <math.h>
-#include "base/json.h"
+#include "base/json_int.h"
 
 static const struct json_limits limits = {.bytes_max = 1 << 20, .depth_max = 16, .values_max = 1000};
 
@@ -123,6 +123,64 @@ static void test_reads(void **state) {
     arena_free(a);
 }
 
+/* What is read without the library, and as what; what it is left to judge. */
+static void test_quick(void **state) {
+    static const struct {
+        const char *text;
+        bool quick;
+    } cases[] = {
+        {"null", true},
+        {" [ ] ", true},
+        {"{}", true},
+        {"{\"a\":[{},[],[[]],\"\"],\"b\":{\"c\":-0}}", true},
+        {"[0,-1,999999999999999999,1e3,-0.5E-7,1.25]", true},
+        {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\ude00\xc3\xa9\x7f\"", true},
+        {"\"\\u0000\"", true},
+        {"[1000000000000000000]", false}, /* is one all the same */
+        {"{\"a\":1,\"a\":2}", false},
+        {"{\"\\u0000\":1}", false},
+        {"[1,]", false},
+        {"[,1]", false},
+        {"[1 2]", false},
+        {"{\"a\"}", false},
+        {"{\"a\":}", false},
+        {"{\"a\":1,}", false},
+        {"{]", false},
+        {"[}", false},
+        {"[", false},
+        {"\"a", false},
+        {"\"\\", false},
+        {"\"\\x\"", false},
+        {"\"\\u12g4\"", false},
+        {"\"\\udc00\"", false},
+        {"\"\\ud800\\u0041\"", false},
+        {"\"\xed\xa0\x80\"", false},
+        {"\"\n\"", false},
+        {"tru", false},
+        {"nullx", false},
+        {"01", false},
+        {"1.", false},
+        {".5", false},
+        {"+1", false},
+        {"1e", false},
+        {"1e999", false},
+        {"-", false},
+        {"", false},
+        {"1 2", false},
+    };
+    arena *a = arena_new(0);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct json v, by_library;
+        struct diag d = DIAG_INIT;
+        bool quick = json_read_quick(a, str_c(cases[i].text), &v);
+        if (quick != cases[i].quick) fail_msg("%s", cases[i].text);
+        if (!quick) continue;
+        assert_int_equal(json_read_library(a, str_c(cases[i].text), &by_library, &d), ERR_OK);
+        if (!json_equals(&v, &by_library)) fail_msg("%s: not as the library reads it", cases[i].text);
+    }
+    arena_free(a);
+}
+
 static void test_says_where(void **state) {
     static const struct {
         const char *text, *says;
@@ -180,7 +238,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escapes), cmocka_unit_test(test_document),    cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_cut),     cmocka_unit_test(test_cut_of_much), cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_limits),  cmocka_unit_test(test_says_where),
+        cmocka_unit_test(test_quick),   cmocka_unit_test(test_limits),      cmocka_unit_test(test_says_where),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

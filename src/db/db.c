@@ -4,8 +4,10 @@
  *                                     └── all kept ones were busy: loose, freed at its end
  */
 #include "db/db_int.h"
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* ---- errors ---- */
 
@@ -361,7 +363,20 @@ static err run_own(struct db *db, enum db_own which, struct diag *d) {
     return e;
 }
 
-err db_begin(struct db *db, struct diag *d) { return run_own(db, DB_OWN_BEGIN, d); }
+/* A reader that comes while the log begins anew may find its index half written: what is marked as read is past its end. A writer that lives is done with that in
+ * a moment, for which SQLite does not wait where it may not write the index. */
+enum { BEGIN_TRIES = 64, BEGIN_AT_ONCE = 16, BEGIN_PAUSE_NS = 200'000 };
+
+err db_begin(struct db *db, struct diag *d) {
+    err e = run_own(db, DB_OWN_BEGIN, d);
+    for (int i = 0; e == ERR_DENIED && db->options.sharing == DB_READER && i < BEGIN_TRIES; i++) {
+        if (i < BEGIN_AT_ONCE) sched_yield();
+        else nanosleep(&(struct timespec){.tv_nsec = BEGIN_PAUSE_NS}, NULL);
+        if (d) *d = (struct diag)DIAG_INIT;
+        e = run_own(db, DB_OWN_BEGIN, d);
+    }
+    return e;
+}
 
 err db_commit(struct db *db, struct diag *d) {
     err e = run_own(db, DB_OWN_COMMIT, d);
