@@ -100,8 +100,24 @@ def test_users():
             refreshed(ask)
             administered(ask)
             hostile(ask)
+            without_migrations(n, engine)
             if engine == "postgres":
                 told_of_a_row(ask)
+
+
+def without_migrations(n, engine):
+    """Users are there where no migration is, before one comes, behind it, and after all of it was made anew."""
+    manifest = f'name = "bare"\ndatabase = "{engine}"\n[auth]\n'
+    cli(n, "deploy", project({}, manifest))
+    ask = Asker(n, "bare")
+    eq(ask.sign_up("ann@example.com")[0], 200)
+    cli(n, "deploy", project({}, manifest))
+    folder = project(FILES, manifest)
+    cli(n, "deploy", folder)
+    eq((ask.sign_in("ann@example.com")[0], ask.sign_up("ben@example.com", handle="ben")[0]), (200, 200))
+    eq(ask.rows({"from": "profiles", "select": ["handle"]}), [{"handle": "ben"}])
+    cli(n, "db", "reset", project({}, manifest), "--yes")
+    eq((ask.sign_in("ann@example.com")[0], ask.sign_up("ann@example.com")[0]), (400, 200))
 
 
 def told_of_a_row(ask):

@@ -269,6 +269,7 @@ static void migrate(struct api_call *call, bool compares) {
                                                                 .dry_run = json_bool(node_api_member(call, "dry_run")),
                                                                 .reset = !compares && json_bool(node_api_member(call, "reset")),
                                                                 .compares = compares,
+                                                                .makes = !compares && r.auth.on,
                                                                 .done = compares ? on_compared : on_migrated,
                                                                 .arg = call});
 }

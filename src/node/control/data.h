@@ -57,6 +57,7 @@ struct control_migrate {
     const struct migration_file *files; /* by name; seeds behind. Texts are read from what was uploaded */
     uint32_t files_count;
     bool dry_run; /* nothing is applied */
+    bool makes;   /* a database that nothing was ever applied to is made of no files, too: users have tables there */
     bool
         compares; /* nothing is applied: what they make of an empty database is told beside what stands there (NODE_DATA_SCHEMA), as answer */
     bool reset;     /* all that is there goes first, in the same transaction */

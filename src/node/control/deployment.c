@@ -321,7 +321,7 @@ void node_deployment_migrate(struct control *c, struct deployment *dep) {
     struct diag d = DIAG_INIT;
     const struct app_record *r = &dep->record;
     bool server = r->database.engine == APP_DATABASE_SERVER && !dep->dry_run; /* whether it is there is found out now */
-    if (!c->db || !r->database.engine || (!dep->sql.n && !server)) {
+    if (!c->db || !r->database.engine || (!dep->sql.n && !server && !r->auth.on)) {
         node_deployment_change(c, dep);
         return;
     }
@@ -361,6 +361,7 @@ static void migrate(struct control *c, struct deployment *dep) {
                                                     .files = dep->sql.p,
                                                     .files_count = dep->sql.n,
                                                     .dry_run = dep->dry_run,
+                                                    .makes = r->auth.on,
                                                     .done = migrated,
                                                     .arg = dep});
 }

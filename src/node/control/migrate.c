@@ -259,6 +259,14 @@ static err ask_job(struct migrating *g) {
 
 static bool is_here(const struct migration_file *f) { return f->mark || f->text.p; }
 
+/* A file that nobody wrote, with nothing in it: what there is without migrations comes of it, and it is noted down nowhere. */
+static void make_of_nothing(struct migrating *g) {
+    struct migration_file f = {.name = STR("nothing"), .text = STR(""), .seed = true};
+    crypto_sha256(f.text, f.digest);
+    g->pending[g->pending_count++] = (uint32_t)g->files.n;
+    vec_push(g->mem, &g->files, f);
+}
+
 /* Of migrations those that are new; seeds, which are asked for by a reset alone, all. */
 static err settle(struct migrating *g) {
     static const struct migration_state nothing;
@@ -280,6 +288,7 @@ static err settle(struct migrating *g) {
         if (!is_here(&g->files.p[g->pending[i]]) && !g->what.dry_run)
             return diag_set(&g->d, ERR_NOT_FOUND, DIAG_NOWHERE, STR_FMT " is not here any more: upload it again",
                             STR_ARG(g->names.p[i]));
+    if (g->what.makes && !g->pending_count && (g->what.reset || !g->state.catalog.n)) make_of_nothing(g);
     return ERR_OK;
 }
 

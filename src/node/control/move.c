@@ -313,6 +313,7 @@ static void on_new_open(struct control_move *m) {
                                                        .files = files,
                                                        .files_count = n,
                                                        .reset = true,
+                                                       .makes = true,
                                                        .rows = m->rows,
                                                        .done = on_filled,
                                                        .arg = m});
