@@ -28,6 +28,7 @@ KNOWN = {
     "settings": "saml_private_key_next_configured is false where nothing of it is configured",
     "admin: list, as clients do": "the pages' links say how many a page has",
     "admin: changed": "an identity is told as it is after the change",
+    **{row: "an address that the admin sets ends the change of address that waits" for row in ("admin: banned", "admin: no more", "sign-in: once more")},
 }
 
 
@@ -71,6 +72,9 @@ def steps(confirm):
         ("sign-in: both", "POST", "/token?grant_type=password", {"email": cat, "phone": "1", "password": "x"}, {}),
         ("sign-in: phone", "POST", "/token?grant_type=password", {"phone": "123456789", "password": "x"}, {}),
         ("grant: none", "POST", "/token?grant_type=nope", {}, {}),
+        ("grant: web3", "POST", "/token?grant_type=web3", {"chain": "solana", "message": "x", "signature": "x"}, {}),
+        ("sso", "POST", "/sso", {"domain": "example.com"}, {}),
+        ("sso: old shape", "POST", "/sso", {"domain": "example.com"}, {"version": None}),
         ("user", "GET", "/user", None, {"bearer": "{sign-in.access_token}"}),
         ("user: no token", "GET", "/user", None, {}),
         ("user: no token, old shape", "GET", "/user", None, {"version": None}),
