@@ -157,6 +157,14 @@ enum app_password {
     X(refreshes, 150, 1, 1'000'000)                                                                                              \
     X(verifies, 30, 1, 1'000'000)                                                                                                \
     X(anonymous_hour, 30, 1, 1'000'000)                                                                                          \
+    X(factors_most, 10, 1, 50)                                                                                                   \
+    X(challenge_s, 300, 30, 3600)                                                                                                \
+    X(factor_tries, 15, 1, 1'000'000)                                                                                            \
+    X(factor_sms_every_s, 60, 0, 86'400)                                                                                         \
+    X(factor_digits, 6, 6, 10)                                                                                                   \
+    X(passkeys_most, 10, 1, 100)                                                                                                 \
+    X(passkey_challenge_s, 300, 30, 3600)                                                                                        \
+    X(passkey_asks, 30, 1, 1'000'000)                                                                                            \
     X(passwords, APP_PASSWORD_ANY, 0, APP_PASSWORDS - 1)
 /* X(name, what an app has that says nothing) */
 #define APP_AUTH_FLAGS(X)                                                                                                        \
@@ -170,6 +178,15 @@ enum app_password {
     X(recent_for_password, false)                                                                                                \
     X(rotates, true)                                                                                                             \
     X(one_session, false)                                                                                                        \
+    X(totp, true)                                                                                                                \
+    X(totp_enrol, true)                                                                                                          \
+    X(factor_phone, false)                                                                                                       \
+    X(factor_phone_enrol, false)                                                                                                 \
+    X(factor_webauthn, false)                                                                                                    \
+    X(factor_webauthn_enrol, false)                                                                                              \
+    X(recovery_codes, true)                                                                                                      \
+    X(passkeys, false)                                                                                                           \
+    X(passkeys_verify_user, false)                                                                                               \
     X(calls, false) /* it asks others: providers, hooks, who judges a captcha */
 struct app_auth {
 #define X(name, ...) uint32_t name;
@@ -178,10 +195,12 @@ struct app_auth {
 #define X(name, ...) bool name;
     APP_AUTH_FLAGS(X)
 #undef X
-    str site_url;       /* where links of mails lead that name nothing else; empty: the app's own address */
-    VEC(str) redirects; /* where else they may lead: globs */
+    str site_url;        /* where links of mails lead that name nothing else; empty: the app's own address */
+    VEC(str) redirects;  /* where else they may lead: globs */
+    str rp_id, rp_name;  /* of passkeys (WebAuthn); empty: the host of site_url */
+    VEC(str) rp_origins; /* of pages that may ask for them; none: site_url's alone */
 };
-enum { APP_AUTH_REDIRECTS_MAX = 64 };
+enum { APP_AUTH_REDIRECTS_MAX = 64, APP_AUTH_ORIGINS_MAX = 32 };
 void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */
 
 struct app_cors {

@@ -73,6 +73,8 @@ static struct app_record whole(void) {
     r.auth.on = r.auth.anonymous = r.auth.one_session = true, r.auth.password_min = 12,
     r.auth.site_url = STR("https://shop.example");
     r.auth.redirects.p = redirects, r.auth.redirects.n = 2;
+    r.auth.passkeys = true, r.auth.rp_id = STR("shop.example"), r.auth.rp_name = STR("The shop");
+    r.auth.rp_origins.p = schemas, r.auth.rp_origins.n = 2;
     return r;
 }
 
@@ -117,9 +119,12 @@ static size_t find(str in, str what) {
 }
 
 /* The third one lacked what is said of the app's database: without it, it is this one's bytes without that. */
+#define X(...) +1
+enum { USERS_NUMBERS = 0 APP_AUTH_NUMBERS(X) };
+#undef X
 enum {
-    NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */ + 14 * 4 +
-              12 /* users: numbers, flags, a name, a list */,
+    NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */ + USERS_NUMBERS * 4 +
+              12 /* users: flags, a name, a list */ + 12 /* passkeys: two names, a list */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {

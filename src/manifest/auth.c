@@ -41,6 +41,41 @@ void manifest_auth_redirects(struct reader *r, const struct toml *v) {
     manifest_each(r, v, APP_AUTH_REDIRECTS_MAX, one_redirect, NULL);
 }
 
+/* A domain, in small letters: no address of a machine, no port. */
+void manifest_auth_rp_id(struct reader *r, const struct toml *v) {
+    bool ok = v->s.n && v->s.n <= 253 && v->s.p[0] != '.' && v->s.p[v->s.n - 1] != '.', letter = false;
+    for (size_t i = 0; i < v->s.n && ok; i++) {
+        uint8_t c = v->s.p[i];
+        letter |= c >= 'a' && c <= 'z';
+        ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || (c == '.' && v->s.p[i - 1] != '.');
+    }
+    if (!ok || !letter) manifest_error(r, v, "it takes a domain in small letters, without scheme and port: \"app.example\"");
+    else r->to->record.auth.rp_id = v->s;
+}
+
+void manifest_auth_rp_name(struct reader *r, const struct toml *v) {
+    bool ok = v->s.n && v->s.n <= 128;
+    for (size_t i = 0; i < v->s.n && ok; i++) ok = v->s.p[i] >= ' ' && v->s.p[i] != 0x7f;
+    if (!ok) manifest_error(r, v, "it takes a name of up to 128 bytes");
+    else r->to->record.auth.rp_name = v->s;
+}
+
+/* As browsers tell it: no path, no slash behind it. */
+static void one_origin(struct reader *r, void *to, const struct toml *v) {
+    bool app = str_starts(v->s, STR("android:apk-key-hash:")) || str_starts(v->s, STR("ios:bundle-id:"));
+    size_t scheme = str_starts(v->s, STR("https://")) ? 8 : str_starts(v->s, STR("http://")) ? 7 : 0;
+    bool ok = app ? v->s.n <= 256 : scheme && is_url(v->s, false) && v->s.n > scheme;
+    for (size_t i = 0; i < v->s.n && ok; i++)
+        ok = app ? v->s.p[i] > ' ' && v->s.p[i] < 0x7f
+                 : i < scheme || (v->s.p[i] != '/' && v->s.p[i] != '?' && v->s.p[i] != '#' && v->s.p[i] != '@' &&
+                                  !(v->s.p[i] >= 'A' && v->s.p[i] <= 'Z'));
+    if (!ok) manifest_error(r, v, "it takes where a page is from, without a path: \"https://app.example\"");
+    else vec_push(r->mem, &r->to->record.auth.rp_origins, v->s);
+}
+void manifest_auth_origins(struct reader *r, const struct toml *v) {
+    manifest_each(r, v, APP_AUTH_ORIGINS_MAX, one_origin, NULL);
+}
+
 void manifest_auth_password(struct reader *r, const struct toml *v) {
     static const char *const words[] = {
 #define X(name, word) word,

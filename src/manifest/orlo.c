@@ -562,6 +562,39 @@ FLAG(password_change_needs_recent_sign_in, recent_for_password)
 FLAG(refresh_rotation, rotates)
 FLAG(one_session, one_session)
 #undef FLAG
+#define FLAG(shape, key, field)                                                                                                  \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.field = v->i; }
+FLAG(mfa, totp, totp)
+FLAG(mfa, totp_enrol, totp_enrol)
+FLAG(mfa, phone, factor_phone)
+FLAG(mfa, phone_enrol, factor_phone_enrol)
+FLAG(mfa, webauthn, factor_webauthn)
+FLAG(mfa, webauthn_enrol, factor_webauthn_enrol)
+FLAG(mfa, recovery_codes, recovery_codes)
+FLAG(passkeys, enabled, passkeys)
+FLAG(passkeys, verify_user, passkeys_verify_user)
+#undef FLAG
+#define NUMBER(shape, key, field)                                                                                                \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) {                                                \
+        manifest_auth_number(r, v, MANIFEST_AUTH_##field, v->i);                                                                 \
+    }
+NUMBER(mfa, max_factors, factors_most)
+NUMBER(mfa, challenge_s, challenge_s)
+NUMBER(mfa, tries_per_min, factor_tries)
+NUMBER(mfa, sms_every_s, factor_sms_every_s)
+NUMBER(mfa, sms_digits, factor_digits)
+NUMBER(passkeys, max, passkeys_most)
+NUMBER(passkeys, challenge_s, passkey_challenge_s)
+NUMBER(passkeys, asks_per_5min, passkey_asks)
+#undef NUMBER
+static void passkeys_rp_id(struct reader *r, void *to, const struct toml *v) { manifest_auth_rp_id(r, v); }
+static void passkeys_rp_name(struct reader *r, void *to, const struct toml *v) { manifest_auth_rp_name(r, v); }
+static void passkeys_origins(struct reader *r, void *to, const struct toml *v) { manifest_auth_origins(r, v); }
+static void auth_mfa(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_mfa, to); }
+static void auth_passkeys(struct reader *r, void *to, const struct toml *v) {
+    r->to->record.auth.passkeys = true;
+    read_shape(r, v, SHAPE_passkeys, to);
+}
 #define NUMBER(key, field)                                                                                                       \
     static void auth_##key(struct reader *r, void *to, const struct toml *v) {                                                   \
         manifest_auth_number(r, v, MANIFEST_AUTH_##field, v->i);                                                                 \

@@ -271,6 +271,17 @@ static void test_database(void **state) {
     assert_true(m->record.auth.on && m->record.auth.confirm_email && m->record.auth.password_min == 12 &&
                 m->record.auth.passwords == APP_PASSWORD_LETTERS_DIGITS && m->record.auth.jwt_s == 3600);
     assert_true(str_eqc(m->record.auth.redirects.p[0], "myapp://**"));
+    assert_true(m->record.auth.totp && !m->record.auth.passkeys && !m->record.auth.factor_webauthn);
+    m = read_whole(
+        "name = \"a\"\ndatabase = \"sqlite\"\n[auth.mfa]\nwebauthn = true\n[auth.passkeys]\nrp_id = \"a.example\"\norigins = "
+        "[\"https://b.a.example:8443\", \"android:apk-key-hash:Ab_1\"]\n");
+    assert_true(m->record.auth.on && m->record.auth.passkeys && m->record.auth.factor_webauthn &&
+                m->record.auth.rp_origins.n == 2);
+    says("database = \"sqlite\"\n[auth.passkeys]\nrp_id = \"https://a\"", "auth.passkeys.rp_id: it takes a domain");
+    says("database = \"sqlite\"\n[auth.passkeys]\nrp_id = \"127.0.0.1\"", "auth.passkeys.rp_id: it takes a domain");
+    says("database = \"sqlite\"\n[auth.passkeys]\norigins = [\"https://a/b\"]",
+         "auth.passkeys.origins.0: it takes where a page is from");
+    says("database = \"sqlite\"\n[auth.mfa]\nsms_digits = 5", "auth.mfa.sms_digits: it takes 6 to 10, not 5");
     says("database = \"sqlite\"\n[auth]\nsite_url = \"a.example\"", "auth.site_url: it takes a URL");
     says("database = \"sqlite\"\n[auth]\nredirect_urls = [\"//x\"]", "auth.redirect_urls.0: it takes a URL");
     says("database = \"sqlite\"\n[auth]\npassword_min = 5", "auth.password_min: it takes 6 to 72, not 5");
@@ -325,6 +336,8 @@ static const struct {
     {"database", "[database]\n", "database.", ""},
     {"rest", "[rest]\n", "rest.", ""},
     {"auth", "[auth]\n", "auth.", ""},
+    {"mfa", "[auth.mfa]\n", "auth.mfa.", ""},
+    {"passkeys", "[auth.passkeys]\n", "auth.passkeys.", ""},
     {"computed", "functions.f.columns = [{ ", "functions.f.columns.0.", " }]"},
     {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},
 };

@@ -205,15 +205,32 @@ static void users_sms(struct reader *r, void *to, const struct toml *v) {
     const struct toml *sign_up = v->type == TOML_TABLE ? manifest_toml_get(v, "enable_signup") : NULL;
     if (sign_up && sign_up->type == TOML_BOOL && sign_up->i) tell(r, v, "there are no messages to telephones yet");
 }
-NOT_YET(users, mfa, "there are no second factors yet")
+static void users_mfa(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_second, to); }
+static void second_totp(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_clock, to); }
+static void second_phone(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_phones, to); }
+static void second_web_authn(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_keys, to); }
+NUMBER(second, max_enrolled_factors, factors_most)
+FLAG(clock, enroll_enabled, totp_enrol)
+FLAG(clock, verify_enabled, totp)
+FLAG(phones, enroll_enabled, factor_phone_enrol)
+FLAG(phones, verify_enabled, factor_phone)
+NUMBER(phones, otp_length, factor_digits)
+NOTHING(phones, template)
+TIME(phones, max_frequency, factor_sms_every_s)
+FLAG(keys, enroll_enabled, factor_webauthn_enrol)
+FLAG(keys, verify_enabled, factor_webauthn)
 NOT_YET(users, external, "there are no other providers yet")
 NOT_YET(users, hook, "there are no hooks yet")
 NOT_YET(users, third_party, "tokens of others are not taken yet")
 NOT_YET(users, web3, "there are no wallets here")
 NOT_YET(users, oauth_server, "it is no provider for others yet")
 NOT_YET(users, captcha, "nobody is asked to prove that he is no machine yet")
-NOT_YET(users, passkey, "there are no passkeys yet")
-NOT_YET(users, webauthn, "there are no passkeys yet")
+static void users_passkey(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_passkey, to); }
+static void users_webauthn(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_webauthn, to); }
+FLAG(passkey, enabled, passkeys)
+static void webauthn_rp_id(struct reader *r, void *to, const struct toml *v) { manifest_auth_rp_id(r, v); }
+static void webauthn_rp_display_name(struct reader *r, void *to, const struct toml *v) { manifest_auth_rp_name(r, v); }
+static void webauthn_rp_origins(struct reader *r, void *to, const struct toml *v) { manifest_auth_origins(r, v); }
 NOTHING(users, publishable_key)
 NOTHING(users, secret_key)
 NOT_YET(users, jwt_secret, "orlo keys import APP takes it")
