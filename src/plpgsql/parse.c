@@ -117,19 +117,29 @@ static bool read_list(parser *p, const char *const *ends, plpgsql_exprs *out) {
 
 /* ---- targets ---- */
 
-/* subscripts: of an assignment alone */
-static bool read_target(parser *p, struct plpgsql_target *t, bool subscripts) {
+static bool read_step(parser *p, struct plpgsql_target *t, bool subscript) {
+    struct plpgsql_expr e = {.at = p->token.at};
+    str name = {0};
+    if (!count(p) || (subscript ? !READ(p, &e, "]") : !take_name(p, &name))) return false;
+    if (subscript) e.text = arena_fmt(p->mem, "[" STR_FMT "]", STR_ARG(e.text)), next(p);
+    else e.text = arena_fmt(p->mem, "." STR_FMT, STR_ARG(name));
+    vec_push(p->mem, &t->steps, e);
+    return true;
+}
+
+/* steps: of an assignment alone */
+static bool read_target(parser *p, struct plpgsql_target *t, bool steps) {
     *t = (struct plpgsql_target){.at = p->token.at};
+    bool dot;
     do {
-        if (t->n == ARRAY_COUNT(t->names)) return unexpected(p);
+        if (t->n == ARRAY_COUNT(t->names)) break;
         if (!take_name(p, &t->names[t->n])) return false;
         t->n++;
-    } while (take(p, "."));
-    while (subscripts && take(p, "[")) {
-        struct plpgsql_expr e;
-        if (!count(p) || !READ(p, &e, "]")) return false;
-        vec_push(p->mem, &t->subscripts, e);
-        next(p);
+    } while ((dot = take(p, ".")));
+    if (dot && !steps) return unexpected(p);
+    while (dot || (steps && take(p, "["))) {
+        if (!read_step(p, t, !dot)) return false;
+        dot = take(p, ".");
     }
     return true;
 }

@@ -52,7 +52,7 @@ typedef VEC(struct plpgsql_expr) plpgsql_exprs;
 struct plpgsql_target {
     str names[3];
     uint32_t n, at;
-    plpgsql_exprs subscripts;
+    plpgsql_exprs steps; /* of an assignment, behind the names: [i], [a:b], .field (as it is, without quotes) */
 };
 typedef VEC(struct plpgsql_target) plpgsql_targets;
 struct plpgsql_option { /* of RAISE … USING, GET DIAGNOSTICS, a cursor's parameters (the value is a type) and arguments */

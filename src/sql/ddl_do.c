@@ -277,7 +277,7 @@ static enum flow assign(struct doing *x, const struct plpgsql_target *t, const s
     struct routine_target to;
     bool later;
     struct db_value v;
-    if (t->subscripts.n) return not_here(x, "an assignment to an element");
+    if (t->steps.n) return not_here(x, "an assignment to an element");
     if (sql_routine_target(&x->r, t, &to, &later) != ERR_OK) return fail_problem(x);
     if (later || (to.variable && (to.variable->fields || to.variable->record))) return not_here(x, "an assignment to a row");
     enum flow f = value_of(x, expr, to.type, to.typmod, &v, NULL);

@@ -337,7 +337,6 @@ static err set_from_query(struct sql_context *cx, const struct target *t, PgQuer
 static err set_field(struct sql_context *cx, const struct catalog_column *c, const PgQuery__ResTarget *r, struct sql_value *v) {
     str name = sql_name_of(r->indirection[0]);
     struct sql_value part;
-    if (r->n_indirection > 1) return sql_unsupported(cx, r->location, "assigning to a part of a composite's field", NULL);
     TRY(sql_expr(cx, r->val, &part));
     sql_unpack(cx, v);
     struct sql_row *row = arena_make(cx->mem, struct sql_row);
@@ -375,7 +374,8 @@ static err set_parts(struct sql_context *cx, const struct target *t, const struc
         struct sql_value part;
         bool can = false;
         if (!r->n_indirection || !str_eqc(c->name, r->name)) continue;
-        if (r->indirection[0]->node_case == PG_QUERY__NODE__NODE_STRING && sql_is_composite(cx, c->type)) {
+        if (r->n_indirection == 1 && r->indirection[0]->node_case == PG_QUERY__NODE__NODE_STRING &&
+            sql_is_composite(cx, c->type)) {
             TRY(set_field(cx, c, r, &v));
             continue;
         }
@@ -388,7 +388,7 @@ static err set_parts(struct sql_context *cx, const struct target *t, const struc
                               "subscripted assignment to \"" STR_FMT "\" requires type " STR_FMT
                               " but expression is of type " STR_FMT,
                               STR_ARG(c->name), STR_ARG(sql_type_name(cx, type)), STR_ARG(sql_type_name(cx, from)));
-        TRY(sql_set_part(cx, &v, r->indirection, r->n_indirection, &part));
+        TRY(sql_set_part(cx, c->name, &v, r->indirection, r->n_indirection, &part));
     }
     if (sql_base_type(cx, c->type) != c->type) TRY(assign(cx, c, &v));
     *flags |= v.flags & SQL_INHERITED;

@@ -767,7 +767,7 @@ static err subscript_bound(struct sql_context *cx, const PgQuery__Node *node, st
 /* As many A_Indices as stand together, from *at on. */
 /* A trigger's arguments alone are counted from 0. */
 static bool counts_from_zero(const struct sql_context *cx, const PgQuery__Node *arg) {
-    return cx->variables && arg->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && arg->column_ref->n_fields == 1 &&
+    return cx->variables && arg && arg->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && arg->column_ref->n_fields == 1 &&
            str_eqc(sql_name_of(arg->column_ref->fields[0]), "tg_argv");
 }
 
@@ -804,13 +804,26 @@ static err array_subscripts(struct sql_context *cx, const PgQuery__AIndirection 
     return ERR_OK;
 }
 
-/* What `v[i]`, `v[a:b]` of a type is given: elements, an array, of jsonb itself. 0: it has no subscripts. */
+/* What `v[i]`, `v[a:b]`, `v.f` of a type is given: elements, an array, a field's type, of jsonb itself. 0: it has no such part. */
 uint32_t sql_part_type(struct sql_context *cx, uint32_t type, PgQuery__Node *const *steps, size_t n) {
-    uint32_t array = sql_base_type(cx, type);
-    if (array == PG_JSONB) return PG_JSONB;
-    for (size_t i = 0; i < n; i++)
-        if (steps[i]->node_case == PG_QUERY__NODE__NODE_A_INDICES && steps[i]->a_indices->is_slice) return array;
-    return sql_element_type(cx, array);
+    for (size_t i = 0; i < n;) {
+        uint32_t base = sql_base_type(cx, type);
+        bool slice = false;
+        type = 0;
+        if (base == PG_JSONB) return PG_JSONB;
+        if (steps[i]->node_case == PG_QUERY__NODE__NODE_STRING) {
+            const struct catalog_type *t = sql_is_composite(cx, base) ? catalog_type_of(cx->catalog, base) : NULL;
+            for (uint32_t k = 0; t && k < t->fields.n; k++)
+                if (str_eq(t->fields.p[k].name, sql_name_of(steps[i]))) type = t->fields.p[k].type;
+            i++;
+        } else {
+            for (; i < n && steps[i]->node_case == PG_QUERY__NODE__NODE_A_INDICES; i++) slice |= steps[i]->a_indices->is_slice;
+            type = slice ? base : sql_element_type(cx, base);
+            if (i < n && steps[i]->node_case != PG_QUERY__NODE__NODE_STRING) return 0;
+        }
+        if (!type) return 0;
+    }
+    return type;
 }
 
 static err jsonb_keys(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n, sql_texts *parts) {
@@ -829,20 +842,12 @@ static err jsonb_keys(struct sql_context *cx, struct sql_value *v, PgQuery__Node
     return ERR_OK;
 }
 
-/* v, as it is, becomes what it is once its part that the steps name (A_Indices alone) is `part`, which is of sql_part_type. */
-err sql_set_part(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
-                 const struct sql_value *part) {
+static err set_elements(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
+                        const struct sql_value *part) {
     uint32_t array = sql_base_type(cx, v->type), element = sql_element_type(cx, array);
     bool slice = false, json = array == PG_JSONB;
     sql_texts parts = {0};
-    if (!json && !element)
-        return sql_refuse(cx, v->location, "42804", "cannot subscript type " STR_FMT " because it does not support subscripting",
-                          STR_ARG(sql_type_name(cx, v->type)));
-    for (size_t i = 0; i < n; i++) {
-        if (steps[i]->node_case != PG_QUERY__NODE__NODE_A_INDICES)
-            return sql_unsupported(cx, v->location, "assigning to a field of an element", "Assign the whole element.");
-        slice |= steps[i]->a_indices->is_slice;
-    }
+    for (size_t i = 0; i < n; i++) slice |= steps[i]->a_indices->is_slice;
     if (!json) vec_push(cx->mem, &parts, sql_fmt(cx, "%u", element));
     vec_push(cx->mem, &parts, v->text);
     vec_push(cx->mem, &parts, part->text);
@@ -863,6 +868,63 @@ err sql_set_part(struct sql_context *cx, struct sql_value *v, PgQuery__Node *con
                       STR_ARG(sql_joined(cx, parts.p, parts.n, ", ")));
     v->flags = (v->flags & ~(uint32_t)(SQL_CONSTANT | SQL_NULL | SQL_NOT_NULL)) | SQL_RAISES;
     return ERR_OK;
+}
+
+/* v.f is `part` then. */
+static err set_field(struct sql_context *cx, str column, struct sql_value *v, str name, PgQuery__Node *const *steps, size_t n,
+                     const struct sql_value *part) {
+    struct sql_row *row = arena_make(cx->mem, struct sql_row);
+    sql_unpack(cx, v);
+    *row = *v->row;
+    row->present = (str){0};
+    row->values = arena_array(cx->mem, struct sql_value, row->n + 1);
+    bool there = false;
+    for (uint32_t i = 0; i < row->n; i++) {
+        row->values[i] = v->row->values[i];
+        if (!str_eq(row->names[i], name)) continue;
+        there = true;
+        if (n) TRY(sql_set_part(cx, column, &row->values[i], steps, n, part));
+        else row->values[i] = *part;
+    }
+    if (!there)
+        return sql_refuse(cx, v->location, "42703",
+                          "cannot assign to field \"" STR_FMT "\" of column \"" STR_FMT
+                          "\" because there is no such column in data type " STR_FMT,
+                          STR_ARG(name), STR_ARG(column), STR_ARG(sql_type_name(cx, v->type)));
+    v->row = row;
+    sql_pack(cx, v);
+    v->flags &= ~(uint32_t)(SQL_CONSTANT | SQL_NULL);
+    return ERR_OK;
+}
+
+/* v, as it is, becomes what it is once its part that the steps name is `part`, which is of sql_part_type. */
+err sql_set_part(struct sql_context *cx, str column, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
+                 const struct sql_value *part) {
+    uint32_t base = sql_base_type(cx, v->type), element = sql_element_type(cx, base);
+    size_t own = 0;
+    if (sql_is_composite(cx, base) && steps[0]->node_case == PG_QUERY__NODE__NODE_STRING) {
+        v->type = base;
+        return set_field(cx, column, v, sql_name_of(steps[0]), steps + 1, n - 1, part);
+    }
+    if (base != PG_JSONB && steps[0]->node_case == PG_QUERY__NODE__NODE_STRING)
+        return sql_refuse(cx, v->location, "42804",
+                          "cannot assign to field \"" STR_FMT "\" of column \"" STR_FMT "\" because its type " STR_FMT
+                          " is not a composite type",
+                          STR_ARG(sql_name_of(steps[0])), STR_ARG(column), STR_ARG(sql_type_name(cx, v->type)));
+    if (base != PG_JSONB && !element)
+        return sql_refuse(cx, v->location, "42804", "cannot subscript type " STR_FMT " because it does not support subscripting",
+                          STR_ARG(sql_type_name(cx, v->type)));
+    while (own < n && steps[own]->node_case == PG_QUERY__NODE__NODE_A_INDICES) own++;
+    if (!own || (own < n && !sql_is_composite(cx, sql_base_type(cx, element))))
+        return sql_unsupported(cx, v->location, "assigning to such a part", "Assign the whole of it.");
+    if (own == n) return set_elements(cx, v, steps, n, part);
+    PgQuery__AIndirection to = PG_QUERY__A__INDIRECTION__INIT;
+    struct sql_value child = *v;
+    to.indirection = (PgQuery__Node **)(uintptr_t)steps, to.n_indirection = own;
+    size_t at = 0;
+    TRY(array_subscripts(cx, &to, &at, &child));
+    TRY(sql_set_part(cx, column, &child, steps + own, n - own, part));
+    return set_elements(cx, v, steps, own, &child);
 }
 
 static err indirection(struct sql_context *cx, const PgQuery__AIndirection *ind, struct sql_value *out) {

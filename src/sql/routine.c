@@ -98,11 +98,16 @@ static err assignment(struct routine *r, const statement *s) {
     bool later;
     TRY(sql_routine_target(r, &s->targets.p[0], &t, &later));
     if (later) return ERR_OK;
-    if (s->targets.p[0].subscripts.n) {
+    plpgsql_exprs steps = {0};
+    const struct plpgsql_target *to = &s->targets.p[0];
+    for (uint32_t i = t.names; i < to->n; i++)
+        vec_push(r->cx->mem, &steps, ((struct plpgsql_expr){arena_fmt(r->cx->mem, "." STR_FMT, STR_ARG(to->names[i])), to->at}));
+    for (uint32_t i = 0; i < to->steps.n; i++) vec_push(r->cx->mem, &steps, to->steps.p[i]);
+    if (steps.n) {
         uint32_t e;
-        TRY(sql_routine_part(r, t.place, t.type, t.typmod, &s->targets.p[0].subscripts, &s->expr, &e));
+        TRY(sql_routine_part(r, &t, &steps, &s->expr, &e));
         sql_routine_emit(r, CATALOG_OP_SET, t.place, e, 0, 0);
-        return ERR_OK;
+        return check_not_null(r, t.variable), ERR_OK;
     }
     r->assigns = true;
     err e = assign_to(r, &t, &s->expr);
@@ -128,6 +133,9 @@ static err receiver_of(struct routine *r, const plpgsql_targets *list, struct re
         bool later;
         TRY(sql_routine_target(r, &list->p[i], &t, &later));
         if (later) return rc->later = true, ERR_OK;
+        if (t.names < list->p[i].n)
+            return sql_routine_say(r, list->p[i].at, "42601", "\"" STR_FMT "\" is not a known variable",
+                                   STR_ARG(list->p[i].names[0]));
         bool row = t.variable && (t.variable->fields || t.variable->record);
         if (row && list->n > 1)
             return sql_routine_say(r, list->p[i].at, "42601", "record variable cannot be part of multiple-item INTO list");
@@ -158,7 +166,10 @@ static err distribute(struct routine *r, struct receiver *rc, const catalog_fiel
     if (rc->row && rc->row->fields && rc->row->several) return sql_routine_fill(r, rc->row, columns, rc->place), ERR_OK;
     if (rc->row && rc->row->fields) {
         for (uint32_t i = 0; i < rc->row->fields->n && rc->place != rc->row->place && i < columns->n; i++) {
-            struct routine_target t = {NULL, rc->row->place + i, rc->row->fields->p[i].type, rc->row->fields->p[i].typmod};
+            struct routine_target t = {.place = rc->row->place + i,
+                                       .type = rc->row->fields->p[i].type,
+                                       .typmod = rc->row->fields->p[i].typmod,
+                                       .names = 1};
             TRY(hand(r, rc->place + i, columns->p[i].type, &t));
         }
         if (columns->n && columns->n < rc->row->fields->n)
@@ -1028,7 +1039,7 @@ static err declare(struct routine *r, const struct plpgsql_declaration *d) {
     if (d->not_null)
         v->not_null = arena_fmt(r->cx->mem, "null value cannot be assigned to variable \"" STR_FMT "\" declared NOT NULL",
                                 STR_ARG(d->name));
-    struct routine_target t = {v, v->place, type, typmod};
+    struct routine_target t = {v, v->place, type, typmod, 1, v->name};
     static const struct plpgsql_expr nothing = {STR_INIT("NULL"), 0};
     bool domain = !fields && !record && sql_base_type(r->cx, type) != type; /* which may forbid NULL */
     if (d->value.text.n || domain) TRY(assign_to(r, &t, d->value.text.n ? &d->value : &nothing));

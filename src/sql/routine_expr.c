@@ -395,19 +395,14 @@ err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t 
     return ERR_OK;
 }
 
-static err part_fragment(struct routine *r, struct sql_value whole, const PgQuery__Node *steps, const PgQuery__Node *node,
-                         struct catalog_fragment *out) {
+static err part_fragment(struct routine *r, str name, struct sql_value whole, const PgQuery__AIndirection *ind, uint32_t type,
+                         const PgQuery__Node *node, struct catalog_fragment *out) {
     struct sql_context *cx = r->cx;
     struct sql_value v;
-    const PgQuery__Node *target =
-        steps->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? steps->select_stmt->target_list[0]->res_target->val : NULL;
-    if (!target || target->node_case != PG_QUERY__NODE__NODE_A_INDIRECTION) return sql_refuse(cx, -1, "42601", "syntax error");
-    const PgQuery__AIndirection *ind = target->a_indirection;
     if (node->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return sql_refuse(cx, -1, "42601", "query is not a SELECT");
     TRY(value_of(cx, node->select_stmt, "assignment source", &v));
-    uint32_t type = sql_part_type(cx, whole.type, ind->indirection, ind->n_indirection);
-    if (type) TRY(assign(cx, &v, type, whole.typmod));
-    TRY(sql_set_part(cx, &whole, ind->indirection, ind->n_indirection, &v));
+    if (type) TRY(assign(cx, &v, type, sql_element_type(cx, whole.type) ? whole.typmod : -1));
+    TRY(sql_set_part(cx, name, &whole, ind->indirection, ind->n_indirection, &v));
     uint32_t domain = whole.type;
     whole.type = sql_base_type(cx, domain);
     if (whole.type != domain) TRY(assign(cx, &whole, domain, whole.typmod)); /* its checks hold of the whole */
@@ -416,19 +411,74 @@ static err part_fragment(struct routine *r, struct sql_value whole, const PgQuer
     return sql_fragment_done(cx, out->text);
 }
 
-err sql_routine_part(struct routine *r, uint32_t place, uint32_t type, int32_t typmod, const plpgsql_exprs *subscripts,
-                     const struct plpgsql_expr *x, uint32_t *e) {
-    const PgQuery__Node *node, *steps;
-    struct catalog_fragment out;
+/* Its value, and what its steps are, where they name records whose fields are known when it is run, go through variables that nobody can name. */
+static err hoisted(struct routine *r, const struct plpgsql_expr *x, uint32_t type, int32_t typmod, struct plpgsql_expr *to) {
+    uint32_t e;
+    str name = arena_fmt(r->cx->mem, "__orlo_%u", r->hidden++);
+    TRY(sql_routine_value(r, x, type, typmod, &e, NULL));
+    struct sql_variable *v = sql_routine_variable(r, name, type ? type : (uint32_t)PG_TEXT, typmod, NULL);
+    sql_routine_emit(r, CATALOG_OP_SET, v->place, e, 0, 0);
+    *to = (struct plpgsql_expr){name, x->at};
+    return ERR_OK;
+}
+
+static err hoist(struct routine *r, uint32_t target, uint32_t type, int32_t typmod, plpgsql_exprs *steps,
+                 struct plpgsql_expr *x) {
+    TRY(hoisted(r, x, type, typmod, x));
+    for (uint32_t i = 0; i < steps->n; i++) {
+        struct plpgsql_expr *s = &steps->p[i], inner = {str_sub(s->text, 1, s->text.n - 2), s->at};
+        if (s->text.p[0] != '[' || str_find(inner.text, ':') < inner.text.n) continue;
+        TRY(hoisted(r, &inner, sql_base_type(r->cx, target) == PG_JSONB ? PG_TEXT : PG_INT4, -1, &inner));
+        s->text = arena_fmt(r->cx->mem, "[" STR_FMT "]", STR_ARG(inner.text));
+    }
+    return ERR_OK;
+}
+
+static err steps_of(struct routine *r, const plpgsql_exprs *steps, const PgQuery__AIndirection **out) {
     struct buf b = {0};
+    const PgQuery__Node *node;
     buf_puts(&b, STR("(NULL)"));
-    for (uint32_t i = 0; i < subscripts->n; i++) buf_printf(&b, "[" STR_FMT "]", STR_ARG(subscripts->p[i].text));
-    struct plpgsql_expr list = {arena_str(r->cx->mem, buf_str(&b)), subscripts->p[0].at};
+    for (uint32_t i = 0; i < steps->n; i++) {
+        bool field = steps->p[i].text.p[0] == '.';
+        if (field) buf_putc(&b, '.');
+        buf_puts(&b, field ? sql_quoted(r->cx->mem, str_sub(steps->p[i].text, 1, steps->p[i].text.n)) : steps->p[i].text);
+    }
+    struct plpgsql_expr list = {arena_str(r->cx->mem, buf_str(&b)), steps->p[0].at};
     buf_free(&b);
-    TRY(sql_routine_parse(r, "SELECT ", &list, &steps));
-    TRY(sql_routine_parse(r, "SELECT ", x, &node));
-    struct sql_context before = *r->cx;
-    if (part_fragment(r, place_value(r->cx, place, type, typmod), steps, node, &out) != ERR_OK) put_off(r, &before, x, "", &out);
+    TRY(sql_routine_parse(r, "SELECT ", &list, &node));
+    const PgQuery__Node *target = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT && node->select_stmt->n_target_list == 1
+                                      ? node->select_stmt->target_list[0]->res_target->val
+                                      : NULL;
+    if (!target || target->node_case != PG_QUERY__NODE__NODE_A_INDIRECTION)
+        return sql_routine_say(r, list.at, "42601", "syntax error");
+    *out = target->a_indirection;
+    return ERR_OK;
+}
+
+err sql_routine_part(struct routine *r, const struct routine_target *to, const plpgsql_exprs *given, const struct plpgsql_expr *x,
+                     uint32_t *e) {
+    const PgQuery__AIndirection *steps = NULL;
+    const PgQuery__Node *node;
+    struct catalog_fragment out;
+    plpgsql_exprs own = {0};
+    struct plpgsql_expr value = *x;
+    for (uint32_t i = 0; i < given->n; i++) vec_push(r->cx->mem, &own, given->p[i]);
+    for (bool again = false;; again = true) {
+        TRY(steps_of(r, &own, &steps));
+        TRY(sql_routine_parse(r, "SELECT ", &value, &node));
+        r->cx->late = r->was_late = false;
+        struct sql_context before = *r->cx;
+        uint32_t type = sql_part_type(r->cx, to->type, steps->indirection, steps->n_indirection);
+        if (part_fragment(r, to->name, place_value(r->cx, to->place, to->type, to->typmod), steps, type, node, &out) == ERR_OK)
+            break;
+        if (again || !type || !r->cx->late || r->cx->dynamic) {
+            put_off(r, &before, x, "", &out);
+            break;
+        }
+        uint64_t work = r->cx->work;
+        *r->cx = before, r->cx->work = work;
+        TRY(hoist(r, to->type, type, to->typmod, &own, &value));
+    }
     *e = add(r, out);
     return ERR_OK;
 }
@@ -792,7 +842,7 @@ err sql_routine_type(struct routine *r, const struct plpgsql_expr *x, uint32_t *
 
 static err is_variable(struct routine *r, const struct plpgsql_target *t, struct sql_variable *v, struct routine_target *out) {
     if (v->constant) return sql_routine_say(r, t->at, "22005", "variable \"" STR_FMT "\" is declared CONSTANT", STR_ARG(v->name));
-    *out = (struct routine_target){v, v->place, v->type, v->typmod};
+    *out = (struct routine_target){v, v->place, v->type, v->typmod, t->n, t->names[0]};
     return ERR_OK;
 }
 
@@ -800,7 +850,7 @@ static err is_field(struct routine *r, const struct plpgsql_target *t, struct sq
                     struct routine_target *out, bool *later) {
     for (uint32_t i = 0; v->fields && i < v->fields->n; i++)
         if (str_eq(v->fields->p[i].name, name)) {
-            *out = (struct routine_target){NULL, v->place + i, v->fields->p[i].type, v->fields->p[i].typmod};
+            *out = (struct routine_target){NULL, v->place + i, v->fields->p[i].type, v->fields->p[i].typmod, t->n, t->names[0]};
             return ERR_OK;
         }
     char text[200];
@@ -821,7 +871,9 @@ err sql_routine_target(struct routine *r, const struct plpgsql_target *t, struct
     if (t->n == 2 && (v = sql_variable_named(r->cx, t->names[0], t->names[1]))) return is_variable(r, t, v, out);
     if (t->n == 3 && (v = sql_variable_named(r->cx, t->names[0], t->names[1])) && (v->fields || v->record))
         return is_field(r, t, v, t->names[2], out, later);
-    if (t->n == 3 && (v = sql_variable_named(r->cx, (str){0}, t->names[0])) && (v->fields || v->record))
-        return sql_routine_say(r, t->at, "0A000", "assignment to a field of a field is not supported on SQLite");
+    if (t->n == 3 && (v = sql_variable_named(r->cx, (str){0}, t->names[0])) && (v->fields || v->record)) {
+        TRY(is_field(r, t, v, t->names[1], out, later));
+        return out->names = 2, ERR_OK;
+    }
     return sql_routine_say(r, t->at, "42601", "\"" STR_FMT "\" is not a known variable", STR_ARG(t->names[0]));
 }

@@ -64,9 +64,10 @@ void sql_routine_land(struct routine *r, uint32_t jump); /* the jump leads to wh
 /* An expression's value, of the type (PG_NO_TYPE: of its own, which is told), as a statement's number. */
 err sql_routine_value(struct routine *r, const struct plpgsql_expr *x, uint32_t type, int32_t typmod, uint32_t *e, uint32_t *of);
 err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint32_t *e);
-/* The same of a target whose part (a[i], a[b:c]) it becomes: *e is the whole of it then. */
-err sql_routine_part(struct routine *r, uint32_t place, uint32_t type, int32_t typmod, const plpgsql_exprs *subscripts,
-                     const struct plpgsql_expr *x, uint32_t *e);
+/* The same of a target whose part (a[i], a[b:c], a.f) it becomes: *e is the whole of it then. */
+struct routine_target;
+err sql_routine_part(struct routine *r, const struct routine_target *to, const plpgsql_exprs *steps, const struct plpgsql_expr *x,
+                     uint32_t *e);
 /* A place's value as another type's. */
 err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint32_t type, int32_t typmod, uint32_t *e);
 bool sql_routine_is_call(struct routine *r, const struct plpgsql_expr *x); /* of a function of the catalogue's that gives a row */
@@ -103,6 +104,8 @@ struct routine_target {
     struct sql_variable *variable; /* a whole one */
     uint32_t place, type;
     int32_t typmod;
+    uint32_t names; /* so many of the target's are its own; what is behind is steps into it */
+    str name;       /* the first of them */
 };
 err sql_routine_target(struct routine *r, const struct plpgsql_target *t, struct routine_target *out, bool *later);
 err sql_routine_type(struct routine *r, const struct plpgsql_expr *text, uint32_t *type, int32_t *typmod,

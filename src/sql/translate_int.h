@@ -328,7 +328,8 @@ void sql_chain_add(struct sql_value *v, const struct sql_value *before, uint8_t 
 err sql_expr(struct sql_context *cx, const PgQuery__Node *node, struct sql_value *out);
 /* v[…] := part: what is assigned to (0: it has no parts), and the whole of it then. */
 uint32_t sql_part_type(struct sql_context *cx, uint32_t type, PgQuery__Node *const *steps, size_t n);
-err sql_set_part(struct sql_context *cx, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
+/* column: what it is a part of, for what is refused. */
+err sql_set_part(struct sql_context *cx, str column, struct sql_value *v, PgQuery__Node *const *steps, size_t n,
                  const struct sql_value *part);
 err sql_exprs(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, sql_values *out);
 bool sql_has_star(const PgQuery__List *list);                  /* VALUES (new.*) */
