@@ -169,6 +169,8 @@ typedef void (*pg_fn)(struct pg_call *call, const struct db_value *args, uint32_
 
 /* What set_config does; value.p NULL: it is not set any more. False: they take too much. */
 bool pg_setting_put(struct pg_session *s, str name, str value, bool local);
+/* A limit or a wish of the session that changes no answer here: anybody may set it, and it is kept. */
+bool pg_setting_is_harmless(str name);
 const struct pg_setting *pg_setting_of(const struct pg_session *s, str name); /* NULL: nobody set it */
 
 /* The first one holds. Gives false, so `return pg_raise(…)`. */

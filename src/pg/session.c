@@ -103,6 +103,23 @@ PG_FN(pg_current_setting) {
     else (void)pg_raise(call, "42704", "unrecognized configuration parameter \"" STR_FMT "\"", STR_ARG(str_sub(name, 0, 63)));
 }
 
+bool pg_setting_is_harmless(str name) {
+    static const char *const names[] = {"statement_timeout",
+                                        "lock_timeout",
+                                        "idle_in_transaction_session_timeout",
+                                        "work_mem",
+                                        "maintenance_work_mem",
+                                        "client_min_messages",
+                                        "application_name",
+                                        "check_function_bodies",
+                                        "row_security",
+                                        "synchronous_commit",
+                                        "jit"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (str_eq_nocase(name, str_c(names[i]))) return true;
+    return false;
+}
+
 PG_FN(pg_set_config) {
     struct pg_session *s = call->session;
     str name = of_value(args[0]), value = of_value(args[1]);
@@ -110,7 +127,7 @@ PG_FN(pg_set_config) {
         (void)pg_raise(call, "22004", "SET requires parameter name");
         return;
     }
-    if (!memchr(name.p, '.', name.n)) {
+    if (!memchr(name.p, '.', name.n) && !pg_setting_is_harmless(name)) {
         (void)pg_raise(call, "42501", "permission denied to set parameter \"" STR_FMT "\"", STR_ARG(str_sub(name, 0, 63)));
         return;
     }

@@ -205,7 +205,8 @@ void query_sequences_again(struct query_conn *conn) {
 static void fn_nextval(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
     int64_t value;
     (void)n;
-    if (step_sequence(arg, args[0], &value)) db_answer(call, DB_I64(value));
+    if (args[0].kind == DB_NULL) db_answer(call, DB_NOTHING);
+    else if (step_sequence(arg, args[0], &value)) db_answer(call, DB_I64(value));
     else db_refuse(call, STR("nextval"));
 }
 
@@ -221,6 +222,8 @@ static void fn_lastval(struct db_call *call, void *arg, const struct db_value *a
 
 static void fn_setval(struct db_call *call, void *arg, const struct db_value *args, uint32_t n) {
     struct query_conn *conn = arg;
+    for (uint32_t i = 0; i < n; i++)
+        if (args[i].kind == DB_NULL) return db_answer(call, DB_NOTHING);
     bool walled = conn->walled, called = n < 3 || args[2].i;
     const struct catalog_sequence *s = sequence_of(conn, args[0]);
     conn->walled = false;

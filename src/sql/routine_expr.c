@@ -661,19 +661,7 @@ static bool does_nothing(struct routine *r, const PgQuery__Node *node) {
         return true;
     const PgQuery__VariableSetStmt *s =
         node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT ? node->variable_set_stmt : NULL;
-    static const char *const harmless[] = {"statement_timeout",
-                                           "lock_timeout",
-                                           "idle_in_transaction_session_timeout",
-                                           "work_mem",
-                                           "maintenance_work_mem",
-                                           "client_min_messages",
-                                           "application_name",
-                                           "check_function_bodies",
-                                           "row_security",
-                                           "synchronous_commit",
-                                           "jit"};
-    for (size_t i = 0; s && i < ARRAY_COUNT(harmless); i++)
-        if (!strcmp(s->name, harmless[i])) return true;
+    if (s && pg_setting_is_harmless(str_c(s->name))) return true;
     if (!s || strcmp(s->name, "search_path") != 0 || s->kind != PG_QUERY__VARIABLE_SET_KIND__VAR_SET_VALUE) return false;
     str *path = arena_array(r->cx->mem, str, s->n_args + 1);
     uint32_t n = 0;

@@ -373,6 +373,9 @@ static uint32_t names_sequence(void *arg, str table, str column, const char **mi
         snprintf(name, sizeof name, STR_FMT, STR_ARG(r->name));
         *missing = name;
     }
+    for (uint32_t i = 0; k && i < c->sequences.n; i++) /* or what was given to it: OWNED BY */
+        if (!k->sequence && c->sequences.p[i].relation == r->id && c->sequences.p[i].column == k->number)
+            return c->sequences.p[i].id;
     return k ? k->sequence : 0;
 }
 
