@@ -53,7 +53,8 @@ enum pg_typmod_kind {
     PG_TYPMOD_NUMERIC,
     PG_TYPMOD_SECONDS,
     PG_TYPMOD_INTERVAL,
-    PG_TYPMOD_DIMENSIONS
+    PG_TYPMOD_DIMENSIONS,
+    PG_TYPMOD_BITS,
 };
 enum pg_type_id {
     PG_NO_TYPE = 0,

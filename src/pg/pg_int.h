@@ -37,6 +37,7 @@ int pg_jsonb_compare(str a, str b);
 int pg_inet_compare(str a, str b);
 bool pg_varchar_sized(struct pg_call *call, str s, int32_t typmod, bool is_explicit, struct db_value *out);
 bool pg_vector_sized(struct pg_call *call, str v, int32_t typmod, struct db_value *out);
+bool pg_bits_sized(struct pg_call *call, uint32_t type, str s, int32_t typmod, bool is_explicit, struct db_value *out);
 bool pg_bpchar_sized(struct pg_call *call, str s, int32_t typmod, bool is_explicit, struct db_value *out);
 
 /* arrays.c: by the elements' order, NULL: the bytes' */

@@ -34,6 +34,7 @@ bool pg_value_sized(struct pg_call *call, uint32_t type, int32_t typmod, bool is
         return t->id == PG_BPCHAR ? pg_bpchar_sized(call, v.s, typmod, is_explicit, out)
                                   : pg_varchar_sized(call, v.s, typmod, is_explicit, out);
     case PG_TYPMOD_DIMENSIONS: return pg_vector_sized(call, v.s, typmod, out);
+    case PG_TYPMOD_BITS: return pg_bits_sized(call, t->id, v.s, typmod, is_explicit, out);
     case PG_TYPMOD_NONE: return true;
     }
     return true;

@@ -161,6 +161,12 @@ bool pg_typmod_in(struct pg_call *call, uint32_t type, const int32_t *modifiers,
         if (modifiers[0] > 16'000) return pg_raise(call, "22023", "dimensions for type vector cannot exceed 16000");
         *out = modifiers[0];
         return true;
+    case PG_TYPMOD_BITS:
+        if (n > 1) return pg_raise(call, "22023", "invalid type modifier");
+        if (modifiers[0] < 1) return pg_raise(call, "22023", "length for type %s must be at least 1", t->name);
+        if (modifiers[0] > 83'886'080) return pg_raise(call, "22023", "length for type %s cannot exceed 83886080", t->name);
+        *out = modifiers[0];
+        return true;
     case PG_TYPMOD_NONE: break;
     }
     return pg_raise(call, "42601", "type modifier is not allowed for type \"%s\"", t->name);
@@ -178,6 +184,7 @@ void pg_typmod_out(uint32_t type, int32_t typmod, struct buf *text) {
         buf_printf(text, "(%d,%d)", pg_numeric_typmod_precision(typmod), pg_numeric_typmod_scale(typmod));
         break;
     case PG_TYPMOD_SECONDS:
+    case PG_TYPMOD_BITS:
     case PG_TYPMOD_DIMENSIONS: buf_printf(text, "(%d)", typmod); break;
     case PG_TYPMOD_INTERVAL:
         if ((typmod & 0xffff) <= 6) buf_printf(text, "(%d)", typmod & 0xffff);

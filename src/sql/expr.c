@@ -130,7 +130,13 @@ static err constant(struct sql_context *cx, const PgQuery__AConst *c, struct sql
         case PG_QUERY__A__CONST__VAL_FVAL: return long_number(cx, c->fval->fval, c->location, out);
         case PG_QUERY__A__CONST__VAL_BOOLVAL: *out = sql_constant(cx, PG_BOOL, DB_I64(c->boolval->boolval)); break;
         case PG_QUERY__A__CONST__VAL_SVAL: *out = untyped(str_c(c->sval->sval), SQL_NOT_NULL); break;
-        case PG_QUERY__A__CONST__VAL_BSVAL: return sql_unsupported(cx, c->location, "a bit string", "Use an integer or bytea.");
+        case PG_QUERY__A__CONST__VAL_BSVAL: {
+            struct sql_value v = untyped(str_c(c->bsval->bsval), SQL_NOT_NULL);
+            v.location = c->location;
+            TRY(sql_coerce_to(cx, &v, PG_BIT, -1, PG_IMPLICIT));
+            *out = v;
+            break;
+        }
         default: *out = untyped((str){0}, SQL_NULL);
         }
     }

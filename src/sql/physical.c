@@ -110,6 +110,8 @@ static bool type_check(struct sql_ddl *d, const struct catalog_column *c, struct
         return typmod < 0
                    ? buf_printf(b, "length(" STR_FMT ") %% 4 = 0 and length(" STR_FMT ") > 0", STR_ARG(column), STR_ARG(column))
                    : buf_printf(b, "length(" STR_FMT ") = %d", STR_ARG(column), 4 * typmod);
+    if (t->id == PG_BIT && typmod > 0) return buf_printf(b, "length(" STR_FMT ") = %d", STR_ARG(column), typmod);
+    if (t->id == PG_VARBIT && typmod > 0) return buf_printf(b, "length(" STR_FMT ") <= %d", STR_ARG(column), typmod);
     if (typmod < 4) return false;
     if (t->id == PG_VARCHAR) return buf_printf(b, "length(" STR_FMT ") <= %d", STR_ARG(column), typmod - 4);
     if (t->id == PG_BPCHAR) return buf_printf(b, "length(" STR_FMT ") = %d", STR_ARG(column), typmod - 4);

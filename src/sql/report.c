@@ -160,11 +160,46 @@ static str function_in(const char *message) {
     return str_sub(name, 0, str_find(name, '('));
 }
 
+/* "operator does not exist: uuid = text": of such names and types there are PostgreSQL's own operators, and no extension adds any. */
+static bool is_plain_operator(const char *message) {
+    static const char before[] = "operator does not exist: ", *const names[] = {" = ", " <> ", " < ", " > ", " <= ", " >= ",
+                                                                                " + ", " - ",  " * ", " / ", " || ", " ~~ "};
+    static const char *const types[] = {"uuid",
+                                        "text",
+                                        "character varying",
+                                        "integer",
+                                        "bigint",
+                                        "smallint",
+                                        "numeric",
+                                        "boolean",
+                                        "date",
+                                        "timestamp with time zone",
+                                        "timestamp without time zone",
+                                        "interval",
+                                        "json",
+                                        "jsonb",
+                                        "double precision",
+                                        "real",
+                                        "name",
+                                        "bytea"};
+    if (strncmp(message, before, sizeof before - 1) != 0) return false;
+    str all = str_c(message + sizeof before - 1);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        const uint8_t *at = memmem(all.p, all.n, names[i], strlen(names[i]));
+        if (!at) continue;
+        size_t to = (size_t)(at - all.p), known = 0;
+        str sides[] = {str_sub(all, 0, to), str_sub(all, to + strlen(names[i]), all.n)};
+        for (size_t k = 0; k < 2 * ARRAY_COUNT(types); k++) known += str_eqc(sides[k % 2], types[k / 2]);
+        return known == 2;
+    }
+    return false;
+}
+
 bool sql_is_lack(const struct sql_ddl *d, const struct sql_problem *p) {
     if (d->platform || d->engine != CATALOG_SQLITE) return false;
     if (!strcmp(p->state, "0A000") || !strcmp(p->state, "54001")) return true;
     bool missing = !strcmp(p->state, "42883") || !strcmp(p->state, "42704");
-    return missing && (lacks_extension(d) || is_builtin(function_in(p->message)));
+    return missing && ((lacks_extension(d) && !is_plain_operator(p->message)) || is_builtin(function_in(p->message)));
 }
 
 static void raises(struct sql_ddl *d, int32_t location, const char *code, str text, const char *instead) {

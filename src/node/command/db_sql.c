@@ -62,7 +62,8 @@ static void put_role(struct writer *w, uint32_t role) {
 static void put_typmod(struct writer *w, const struct pg_type *t, int32_t typmod) {
     if (typmod < 0) return;
     if (t->typmod == PG_TYPMOD_LENGTH) put(w, "(%d)", typmod - 4);
-    if (t->typmod == PG_TYPMOD_SECONDS || t->typmod == PG_TYPMOD_DIMENSIONS) put(w, "(%d)", typmod);
+    if (t->typmod == PG_TYPMOD_SECONDS || t->typmod == PG_TYPMOD_DIMENSIONS || t->typmod == PG_TYPMOD_BITS)
+        put(w, "(%d)", typmod);
     if (t->typmod == PG_TYPMOD_NUMERIC) put(w, "(%d,%d)", (typmod - 4) >> 16, (typmod - 4) & 0xffff);
 }
 
