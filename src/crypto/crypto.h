@@ -48,6 +48,15 @@ void crypto_es256_free(struct crypto_es256 *key);                               
 [[nodiscard]] bool crypto_es256_verify(const struct crypto_es256 *key, str message,
                                        const uint8_t signature[CRYPTO_ES256_SIGNATURE_BYTES]);
 
+/* A secret as PEM has it (PKCS #8 or SEC 1: "-----BEGIN PRIVATE KEY-----"). False: it is none, or of another curve. */
+[[nodiscard]] bool crypto_es256_of_pem(str pem, uint8_t secret[CRYPTO_ES256_SECRET_BYTES]);
+
+/* RSA of 2048 to 8192 bits, PKCS #1 v1.5, with SHA-256 (RFC 7518 §3.3); n, e: big-endian. */
+struct crypto_rs256;
+struct crypto_rs256 *crypto_rs256_public(str n, str e); /* NULL: no such key */
+void crypto_rs256_free(struct crypto_rs256 *key);       /* NULL is fine */
+[[nodiscard]] bool crypto_rs256_verify(const struct crypto_rs256 *key, str message, str signature);
+
 /* HMAC with SHA-256 (RFC 2104). */
 void crypto_hmac_sha256(str key, str message, uint8_t out[CRYPTO_SHA256_BYTES]);
 

@@ -106,6 +106,67 @@ static void test_seal(void **state) {
     assert_false(crypto_unseal(key, (str){0}, (str){one, 28}, out));
 }
 
+/* A key and a signature of openssl's. */
+static void test_rs256(void **state) {
+    static uint8_t n[257], signature[256], e[] = {0, 1, 0, 1};
+    n[0] = 0;
+    unhex("d2f8c6931529ac7749501448953eba2444560ac918e5b946eafca7bf023f4ff14a454db5f29337a9318e11d3c959cc6a0c9c"
+          "4f3a5050b1fa4b6a434cb80a96b12c155ac45b6a322955398ba7d8af84b4799e2a5e0ccf821c5427f2615acb2aec8e236cf8"
+          "a1e88e7f6220a55582bda444fa40f7879a6164fe205685220d4c6d94a1168d389103dfdb900914c0689c1e9a64b33acbf7c6"
+          "15b307b16f552357cdce51e4e6dbf7ebc6be1e203e5c15ec28dc304888a04b9dc33b9b08f6a07a74b71572936627215769e8"
+          "b6524d66ea5bd7ec99b8369298f68173fe718a85588f08775d071128dcdb719c017a8be437a6a8dc93a7a3fb8472c1b21410"
+          "34be3f1c3755",
+          n + 1, 256);
+    unhex("19f7dcff3cac4b62cfdad003ee9046bdc3eef661842df42493946fae3dff28847b99cdf5d92891241c2c3d80e0ec9709de6e"
+          "95016c59b5cb183889d969d44a568d3cb902ccfe0542de4205364c48273a7b7147ab3f36210ef6cb8e6f7a0bccb1365eb172"
+          "e73e9d54f39751254dc4561f8dc640ff8595388bd5a26f0a106f72fa9ead0e8c6511685be6d425f71dba5dd70fa2d4562610"
+          "c6f5ae3620097e2e46698b89f72ed9d5f0fabf1c1cf163511501d230bc3e139b5c7e41fc1c37b18318ea10b86468f78c1594"
+          "d902c0386861a61d505cdfb57b887ba47ead716409f33fe8a38f923d1574f5ae3d32d892f8faba196dc6baa4625636d46580"
+          "171e624378f8",
+          signature, 256);
+    static const char text[] = "The true sign of intelligence";
+    struct crypto_rs256 *k = crypto_rs256_public((str){n, 257}, (str){e, 4});
+    assert_non_null(k);
+    assert_true(crypto_rs256_verify(k, str_c(text), (str){signature, 256}));
+    assert_false(crypto_rs256_verify(k, str_c("the true sign of intelligence"), (str){signature, 256}));
+    assert_false(crypto_rs256_verify(k, str_c(text), (str){signature, 255}) || crypto_rs256_verify(k, str_c(text), (str){0}));
+    for (size_t i = 0; i < sizeof signature; i += 5) {
+        signature[i] ^= 1;
+        assert_false(crypto_rs256_verify(k, str_c(text), (str){signature, 256}));
+        signature[i] ^= 1;
+    }
+    crypto_rs256_free(k);
+    assert_null(crypto_rs256_public((str){n + 129, 128}, (str){e, 4})); /* of 1024 bits */
+    assert_null(crypto_rs256_public((str){n, 257}, (str){0}));
+    assert_null(crypto_rs256_public((str){n, 257}, (str){e + 1, 1})); /* 1: everything is its own signature */
+    assert_null(crypto_rs256_public((str){0}, (str){e, 4}));
+}
+
+static void test_pem(void **state) {
+    static const char *const good[] = {
+        "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2h4eQBfM6j+g5evd\n"
+        "9WJ/"
+        "rtXT1Ud796DpqSJvo78DFF2hRANCAAS1Nmjf822CNFIK0efyAx8kuEqXFgrf\nLWsyQMUfI1r+fNFToyBzbgQIBgtZuuUTgOzHUXgvairOVTaNnxDtJAUI\n"
+        "-----END PRIVATE KEY-----\n",
+        "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEINoeHkAXzOo/oOXr3fVif67V09VHe/eg6akib6O/AxRdoAoGCCqGSM49\n"
+        "AwEHoUQDQgAEtTZo3/NtgjRSCtHn8gMfJLhKlxYK3y1rMkDFHyNa/nzRU6Mgc24E\nCAYLWbrlE4Dsx1F4L2oqzlU2jZ8Q7SQFCA==\n"
+        "-----END EC PRIVATE KEY-----\n",
+    };
+    static const char other_curve[] =
+        "-----BEGIN EC PRIVATE KEY-----\nMIGkAgEBBDBI6R0AmRh960TTiECaZJi8fl0Qu7CyQaUBL7VLlPf8TgqLzC/XtcWp\n"
+        "h5FkuA0qUwigBwYFK4EEACKhZANiAASpMMfgu4lkWZMBdoahm1QuVwK+kM4TRvAG\nRuZtCKuXCWqqUPwG1O0lWQkpvT3Gj353DFCSA5WhtF7+"
+        "p8ivLHDIaoX9jrnFe33c\n"
+        "xMXbYF1xAZaR7onPcwgHcZlH1VRqg0w=\n-----END EC PRIVATE KEY-----\n";
+    uint8_t secret[32], known[32];
+    unhex("da1e1e4017ccea3fa0e5ebddf5627faed5d3d5477bf7a0e9a9226fa3bf03145d", known, 32);
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        assert_true(crypto_es256_of_pem(str_c(good[i]), secret));
+        assert_memory_equal(secret, known, 32);
+    }
+    assert_false(crypto_es256_of_pem(str_c(other_curve), secret) || crypto_es256_of_pem(STR("x"), secret) ||
+                 crypto_es256_of_pem((str){0}, secret));
+}
+
 /* RFC 7515, A.3: a token of others' making; and what is signed here holds, and nothing near it. */
 static void test_es256(void **state) {
     uint8_t secret[32], public[65], known[65], signature[64];
@@ -220,7 +281,8 @@ int main(void) {
         cmocka_unit_test(test_sha256),  cmocka_unit_test(test_sha256_in_pieces),
         cmocka_unit_test(test_ed25519), cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_seal),    cmocka_unit_test(test_new_keys_differ),
-        cmocka_unit_test(test_es256),   cmocka_unit_test(test_imported),
+        cmocka_unit_test(test_es256),   cmocka_unit_test(test_rs256),
+        cmocka_unit_test(test_pem),     cmocka_unit_test(test_imported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

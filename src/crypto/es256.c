@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
 #include <openssl/param_build.h>
+#include <openssl/pem.h>
 
 enum { HALF = 32, DER_MAX = 80 };
 static_assert((int)CRYPTO_ES256_SIGNATURE_BYTES == 2 * HALF && (int)CRYPTO_ES256_SECRET_BYTES == HALF, "as the header says");
@@ -102,4 +103,25 @@ bool crypto_es256_sign(const uint8_t secret[CRYPTO_ES256_SECRET_BYTES], str mess
     EVP_MD_CTX_free(c);
     EVP_PKEY_free(k);
     return true;
+}
+
+/* No password is asked for: a key that has one is none. */
+static int no_password(char *to, int size, int writes, void *arg) { return -1; }
+
+bool crypto_es256_of_pem(str pem, uint8_t secret[CRYPTO_ES256_SECRET_BYTES]) {
+    char group[32] = {0};
+    size_t n = 0;
+    BIGNUM *d = NULL;
+    if (!pem.n || pem.n > 4096) return false;
+    BIO *from = BIO_new_mem_buf(pem.p, (int)pem.n);
+    ENSURE(from);
+    EVP_PKEY *k = PEM_read_bio_PrivateKey(from, NULL, no_password, NULL);
+    bool ok = k && EVP_PKEY_is_a(k, "EC") == 1 &&
+              EVP_PKEY_get_utf8_string_param(k, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &n) == 1 &&
+              OBJ_txt2nid(group) == NID_X9_62_prime256v1 && EVP_PKEY_get_bn_param(k, OSSL_PKEY_PARAM_PRIV_KEY, &d) == 1 &&
+              BN_bn2binpad(d, secret, HALF) == HALF;
+    BN_clear_free(d);
+    EVP_PKEY_free(k);
+    BIO_free(from);
+    return ok;
 }
