@@ -97,6 +97,9 @@ static bool check(struct auth_call *c, struct wanted *want) {
     if (json_is(json_get(&c->body, "app_metadata"), JSON_KIND_OBJECT))
         return auth_fail_text(c, AUTH_ERROR_not_admin, "Updating app_metadata requires admin privileges");
     want->changes_email = want->email.n && !str_eq(want->email, own);
+    if (auth_has_factor(c->user) && !auth_is_aal2(c) && (want->password.n || want->changes_email))
+        return auth_fail_status(c, AUTH_ERROR_insufficient_aal, 401,
+                                "AAL2 session is required to update email or password when MFA is enabled.");
     if (json_bool(json_get(c->user, "is_anonymous")) && want->changes_password && !email.n)
         return auth_fail_status(c, AUTH_ERROR_validation_failed, 422,
                                 "Updating password of an anonymous user without an email or phone is not allowed");

@@ -137,16 +137,7 @@ bool auth_do_admin_factors(struct auth_call *c) {
     struct json_writer w = json_writer_of(&c->out);
     if (!load(c, &user)) return false;
     json_put_array(&w, NULL);
-    JSON_EACH(f, json_get(user, "mfa_factors")) {
-        json_put_object(&w, NULL);
-        json_put_str(&w, "id", json_str(json_get(f, "id")));
-        auth_put_time(&w, "created_at", json_get(f, "created_at"));
-        auth_put_time(&w, "updated_at", json_get(f, "updated_at"));
-        json_put_str(&w, "status", json_str(json_get(f, "status")));
-        json_put_str(&w, "friendly_name", json_str(json_get(f, "friendly_name")));
-        json_put_str(&w, "factor_type", json_str(json_get(f, "factor_type")));
-        json_put_end(&w);
-    }
+    JSON_EACH(f, json_get(user, "mfa_factors")) auth_put_factor(&w, f);
     json_put_end(&w);
     return auth_answer(c, 200);
 }

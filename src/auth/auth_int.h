@@ -20,7 +20,7 @@ struct auth_call {
     arena *mem;
     struct auth_response *to;
     struct json body;           /* an object, of a POST or PUT */
-    str id;                     /* of the path */
+    str id, other;              /* of the path */
     const struct json *user;    /* who asks, of a route for users; his row, with identities and factors */
     const struct json *session; /* the same; NULL: his token names none */
     struct json claims;
@@ -146,6 +146,9 @@ bool auth_answer_session(struct auth_call *c, const struct json *user, const str
 bool auth_session_fragment(struct auth_call *c, const struct json *user, const struct auth_new_session *s, struct buf *to,
                            const char *type);
 
+/* One that a second factor has raised, as its row is now; codes: JSON, or empty. */
+bool auth_answer_raised(struct auth_call *c, const struct json *session, str codes);
+
 /* ---- mail.c ---- */
 
 enum auth_mail {
@@ -178,6 +181,32 @@ const char *auth_mail_sent_at(enum auth_mail kind);
 str auth_code_hash(struct auth_call *c, str email, str code);
 /* False: too many to this address, or of this app. It is asked before anybody is looked for. */
 bool auth_may_mail(struct auth_call *c, str email);
+
+/* ---- totp.c ---- */
+
+enum { AUTH_TOTP_BYTES_MAX = 64 };
+str auth_base32(arena *out, str bytes);
+/* secret: base32. *step: of which half minute since 1970 the code is: now's, the one before, the one after. */
+bool auth_totp_is(str secret, str code, int64_t now_s, uint64_t *step);
+str auth_totp_uri(arena *out, str issuer, str account, str secret);
+bool auth_qr_svg(arena *out, str text, str *svg); /* false: it does not fit */
+
+/* ---- factor.c ---- */
+
+enum auth_factor { AUTH_FACTOR_TOTP, AUTH_FACTOR_PHONE, AUTH_FACTOR_WEBAUTHN, AUTH_FACTORS };
+bool auth_has_factor(const struct json *user); /* a verified one */
+bool auth_is_aal2(const struct auth_call *c);
+/* What is secret in a row: column "mfa_factors.secret", of the row's id. False: an error is set. */
+bool auth_seal(struct auth_call *c, const char *column, str id, str plain, str *sealed);
+bool auth_unseal(struct auth_call *c, const char *column, str id, str sealed, str *plain);
+void auth_put_factor(struct json_writer *w, const struct json *factor);
+/* code: sealed, or empty; data: JSON, or empty. */
+void auth_insert_challenge(struct auth_call *c, struct auth_batch *b, str id, const struct json *factor, str code, str data);
+/* Of the body, while it holds. False: an error is set. */
+bool auth_load_challenge(struct auth_call *c, const struct json *factor, const struct json **challenge);
+void auth_spend_challenge(struct auth_call *c, struct auth_batch *b, const struct json *challenge);
+/* The rest of what a right answer means: the session is raised, and answered. wrong: what it means that something of the batch is taken (23505). */
+bool auth_factor_verified(struct auth_call *c, struct auth_batch *b, const struct json *factor, const char *wrong);
 
 /* ---- flow.c: codes of PKCE ---- */
 

@@ -95,30 +95,31 @@ static const struct route {
 };
 
 /* "/admin/users/:id" */
-static bool is_at(str path, const char *route, str *id) {
+static bool is_at(str path, const char *route, str *id, str *other) {
     str left = str_c(route), a, b;
-    *id = (str){0};
+    *id = *other = (str){0};
     while (path.n > 1 && path.p[path.n - 1] == '/') path.n--;
     while (path.n && left.n) {
         str_cut(path, '/', &a, &path);
         str_cut(left, '/', &b, &left);
         if (str_eqc(b, ":id") && a.n) *id = a;
+        else if (str_eqc(b, ":other") && a.n) *other = a;
         else if (!str_eq(a, b)) return false;
     }
     return !path.n && !left.n;
 }
 
 bool auth_is_open(str path) {
-    str id;
+    str id, other;
     for (size_t i = 0; i < ARRAY_COUNT(routes); i++)
-        if (routes[i].who == OPEN && is_at(path, routes[i].path, &id)) return true;
+        if (routes[i].who == OPEN && is_at(path, routes[i].path, &id, &other)) return true;
     return false;
 }
 
 static const struct route *find(struct auth_call *c) {
     bool there = false;
     for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
-        if (!is_at(c->rq->path, routes[i].path, &c->id)) continue;
+        if (!is_at(c->rq->path, routes[i].path, &c->id, &c->other)) continue;
         if (str_eqc(c->rq->method, routes[i].method)) return &routes[i];
         there = true;
     }
@@ -155,6 +156,12 @@ static bool are_texts(struct auth_call *c) {
                                        "new_email",
                                        "ban_duration",
                                        "password_hash",
+                                       "friendly_name",
+                                       "factor_type",
+                                       "issuer",
+                                       "code",
+                                       "challenge_id",
+                                       "channel",
                                        "id"};
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
         const struct json *v = json_get(&c->body, keys[i]);
@@ -167,6 +174,11 @@ static bool are_texts(struct auth_call *c) {
     return true;
 }
 
+static bool may_be_empty(str path) {
+    return str_eqc(path, "/logout") || str_ends(path, STR("/challenge")) || str_ends(path, STR("/recovery_codes")) ||
+           str_ends(path, STR("/options"));
+}
+
 static bool read_body(struct auth_call *c) {
     static const struct json_limits limits = {AUTH_BODY_BYTES_MAX, 32, 20'000};
     struct diag d = DIAG_INIT;
@@ -176,7 +188,7 @@ static bool read_body(struct auth_call *c) {
     bool form =
         str_eqc(c->rq->path, "/verify") && str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
     if (c->rq->body.n > (form ? FORM_BYTES_MAX : AUTH_BODY_BYTES_MAX)) return auth_fail(c, AUTH_ERROR_request_entity_too_large);
-    if (reads || form || (!body.n && (deletes || str_eqc(c->rq->path, "/logout")))) return true;
+    if (reads || form || (!body.n && (deletes || may_be_empty(c->rq->path)))) return true;
     if (json_read(c->mem, body, &limits, &c->body, &d) != ERR_OK)
         return auth_fail_text(c, AUTH_ERROR_bad_json, "Could not parse request body as JSON: %s",
                               body.n ? d.text : "unexpected end of JSON input");

@@ -91,6 +91,7 @@ struct granted {
     const struct json *amr; /* rows, the newest first; NULL: method alone, now */
     const char *method;
     uint64_t expires_s;
+    str codes; /* of recovery, told once: JSON; empty: none */
 };
 
 static void put_amr(struct auth_call *c, struct json_writer *w, const struct granted *g) {
@@ -150,6 +151,7 @@ static bool answer(struct auth_call *c, const struct json *user, struct granted 
     json_put_str(&w, "refresh_token", g->refresh);
     auth_put_user(&w, "user", user);
     if (weak) json_put_raw(&w, "weak_password", str_c(weak));
+    if (g->codes.n) json_put_raw(&w, "recovery_codes", g->codes);
     json_put_end(&w);
     return auth_answer(c, 200);
 }
@@ -301,6 +303,21 @@ static bool answer_refreshed(struct auth_call *c, const struct json *session, ui
     auth_add_field(c, "sb-auth-refresh-token-counter", arena_fmt(c->mem, "%llu", (unsigned long long)counter));
     if (!reused) auth_add_field(c, "sb-auth-refresh-token-reuse", STR("false"));
     if (cause) auth_add_field(c, "sb-auth-refresh-token-reuse-cause", str_c(cause));
+    return answer(c, user, &g, NULL);
+}
+
+bool auth_answer_raised(struct auth_call *c, const struct json *session, str codes) {
+    str key, id = json_str(json_get(session, "id")), aal = json_str(json_get(session, "aal"));
+    const struct json *user = json_get(session, "users");
+    if (!json_is(user, JSON_KIND_OBJECT) ||
+        !auth_base64url_read(c->mem, json_str(json_get(session, "refresh_token_hmac_key")), &key))
+        return auth_fail(c, AUTH_ERROR_session_not_found);
+    uint64_t counter = (uint64_t)json_i64(json_get(session, "refresh_token_counter"));
+    struct granted g = {.session = id,
+                        .refresh = make_refresh(c->mem, id, counter, key),
+                        .aal = aal,
+                        .amr = json_get(session, "mfa_amr_claims"),
+                        .codes = codes};
     return answer(c, user, &g, NULL);
 }
 

@@ -73,7 +73,7 @@ void auth_select_session(struct auth_batch *b) {
     json_put_raw(
         &b->w, "select",
         STR("[\"*\",{\"embed\":\"users\",\"select\":[" OF_USER
-            "]},{\"embed\":\"mfa_amr_claims\",\"select\":[\"*\"],\"order\":[{\"column\":\"created_at\",\"desc\":true}]}]"));
+            "]},{\"embed\":\"mfa_amr_claims\",\"select\":[\"*\"],\"order\":[{\"column\":\"updated_at\",\"desc\":true}]}]"));
 }
 
 /* Something that passes: a server that comes back, a queue that empties, a disk. */

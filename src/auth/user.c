@@ -31,18 +31,6 @@ static void put_identity(struct json_writer *w, const struct json *i) {
     json_put_end(w);
 }
 
-static void put_factor(struct json_writer *w, const struct json *f) {
-    json_put_object(w, NULL);
-    put_text(w, "id", f, "id");
-    auth_put_time(w, "created_at", json_get(f, "created_at"));
-    auth_put_time(w, "updated_at", json_get(f, "updated_at"));
-    put_text(w, "status", f, "status");
-    put_some(w, "friendly_name", f, "friendly_name");
-    put_text(w, "factor_type", f, "factor_type");
-    put_some(w, "phone", f, "phone");
-    json_put_end(w);
-}
-
 void auth_put_user_fields(struct json_writer *w, const struct json *u) {
     put_text(w, "id", u, "id");
     put_text(w, "aud", u, "aud");
@@ -65,7 +53,7 @@ void auth_put_user_fields(struct json_writer *w, const struct json *u) {
     put_object(w, "user_metadata", json_get(u, "raw_user_meta_data"));
     if (json_count(json_get(u, "mfa_factors"))) {
         json_put_array(w, "factors");
-        JSON_EACH(f, json_get(u, "mfa_factors")) put_factor(w, f);
+        JSON_EACH(f, json_get(u, "mfa_factors")) auth_put_factor(w, f);
         json_put_end(w);
     }
     json_put_array(w, "identities");

@@ -178,3 +178,25 @@ alter table auth.oauth_authorizations enable row level security;
 alter table auth.oauth_consents enable row level security;
 grant select, insert, update, delete on auth.webauthn_credentials, auth.webauthn_challenges, auth.oauth_client_states, auth.custom_oauth_providers, auth.oauth_clients, auth.oauth_authorizations, auth.oauth_consents
     to postgres, supabase_auth_admin, service_role;
+
+-- Second factors: which steps of a clock were used, and what lets in who lost his factor.
+create unique index if not exists mfa_factors_user_friendly_name_unique on auth.mfa_factors (friendly_name, user_id) where trim(friendly_name) <> '';
+create unique index if not exists unique_phone_factor_per_user on auth.mfa_factors (user_id, phone);
+create index if not exists mfa_challenges_factor_id_idx on auth.mfa_challenges (factor_id);
+create index if not exists sessions_factor_id_idx on auth.sessions (factor_id);
+create table if not exists auth.orlo_totp_uses (
+    factor_id uuid not null references auth.mfa_factors (id) on delete cascade,
+    step bigint not null,
+    primary key (factor_id, step)
+);
+create table if not exists auth.orlo_recovery_codes (
+    id uuid not null primary key,
+    user_id uuid not null references auth.users (id) on delete cascade,
+    code_hash text not null,
+    created_at timestamptz not null default now(),
+    used_at timestamptz
+);
+create unique index if not exists orlo_recovery_codes_key on auth.orlo_recovery_codes (user_id, code_hash);
+alter table auth.orlo_totp_uses enable row level security;
+alter table auth.orlo_recovery_codes enable row level security;
+grant select, insert, update, delete on auth.orlo_totp_uses, auth.orlo_recovery_codes to postgres, supabase_auth_admin, service_role;
