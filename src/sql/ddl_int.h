@@ -57,9 +57,10 @@ struct sql_ddl {
     struct map storage;                       /* names that SQLite has, in lower case → 1 */
     bool bodies_unchecked;                    /* set check_function_bodies = off, in this file */
     VEC(const struct sql_statement *) judged; /* report.statements' own */
-    catalog_ids told;            /* functions of the platform's of which it was said that what they ask for is recorded */
-    bool refreshing;             /* what is translated was accepted before */
-    catalog_ids unchecked;       /* functions that could not be translated yet, and were accepted */
+    catalog_ids told;      /* functions of the platform's of which it was said that what they ask for is recorded */
+    bool refreshing;       /* what is translated was accepted before */
+    catalog_ids unchecked; /* functions that could not be translated yet, and were accepted */
+    struct sql_trees trees;
     struct map poisoned;         /* relations and functions whose making was refused: what names them is not refused again */
     VEC(struct sql_body) bodies; /* of functions in PL/pgSQL that these files make */
     catalog_ids changed_functions, changed_keys; /* changed_keys: relations, of whose keys some may have come or gone */

@@ -261,6 +261,29 @@ static err compare_rows(struct sql_context *cx, str name, const struct sql_value
     return ERR_OK;
 }
 
+/* ---- what is written twice is evaluated once, if that can be told ---- */
+
+static bool is_told(const struct sql_value *v) {
+    return v->flags & SQL_VOLATILE && !v->row && v->text.n && !(v->flags & (SQL_AGGREGATE | SQL_WINDOWED | SQL_SET));
+}
+
+/* v, for `begin`, becomes a name, until `end`. */
+struct once {
+    str name, text;
+};
+static struct once once_begin(struct sql_context *cx, struct sql_value *v) {
+    if (!is_told(v)) return (struct once){0};
+    struct once o = {sql_alias(cx), v->text};
+    v->text = sql_fmt(cx, STR_FMT ".v", STR_ARG(o.name));
+    return o;
+}
+static void once_end(struct sql_context *cx, const struct once *o, struct sql_value *out) {
+    if (!o->name.n) return;
+    out->text = sql_fmt(cx, "(with " STR_FMT "(v) as materialized (select " STR_FMT ") select " STR_FMT " from " STR_FMT ")",
+                        STR_ARG(o->name), STR_ARG(o->text), STR_ARG(out->text), STR_ARG(o->name));
+    out->flags |= SQL_VOLATILE | SQL_SUBQUERY;
+}
+
 static err same(struct sql_context *cx, const struct sql_value *a, const struct sql_value *b, int32_t location,
                 struct sql_value *out) {
     if (a->row && b->row) {
@@ -288,8 +311,11 @@ static err same(struct sql_context *cx, const struct sql_value *a, const struct 
                                 STR_ARG(y.text)),
                         &x, &y);
     } else {
-        struct sql_value equal;
-        TRY(sql_apply_operator(cx, STR("="), a, b, location, &equal));
+        struct sql_value equal, p = *a, q = *b;
+        struct once one = once_begin(cx, &p), other = once_begin(cx, &q);
+        if (one.name.n) x = p;
+        if (other.name.n) y = q;
+        TRY(sql_apply_operator(cx, STR("="), &p, &q, location, &equal));
         *out = sql_bool(cx,
                         sql_fmt(cx,
                                 "(case when " STR_FMT " is null then " STR_FMT " is null when " STR_FMT
@@ -298,6 +324,7 @@ static err same(struct sql_context *cx, const struct sql_value *a, const struct 
                                 STR_ARG(equal.text)),
                         &x, &y);
         sql_inherit(out, &equal);
+        once_end(cx, &other, out), once_end(cx, &one, out);
     }
     out->flags |= SQL_NOT_NULL;
     return ERR_OK;
@@ -311,6 +338,7 @@ static err nullif_(struct sql_context *cx, const struct sql_value *a, const stru
     struct sql_value x = *a, y = *b, equal;
     TRY(sql_coerce_to(cx, &x, types[0], -1, PG_IMPLICIT));
     TRY(sql_coerce_to(cx, &y, types[1], -1, PG_IMPLICIT));
+    struct once one = types[0] == types[1] ? (struct once){0} : once_begin(cx, &x);
     TRY(sql_apply_operator(cx, STR("="), &x, &y, location, &equal));
     str text = types[0] == types[1]
                    ? sql_fmt(cx, "nullif(" STR_FMT STR_FMT ", " STR_FMT ")", STR_ARG(x.text), STR_ARG(sql_collate(cx, types[0])),
@@ -319,6 +347,7 @@ static err nullif_(struct sql_context *cx, const struct sql_value *a, const stru
     *out = (struct sql_value){.text = text, .type = x.type, .typmod = x.typmod, .location = location};
     sql_inherit(out, &x);
     sql_inherit(out, &equal);
+    once_end(cx, &one, out);
     return ERR_OK;
 }
 
@@ -338,15 +367,18 @@ static bool try_common(struct sql_context *cx, const struct sql_value *x, const 
     return good;
 }
 
-static err in_one_by_one(struct sql_context *cx, str op, const struct sql_value *x, const sql_values *list, int32_t location,
+static err in_one_by_one(struct sql_context *cx, str op, const struct sql_value *left, const sql_values *list, int32_t location,
                          struct sql_value *out) {
     bool negated = !str_eqc(op, "=");
+    struct sql_value v = *left, *x = &v;
+    struct once o = once_begin(cx, x);
     for (uint32_t i = 0; i < list->n; i++) {
         struct sql_value one;
         if (x->row && list->p[i].row) TRY(compare_rows(cx, op, x, &list->p[i], location, &one));
         else TRY(sql_apply_operator(cx, op, x, &list->p[i], location, &one));
         *out = i ? both(cx, negated, *out, one) : one;
     }
+    once_end(cx, &o, out);
     return ERR_OK;
 }
 
@@ -512,6 +544,7 @@ static err case_type(struct sql_context *cx, const struct sql_value *x, const sq
 struct case_parts {
     struct sql_value x;
     bool has_x;
+    struct once once;
     sql_values whens, results; /* results: the default first, as PostgreSQL asks for their types */
 };
 
@@ -546,6 +579,7 @@ static err case_conditions(struct sql_context *cx, const PgQuery__CaseExpr *c, s
     uint32_t type;
     TRY(case_type(cx, &p->x, &p->whens, c->location, &type));
     if (type) TRY(sql_coerce_to(cx, &p->x, type, -1, PG_IMPLICIT));
+    else p->once = once_begin(cx, &p->x);
     for (uint32_t i = 0; i < p->whens.n; i++) {
         struct sql_value *w = &p->whens.p[i], equal;
         if (type) TRY(sql_coerce_to(cx, w, type, -1, PG_IMPLICIT));
@@ -581,6 +615,7 @@ static err case_expr(struct sql_context *cx, const PgQuery__CaseExpr *c, struct 
         vec_push(cx->mem, &parts, sql_fmt(cx, " else " STR_FMT, STR_ARG(p.results.p[0].text)));
     vec_push(cx->mem, &parts, STR(" end)"));
     out->text = sql_joined(cx, parts.p, parts.n, "");
+    once_end(cx, &p.once, out);
     sql_shield(cx, out);
     return ERR_OK;
 }
@@ -637,6 +672,17 @@ static err coalesce_expr(struct sql_context *cx, const PgQuery__CoalesceExpr *c,
     return ERR_OK;
 }
 
+/* Each is evaluated once: as rows, of which the aggregate takes no nulls. */
+static void extreme_of_rows(struct sql_context *cx, const char *fn, const sql_values *values, str collate,
+                            struct sql_value *out) {
+    VEC(str) rows = {0};
+    for (uint32_t i = 0; i < values->n; i++)
+        vec_push(cx->mem, &rows, sql_fmt(cx, i ? "select " STR_FMT : "select " STR_FMT " as v", STR_ARG(values->p[i].text)));
+    out->text = sql_fmt(cx, "(select %s(v" STR_FMT ") from (" STR_FMT "))", fn, STR_ARG(collate),
+                        STR_ARG(sql_joined(cx, rows.p, rows.n, " union all ")));
+    out->flags |= SQL_SUBQUERY;
+}
+
 /* SQLite's max is null where an argument is. */
 static str extreme(struct sql_context *cx, const char *fn, str a, str b, str collate, bool both_there) {
     str both = sql_fmt(cx, "%s(" STR_FMT STR_FMT ", " STR_FMT ")", fn, STR_ARG(a), STR_ARG(collate), STR_ARG(b));
@@ -651,8 +697,9 @@ static err min_max_expr(struct sql_context *cx, const PgQuery__MinMaxExpr *m, st
     TRY(sql_exprs(cx, m->args, m->n_args, &values));
     TRY(sql_to_common_type(cx, values.p, values.n, greatest ? "GREATEST" : "LEAST", &type));
     *out = (struct sql_value){.text = values.p[0].text, .type = type, .typmod = values.p[0].typmod, .location = m->location};
-    uint32_t not_null = values.p[0].flags & SQL_NOT_NULL;
+    uint32_t not_null = values.p[0].flags & SQL_NOT_NULL, many = 0;
     str collate = sql_collate(cx, type);
+    for (uint32_t i = 0; i < values.n; i++) many += is_told(&values.p[i]);
     for (uint32_t i = 0; i < values.n; i++) {
         sql_inherit(out, &values.p[i]);
         if (!i) continue;
@@ -662,6 +709,8 @@ static err min_max_expr(struct sql_context *cx, const PgQuery__MinMaxExpr *m, st
         TRY(sql_check_size(cx, out->text, m->location));
     }
     out->flags |= not_null;
+    if (many && values.n > 1 && !(out->flags & (SQL_AGGREGATE | SQL_WINDOWED | SQL_SET)))
+        extreme_of_rows(cx, greatest ? "max" : "min", &values, collate, out);
     return ERR_OK;
 }
 

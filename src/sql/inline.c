@@ -26,8 +26,14 @@ static void tree_free(void *tree) { pg_query__parse_result__free_unpacked(tree, 
 /* Text to trees, which live as long as cx->mem. */
 err sql_parse_text(struct sql_context *cx, str source, const PgQuery__ParseResult **out) {
     enum { TREE_BYTES = 32 /* for one of a text's */, TREE_LEAST = 4096 };
+    str key = source;
+    uint64_t there;
     cx->work += TREE_LEAST + TREE_BYTES * source.n;
     TRY(sql_check_work(cx, -1));
+    if (cx->trees && map_get(&cx->trees->by_text, source, &there)) {
+        *out = (const PgQuery__ParseResult *)(uintptr_t)there;
+        return ERR_OK;
+    }
     PgQueryProtobufParseResult r = pg_query_parse_protobuf(arena_cstr(cx->mem, source));
     err e = ERR_OK;
     uint32_t tries = 0;
@@ -42,6 +48,7 @@ err sql_parse_text(struct sql_context *cx, str source, const PgQuery__ParseResul
         PgQuery__ParseResult *tree = pg_query__parse_result__unpack(NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
         if (!tree) e = sql_refuse(cx, -1, "54001", "stack depth limit exceeded");
         if (tree) arena_cleanup(cx->mem, tree_free, tree);
+        if (tree && cx->trees) map_put(cx->mem, &cx->trees->by_text, arena_str(cx->mem, key), (uint64_t)(uintptr_t)tree);
         *out = tree;
     }
     pg_query_free_protobuf_parse_result(r);

@@ -9,6 +9,7 @@ struct sql_context sql_context_of(struct sql_ddl *d) {
                                 .path_count = d->path_n,
                                 .definer = true,
                                 .variables = d->variables,
+                                .trees = &d->trees,
                                 .reader = d->engine == CATALOG_SQLITE ? d->reader : NULL};
 }
 

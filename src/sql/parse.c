@@ -317,13 +317,57 @@ static void visit(ProtobufCMessage *m, void (*fn)(ProtobufCMessage *m), uint32_t
     }
 }
 
-static void without_places(ProtobufCMessage *m) {
-    for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
-        const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
-        bool place = !strcmp(f->name, "location") || !strcmp(f->name, "stmt_location") || !strcmp(f->name, "stmt_len");
-        if (place && f->type == PROTOBUF_C_TYPE_INT32 && f->label != PROTOBUF_C_LABEL_REPEATED)
-            *(int32_t *)((uint8_t *)m + f->offset) = 0;
+/* Where it stands in the text. */
+static bool is_place(const ProtobufCFieldDescriptor *f) {
+    if (f->type != PROTOBUF_C_TYPE_INT32 || f->label == PROTOBUF_C_LABEL_REPEATED) return false;
+    return !strcmp(f->name, "location") || !strcmp(f->name, "stmt_location") || !strcmp(f->name, "stmt_len");
+}
+
+static bool same_tree(const ProtobufCMessage *a, const ProtobufCMessage *b, uint32_t depth);
+
+static size_t bytes_of(ProtobufCType type) {
+    switch (type) {
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE: return 8;
+    case PROTOBUF_C_TYPE_MESSAGE:
+    case PROTOBUF_C_TYPE_STRING: return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES: return sizeof(ProtobufCBinaryData);
+    default: return 4;
     }
+}
+
+static bool same_value(ProtobufCType type, const uint8_t *a, const uint8_t *b, uint32_t depth) {
+    const void *const *x = (const void *const *)a, *const *y = (const void *const *)b;
+    if (type == PROTOBUF_C_TYPE_MESSAGE) return *x && *y ? same_tree(*x, *y, depth + 1) : *x == *y;
+    if (type == PROTOBUF_C_TYPE_STRING) return *x && *y ? !strcmp(*x, *y) : *x == *y;
+    if (type == PROTOBUF_C_TYPE_BYTES) return false; /* trees have none */
+    return !memcmp(a, b, bytes_of(type));
+}
+
+/* But for their places. */
+static bool same_tree(const ProtobufCMessage *a, const ProtobufCMessage *b, uint32_t depth) {
+    if (a->descriptor != b->descriptor || depth > VISIT_DEPTH_MAX) return false;
+    for (unsigned i = 0; i < a->descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &a->descriptor->fields[i];
+        const uint8_t *x = (const uint8_t *)a + f->offset, *y = (const uint8_t *)b + f->offset;
+        if (is_place(f)) continue;
+        if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+            size_t n = *(const size_t *)((const uint8_t *)a + f->quantifier_offset), size = bytes_of(f->type);
+            if (n != *(const size_t *)((const uint8_t *)b + f->quantifier_offset)) return false;
+            const uint8_t *xs = *(const uint8_t *const *)x, *ys = *(const uint8_t *const *)y;
+            for (size_t k = 0; k < n; k++)
+                if (!same_value(f->type, xs + k * size, ys + k * size, depth)) return false;
+        } else if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
+            uint32_t is = *(const uint32_t *)((const uint8_t *)a + f->quantifier_offset);
+            if (is != *(const uint32_t *)((const uint8_t *)b + f->quantifier_offset)) return false;
+            if (is == f->id && !same_value(f->type, x, y, depth)) return false;
+        } else if (!same_value(f->type, x, y, depth)) return false;
+    }
+    return true;
 }
 
 static PgQuery__Node *within(PgQuery__Node *node) {
@@ -403,43 +447,27 @@ static str deparsed(arena *mem, const PgQuery__ParseResult *tree) {
     return text;
 }
 
-/* The tree without its places, as bytes. */
-static uint8_t *likeness(PgQuery__ParseResult *tree, size_t *n) {
-    visit(&tree->base, without_places, 0);
-    return packed(tree, n);
-}
-
-static bool reads_as(arena *mem, str text, const uint8_t *like, size_t n) {
+static bool reads_as(arena *mem, str text, const PgQuery__ParseResult *like) {
     PgQueryProtobufParseResult r = pg_query_parse_protobuf(arena_cstr(mem, text));
     PgQuery__ParseResult *tree =
         r.error ? NULL : pg_query__parse_result__unpack(NULL, r.parse_tree.len, (const uint8_t *)r.parse_tree.data);
-    bool same = false;
-    if (tree) {
-        size_t m;
-        uint8_t *bytes = likeness(tree, &m);
-        same = m == n && !memcmp(bytes, like, n);
-        free(bytes);
-        pg_query__parse_result__free_unpacked(tree, NULL);
-    }
+    bool same = tree && same_tree(&tree->base, &like->base, 0);
+    if (tree) pg_query__parse_result__free_unpacked(tree, NULL);
     pg_query_free_protobuf_parse_result(r);
     return same;
 }
 
 static void print(struct parsing *p) {
     p->message = deparsed(p->mem, p->tree);
-    if (!p->message.n) return;
-    size_t n, m;
+    if (!p->message.n || reads_as(p->mem, p->message, p->tree)) return;
+    size_t n;
     uint8_t *bytes = packed(p->tree, &n);
     PgQuery__ParseResult *copy = pg_query__parse_result__unpack(NULL, n, bytes);
     free(bytes);
     if (!copy) return;
-    uint8_t *like = likeness(copy, &m);
-    if (!reads_as(p->mem, p->message, like, m)) {
-        visit(&copy->base, bracket_operands, 0);
-        str again = deparsed(p->mem, copy);
-        if (again.n) p->message = again;
-    }
-    free(like);
+    visit(&copy->base, bracket_operands, 0);
+    str again = deparsed(p->mem, copy);
+    if (again.n) p->message = again;
     pg_query__parse_result__free_unpacked(copy, NULL);
 }
 

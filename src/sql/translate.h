@@ -56,6 +56,10 @@ struct sql_reader {
     void *arg;
 };
 
+/* Trees of texts that were read before: a body's expressions are read in each pass, and wherever the body is compiled. Nobody changes one. */
+struct sql_trees {
+    struct map by_text;
+};
 struct sql_context {
     arena *mem; /* results and what is made on the way */
     const struct catalog *catalog;
@@ -75,6 +79,7 @@ struct sql_context {
     bool dynamic;  /* a text that is made while a function runs */
     struct sql_problem problem;
     const struct sql_reader *reader; /* NULL: nobody is asked */
+    struct sql_trees *trees;         /* of mem; NULL: each text is read anew */
 
     /* internal from here; zeroes at first */
     struct sql_scope *scope;

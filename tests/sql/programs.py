@@ -76,7 +76,7 @@ class Body:
                    lambda: f"left({e(TEXT)}, {r.randrange(-2, 5)})", lambda: f"({e(NUM)})::text", lambda: f"({e(BOOL)})::text", lambda: f"repeat({e(TEXT)}, {r.randrange(3)})", lambda: f"({e(INTS)})::text",
                    lambda: f"replace({e(TEXT)}, {e(TEXT)}, '-')", lambda: f"format('%s-%L', {e(INT)}, {e(TEXT)})",
                    lambda: f"quote_literal({e(TEXT)})", lambda: f"array_to_string({e(INTS)}, ',')"],
-            BOOL: [lambda: f"({e(INT)} {r.choice(['<', '=', '>=', '<>'])} {e(INT)})"] * 3 + [lambda: f"({e(BOOL)} {r.choice(['and', 'or'])} {e(BOOL)})", lambda: f"(not {e(BOOL)})", lambda: f"({e(TEXT)} is null)",
+            BOOL: [lambda: f"({e(INT)} {r.choice(['<', '=', '>=', '<>'])} {e(INT)})"] * 3 + [lambda: f"({m(BOOL)} {r.choice(['and', 'or'])} {m(BOOL)})", lambda: f"(not {e(BOOL)})", lambda: f"({e(TEXT)} is null)",
                    lambda: f"({e(TEXT)} {r.choice(['=', '<'])} {e(TEXT)})", lambda: f"({e(INT)} is distinct from {e(INT)})", lambda: f"({e(INT)} in ({e(INT)}, {e(INT)}))", lambda: f"({e(NUM)} {r.choice('<>=')} {e(NUM)})",
                    lambda: f"({e(INT)} between {e(INT)} and {e(INT)})", lambda: f"({e(TEXT)} like {r.choice(['$$a%$$', '$$%z$$', '$$_n%$$'])})".replace("$$", "'"), lambda: f"({self.plain(INT)} = any ({e(INTS)}))", lambda: "found", lambda: f"({e(INTS)} = {e(INTS)})"],
             NUM: [lambda: f"({m(NUM)} {r.choice('+-*')} {e(NUM)})"] * 2 + [lambda: f"({m(NUM)} / {r.choice(['2', '4.0', '0'])})", lambda: f"round({m(NUM)}, {r.randrange(3)})", lambda: f"({e(INT)})::numeric", lambda: f"trunc({e(NUM)})"],
@@ -101,13 +101,13 @@ class Body:
         return self.r.choice(names) if names and self.r.random() < 0.7 else literal(self.r, type_, True)
 
     def moving(self, type_, depth):
-        """No constant: what PostgreSQL computes when it plans fails even where nobody comes to it."""
+        """No constant: what PostgreSQL computes when it plans fails even where nobody comes to it, and what decides an AND or OR keeps it from all of the rest."""
         e, names = self.expr(type_, depth), self.variables(type_)
         if re.search(r"\b(k?v\d|kk?v|p\d|k?new|select|f\d)", e):
             return e
         if names:
             return self.r.choice(names)
-        return {INT: f"((random() * 0)::int + {e})", BIG: f"((random() * 0)::bigint + {e})", NUM: f"((random() * 0)::numeric + {e})", TEXT: f"(left(random()::text, 0) || {e})", BOOL: f"(random() < 2 and {e})",
+        return {INT: f"((random() * 0)::int + {e})", BIG: f"((random() * 0)::bigint + {e})", NUM: f"((random() * 0)::numeric + {e})", TEXT: f"(left(random()::text, 0) || {e})", BOOL: f"((random() < 2) = {e})",
                 INTS: f"array_append({e}, (random() * 0)::int)"}[type_]
 
     # ---- statements ----
