@@ -86,6 +86,10 @@ void auth_serve(const struct auth_host *host, const struct app_auth *config, con
                 struct auth_response *to);
 /* Whether a path is there for who brings no key: links in mails, settings of others. */
 bool auth_is_open(str path);
+bool auth_is_id(str text); /* a UUID */
+/* An address in small letters. NULL, or why it is none. */
+const char *auth_address(arena *out, str text, str *email);
+enum { AUTH_USER_DATA_MAX = 3 << 10, AUTH_APP_DATA_MAX = 2 << 10 }; /* both are in each token */
 /* Where a link may lead: the site's own pages, loopback addresses, globs. */
 bool auth_may_lead_to(const struct app_auth *config, str site, str url);
 

@@ -53,7 +53,6 @@ bool auth_email(struct auth_call *c, str text, str *email);
 bool auth_password_ok(struct auth_call *c, str password);
 str auth_redirect(struct auth_call *c); /* where a link is to lead */
 str auth_site(struct auth_call *c);
-bool auth_is_id(str text);
 str auth_new_id(struct auth_call *c);
 str auth_hex(arena *out, const uint8_t *p, size_t n);
 str auth_base64url(arena *out, str bytes);
@@ -109,7 +108,6 @@ bool auth_confirmed(const struct json *user);
 const struct json *auth_identity(const struct json *user, const char *provider);
 /* An object with what more says over it; a null there takes a member away. more NULL: as it is. */
 void auth_put_merged(struct json_writer *w, const char *key, const struct json *object, const struct json *more);
-enum { AUTH_USER_DATA_MAX = 3 << 10, AUTH_APP_DATA_MAX = 2 << 10 };
 /* What was put since is too much: an error is set, and a batch that it is in does not run. */
 void auth_bound_metadata(struct auth_call *c, const struct buf *b, size_t since, size_t most, const char *what);
 /* Reads one by a column; *user NULL: there is none. False: an error is set. */

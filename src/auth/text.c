@@ -67,19 +67,24 @@ static bool is_host(uint8_t c) {
 }
 
 /* ASCII, so that no letter looks like another's: no line of a mail's head can be made by it. */
-bool auth_email(struct auth_call *c, str text, str *email) {
+const char *auth_address(arena *out, str text, str *email) {
     size_t at = str_find(text, '@');
     bool ok = at > 0 && at <= 64 && at + 1 < text.n && text.p[at + 1] != '.' && text.p[at + 1] != '-' &&
               text.p[text.n - 1] != '.' && text.p[text.n - 1] != '-' && text.p[0] != '.' && text.p[at - 1] != '.';
-    if (!text.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "An email address is required");
-    if (text.n > 255) return auth_fail_text(c, AUTH_ERROR_validation_failed, "An email address is too long");
+    if (!text.n) return "An email address is required";
+    if (text.n > 255) return "An email address is too long";
     for (size_t i = 0; i < text.n && ok; i++) ok = i < at ? is_local(text.p[i]) : i == at || is_host(text.p[i]);
     for (size_t i = 0; i + 1 < text.n && ok; i++) ok = text.p[i] != '.' || text.p[i + 1] != '.';
-    if (!ok) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Unable to validate email address: invalid format");
-    uint8_t *p = arena_alloc(c->mem, text.n + 1, 1);
+    if (!ok) return "Unable to validate email address: invalid format";
+    uint8_t *p = arena_alloc(out, text.n + 1, 1);
     for (size_t i = 0; i < text.n; i++) p[i] = text.p[i] >= 'A' && text.p[i] <= 'Z' ? text.p[i] | 32 : text.p[i];
     *email = (str){p, text.n};
-    return true;
+    return NULL;
+}
+
+bool auth_email(struct auth_call *c, str text, str *email) {
+    const char *why = auth_address(c->mem, text, email);
+    return !why || auth_fail_text(c, AUTH_ERROR_validation_failed, "%s", why);
 }
 
 /* ---- passwords ---- */

@@ -24,7 +24,7 @@ struct cli_options {
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
-    const char *overlap, *algorithm;
+    const char *overlap, *algorithm, *from, *hashes, *hash_config;
     const char *since, *level, *url, *as, *claims, *engine, *on, *at;
     cli_list listen, env, dir, allow_http, allow_net, host, route, trusted_proxy, store, sqlite, variable;
     struct node_limits limits;
@@ -54,7 +54,8 @@ int cli_top(const struct cli_options *o);
 int cli_reload(const struct cli_options *o);
 int cli_tokens(const struct cli_options *o);
 int cli_backup(const struct cli_options *o);
-int cli_db(arena *mem, const struct cli_options *o); /* db.c */
+int cli_db(arena *mem, const struct cli_options *o);    /* db.c */
+int cli_users(arena *mem, const struct cli_options *o); /* users.c */
 
 void cli_help(FILE *to);
 void cli_help_command(FILE *to, enum cli_command command);

@@ -225,6 +225,7 @@ static int dispatch(arena *mem, struct cli_options *o) {
     case CLI_backup:
     case CLI_restore: return cli_backup(o);
     case CLI_db: return cli_db(mem, o);
+    case CLI_users: return cli_users(mem, o);
     case CLI_new: return new (mem, o);
     case CLI_check: return check(o);
     case CLI_dev: return dev(mem, o);

@@ -26,10 +26,11 @@ enum {
     TOP = 1 << CLI_top,
     RELOAD = 1 << CLI_reload,
     DB = 1 << CLI_db,
+    USERS = 1 << CLI_users,
     BACKUP = 1 << CLI_backup,
     RESTORE = 1 << CLI_restore,
-    TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS | RELOAD |
-           DB, /* to a node */
+    TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS | RELOAD | DB |
+           USERS, /* to a node */
     DEV = 1 << CLI_dev,
 };
 

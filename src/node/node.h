@@ -230,6 +230,26 @@ struct node_keys_config {
     FILE *to;
 };
 [[nodiscard]] err node_command_keys(const struct node_keys_config *c, struct diag *d);
+/* An app's users. */
+struct node_users_config {
+    arena *mem;
+    struct node_where where;
+    const char *app;                         /* NULL: the manifest's */
+    const char *operand, *second;            /* what follows the verb */
+    const char *from, *hashes, *hash_config; /* of an import: which service's; files; NULL: none */
+    const char *jwt_secret;                  /* of orlo import: a file */
+    const char *since;
+    FILE *to;
+    bool json, yes, dry_run;
+};
+[[nodiscard]] err node_users_list(const struct node_users_config *c, struct diag *d);
+[[nodiscard]] err node_users_add(const struct node_users_config *c,
+                                 struct diag *d); /* a password comes from standard input, or none */
+[[nodiscard]] err node_users_ban(const struct node_users_config *c, struct diag *d);
+[[nodiscard]] err node_users_unban(const struct node_users_config *c, struct diag *d);
+/* Whom the database does not take is told to stderr, by his line; *refused: how many. */
+[[nodiscard]] err node_users_import(const struct node_users_config *c, uint64_t *refused, struct diag *d);
+
 /* Until there is no more, or nobody to read it. */
 /* since: "10m", "2026-01-31T10:00:00Z"; level: "warn" and above; NULL: all. */
 [[nodiscard]] err node_command_logs(const struct node_where *where, const char *app, bool follow, const char *lines,

@@ -752,6 +752,79 @@ def test_users_client_javascript():
             "after": [], "revoked": "refresh_token_not_found", "events": ["INITIAL_SESSION", "SIGNED_IN", "TOKEN_REFRESHED", "USER_UPDATED", "SIGNED_OUT"]})
 
 
+BCRYPT = "$2b$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e"  # "correct horse"
+ANN_ID = "6f1c0a52-9d5e-4f0c-8f57-0d7b8b0a7a11"
+IMPORTED = [
+    # format, file, flags, what is said, who signs in with what
+    ("csv", "email,password_hash,email_verified,plan,created_at\nc1@csv.example,%s,true,pro,2024-01-02T03:04:05Z\n\"c,2@csv.example\",,,,\nC3@CSV.example,,t,,\n" % BCRYPT, [],
+     {"imported": 2, "there": 0, "refused": 1, "without_password": 0}, [("c1@csv.example", PASSWORD)]),
+    ("firebase", json.dumps({"kind": "x", "users": [
+        {"localId": "fb1", "email": "f1@fb.example", "emailVerified": True, "passwordHash": ELSEWHERE["fbscrypt"][1].split("$")[-1].replace("+", "-").replace("/", "_"), "salt": "42xEC-ixf3L2lw==", "displayName": "F \"1\" }", "createdAt": "1650000000123",
+         "lastSignedInAt": "1650000001000", "customAttributes": '{"plan":"pro"}', "providerUserInfo": [{"providerId": "password"}, {"providerId": "google.com", "rawId": "g-77", "email": "f1@fb.example"}]},
+        {"localId": "fb2", "phoneNumber": "+41 79 123 45 67", "providerUserInfo": [{"providerId": "phone"}]}, {"localId": "fb3"}, {"email": "nobody@fb.example"}]}), ["--hash-config", "fb.txt"],
+     {"imported": 3, "there": 0, "refused": 1, "without_password": 0}, [("f1@fb.example", "user1password")]),
+    ("auth0", '{"user_id":"auth0|a1","email":"a1@auth0.example","email_verified":true,"name":"A","app_metadata":{"plan":"pro"},"identities":[{"provider":"auth0","user_id":"a1"},{"provider":"google-oauth2","user_id":"115","isSocial":true}]}\n'
+     '{"user_id":"auth0|a2","email":"a2@auth0.example","email_verified":true}\n{"broken\n', ["--hashes", "auth0-hashes.json"],
+     {"imported": 2, "there": 0, "refused": 1, "without_password": 1}, [("a1@auth0.example", PASSWORD)]),
+    ("supabase", json.dumps([{"id": ANN_ID, "aud": "authenticated", "email": "ann@sb.example", "encrypted_password": BCRYPT, "email_confirmed_at": "2024-01-02 03:04:05+00", "raw_app_meta_data": {"provider": "email", "providers": ["email"]},
+                              "raw_user_meta_data": {"handle": "ann"}, "created_at": "2024-01-02 03:04:05+00", "is_sso_user": False, "is_anonymous": False},
+                             {"id": "nope", "email": "x@sb.example"}, {"id": ANN_ID[:-1] + "2", "email": "f@sb.example", "raw_user_meta_data": {"handle": "forbidden"}}]), [],
+     {"imported": 1, "there": 0, "refused": 2, "without_password": 0}, [("ann@sb.example", PASSWORD)]),
+]
+
+
+def test_users_import():
+    """Users of other services: each format, errors by line, the same again; passwords hold; triggers of the app's see them as they see anybody."""
+    files = tempfile.mkdtemp(prefix="import-", dir=WORK)
+    sk = ELSEWHERE["fbscrypt"][1].split("sk=")[1].split("$")[0]
+    put = lambda name, text: open(os.path.join(files, name), "w").write(text)
+    put("fb.txt", "hash_config {\n  algorithm: SCRYPT,\n  base64_signer_key: %s,\n  base64_salt_separator: Bw==,\n  rounds: 8,\n  mem_cost: 14,\n}\n" % sk)
+    put("auth0-hashes.json", '{"_id":{"$oid":"a1"},"email":"A1@auth0.example","passwordHash":"%s"}\n{"_id":{"$oid":"a2"},"passwordHash":"md5:1234"}\n' % BCRYPT)
+    with node("--workers", "1") as n:
+        for engine in ENGINES:
+            ask = shop(n, engine, name=engine)
+            run = lambda *args, code=0, stdin="": cli_said(n, code, "users", *args, "--app", engine, stdin=stdin)
+            for kind, text, flags, want, signs_in in IMPORTED:
+                put(kind, text)
+                flags = [os.path.join(files, f) if not f.startswith("--") else f for f in flags]
+                code = 65 if want["refused"] else 0
+                out, error = run("import", os.path.join(files, kind), "--json", *flags, code=code)
+                eq(json.loads(out), want, (kind, error))
+                eq(len(error.splitlines()), want["refused"] + (0 if want["refused"] < 100 else 1), error)
+                for email, password in signs_in:
+                    eq((ask.sign_in(email, password + "!")[0], ask.sign_in(email, password)[0]), (400, 200), email)
+                out, error = run("import", os.path.join(files, kind), "--json", *flags, code=code)
+                eq(json.loads(out), {**want, "imported": 0, "there": want["imported"]}, kind)
+                check(ask.sign_in(*signs_in[0])[0] == 200, "what was made anew stays")
+            eq([x["handle"] for x in ask.rest("GET", f"/profiles?id=eq.{ANN_ID}", ask.keys["service_role"])[1]], ["ann"])
+            f1 = json.loads(run("list", "f1@fb", "--json")[0])
+            eq((f1["app_metadata"]["plan"], f1["app_metadata"]["firebase_uid"], sorted(f1["app_metadata"]["providers"]), f1["user_metadata"]["full_name"], f1["created_at"]), ("pro", "fb1", ["email", "google"], 'F "1" }', "2022-04-15T05:20:00.123Z"))
+            eq(sorted((i["provider"], i["id"]) for i in f1["identities"] if i["provider"] != "email"), [("google", "g-77")])
+            managed(ask, run)
+
+
+def managed(ask, run):
+    """`orlo users`: a table, JSON, bans, and what is wrong said so."""
+    out, _ = run("list")
+    check(out.splitlines()[0].split("\t")[0] == "ID" and "c1@csv.example" in out, out)
+    run("add", "new@cli.example", stdin=PASSWORD + "\n")
+    eq(ask.sign_in("new@cli.example")[0], 200)
+    run("ban", "new@cli.example", "24h")
+    eq(ask.sign_in("new@cli.example")[1]["code"], "user_banned")
+    run("unban", "new@cli.example")
+    eq(ask.sign_in("new@cli.example")[0], 200)
+    for args, word in [(("ban", "none@cli.example"), "there is no user"), (("ban", "no address"), "no user's id"), (("ban", "new@cli.example", "soon"), "invalid duration"), (("add", "new@cli.example"), "already been registered"),
+                       (("lst",), "did you mean 'list'"), (("import", "/nonexistent"), "No such file"), (("ban", ANN_ID[:-1] + "9"), "User not found")]:
+        out, error = run(*args, code=None)
+        check(word in error, args, out, error)
+
+
+def cli_said(n, code, *args, stdin=""):
+    got = subprocess.run([ORLO, *args, "--state", n.state], input=stdin, capture_output=True, text=True, timeout=120)
+    check(got.returncode == code if code is not None else got.returncode != 0, args, got)
+    return got.stdout, got.stderr
+
+
 def test_users_server():
     """The same where somebody else runs the PostgreSQL: what of its tables is not there is made."""
     if "postgres" not in ENGINES:

@@ -15,6 +15,7 @@ enum {
     CALLS_OF_TOKEN_MAX = 32,
     CONNECTIONS_MAX = 192, /* of a listener */
     JSON_BYTES_MAX = 256 << 10,
+    QUERY_BYTES_MAX = 9 << 20,       /* a tree of 4 MiB, in JSON's quotes */
     DEPLOYMENT_BYTES_MAX = 16 << 20, /* 65,536 files have about 14 MiB of names and digests */
     BODIES_BYTES_MAX = 48 << 20,     /* of all calls */
     PARSED_HERE_BYTES = 64 << 10,    /* above, by a thread */
@@ -453,9 +454,10 @@ static void take_body(struct api_call *call) {
         run(call); /* its own affair, limits included */
         return;
     }
+    bool asks = call->row->body == API_SCHEMA_QueryWanted;
     bool files = call->row->body == API_SCHEMA_DeploymentWanted || call->row->body == API_SCHEMA_Digests ||
                  call->row->body == API_SCHEMA_MigrationsWanted;
-    uint64_t most = files ? DEPLOYMENT_BYTES_MAX : JSON_BYTES_MAX;
+    uint64_t most = files ? DEPLOYMENT_BYTES_MAX : asks ? QUERY_BYTES_MAX : JSON_BYTES_MAX;
     bool fits = net_exchange_limits(call->x, call->row->answer == API_SCHEMA_LINES ? NET_NO_LIMIT : CALL_MS_MAX, most) == ERR_OK;
     if (!fits) {
         refuse(call, 413, "limit", "the body is larger than this call takes");

@@ -435,7 +435,7 @@ void node_errand_tick(struct broker_errand *w) {
 /* ---- as somebody ---- */
 
 static void query(struct broker_errand *w) {
-    static const struct json_limits limits = {.bytes_max = 512 << 10, .depth_max = 8, .values_max = 64};
+    static const struct json_limits limits = {.bytes_max = 9 << 20, .depth_max = 8, .values_max = 64};
     struct json v;
     str text;
     err e = node_fd_bytes(w->mem, w->in, limits.bytes_max, &text, &w->d);

@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DUMP_BYTES_MAX = 64 << 20, DUMP_ROWS = 100 /* in a statement */, ASKED_BYTES_MAX = 512 << 10 };
+enum { DUMP_BYTES_MAX = 64 << 20, DUMP_ROWS = 100 /* in a statement */, ASKED_BYTES_MAX = 9 << 20 };
 
 struct work {
     struct store_base *base;
