@@ -355,6 +355,87 @@ static bool refresh_once(struct auth_call *c, const struct refresh *r, bool *aga
                                          : "concurrent-refresh");
 }
 
+/* ---- tokens of a GoTrue's that was before us: twelve letters, a row each ----
+ *
+ * Nobody signs in again because his app has moved: the token that was the newest there, or the one before it, gives the session our kind of tokens, counted
+ * from 0. It is given again for as long as none of those came: its answer was lost. What is older is as ours are.
+ */
+static bool load_moved(struct auth_call *c, str token, const struct json **row, const struct json **child) {
+    struct auth_batch b;
+    struct json answers;
+    auth_batch_begin(&b);
+    auth_tree(&b, "select", "refresh_tokens");
+    json_put_raw(&b.w, "select", STR("[\"session_id\",\"revoked\",\"updated_at\"]"));
+    auth_where(&b), auth_eq(&b, "token", token), auth_end(&b), auth_end(&b);
+    if (auth_run(c, &b, "Database error finding refresh token", &answers) != AUTH_RAN)
+        return auth_fail(c, AUTH_ERROR_unexpected_failure);
+    *row = auth_first(&answers, 0);
+    str session = json_str(json_get(*row, "session_id"));
+    if (!session.n) return auth_fail(c, AUTH_ERROR_refresh_token_not_found);
+    auth_batch_begin(&b);
+    auth_tree(&b, "select", "refresh_tokens");
+    json_put_raw(&b.w, "select", STR("[\"revoked\"]"));
+    auth_where(&b), auth_eq(&b, "session_id", session), auth_eq(&b, "parent", token), auth_end(&b);
+    json_put_raw(&b.w, "order", STR("[{\"column\":\"id\",\"desc\":true}]"));
+    json_put_u64(&b.w, "limit", 1);
+    auth_end(&b);
+    if (auth_run(c, &b, "Database error finding refresh token", &answers) != AUTH_RAN)
+        return auth_fail(c, AUTH_ERROR_unexpected_failure);
+    *child = auth_first(&answers, 0);
+    return true;
+}
+
+/* Its session has our tokens from here on, and the rows are of no use. */
+static enum auth_ran take_over(struct auth_call *c, str session, str *key) {
+    struct auth_batch b;
+    struct json answers;
+    uint8_t bytes[KEY_BYTES];
+    crypto_random(bytes, sizeof bytes);
+    *key = arena_str(c->mem, (str){bytes, sizeof bytes});
+    auth_batch_begin(&b);
+    auth_tree(&b, "update", "sessions");
+    auth_set(&b);
+    json_put_str(&b.w, "refresh_token_hmac_key", auth_base64url(c->mem, *key));
+    json_put_u64(&b.w, "refresh_token_counter", 0);
+    json_put_str(&b.w, "refreshed_at", str_sub(c->now, 0, c->now.n - 1));
+    json_put_str(&b.w, "updated_at", c->now);
+    auth_end(&b);
+    auth_where(&b), auth_eq(&b, "id", session), auth_is_null(&b, "refresh_token_hmac_key"), auth_end(&b);
+    auth_one(&b);
+    auth_end(&b);
+    auth_tree(&b, "update", "refresh_tokens");
+    auth_set(&b), json_put_bool(&b.w, "revoked", true), json_put_str(&b.w, "updated_at", c->now), auth_end(&b);
+    auth_where(&b), auth_eq(&b, "session_id", session), auth_end(&b), auth_end(&b);
+    explicit_bzero(bytes, sizeof bytes);
+    return auth_run(c, &b, "Database error refreshing session", &answers);
+}
+
+static bool refresh_moved(struct auth_call *c, str token, bool *again) {
+    const struct json *row = NULL, *child = NULL, *session = NULL;
+    str key = {0};
+    *again = false;
+    if (!load_moved(c, token, &row, &child)) return false;
+    str id = json_str(json_get(row, "session_id"));
+    if (!load_session(c, id, &session)) return false;
+    const struct json *user = json_get(session, "users"), *counter = json_get(session, "refresh_token_counter");
+    if (!session || !json_is(user, JSON_KIND_OBJECT)) return auth_fail(c, AUTH_ERROR_refresh_token_not_found);
+    if (auth_banned(c, user)) return auth_fail_status(c, AUTH_ERROR_user_banned, 400, "Invalid Refresh Token: User Banned");
+    if (has_ended(c, session)) return auth_fail(c, AUTH_ERROR_session_expired);
+    bool ours = json_str(json_get(session, "refresh_token_hmac_key")).n,
+         newest = !json_bool(json_get(row, "revoked")) || (child && !json_bool(json_get(child, "revoked")));
+    int64_t used = auth_time_of(json_get(ours ? session : row, ours ? "refreshed_at" : "updated_at"));
+    bool soon = used != INT64_MIN && c->host->now_us - used < (int64_t)c->config->reuse_s * 1'000'000;
+    if (ours ? !soon && (child || json_i64(counter)) : !soon && !newest) return end_reused(c, id);
+    if (ours) {
+        if (!auth_base64url_read(c->mem, json_str(json_get(session, "refresh_token_hmac_key")), &key))
+            return auth_fail(c, AUTH_ERROR_refresh_token_not_found);
+        return answer_refreshed(c, session, (uint64_t)json_i64(counter), key, true, "fail-to-save");
+    }
+    enum auth_ran ran = take_over(c, id, &key);
+    *again = ran == AUTH_MOVED;
+    return ran == AUTH_RAN && answer_refreshed(c, session, 0, key, false, NULL);
+}
+
 bool auth_grant_refresh(struct auth_call *c) {
     str text = auth_text(c, "refresh_token");
     struct refresh r;
@@ -363,11 +444,10 @@ bool auth_grant_refresh(struct auth_call *c) {
     if (!auth_limited(c, "refresh", auth_network(c), c->config->refreshes, 300)) return false;
     for (size_t i = 0; i < text.n && old; i++)
         old = (text.p[i] >= 'a' && text.p[i] <= 'z') || (text.p[i] >= '0' && text.p[i] <= '9');
-    if (old) return auth_fail(c, AUTH_ERROR_refresh_token_not_found); /* of a GoTrue's that was before us */
-    if (!read_refresh(c, text, &r)) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Refresh token is not valid");
+    if (!old && !read_refresh(c, text, &r)) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Refresh token is not valid");
     for (int i = 0; i < TRIES && again && !c->failed; i++) {
         c->to->fields_count = fields;
-        done = refresh_once(c, &r, &again);
+        done = old ? refresh_moved(c, text, &again) : refresh_once(c, &r, &again);
     }
     return again && !c->failed ? auth_fail(c, AUTH_ERROR_later) : done;
 }

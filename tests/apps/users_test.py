@@ -800,7 +800,39 @@ def test_users_import():
             f1 = json.loads(run("list", "f1@fb", "--json")[0])
             eq((f1["app_metadata"]["plan"], f1["app_metadata"]["firebase_uid"], sorted(f1["app_metadata"]["providers"]), f1["user_metadata"]["full_name"], f1["created_at"]), ("pro", "fb1", ["email", "google"], 'F "1" }', "2022-04-15T05:20:00.123Z"))
             eq(sorted((i["provider"], i["id"]) for i in f1["identities"] if i["provider"] != "email"), [("google", "g-77")])
+            moved(ask)
             managed(ask, run)
+
+
+def moved(ask):
+    """Sessions of a GoTrue's: their tokens of twelve letters, the newest and the one before it, give tokens of ours; an older one ends the session."""
+    sql = lambda text: orlo("db", "query", "--write", text, "--app", ask.host.split(".")[0], "--state", ask.n.state)
+    def session(k, *tokens):
+        s = f"{k}f1c0a52-9d5e-4f0c-8f57-0d7b8b0a7a00"
+        eq(sql(f"insert into auth.sessions (id, user_id, created_at, updated_at, aal) values ('{s}', '{ANN_ID}', now() - interval '40 days', now() - interval '40 days', 'aal1')")[0], 0)
+        for i, t in enumerate(tokens):
+            parent = f"'{tokens[i - 1]}'" if i else "null"
+            got = sql(f"insert into auth.refresh_tokens (token, user_id, session_id, revoked, parent, created_at, updated_at) values ('{t}', '{ANN_ID}', '{s}', {str(i + 1 < len(tokens)).lower()}, {parent}, now() - interval '1 hour', now() - interval '1 hour')")
+            eq(got[0], 0, got)
+        return s
+    first = session(1, "aaaaaaaaaaa1", "aaaaaaaaaaa2", "aaaaaaaaaaa3")
+    status, one = ask.refresh("aaaaaaaaaaa3")
+    eq((status, one["user"]["id"], claims(one["access_token"])["session_id"]), (200, ANN_ID, first), one)
+    again = ask.refresh("aaaaaaaaaaa3")[1]  # its answer was lost
+    eq(again["refresh_token"], one["refresh_token"])
+    two = ask.refresh(one["refresh_token"])[1]
+    eq(ask.refresh(one["refresh_token"])[1]["refresh_token"], two["refresh_token"])
+    second = session(2, "bbbbbbbbbbb1", "bbbbbbbbbbb2", "bbbbbbbbbbb3")
+    eq(ask.refresh("bbbbbbbbbbb2")[0], 200)  # the answer was lost before it moved
+    session(3, "ccccccccccc1", "ccccccccccc2", "ccccccccccc3")
+    eq(ask.refresh("ccccccccccc1")[1]["code"], "refresh_token_already_used")
+    eq(ask.refresh("ccccccccccc3")[1]["code"], "refresh_token_not_found")
+    session(4, "ddddddddddd1")
+    got = []
+    tabs = [threading.Thread(target=lambda: got.append(ask.refresh("ddddddddddd1"))) for _ in range(6)]
+    [t.start() for t in tabs], [t.join() for t in tabs]
+    eq(({x[0] for x in got}, len({x[1].get("refresh_token") for x in got})), ({200}, 1), got)
+    eq(ask.refresh("eeeeeeeeeee1")[1]["code"], "refresh_token_not_found")
 
 
 def managed(ask, run):
