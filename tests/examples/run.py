@@ -261,12 +261,13 @@ def test_interfaces_are_the_same():
     seen = {}
     for name in sorted(os.listdir(EXAMPLES)):
         folder = os.path.join(EXAMPLES, name, "wit")
-        if os.path.isdir(folder) and name != "stock":
+        if os.path.isdir(folder) and name not in ("stock", "notes"):
             seen[name] = {n: open(os.path.join(folder, n)).read() for n in files_of(folder)}
-    for name, of in (("stock/wit/database.wit", "wit/orlo/deps/database/client.wit"),):
+    for name, of in (("stock/wit/database.wit", "wit/orlo/deps/database/client.wit"), ("notes/wit/deps/database/client.wit", "wit/orlo/deps/database/client.wit"),
+                     *((f"notes/wit/{f}", f"examples/javascript/wit/{f}") for f in files_of(os.path.join(EXAMPLES, "javascript", "wit")) if f != "app.wit")):
         eq(open(os.path.join(EXAMPLES, name)).read(), open(os.path.join(ROOT, of)).read())
     check(len(seen) > 1 and all(v == seen["javascript"] for v in seen.values()), list(seen))
 
 
 if __name__ == "__main__":
-    run(globals())
+    run_parts(os.path.dirname(os.path.abspath(__file__)), globals())
