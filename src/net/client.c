@@ -19,7 +19,7 @@ static void expire(struct http1_fetch *f) {
     switch (f->phase) {
     case NET_FETCH_WAITING: http1_fetch_fail(f, NET_CONNECTION_LIMIT_REACHED, "no connection became free in time"); break;
     case NET_FETCH_CONNECTING:
-        if (f->wire->lookup) http1_fetch_fail(f, NET_DNS_TIMEOUT, "the name lookup took too long");
+        if (net_dial_looks_up(f->wire->dial)) http1_fetch_fail(f, NET_DNS_TIMEOUT, "the name lookup took too long");
         else http1_fetch_fail(f, NET_CONNECTION_TIMEOUT, "connecting took too long");
         break;
     case NET_FETCH_SENT: http1_fetch_fail(f, NET_HTTP_RESPONSE_TIMEOUT, "no response came in time"); break;

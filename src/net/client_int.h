@@ -10,6 +10,7 @@
 #define ORLO_NET_CLIENT_INT_H
 
 #include "net/client.h"
+#include "net/dial.h"
 #include "net/fetch_int.h"
 #include "net/http1.h"
 #include "net/loop_int.h"
@@ -22,16 +23,7 @@ enum {
     NET_FETCH_FIELDS_MAX = 256,      /* of a response's head */
     NET_FETCH_INFORM_MAX = 16,       /* 1xx heads before the response's */
     NET_FETCH_TURN_READS = 64,       /* of a wire in a turn: a TLS record may have one byte */
-    NET_WIRE_ATTEMPTS = 4,           /* addresses that are tried at the same time */
-    NET_WIRE_ADDRESSES = 16,         /* of a name that are tried at all */
     NET_WIRE_REST_MS = 60'000,
-};
-
-struct net_attempt {
-    struct net_sock *sock; /* NULL: free */
-    struct net_wait wait;
-    struct net_wire *wire;
-    struct net_addr address;
 };
 
 struct net_wire {
@@ -44,12 +36,8 @@ struct net_wire {
     bool secure_end;              /* eof, and the peer said so */
     uint64_t rested_ns;
     /* until it is connected: */
-    struct net_lookup *lookup;
-    struct net_timer *timer; /* the next address */
-    struct net_addr addresses[NET_WIRE_ADDRESSES];
-    uint32_t count, tried;
-    struct net_attempt attempts[NET_WIRE_ATTEMPTS];
-    enum net_sock_error last_error;
+    struct net_dial *dial;
+    struct net_timer *timer; /* where connections are not of the network */
     /* then: */
     struct net_stream *stream;
     struct net_addr address;

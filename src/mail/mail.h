@@ -1,0 +1,80 @@
+/* mail: what is sent to an address: messages (RFC 5322, MIME), and how a relay is told of them (SMTP, RFC 5321). No I/O: bytes go in, bytes come out.
+ *
+ *   message.c   who, whom, about what, in words and perhaps in HTML ──> a message
+ *   smtp.c      a relay's replies ──> what it is told next
+ *
+ * 1. No line of a message's head or of a relay's dialogue can be made by what somebody chose: addresses have a grammar without spaces, brackets, quotes and
+ *    control characters; words that are not plain ASCII letters, digits and spaces are encoded (RFC 2047), bodies too (quoted-printable), with no
+ *    dot and no dash at a line's beginning.
+ * 2. What a relay says is bounded: a line, a reply, all of a dialogue. A password goes over TLS alone, where it is not said that there is none.
+ */
+#ifndef ORLO_MAIL_H
+#define ORLO_MAIL_H
+
+#include "base/base.h"
+
+enum { MAIL_ADDRESS_MAX = 255, MAIL_WORDS_MAX = 512, MAIL_HOST_MAX = 253, MAIL_USER_MAX = 320, MAIL_PASSWORD_MAX = 1024 };
+
+/* "ann@shop.example": letters, digits and .!#$%&'*+-/=?^_`{|}~ before the last @, a name of the DNS behind it. */
+bool mail_address_ok(str address);
+
+struct mail_message {
+    str from_name, from, to; /* from_name: empty: none; any UTF-8 */
+    str subject;             /* any UTF-8; what is no text of it becomes a space */
+    str text, html;          /* one of them may be empty */
+    str id;                  /* what makes it this one, whenever it is sent: letters, digits, '-' */
+    int64_t at_s;            /* since 1970 */
+};
+/* False: an address or the id is none. Lines end with CRLF. */
+[[nodiscard]] bool mail_message_write(struct buf *to, const struct mail_message *m);
+
+/* ---- SMTP ---- */
+
+/* X(name, word): how a relay is spoken to. */
+#define MAIL_TLS_LIST(X)                                                                                                         \
+    X(AUTO, "auto")         /* at port 465 as TLS, elsewhere STARTTLS; at this machine itself only where it is offered */        \
+    X(STARTTLS, "starttls") /* it is told of TLS first, and has to have it */                                                    \
+    X(TLS, "tls")           /* from the first byte on */                                                                         \
+    X(NONE, "none")         /* as it is */
+enum mail_tls {
+#define X(name, word) MAIL_TLS_##name,
+    MAIL_TLS_LIST(X)
+#undef X
+        MAIL_TLS_KINDS
+};
+struct mail_smtp_config {
+    str hello;      /* our name */
+    str user, pass; /* empty: nobody is signed in */
+    bool secure;    /* it is TLS already */
+    enum { MAIL_SMTP_PLAIN, MAIL_SMTP_MAY_SECURE, MAIL_SMTP_MUST_SECURE } starttls;
+};
+enum mail_smtp_event {
+    MAIL_SMTP_MORE,    /* feed it what the relay says; what is in `out` is to be sent */
+    MAIL_SMTP_SECURE,  /* TLS is to begin now; then mail_smtp_secured */
+    MAIL_SMTP_READY,   /* a message may be given */
+    MAIL_SMTP_SENT,    /* the relay has it; and READY is next */
+    MAIL_SMTP_REFUSED, /* it does not take this one, and will not another time; READY is next */
+    MAIL_SMTP_LATER,   /* it does not take this one now; READY is next */
+    MAIL_SMTP_FAILED,  /* nothing can be sent over this connection any more; `why` says for what reason */
+};
+struct mail_smtp {
+    struct mail_smtp_config c; /* borrows its strings */
+    int state;
+    struct buf out, in; /* to be sent; of a reply, what has come */
+    uint32_t replied;   /* bytes that it has said to one command */
+    unsigned code;      /* of the reply */
+    bool can_starttls, can_plain, can_login;
+    str from, to, data; /* of the message; borrowed */
+    enum mail_smtp_event outcome;
+    char why[256];
+};
+void mail_smtp_begin(struct mail_smtp *s, const struct mail_smtp_config *config);
+/* Takes all that was received. One event at a time: call it again, with nothing, until it says MORE. */
+enum mail_smtp_event mail_smtp_feed(struct mail_smtp *s, str received);
+void mail_smtp_secured(struct mail_smtp *s);
+/* After READY. data: as mail_message_write has it; all is borrowed until the next event that is not MORE. */
+void mail_smtp_send(struct mail_smtp *s, str from, str to, str data);
+void mail_smtp_quit(struct mail_smtp *s); /* after READY: goodbye is in out */
+void mail_smtp_end(struct mail_smtp *s);  /* frees what it holds */
+
+#endif
