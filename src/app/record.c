@@ -14,7 +14,7 @@ enum {
     LAYOUT_AUTH = 9,
     LAYOUT = APP_RECORD_LAYOUT
 };
-enum { FOLLOWS = 1 << 8 /* beside a database */ };
+enum { FOLLOWS = 1 << 8, USERS = 1 << 9 /* beside a database */ };
 enum { FUNCTION_BYTES_MIN = 40, FILES_BYTES_MIN = 40, REDIRECT_BYTES_MIN = 8, SECRET_BYTES_MIN = 12, ROUTE_BYTES_MIN = 12 };
 
 static const char *const databases[] = {
@@ -127,6 +127,15 @@ void app_auth_usual(struct app_auth *a) {
     };
 }
 
+static void write_mail(struct buf *to, const struct app_mail *m) {
+    write_str(to, m->host);
+    write_str(to, m->user);
+    write_str(to, m->secret);
+    write_str(to, m->sender);
+    write_str(to, m->from);
+    write_u32(to, m->port | (uint32_t)m->tls << 16);
+}
+
 static void write_auth(struct buf *to, const struct app_auth *a) {
     struct app_auth usual;
     uint32_t flags = 0, bit = 0;
@@ -142,6 +151,7 @@ static void write_auth(struct buf *to, const struct app_auth *a) {
     write_list(to, a->redirects.p, a->redirects.n);
     write_str(to, a->rp_id), write_str(to, a->rp_name);
     write_list(to, a->rp_origins.p, a->rp_origins.n);
+    write_mail(to, &a->mail);
 }
 
 /* What routing reads comes first, so that the rest can be left alone. */
@@ -153,7 +163,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_str(to, r->name);
     write_u32(to, r->is_default);
     write_u32(to, r->eager);
-    write_u32(to, r->database.engine | (r->follows ? FOLLOWS : 0u));
+    write_u32(to, r->database.engine | (r->follows ? FOLLOWS : 0u) | (r->auth.on ? USERS : 0u));
     write_u32(to, r->functions.n);
     write_u32(to, r->files.n);
     write_u32(to, r->redirects.n);
@@ -248,6 +258,8 @@ static uint32_t read_routing(arena *out, struct rd *from, struct app_record *r) 
     uint32_t engine = layout < LAYOUT_DATABASE ? APP_DATABASE_NONE : rd_u32le(from);
     r->follows = layout >= LAYOUT_CALLS && engine & FOLLOWS;
     if (r->follows) engine &= ~(uint32_t)FOLLOWS;
+    r->has_users = layout >= LAYOUT_AUTH && engine & USERS;
+    if (r->has_users) engine &= ~(uint32_t)USERS;
     if (engine >= APP_DATABASES) rd_fail(from, "no database");
     r->database.engine = (enum app_database_engine)(engine < APP_DATABASES ? engine : APP_DATABASE_NONE);
     read_counts(from, r, layout);
@@ -381,6 +393,18 @@ static uint32_t read_within(struct rd *from, uint32_t least, uint32_t most) {
     return n;
 }
 
+static void read_mail(struct rd *from, struct app_mail *m) {
+    m->host = read_plain(from, APP_HOST_MAX);
+    m->user = read_plain(from, APP_MAIL_WORDS_MAX);
+    m->secret = read_plain(from, APP_NAME_MAX);
+    m->sender = read_plain(from, APP_MAIL_WORDS_MAX);
+    m->from = read_plain(from, APP_MAIL_WORDS_MAX);
+    uint32_t how = rd_u32le(from);
+    m->port = how & UINT16_MAX;
+    m->tls = (uint8_t)(how >> 16);
+    if (how >> 16 >= APP_MAIL_TLS_KINDS || (m->host.n && (!m->port || !m->from.n))) rd_fail(from, "no relay");
+}
+
 static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     uint32_t bit = 0, flags;
 #define X(name, usual, least, most) a->name = read_within(from, least, most);
@@ -397,6 +421,7 @@ static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     READ_LIST(out, from, &a->rp_origins);
     if (a->redirects.n > APP_AUTH_REDIRECTS_MAX || a->rp_origins.n > APP_AUTH_ORIGINS_MAX)
         rd_fail(from, "more than there may be");
+    read_mail(from, &a->mail);
 }
 
 static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {

@@ -130,6 +130,25 @@ struct app_rest {
     str audience;    /* tokens that are for others are refused; empty: they are not */
 };
 enum { APP_REST_SCHEMAS_MAX = 32, APP_AUDIENCE_MAX = 1024 };
+/* How mails of users leave; where host is empty: by the node's relay, if it has one. */
+#define APP_MAIL_TLS_LIST(X)                                                                                                     \
+    X(AUTO, "auto")         /* at port 465 TLS, elsewhere STARTTLS; at this machine's own addresses where that is offered */     \
+    X(STARTTLS, "starttls") /* or not at all */                                                                                  \
+    X(TLS, "tls")           /* from the first byte on */                                                                         \
+    X(NONE, "none")
+enum app_mail_tls {
+#define X(name, word) APP_MAIL_TLS_##name,
+    APP_MAIL_TLS_LIST(X)
+#undef X
+        APP_MAIL_TLS_KINDS
+};
+struct app_mail {
+    str host, user, secret; /* secret: the app's, that is the password; empty: nobody is signed in */
+    str sender, from;       /* a name, and an address */
+    uint32_t port;
+    uint8_t tls;
+};
+enum { APP_MAIL_WORDS_MAX = 255 };
 /* Who may have users, and how: /auth/v1. */
 #define APP_PASSWORDS_LIST(X)                                                                                                    \
     X(ANY, "")                                                                                                                   \
@@ -199,6 +218,7 @@ struct app_auth {
     VEC(str) redirects;  /* where else they may lead: globs */
     str rp_id, rp_name;  /* of passkeys (WebAuthn); empty: the host of site_url */
     VEC(str) rp_origins; /* of pages that may ask for them; none: site_url's alone */
+    struct app_mail mail;
 };
 enum { APP_AUTH_REDIRECTS_MAX = 64, APP_AUTH_ORIGINS_MAX = 32 };
 void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */
@@ -215,6 +235,7 @@ struct app_record {
     bool is_default;              /* it answers hosts that nobody else does */
     bool eager;                   /* a worker loads it before it says that it applied the snapshot */
     bool follows;                 /* some function of it has triggers */
+    bool has_users;               /* what auth.on says, for routing */
     struct app_database database; /* for routing, its engine is there alone */
     uint64_t made_ms;             /* since 1970: a function that had no triggers before is told of what changes from then on */
     VEC(str) hosts;               /* as app_host_normal has them, or "*." before one */

@@ -59,6 +59,20 @@ struct auth_fetched {
     str body;
 };
 
+/* A mail on its way out, and what came of it. */
+struct auth_post {
+    str id, to, subject, text, html;
+    int64_t made_s; /* since 1970 */
+    enum auth_posted {
+        AUTH_POSTED,
+        AUTH_POST_LATER,   /* it is not taken now */
+        AUTH_POST_NEVER,   /* and will not be */
+        AUTH_POST_NOBODYS, /* there no mail is taken now, of nobody's */
+    } done;
+    char why[200];
+    int64_t done_us; /* when */
+};
+
 enum auth_done { AUTH_DONE, AUTH_BUSY /* later, perhaps */, AUTH_BROKEN };
 struct auth_host {
     void *arg;
@@ -78,12 +92,21 @@ struct auth_host {
     /* DONE: there was an answer, whatever its status, redirects too. BUSY: they cannot be reached, or are slow, or too many are asked already. BROKEN: they may
      * not be asked, or what they answer is none. Why it failed is for the app's owner (its log). */
     enum auth_done (*fetch)(void *arg, arena *out, const struct auth_fetch *what, struct auth_fetched *to);
+    /* A secret of the app's. False: it has none of that name. */
+    bool (*secret)(void *arg, arena *out, str name, str *value);
+    bool posts;                                                   /* there is a relay for its mails */
+    void (*post)(void *arg, struct auth_post *mails, uint32_t n); /* all at once; each has its outcome then */
+    uint32_t post_s_max;                                          /* after that nobody is at it any more */
+    /* For the app's owner: a mail did not leave; again_s 0: it is given up. */
+    void (*unsent)(void *arg, str id, const char *kind, uint32_t attempts, uint64_t again_s, const char *why);
     /* For the app's owner: why somebody was answered that it failed. */
     void (*failed)(void *arg, const char *what, const struct pg_error *error);
     void (*mailed)(void *arg, const char *kind, str to, str link, str code); /* a mail waits */
 };
 void auth_serve(const struct auth_host *host, const struct app_auth *config, const struct auth_request *rq, arena *mem,
                 struct auth_response *to);
+/* Sends what waits of the app's mails. When there is something to do again, in µs since 1970; INT64_MAX: when there is another one. */
+int64_t auth_deliver(const struct auth_host *host, const struct app_auth *config, arena *mem);
 /* Whether a path is there for who brings no key: links in mails, settings of others. */
 bool auth_is_open(str path);
 bool auth_is_id(str text); /* a UUID */

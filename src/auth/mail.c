@@ -108,6 +108,8 @@ static str put_mail(struct auth_call *c, struct auth_batch *b, enum auth_mail ki
                          STR_ARG(code_alone ? STR("") : sent->link), code_alone ? "" : "\n\n", STR_ARG(sent->code));
     json_put_str(w, "body", text);
     json_put_str(w, "created_at", c->now);
+    json_put_str(w, "next_at", c->now);
+    json_put_str(w, "expires_at", auth_time_text(c->mem, c->host->now_us + c->config->otp_s * 1'000'000ll));
     auth_row_end(b);
     auth_end(b);
     return id;

@@ -30,23 +30,11 @@ struct mail_message {
 
 /* ---- SMTP ---- */
 
-/* X(name, word): how a relay is spoken to. */
-#define MAIL_TLS_LIST(X)                                                                                                         \
-    X(AUTO, "auto")         /* at port 465 as TLS, elsewhere STARTTLS; at this machine itself only where it is offered */        \
-    X(STARTTLS, "starttls") /* it is told of TLS first, and has to have it */                                                    \
-    X(TLS, "tls")           /* from the first byte on */                                                                         \
-    X(NONE, "none")         /* as it is */
-enum mail_tls {
-#define X(name, word) MAIL_TLS_##name,
-    MAIL_TLS_LIST(X)
-#undef X
-        MAIL_TLS_KINDS
-};
 struct mail_smtp_config {
     str hello;      /* our name */
     str user, pass; /* empty: nobody is signed in */
     bool secure;    /* it is TLS already */
-    enum { MAIL_SMTP_PLAIN, MAIL_SMTP_MAY_SECURE, MAIL_SMTP_MUST_SECURE } starttls;
+    bool starttls;  /* or becomes it before anything is said */
 };
 enum mail_smtp_event {
     MAIL_SMTP_MORE,    /* feed it what the relay says; what is in `out` is to be sent */

@@ -102,8 +102,7 @@ static void test_smtp(void **state) {
         {"451 later\r\n", MAIL_SMTP_MORE, "RSET\r\n"},
         {"250 ok\r\n", MAIL_SMTP_LATER, NULL},
     };
-    const struct mail_smtp_config config = {
-        .hello = STR("me"), .user = STR("u"), .pass = STR("p"), .starttls = MAIL_SMTP_MUST_SECURE};
+    const struct mail_smtp_config config = {.hello = STR("me"), .user = STR("u"), .pass = STR("p"), .starttls = true};
     play(&config, steps, ARRAY_COUNT(steps), false);
     play(&config, steps, ARRAY_COUNT(steps), true);
     static const struct step login[] = {
@@ -116,8 +115,7 @@ static void test_smtp(void **state) {
 }
 
 static void test_hostile(void **state) {
-    const struct mail_smtp_config config = {
-        .hello = STR("me"), .user = STR("u"), .pass = STR("p"), .starttls = MAIL_SMTP_MUST_SECURE};
+    const struct mail_smtp_config config = {.hello = STR("me"), .user = STR("u"), .pass = STR("p"), .starttls = true};
     static const struct step no_tls[] = {{"220 x\r\n", MAIL_SMTP_MORE, "EHLO me\r\n"},
                                          {"250 AUTH PLAIN\r\n", MAIL_SMTP_FAILED, ""}};
     static const struct step injected[] = {{"220 x\r\n", MAIL_SMTP_MORE, NULL},

@@ -79,14 +79,10 @@ static void take_word(struct mail_smtp *s, str line) {
 }
 
 static enum mail_smtp_event said_hello(struct mail_smtp *s) {
-    bool wants = !s->c.secure && s->c.starttls != MAIL_SMTP_PLAIN;
-    if (wants && s->can_starttls) {
-        command(s, STARTTLS, "STARTTLS");
-        return MAIL_SMTP_MORE;
-    }
-    if (wants && s->c.starttls == MAIL_SMTP_MUST_SECURE)
-        return fail(s, "the relay has no TLS (STARTTLS), and tls does not say that it need not");
-    return sign_in(s);
+    if (s->c.secure || !s->c.starttls) return sign_in(s);
+    if (!s->can_starttls) return fail(s, "the relay has no TLS (STARTTLS), and tls does not say that it need not");
+    command(s, STARTTLS, "STARTTLS");
+    return MAIL_SMTP_MORE;
 }
 
 /* ---- messages ---- */

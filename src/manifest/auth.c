@@ -1,4 +1,5 @@
 /* auth: what manifests say of an app's users (docs/auth.md), for who reads orlo.toml and a Supabase project's config.toml. */
+#include "mail/mail.h"
 #include "manifest/manifest_int.h"
 
 static const struct {
@@ -99,6 +100,58 @@ void manifest_auth_number(struct reader *r, const struct toml *v, enum manifest_
     if (value < bounds[which].least || value > bounds[which].most)
         manifest_error(r, v, "it takes %u to %u, not %lld", bounds[which].least, bounds[which].most, (long long)value);
     else *places[which] = (uint32_t)value;
+}
+
+/* ---- mails ---- */
+
+void manifest_mail_host(struct reader *r, const struct toml *v, struct app_mail *m) {
+    struct net_addr a;
+    str name, text = v->s;
+    bool v6 = text.n > 2 && text.p[0] == '[';
+    if (v6) text = str_sub(text, 1, text.n - 2);
+    if (text.n > APP_HOST_MAX || (!net_addr_parse(text, &a) && !net_name_ascii(r->mem, text, &name)))
+        manifest_error(r, v, "it takes a name or an address, without a port: \"smtp.example.org\"");
+    else m->host = text;
+}
+
+void manifest_mail_port(struct reader *r, const struct toml *v, struct app_mail *m) {
+    if (v->i < 1 || v->i > UINT16_MAX) manifest_error(r, v, "it takes a port, 1 to 65535");
+    else m->port = (uint32_t)v->i;
+}
+
+void manifest_mail_tls(struct reader *r, const struct toml *v, struct app_mail *m) {
+    static const char *const words[] = {
+#define X(name, word) word,
+        APP_MAIL_TLS_LIST(X)
+#undef X
+    };
+    for (uint32_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (str_eqc(v->s, words[i])) {
+            m->tls = (uint8_t)i;
+            return;
+        }
+    manifest_error(r, v, "it takes \"%s\", \"%s\", \"%s\" or \"%s\"", words[0], words[1], words[2], words[3]);
+}
+
+void manifest_mail_words(struct reader *r, const struct toml *v, str *to) {
+    bool ok = v->s.n <= APP_MAIL_WORDS_MAX && str_is_utf8(v->s);
+    for (size_t i = 0; i < v->s.n && ok; i++) ok = v->s.p[i] >= ' ' && v->s.p[i] != 0x7f;
+    if (!ok) manifest_error(r, v, "it takes a line of up to %d bytes", APP_MAIL_WORDS_MAX);
+    else *to = v->s;
+}
+
+void manifest_mail_address(struct reader *r, const struct toml *v, str *to) {
+    if (!mail_address_ok(v->s)) manifest_error(r, v, "it takes an address: \"no-reply@shop.example\"");
+    else *to = v->s;
+}
+
+void manifest_mail_finish(struct reader *r, const struct toml *v, struct app_mail *m, const char *from) {
+    if (!m->port) m->port = 587;
+    if (m->host.n && !m->from.n) manifest_error(r, v, "it lacks %s: the address that mails are from", from);
+    if (m->secret.n && !m->user.n) manifest_error(r, v, "it has a password, and no user");
+    if (m->user.n && !m->secret.n) manifest_error(r, v, "it has a user, and no password");
+    if (!m->host.n && (m->user.n || m->from.n))
+        manifest_error(r, v, "it lacks a host: what the node's relay takes, its operator says");
 }
 
 bool manifest_auth_time(str text, int64_t *s) {

@@ -51,13 +51,19 @@ static void put_limits(struct buf *to, const struct app_limits *l) {
 }
 
 void manifest_config_write(struct buf *to, const struct manifest_config *c) {
-    const str texts[] = {c->admin, c->domain, c->url, c->state, c->key_file, c->otlp.endpoint};
+    const str texts[] = {c->admin,           c->domain,          c->url,
+                         c->state,           c->key_file,        c->otlp.endpoint,
+                         c->mail.relay.host, c->mail.relay.user, c->mail.relay.secret,
+                         c->mail.relay.from};
     const uint64_t numbers[] = {c->otlp.sample_ppm,
                                 c->otlp.json,
                                 (uint64_t)(c->access_log + 1),
                                 (uint64_t)(c->logs_stderr + 1),
                                 (uint64_t)(c->log_json + 1),
-                                (uint64_t)(c->log_level + 1)};
+                                (uint64_t)(c->log_level + 1),
+                                c->mail.relay.port,
+                                c->mail.relay.tls,
+                                c->mail.per_app_hour};
     put(to, LAYOUT);
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) put_str(to, texts[i]);
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) put(to, numbers[i]);
@@ -137,13 +143,18 @@ static int get_choice(struct rd *from, uint64_t most) {
 
 void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c) {
     manifest_config_init(c);
-    str *const texts[] = {&c->admin, &c->domain, &c->url, &c->state, &c->key_file, &c->otlp.endpoint};
+    str *const texts[] = {&c->admin,           &c->domain,          &c->url,
+                          &c->state,           &c->key_file,        &c->otlp.endpoint,
+                          &c->mail.relay.host, &c->mail.relay.user, &c->mail.relay.secret,
+                          &c->mail.relay.from};
     if (rd_u64le(from) != LAYOUT) rd_fail(from, "of another layout");
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) *texts[i] = get_str(from);
     c->otlp.sample_ppm = get_u32(from);
     c->otlp.json = rd_u64le(from) != 0;
     c->access_log = get_choice(from, 1), c->logs_stderr = get_choice(from, 1);
     c->log_json = get_choice(from, 1), c->log_level = get_choice(from, LOG_ERROR);
+    c->mail.relay.port = get_u32(from), c->mail.relay.tls = (uint8_t)get_u32(from), c->mail.per_app_hour = get_u32(from);
+    if (c->mail.relay.port > UINT16_MAX || c->mail.relay.tls >= APP_MAIL_TLS_KINDS) rd_fail(from, "no relay");
     for (int id = 0; id < APP_SETTINGS; id++) c->settings[id] = get_setting(from, (enum app_setting_id)id);
     get_limits(from, &c->defaults);
     get_limits(from, &c->max);

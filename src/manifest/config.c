@@ -209,6 +209,25 @@ static void otlp_format(struct reader *r, void *to, const struct toml *v) {
     ((struct manifest_otlp *)to)->json = word(r, v, words, 2) == 1;
 }
 
+static void config_mail(struct reader *r, void *to, const struct toml *v) {
+    struct manifest_mail *m = &((struct manifest_config *)to)->mail;
+    read_shape(r, v, SHAPE_mail, m);
+    if (!m->relay.host.n) manifest_error(r, v, "it lacks a host");
+    else manifest_mail_finish(r, v, &m->relay, "from");
+    if (!m->per_app_hour) m->per_app_hour = 100;
+}
+static struct app_mail *relay_of(void *to) { return &((struct manifest_mail *)to)->relay; }
+static void mail_host(struct reader *r, void *to, const struct toml *v) { manifest_mail_host(r, v, relay_of(to)); }
+static void mail_port(struct reader *r, void *to, const struct toml *v) { manifest_mail_port(r, v, relay_of(to)); }
+static void mail_tls(struct reader *r, void *to, const struct toml *v) { manifest_mail_tls(r, v, relay_of(to)); }
+static void mail_user(struct reader *r, void *to, const struct toml *v) { manifest_mail_words(r, v, &relay_of(to)->user); }
+static void mail_password(struct reader *r, void *to, const struct toml *v) { manifest_mail_words(r, v, &relay_of(to)->secret); }
+static void mail_from(struct reader *r, void *to, const struct toml *v) { manifest_mail_address(r, v, &relay_of(to)->from); }
+static void mail_per_app_hour(struct reader *r, void *to, const struct toml *v) {
+    if (v->i < 1 || v->i > 1'000'000) manifest_error(r, v, "it takes a number from 1 to 1000000");
+    else ((struct manifest_mail *)to)->per_app_hour = (uint32_t)v->i;
+}
+
 /* ---- what apps may ---- */
 
 static void config_defaults(struct reader *r, void *to, const struct toml *v) {

@@ -41,6 +41,10 @@ struct manifest_otlp {
     uint32_t sample_ppm;         /* of a million requests without a parent, so many are sampled */
     bool json;                   /* else protobuf */
 };
+struct manifest_mail {
+    struct app_mail relay; /* host empty: there is none; secret is the password itself */
+    uint32_t per_app_hour;
+};
 enum { MANIFEST_UNSAID = -1 };
 struct manifest_config {
     VEC(struct manifest_listen) listen;
@@ -54,6 +58,7 @@ struct manifest_config {
     VEC(struct manifest_prefix) trusted_proxies;
     VEC(struct manifest_cordon) cordons;
     struct manifest_otlp otlp;
+    struct manifest_mail mail;
     int access_log, logs_stderr; /* 0, 1, MANIFEST_UNSAID */
     int log_json, log_level;     /* log_level: enum log_level */
 };

@@ -34,7 +34,9 @@ static void test_all(void **state) {
         "[allow]\nhttp = [\"*.example.org:443\"]\nnet = []\ndirs = [\"/srv/data/\", \"/srv/www:ro\"]\n"
         "[cordons.team]\napps = [\"a\", \"team-*\"]\nworkers = 2\n"
         "[logs]\nstderr = false\n"
-        "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\nheaders = { x-key = \"k\" }\nsample = 0.25\nformat = \"json\"\n");
+        "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\nheaders = { x-key = \"k\" }\nsample = 0.25\nformat = \"json\"\n"
+        "[mail]\nhost = \"10.0.0.1\"\nport = 25\ntls = \"none\"\nuser = \"u\"\npassword = \"p\"\nfrom = \"n@a.b\"\nper_app_hour "
+        "= 7\n");
     assert_true(c->listen.n == 2 && str_eqc(c->listen.p[0].address, ":80") && c->listen.p[1].proxy_protocol);
     assert_true(str_eqc(c->admin, "127.0.0.1:8089") && str_eqc(c->domain, "apps.example") &&
                 str_eqc(c->url, "https://example.org"));
@@ -49,6 +51,8 @@ static void test_all(void **state) {
     assert_true(c->cordons.n == 1 && c->cordons.p[0].apps.n == 2 && c->cordons.p[0].workers == 2);
     assert_int_equal(c->logs_stderr, 0);
     assert_true(c->otlp.sample_ppm == 250000 && c->otlp.json && str_eqc(c->otlp.headers.p[0].key, "x-key"));
+    assert_true(str_eqc(c->mail.relay.host, "10.0.0.1") && c->mail.relay.port == 25 && c->mail.relay.tls == APP_MAIL_TLS_NONE &&
+                str_eqc(c->mail.relay.secret, "p") && str_eqc(c->mail.relay.from, "n@a.b") && c->mail.per_app_hour == 7);
 }
 
 static void test_nothing(void **state) {
@@ -104,6 +108,8 @@ static void test_mistakes(void **state) {
         {"cordons.a.data = \"/srv/a\"", "cordons.a.data: no cordon has a folder of its own yet"},
         {"logs.stderr = 1", "logs.stderr: it takes true or false, not a number"},
         {"otlp = {}", "otlp: it lacks an endpoint"},
+        {"mail = {}", "mail: it lacks a host"},
+        {"mail = { host = \"h\" }", "mail: it lacks from"},
         {"otlp.endpoint = \"collector\"", "otlp.endpoint: it takes http://HOST[:PORT]"},
         {"otlp = { endpoint = \"http://c\", headers = { a = 1 } }", "otlp.headers: it takes strings, not a number"},
         {"otlp = { endpoint = \"http://c\", headers = { \"a:b\" = \"c\" } }", "otlp.headers.a:b: no header field has that form"},

@@ -118,6 +118,13 @@ enum manifest_auth_number {
 #undef X
 };
 void manifest_auth_begin(struct reader *r);
+/* A relay's: its name, its port, a word of app_mail_tls; a name, an address that mails are from; what it lacks. */
+void manifest_mail_host(struct reader *r, const struct toml *v, struct app_mail *m);
+void manifest_mail_port(struct reader *r, const struct toml *v, struct app_mail *m);
+void manifest_mail_tls(struct reader *r, const struct toml *v, struct app_mail *m);
+void manifest_mail_words(struct reader *r, const struct toml *v, str *to);
+void manifest_mail_address(struct reader *r, const struct toml *v, str *to);
+void manifest_mail_finish(struct reader *r, const struct toml *v, struct app_mail *m, const char *from);
 void manifest_auth_site(struct reader *r, const struct toml *v);
 void manifest_auth_redirects(struct reader *r, const struct toml *v);
 void manifest_auth_rp_id(struct reader *r, const struct toml *v);

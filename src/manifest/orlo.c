@@ -613,6 +613,31 @@ NUMBER(refreshes_per_5min, refreshes)
 NUMBER(codes_per_5min, verifies)
 NUMBER(anonymous_per_hour, anonymous_hour)
 #undef NUMBER
+static void auth_mail(struct reader *r, void *to, const struct toml *v) {
+    struct app_mail *m = &r->to->record.auth.mail;
+    read_shape(r, v, SHAPE_auth_mail, m);
+    manifest_mail_finish(r, v, m, "admin_email");
+}
+static void auth_mail_host(struct reader *r, void *to, const struct toml *v) { manifest_mail_host(r, v, to); }
+static void auth_mail_port(struct reader *r, void *to, const struct toml *v) { manifest_mail_port(r, v, to); }
+static void auth_mail_tls(struct reader *r, void *to, const struct toml *v) { manifest_mail_tls(r, v, to); }
+static void auth_mail_user(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_words(r, v, &((struct app_mail *)to)->user);
+}
+static void auth_mail_password(struct reader *r, void *to, const struct toml *v) {
+    read_shape(r, v, SHAPE_auth_secret, &((struct app_mail *)to)->secret);
+}
+static void auth_secret_secret(struct reader *r, void *to, const struct toml *v) {
+    *(str *)to = v->s;
+    if (!manifest_name_ok(v->s, APP_NAME_MAX)) manifest_error(r, v, "a secret's name has letters, digits and _");
+    else manifest_need_secret(r, v->s);
+}
+static void auth_mail_sender_name(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_words(r, v, &((struct app_mail *)to)->sender);
+}
+static void auth_mail_admin_email(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_address(r, v, &((struct app_mail *)to)->from);
+}
 static void app_auth(struct reader *r, void *to, const struct toml *v) {
     manifest_auth_begin(r);
     read_shape(r, v, SHAPE_auth, to);

@@ -284,6 +284,22 @@ static void test_database(void **state) {
     says("database = \"sqlite\"\n[auth.mfa]\nsms_digits = 5", "auth.mfa.sms_digits: it takes 6 to 10, not 5");
     says("database = \"sqlite\"\n[auth]\nsite_url = \"a.example\"", "auth.site_url: it takes a URL");
     says("database = \"sqlite\"\n[auth]\nredirect_urls = [\"//x\"]", "auth.redirect_urls.0: it takes a URL");
+    m = read_whole(
+        "name = \"a\"\ndatabase = \"sqlite\"\n[auth.mail]\nhost = \"smtp.example.org\"\nuser = \"u\"\npassword = { secret = "
+        "\"PW\" }\nadmin_email = \"a@b.c\"\nsender_name = \"Shop\"\ntls = \"tls\"\n");
+    const struct app_mail *mail = &m->record.auth.mail;
+    assert_true(m->record.auth.on && str_eqc(mail->host, "smtp.example.org") && mail->port == 587 &&
+                mail->tls == APP_MAIL_TLS_TLS);
+    assert_true(str_eqc(mail->secret, "PW") && str_eqc(mail->from, "a@b.c") && str_eqc(m->record.secrets.p[0].key, "PW"));
+    says("database = \"sqlite\"\n[auth.mail]\nhost = \"a b\"", "auth.mail.host: it takes a name or an address");
+    says("database = \"sqlite\"\n[auth.mail]\nhost = \"a\"\nport = 65536", "auth.mail.port: it takes a port");
+    says("database = \"sqlite\"\n[auth.mail]\nhost = \"a\"", "auth.mail: it lacks admin_email");
+    says("database = \"sqlite\"\n[auth.mail]\nhost = \"a\"\nadmin_email = \"a\\nb@c.d\"",
+         "auth.mail.admin_email: it takes an address");
+    says("database = \"sqlite\"\n[auth.mail]\nsender_name = \"a\\nb\"", "auth.mail.sender_name: it takes a line");
+    says("database = \"sqlite\"\n[auth.mail]\nhost = \"a\"\nadmin_email = \"a@b.c\"\nuser = \"u\"",
+         "auth.mail: it has a user, and no password");
+    says("database = \"sqlite\"\n[auth.mail]\ntls = \"ssl\"", "auth.mail.tls: it takes \"auto\"");
     says("database = \"sqlite\"\n[auth]\npassword_min = 5", "auth.password_min: it takes 6 to 72, not 5");
     says("database = \"sqlite\"\n[auth]\npassword_needs = \"much\"", "auth.password_needs: it takes \"letters_digits\"");
     says("[auth]\n", "auth is for an app with a database");
@@ -337,6 +353,8 @@ static const struct {
     {"rest", "[rest]\n", "rest.", ""},
     {"auth", "[auth]\n", "auth.", ""},
     {"mfa", "[auth.mfa]\n", "auth.mfa.", ""},
+    {"auth_mail", "[auth.mail]\n", "auth.mail.", ""},
+    {"auth_secret", "[auth.mail.password]\n", "auth.mail.password.", ""},
     {"passkeys", "[auth.passkeys]\n", "auth.passkeys.", ""},
     {"computed", "functions.f.columns = [{ ", "functions.f.columns.0.", " }]"},
     {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},

@@ -153,6 +153,9 @@ static void settle_database(struct reader *r, const struct project *p, const str
 
 /* ---- users ---- */
 
+/* "env(NAME)": NAME; else nothing. */
+static str manifest_env(str s) { return str_starts(s, STR("env(")) && str_ends(s, STR(")")) ? str_sub(s, 4, s.n - 5) : (str){0}; }
+
 /* Whether something in it is switched on; what is off needs no word. */
 static bool is_on(const struct toml *v, int depth) {
     const struct toml *enabled = v->type == TOML_TABLE ? manifest_toml_get(v, "enabled") : NULL;
@@ -243,7 +246,32 @@ FLAG(mail, secure_password_change, recent_for_password)
 TIME(mail, max_frequency, mail_every_s)
 NUMBER(mail, otp_length, otp_digits)
 NUMBER(mail, otp_expiry, otp_s)
-NOT_YET(mail, smtp, "mails are caught by the node until it has a server for them")
+static void mail_smtp(struct reader *r, void *to, const struct toml *v) {
+    struct app_mail *m = &r->to->record.auth.mail;
+    const struct toml *enabled = manifest_toml_get(v, "enabled");
+    uint32_t before = r->to->errors;
+    if (enabled && enabled->type == TOML_BOOL && !enabled->i) return;
+    read_shape(r, v, SHAPE_smtp, m);
+    if (before == r->to->errors) manifest_mail_finish(r, v, m, "admin_email");
+}
+NOTHING(smtp, enabled)
+static void smtp_host(struct reader *r, void *to, const struct toml *v) { manifest_mail_host(r, v, to); }
+static void smtp_port(struct reader *r, void *to, const struct toml *v) { manifest_mail_port(r, v, to); }
+static void smtp_user(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_words(r, v, &((struct app_mail *)to)->user);
+}
+static void smtp_pass(struct reader *r, void *to, const struct toml *v) {
+    str secret = manifest_env(v->s);
+    if (!secret.n || !manifest_name_ok(secret, APP_NAME_MAX))
+        manifest_error(r, v, "a password stands in no file: \"env(SMTP_PASS)\", and orlo secrets set APP SMTP_PASS");
+    else manifest_need_secret(r, ((struct app_mail *)to)->secret = secret);
+}
+static void smtp_admin_email(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_address(r, v, &((struct app_mail *)to)->from);
+}
+static void smtp_sender_name(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_words(r, v, &((struct app_mail *)to)->sender);
+}
 NOT_YET(mail, template, "mails have the node's own words yet")
 NOT_YET(mail, notification, "nobody is told of changes yet")
 TIME(sessions, timebox, timebox_s)

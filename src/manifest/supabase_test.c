@@ -60,13 +60,16 @@ static void test_users(void **state) {
         "false\n[auth.mfa.phone]\nverify_enabled = true\nmax_frequency = \"5s\"\n[auth.mfa.web_authn]\nenroll_enabled = "
         "true\n[auth.passkey]\nenabled = true\n[auth.webauthn]\nrp_id = \"a.example\"\nrp_display_name = \"A\"\nrp_origins = "
         "[\"https://a.example\"]\n[auth.external.apple]\nenabled = "
-        "false\n[auth.external.google]\nenabled = true\nclient_id = \"x\"\n[auth.email.smtp]\nhost = \"h\"\n";
+        "false\n[auth.external.google]\nenabled = true\nclient_id = \"x\"\n[auth.email.smtp]\nhost = "
+        "\"h\"\nport = 465\nuser = \"u\"\npass = \"env(SMTP_PASS)\"\nadmin_email = \"a@b.c\"\n";
     if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
     const struct app_auth *a = &m.record.auth;
     assert_true(a->on && a->anonymous && a->confirm_email && a->jwt_s == 600 && a->mail_every_s == 90 && a->otp_digits == 8);
     assert_true(a->timebox_s == 86400 && a->sign_ins == 7 && str_eqc(a->site_url, "http://127.0.0.1:3000"));
     assert_true(a->factors_most == 3 && a->totp && !a->totp_enrol && a->factor_phone && a->factor_sms_every_s == 5 &&
                 a->factor_webauthn_enrol);
+    assert_true(str_eqc(a->mail.host, "h") && a->mail.port == 465 && str_eqc(a->mail.secret, "SMTP_PASS") &&
+                str_eqc(a->mail.from, "a@b.c"));
     assert_true(a->passkeys && str_eqc(a->rp_id, "a.example") && str_eqc(a->rp_name, "A") && a->rp_origins.n == 1);
     assert_true(strstr(notes_of(&m), "auth.external: not honoured") != NULL);
     assert_true(!strstr(notes_of(&m), "auth.mfa") && !strstr(notes_of(&m), "auth.passkey"));

@@ -125,6 +125,7 @@ static void read_version(struct rd *from, arena *scratch, struct app_record *rou
     e->of[v].version = routing->version;
     e->of[v].eager = routing->eager;
     e->of[v].follows = routing->follows;
+    e->of[v].has_users = routing->has_users;
     if (v == NODE_CANARY && (routing->id != e->id || !str_eq(routing->name, e->name))) rd_fail(from, "a canary of another app");
     e->id = routing->id;
     e->name = routing->name;

@@ -66,7 +66,7 @@ struct node_entry {
         str record;       /* its bytes: app_record_decode; empty: there is no canary */
         uint32_t version; /* as people count them */
         bool eager;
-        bool follows;
+        bool follows, has_users;
     } of[NODE_VERSIONS];
 };
 const struct node_entry *node_snapshot_entries(const struct node_snapshot *s, uint32_t *count);

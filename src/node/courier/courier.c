@@ -1,4 +1,4 @@
-/* courier: brings spans to a collector, by OTLP over HTTP. A process of its own, which may connect to others and nothing else.
+/* courier: brings spans to a collector, by OTLP over HTTP, and mails to relays (mails.c). A process of its own, which may connect to others and nothing else.
  *
  *   worker ── spans ──> [ queue: so many spans, so many bytes ] ── a batch, when there are enough or after a second ──> collector
  *                          └─ full: dropped, counted                 └─ does not answer, or says later: again, after a pause that doubles
@@ -14,6 +14,7 @@
  */
 #include "net/client.h"
 #include "net/loop.h"
+#include "node/courier/courier.h"
 #include "node/meters.h"
 #include "node/node_int.h"
 #include "node/rights.h"
@@ -37,6 +38,7 @@ enum {
     PACKETS_TURN = 32,
     ANSWER_BYTES_MAX = 64 << 10,
     PEERS_MAX = 1024,
+    LOOK_MS = 5000,
     HEADERS_MAX = 32,
 };
 
@@ -49,6 +51,7 @@ struct peer {
     struct courier *courier;
     struct net_watch *watch;
     int fd;
+    uint64_t number;
     struct peer *next;
 };
 struct courier {
@@ -56,9 +59,12 @@ struct courier {
     struct net_loop *loop;
     struct net_client *client;
     struct net_watch *wire;
-    struct net_timer *timer;
+    struct net_timer *timer, *looks;
     struct peer *peers;
     uint32_t peers_count;
+    uint64_t peers_all, quiet_ns;
+    struct node_courier_mails *mails;
+    bool rests;
     str scheme, authority, path;
     struct net_field fields[HEADERS_MAX + 4];
     uint32_t fields_count;
@@ -97,7 +103,7 @@ static void drop_batch(struct courier *c, bool lost) {
 }
 
 static void push(struct courier *c, str span) {
-    if (c->count >= QUEUE || c->bytes + span.n > QUEUE_BYTES) {
+    if (!c->client || c->count >= QUEUE || c->bytes + span.n > QUEUE_BYTES) {
         node_meter_inc(&node_meters->node.spans_lost);
         return;
     }
@@ -297,6 +303,7 @@ static void drop_peer(struct peer *p) {
     while (*at != p) at = &(*at)->next;
     *at = p->next;
     p->courier->peers_count--;
+    node_courier_mails_lose(p->courier->mails, p->number);
     if (p->watch) net_watch_free(p->watch);
     close(p->fd);
     free(p);
@@ -309,7 +316,10 @@ static void on_peer(void *arg, unsigned events) {
     for (int i = 0; i < PACKETS_TURN; i++) {
         enum node_wire_got got = node_wire_receive(p->fd, NODE_ROLE_worker, NODE_ROLE_courier, &m);
         if (got == NODE_WIRE_AGAIN) break;
-        bool sense = got == NODE_WIRE_GOT && m.type == NODE_MSG_spans && take(c, &m.spans);
+        bool sense = got == NODE_WIRE_GOT && (m.type == NODE_MSG_spans      ? take(c, &m.spans)
+                                              : m.type == NODE_MSG_mail_ask ? node_courier_mails_take(c->mails, p->number, &m)
+                                                                            : false);
+        c->quiet_ns = clock_mono_ns();
         if (got == NODE_WIRE_GOT) node_message_drop(&m);
         if (sense) continue;
         if (got != NODE_WIRE_CLOSED)
@@ -324,14 +334,31 @@ static void add_peer(struct courier *c, int fd) {
     struct peer *p = calloc(1, sizeof *p);
     ENSURE(p);
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    *p = (struct peer){.courier = c, .fd = fd, .next = c->peers};
+    *p = (struct peer){.courier = c, .fd = fd, .number = ++c->peers_all, .next = c->peers};
     c->peers = p;
     c->peers_count++;
     p->watch = net_watch_new(c->loop, fd, NET_READABLE, on_peer, p);
     if (!p->watch) drop_peer(p);
 }
 
+/* He may be gone, or not listen: then he asks anew, whoever there is. */
+static void on_mail_told(void *arg, uint64_t peer, const struct node_message *m) {
+    struct courier *c = arg;
+    struct peer *p = c->peers;
+    c->quiet_ns = clock_mono_ns();
+    while (p && p->number != peer) p = p->next;
+    err e = p ? node_wire_send(p->fd, m) : ERR_OK;
+    (void)e;
+}
+
 /* ---- its life ---- */
+
+static void on_look(void *arg) {
+    struct courier *c = arg;
+    uint64_t idle_ns = node_role_idle_s(NODE_ROLE_courier) * 1'000'000'000ull;
+    if (c->rests || c->client || node_courier_mails_busy(c->mails) || clock_mono_ns() - c->quiet_ns < idle_ns) return;
+    c->rests = node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(courier_rests)) == ERR_OK;
+}
 
 static void on_wire(void *arg, unsigned events) {
     struct courier *c = arg;
@@ -381,17 +408,21 @@ static err begin(struct courier *c, struct diag *d) {
     log_to(node_log_send, NULL);
     c->json = m.courier_open.json;
     c->timeout_ms = m.courier_open.timeout_ms;
-    bool ok = take_endpoint(c, m.courier_open.endpoint);
+    bool exports = m.courier_open.endpoint.n, ok = !exports || take_endpoint(c, m.courier_open.endpoint);
     take_headers(c, m.courier_open.headers);
+    c->mails = node_courier_mails_new(c->loop, &m.courier_open, on_mail_told, c);
     err e = node_meters_map(m.fds[0], d);
     node_message_drop(&m);
     TRY(e);
     if (!ok) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "the collector's address is none: http://HOST:PORT");
     struct net_client_config config = {.loop = c->loop, .connections_max = 2, .idle_max = 1};
     TRY(node_sandbox_courier(d));
-    TRY(net_client_new(&config, &c->client, d));
+    if (exports) TRY(net_client_new(&config, &c->client, d));
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
+    c->quiet_ns = clock_mono_ns();
     c->timer = net_timer_new(c->loop, on_timer, c);
+    c->looks = net_timer_new(c->loop, on_look, c);
+    net_timer_start(c->looks, LOOK_MS, LOOK_MS);
     c->wire = net_watch_new(c->loop, NODE_WIRE_FD, NET_READABLE, on_wire, c);
     return ERR_OK;
 }

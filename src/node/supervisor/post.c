@@ -5,21 +5,27 @@ bool node_post_begin(struct supervisor *s) {
     const struct setup *setup = s->setup;
     struct log_style log = log_style();
     struct buf headers = {0};
-    if (!setup || !setup->otlp.endpoint.n) return false; /* a worker of before, which has not heard yet */
+    if (!setup) return false;
+    const struct app_mail *relay = &setup->mail.relay;
     for (uint32_t i = 0; i < setup->otlp.headers.n; i++) {
         buf_puts(&headers, setup->otlp.headers.p[i].key), buf_putc(&headers, '\n');
         buf_puts(&headers, setup->otlp.headers.p[i].value), buf_putc(&headers, '\n');
     }
-    struct node_message m =
-        NODE_MESSAGE(courier_open, .log_json = log.json, .log_min = (uint8_t)log.min, .endpoint = setup->otlp.endpoint,
-                     .headers = buf_str(&headers), .json = setup->otlp.json, .timeout_ms = 10'000);
+    struct node_message m = NODE_MESSAGE(courier_open, .log_json = log.json, .log_min = (uint8_t)log.min, .host = relay->host,
+                                         .port = relay->port, .tls = relay->tls, .user = relay->user, .password = relay->secret,
+                                         .from = relay->from, .endpoint = setup->otlp.endpoint, .headers = buf_str(&headers),
+                                         .json = setup->otlp.json, .timeout_ms = 10'000);
     m.fds[m.fds_count++] = node_regions_courier(s, true);
     err e = m.fds[0] >= 0 ? node_wire_send(s->singles[NODE_ROLE_courier].process.wire, &m) : ERR_IO;
     buf_free(&headers);
     return e == ERR_OK;
 }
 
-bool node_post_hear(struct supervisor *s, struct node_message *m) { return false; }
+bool node_post_hear(struct supervisor *s, struct node_message *m) {
+    if (m->type != NODE_MSG_courier_rests) return false;
+    node_roles_rest(s, NODE_ROLE_courier);
+    return true;
+}
 
 /* Workers see it by their channels. */
 void node_post_lose(struct supervisor *s, int status) { (void)node_regions_courier(s, false); }
@@ -33,9 +39,15 @@ static bool same_otlp(const struct setup *a, const struct setup *b) {
     return same;
 }
 
-/* The courier of before knows another collector: workers find its channel closed, and ask for the next one. */
+static bool same_mail(const struct setup *a, const struct setup *b) {
+    const struct app_mail *x = &a->mail.relay, *y = &b->mail.relay;
+    return str_eq(x->host, y->host) && x->port == y->port && x->tls == y->tls && str_eq(x->user, y->user) &&
+           str_eq(x->secret, y->secret) && str_eq(x->from, y->from);
+}
+
+/* The courier of before knows another collector, or relay: workers find its channel closed, and ask for the next one. */
 void node_post_setup(struct supervisor *s, const struct setup *before) {
-    if (!same_otlp(s->setup, before)) node_roles_end(s, NODE_ROLE_courier);
+    if (!same_otlp(s->setup, before) || !same_mail(s->setup, before)) node_roles_end(s, NODE_ROLE_courier);
 }
 
 /* ---- hashes ---- */

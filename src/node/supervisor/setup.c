@@ -109,6 +109,12 @@ static void take_otlp(struct setup *s, const struct node_otlp *o) {
     }
 }
 
+static void take_mail(struct setup *s, const struct manifest_mail *m) {
+    s->mail = *m;
+    s->mail.relay.host = arena_str(s->mem, m->relay.host), s->mail.relay.user = arena_str(s->mem, m->relay.user);
+    s->mail.relay.secret = arena_str(s->mem, m->relay.secret), s->mail.relay.from = arena_str(s->mem, m->relay.from);
+}
+
 err node_setup_new(const struct node_serve_config *config, const struct manifest_config *file, const struct setup *before,
                    struct setup **out, struct diag *d) {
     struct buf bytes = {0};
@@ -118,6 +124,7 @@ err node_setup_new(const struct node_serve_config *config, const struct manifest
     node_limits_fill(&s->limits);
     take_otlp(s, &config->otlp);
     s->logs_alone = config->logs_alone;
+    if (file) take_mail(s, &file->mail);
     if (file) manifest_config_write(&bytes, file);
     s->file = arena_str(mem, buf_str(&bytes));
     buf_free(&bytes);

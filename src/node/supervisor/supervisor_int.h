@@ -23,6 +23,7 @@
 #define ORLO_NODE_SUPERVISOR_INT_H
 
 #include "app/hops.h"
+#include "manifest/config.h"
 #include "node/supervisor/jobs.h"
 #include "node/node_int.h"
 #include "node/rights.h"
@@ -33,7 +34,8 @@ struct proc { /* a worker */
     struct proc *next;
     enum { STARTING, READY, RESTING } state; /* READY: it serves */
     uint32_t slot;
-    bool news_lost; /* it had no room for some: it is told that any may have changed */
+    bool mails_lost; /* the same, of mails that wait */
+    bool news_lost;  /* it had no room for some: it is told that any may have changed */
     struct node_process process;
     int log_fd; /* -1: closed */
     struct node_pulse *pulse;
@@ -95,6 +97,7 @@ struct setup {
         uint32_t sample_ppm;
         bool json;
     } otlp;
+    struct manifest_mail mail; /* a relay for apps that have none; host empty: there is none */
 };
 
 /* A set of workers that share memory with no others'; 0 is the one of all apps that are in none. */

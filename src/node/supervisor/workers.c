@@ -67,13 +67,13 @@ static err send_start(struct supervisor *s, struct proc *p, const struct publica
     const struct setup *setup = node_setup_of(s, what);
     const struct slot *slot = &s->slots[p->slot];
     node_settings_write(&settings, &setup->limits);
-    struct node_message m =
-        NODE_MESSAGE(start, .index = p->slot, .workers = node_setup_workers(setup), .cordon = slot->cordon, .follows = !slot->nth,
-                     .log_json = log.json, .log_min = (uint8_t)log.min, .access_log = setup->access_log, .dev = s->config->dev,
-                     .traces = setup->otlp.endpoint.n, .sample_ppm = setup->otlp.sample_ppm, .logs_alone = setup->logs_alone,
-                     .shown = str_sub(setup->shown, 0, 256), .network = (uint8_t)reach->rights.network,
-                     .any_port_out = reach->rights.any_port_out, .ports = node_rights_ports(&reach->rights),
-                     .ears = count_ears(slot, setup), .settings = buf_str(&settings));
+    struct node_message m = NODE_MESSAGE(
+        start, .index = p->slot, .workers = node_setup_workers(setup), .cordon = slot->cordon, .follows = !slot->nth,
+        .log_json = log.json, .log_min = (uint8_t)log.min, .access_log = setup->access_log, .dev = s->config->dev,
+        .traces = setup->otlp.endpoint.n, .sample_ppm = setup->otlp.sample_ppm, .logs_alone = setup->logs_alone,
+        .relay_hour = setup->mail.relay.host.n ? setup->mail.per_app_hour : 0, .shown = str_sub(setup->shown, 0, 256),
+        .network = (uint8_t)reach->rights.network, .any_port_out = reach->rights.any_port_out,
+        .ports = node_rights_ports(&reach->rights), .ears = count_ears(slot, setup), .settings = buf_str(&settings));
     for (uint32_t i = 0; i < reach->dirs.n; i++) m.start.dirs += reach->dirs.p[i] >= 0;
     m.fds[m.fds_count++] = pulse_fd;
     m.fds[m.fds_count++] = node_regions_take(s, p);
@@ -153,6 +153,16 @@ void node_workers_news(struct supervisor *s, uint32_t app) {
         if (!s->slots[p->slot].nth) tell_news(p, app);
 }
 
+static void tell_mails(struct proc *p, uint32_t app) {
+    if (p->process.wire < 0 || p->state == RESTING) return;
+    p->mails_lost = node_wire_send(p->process.wire, &NODE_MESSAGE(mail_news, .app = p->mails_lost ? 0 : app)) != ERR_OK;
+}
+
+static void tell_all_mails(struct supervisor *s, uint32_t app) {
+    for (struct proc *p = s->procs; p; p = p->next)
+        if (!s->slots[p->slot].nth) tell_mails(p, app);
+}
+
 /* ---- what they say ---- */
 
 static void cut_off(struct proc *p) {
@@ -183,6 +193,7 @@ void node_workers_hear(struct supervisor *s, struct proc *p) {
     if (p->dropped) return; /* it was ended together with what it speaks of */
     if (m.type == NODE_MSG_applied) node_publish_applied(s, p, &m.applied);
     else if (m.type == NODE_MSG_image_want) node_singles_image_want(s, p, &m.image_want);
+    else if (m.type == NODE_MSG_mail_waits) tell_all_mails(s, m.mail_waits.app);
     else if (m.type == NODE_MSG_translator_want) give_translator(s, p, m.translator_want.app);
     else if (m.type == NODE_MSG_channel_want) node_roles_channel_want(s, p, m.channel_want.to);
     else if (m.type == NODE_MSG_rests && p->state == RESTING) p->rests = true, node_publish_tell(s);
@@ -293,6 +304,7 @@ void node_workers_watch(struct supervisor *s) {
         next = p->next;
         struct node_vitals v = {.beats = __atomic_load_n(&p->pulse->beats, __ATOMIC_RELAXED)};
         if (p->news_lost) tell_news(p, 0);
+        if (p->mails_lost) tell_mails(p, 0);
         if (p->stuck_ms || !node_vitals_read(p->process.pid, &v)) continue;
         enum node_watch_verdict verdict = node_watch_sample(&p->watch, &v);
         if (verdict == NODE_WATCH_ASK && p->state != STARTING) node_process_signal(&p->process, SIGUSR1);

@@ -60,6 +60,8 @@ struct node_guest {
     struct node_data *postgres;           /* the same, of those whose tables are PostgreSQL's */
     struct node_readers *readers;         /* query.h; NULL: there are none */
     struct node_hashes *hashes, *signers; /* of passwords; of tokens; NULL: there are none */
+    struct node_mails *mails;             /* mails.h */
+    uint32_t relay_hour;                  /* mails of an app in an hour that the node's relay takes; 0: there is none */
     struct node_texts *texts;             /* texts.h; NULL: nobody reads what is executed */
     struct node_app *apps, *news, *told;  /* all; those that want a turn; those that are having it */
     bool (*turn)(void *arg);              /* before the engine runs; may be NULL */
@@ -147,6 +149,7 @@ struct node_app {
     struct node_app *next, **prev, *next_news;
     struct node_idle *idle; /* idle.h; NULL: it is on no list */
     struct node_app *newer, *older;
+    str secrets;            /* the app's, of one that has users, once its door has come: secrets.c */
     struct node_keys *keys; /* keys.h: what its callers are known by; NULL: nothing, or no part has come yet */
     uint64_t used_ns;       /* when it was last asked, or its last request ended */
     struct {
@@ -163,6 +166,9 @@ struct node_app {
                                  struct diag *d);
 /* What its app's secrets say of it, in its environment and variables; once, before it is loaded. secrets: as secrets.c has them. */
 void node_part_secrets(struct node_part *part, str secrets);
+/* A secret of an app that has users, by its name. False: it has none, or none has come yet. */
+bool node_app_secret(const struct node_app *app, str name, str *value);
+struct node_part *node_app_door(struct node_app *app);             /* NULL: it has none */
 struct node_meters_call *node_part_meters(struct node_part *part); /* its row: node/meters.h */
 struct node_meters_call *node_app_meters(struct node_app *app); /* of what the node answers in its place: redirects, refusals */
 /* Nothing refers to it, and no instance of it is alive. */

@@ -66,12 +66,22 @@ static void fill_function(struct node_app *app, struct app_function *f, str secr
     if (f->supabase) set_supabase(app, &f->grants, secrets);
 }
 
+bool node_app_secret(const struct node_app *app, str name, str *value) {
+    return name.n && name.p[0] != '_' && node_secret_find(app->secrets, name, value);
+}
+
+struct node_part *node_app_door(struct node_app *app) {
+    struct node_part *last = app->parts_count ? &app->parts[app->parts_count - 1] : NULL;
+    return last && last->door ? last : NULL;
+}
+
 void node_part_secrets(struct node_part *part, str secrets) {
     struct node_app *app = part->app;
     struct app_function *f = (struct app_function *)(uintptr_t)part->function; /* the app's own */
     if ((!f && !part->door) || part->has_secrets) return;
     part->has_secrets = true;
     if (f) fill_function(app, f, secrets);
+    else if (app->record.auth.on) app->secrets = arena_str(app->mem, secrets);
     str set;
     if (!app->keys && node_secret_find(secrets, STR(NODE_KEYSET_ENTRY), &set)) app->keys = node_keys_new(app, secrets);
 }

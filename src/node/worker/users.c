@@ -18,6 +18,7 @@
 #include "node/worker/handler_int.h"
 #include "node/worker/hashes.h"
 #include "node/worker/keys.h"
+#include "node/worker/mails.h"
 #include "node/worker/query.h"
 #include <stdlib.h>
 #include <time.h>
@@ -57,6 +58,13 @@ struct node_users {
     struct pg_error *error;
     bool ok;
     struct node_hashed hashed;
+    struct auth_post *posts;
+    struct node_mail **mails; /* of those that are under way */
+    uint32_t posts_left;
+    void (*delivered)(void *arg, int64_t again_us); /* it sends what waits; else it is a request */
+    void *delivered_arg;
+    int64_t again_us;
+    bool wrote; /* a mail */
 };
 
 static void free_users(struct node_users *u) {
@@ -275,9 +283,85 @@ static void failed(void *arg, const char *what, const struct pg_error *error) {
               LF_CSTR("detail", row ? "" : error->detail));
 }
 
+static bool secret(void *arg, arena *out, str name, str *value) {
+    const struct node_users *u = arg;
+    if (!node_app_secret(u->app, name, value)) return false;
+    *value = arena_str(out, *value);
+    return true;
+}
+
+/* ---- mails ---- */
+
+static int64_t now_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
+}
+
+static void posted(struct auth_post *p, err e, str why) {
+    p->done = e == ERR_OK ? AUTH_POSTED : e == ERR_DENIED ? AUTH_POST_NEVER : e == ERR_IO ? AUTH_POST_NOBODYS : AUTH_POST_LATER;
+    p->done_us = now_us();
+    snprintf(p->why, sizeof p->why, STR_FMT, STR_ARG(str_sub(why, 0, str_utf8_prefix(str_sub(why, 0, sizeof p->why - 1)))));
+}
+
+static void on_posted(void *arg, uint32_t nth, err e, str why) {
+    struct node_users *u = arg;
+    u->mails[nth] = NULL;
+    posted(&u->posts[nth], e, why);
+    if (!--u->posts_left) wake(u);
+}
+
+/* What the node's relay takes of an app is bounded; by a relay of its own, its owner's affair. */
+static bool may_post(const struct node_users *u) {
+    uint64_t hour_ns = 3'600'000'000'000, most = u->app->guest->relay_hour;
+    return u->app->record.auth.mail.host.n ||
+           !node_rates_take_key(u->app->record.id, STR("relay"), hour_ns / MAX(most, 1u), most, clock_mono_ns(), true);
+}
+
+static void post(void *arg, struct auth_post *mails, uint32_t n) {
+    struct node_users *u = arg;
+    u->told = false;
+    u->posts = mails;
+    u->mails = arena_array(u->mem, struct node_mail *, n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct auth_post *p = &mails[i];
+        const struct node_mail_what what = {.id = p->id,
+                                            .to = p->to,
+                                            .subject = p->subject,
+                                            .text = p->text,
+                                            .html = p->html,
+                                            .made_s = p->made_s,
+                                            .anywhere = u->dev || u->handler->limits->auth_private};
+        if (!may_post(u)) posted(p, ERR_BUSY, STR("the node's relay takes no more of the app's for now"));
+        else if (!u->dead) u->mails[i] = node_mail_ask(u->app->guest->mails, u->app, &what, i, on_posted, u), u->posts_left++;
+        else posted(p, ERR_BUSY, STR("the app's share was ended"));
+    }
+    if (!u->posts_left || await(u)) return;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!u->mails[i]) continue;
+        node_mail_cancel(u->mails[i]);
+        posted(&mails[i], ERR_BUSY, STR("the app's share was ended"));
+    }
+    u->posts_left = 0;
+}
+
+static void unsent(void *arg, str id, const char *kind, uint32_t attempts, uint64_t again_s, const char *why) {
+    const struct node_users *u = arg;
+    if (again_s)
+        log_event(LOG_WARN, "mail-put-off", LF_CSTR("app", u->app->name), LF_STR("mail", id), LF_CSTR("kind", kind),
+                  LF_U64("attempts", attempts), LF_U64("again_s", again_s), LF_CSTR("reason", why));
+    else
+        log_event(LOG_WARN, "mail-given-up", LF_CSTR("app", u->app->name), LF_STR("mail", id), LF_CSTR("kind", kind),
+                  LF_U64("attempts", attempts), LF_CSTR("reason", why));
+}
+
 /* Only who develops may read other people's mail. */
 static void mailed(void *arg, const char *kind, str to, str link, str code) {
-    const struct node_users *u = arg;
+    struct node_users *u = arg;
+    if (node_mails_leave(u->app->guest->mails, u->app)) {
+        u->wrote = true;
+        return;
+    }
     if (!u->dev) log_event(LOG_INFO, "mail-caught", LF_CSTR("app", u->app->name), LF_CSTR("kind", kind));
     else
         log_event(LOG_INFO, "mail-caught", LF_CSTR("app", u->app->name), LF_CSTR("kind", kind), LF_STR("to", to),
@@ -318,6 +402,8 @@ static void ran(void *arg) {
     struct node_users *u = arg;
     u->fiber = NULL;
     u->goes = false;
+    if (u->delivered) u->delivered(u->delivered_arg, u->dead ? now_us() + 1'000'000 : u->again_us);
+    if (u->wrote) node_mails_wait(u->app->guest->mails, u->app->record.id);
     if (!u->r) {
         free_users(u);
         return;
@@ -342,10 +428,36 @@ static void run(void *arg) {
                                    .unseal = unseal,
                                    .limit = limit,
                                    .fetch = fetch,
+                                   .secret = secret,
+                                   .posts = true,
+                                   .post = post,
+                                   .post_s_max = node_mails_s_max(u->app->guest->mails),
+                                   .unsent = unsent,
                                    .failed = failed,
                                    .mailed = mailed};
-    auth_serve(&host, &u->app->record.auth, &u->rq, u->mem, &u->answer);
+    if (u->delivered) u->again_us = auth_deliver(&host, &u->app->record.auth, u->mem);
+    else auth_serve(&host, &u->app->record.auth, &u->rq, u->mem, &u->answer);
     engine_post(u->app->share, &u->post);
+}
+
+/* ---- deliveries ---- */
+
+bool node_users_deliver(struct node_app *app, void (*told)(void *arg, int64_t again_us), void *arg) {
+    struct node_handler *h = app->guest->handler;
+    struct node_users *u = calloc(1, sizeof *u);
+    ENSURE(u);
+    *u = (struct node_users){
+        .handler = h, .app = app, .mem = arena_new(0), .dev = h->dev, .goes = true, .delivered = told, .delivered_arg = arg};
+    u->rq = (struct auth_request){.method = STR("POST"), .path = STR("/mails")};
+    u->post = (struct engine_post){.fn = ran, .arg = u};
+    app->requests++;
+    h->busy++;
+    if (engine_share_spawn(app->share, run, u)) {
+        net_loop_wake(app->guest->loop);
+        return true;
+    }
+    free_users(u);
+    return false;
 }
 
 /* ---- requests ---- */

@@ -17,6 +17,7 @@
 #include "node/worker/inbox.h"
 #include "node/worker/data.h"
 #include "node/worker/hashes.h"
+#include "node/worker/mails.h"
 #include "node/worker/follow.h"
 #include "node/worker/query.h"
 #include "node/role.h"
@@ -57,6 +58,7 @@ static void drain(struct worker *w, bool keep_idle) {
     if (w->draining) return;
     w->draining = true;
     if (w->follow) node_follow_rest(w->follow);
+    node_mails_rest(w->guest.mails);
     uint32_t ms = (uint32_t)MIN(w->limits.drain_ms_max, UINT32_MAX - 1);
     if (!w->servers_count) net_loop_stop(w->guest.loop); /* it was never live */
     node_inbox_drain(w->inbox, keep_idle);
@@ -147,6 +149,8 @@ static void say_want(void *arg, const struct node_part *part) {
 
 static void say_courier_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_courier)); }
 
+static void say_mail_waits(void *arg, uint32_t app) { say(arg, &NODE_MESSAGE(mail_waits, .app = app)); }
+
 static void say_postgres_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_postgres)); }
 
 static void say_hash_want(void *arg) { say(arg, &NODE_MESSAGE(channel_want, .to = NODE_CHANNEL_hash)); }
@@ -178,6 +182,7 @@ static void go_live(struct worker *w, uint64_t generation) {
     if (e != ERR_OK) log_event(LOG_ERROR, "worker-failed", LF_U64("worker", w->config.index), LF_CSTR("reason", d.text));
     if (!w->draining) node_inbox_live(w->inbox);
     if (w->follow) node_follow_live(w->follow);
+    node_mails_live(w->guest.mails);
     say(w, &NODE_MESSAGE(serves, .generation = generation));
 }
 
@@ -256,7 +261,8 @@ static bool channel_came(struct worker *w, struct node_message *m) {
     case NODE_CHANNEL_keys: node_hashes_channel(w->guest.signers, node_message_take(m, 0)); return true;
     case NODE_CHANNEL_hash: node_hashes_channel(w->guest.hashes, node_message_take(m, 0)); return true;
     case NODE_CHANNEL_courier:
-        if (w->guest.tracer) node_tracer_channel(w->guest.tracer, node_message_take(m, 0));
+        if (w->guest.tracer) node_tracer_channel(w->guest.tracer, fcntl(m->fds[0], F_DUPFD_CLOEXEC, 0));
+        node_mails_channel(w->guest.mails, node_message_take(m, 0));
         return true;
     case NODE_CHANNEL_logs: node_applog_channel(w->guest.applog, node_message_take(m, 0)); return true;
     default: return false;
@@ -277,6 +283,7 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_news:
         if (w->follow) node_follow_news(w->follow, m->news.app);
         return true;
+    case NODE_MSG_mail_news: node_mails_wait(w->guest.mails, m->mail_news.app); return true;
     case NODE_MSG_inbox:
         node_inbox_set(w->inbox, m->inbox.cordon, m->inbox.own, m->fds_count ? node_message_take(m, 0) : -1);
         return true;
@@ -330,6 +337,7 @@ static err started(struct worker *w, struct node_message *m, struct diag *d) {
     }
     w->config.cordon = m->start.cordon;
     w->config.follows = m->start.follows;
+    w->guest.relay_hour = m->start.relay_hour;
     w->config.shown = str_c(arena_cstr(w->mem, m->start.shown));
     err e = node_pulse_map(m->fds[0], d);
     if (e == ERR_OK) e = node_meters_map(m->fds[1], d);
@@ -379,6 +387,16 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->guest.texts = node_texts_new(w->guest.engine, w->guest.loop, say_translator_want, w);
     w->apps = node_apps_new(
         &(struct node_apps_config){&w->guest, c->cordon, w->limits.app_idle_ms, say_want, say_applied, part_changed, w});
+    w->guest.mails = node_mails_new(&(struct node_mails_config){.guest = &w->guest,
+                                                                .apps = w->apps,
+                                                                .cordon = c->cordon,
+                                                                .relay_hour = w->guest.relay_hour,
+                                                                .ms_max = w->limits.mail_ms_max,
+                                                                .sends = c->follows,
+                                                                .catches = c->dev,
+                                                                .want = say_courier_want,
+                                                                .waits = say_mail_waits,
+                                                                .arg = w});
     node_applog_new(&w->guest, c->logs_alone);
     if (c->traces) node_tracer_new(&w->guest, c->sample_ppm, say_courier_want, w);
     node_sample_new(&w->guest, w->servers, &w->servers_count);
@@ -433,6 +451,7 @@ int node_worker_main(void) {
     node_sample_take(w.guest.sample);
     node_sample_free(w.guest.sample);
     node_follow_free(w.follow);
+    node_mails_free(w.guest.mails);
     node_inbox_free(w.inbox);
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     if (w.wire) net_watch_free(w.wire);

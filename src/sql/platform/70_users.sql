@@ -30,8 +30,14 @@ create table if not exists auth.orlo_mails (
     created_at timestamptz not null default now(),
     sent_at timestamptz,
     attempts integer not null default 0,
-    last_error text
+    last_error text,
+    channel text not null default 'email',
+    html text not null default '',
+    next_at timestamptz not null default now(),
+    expires_at timestamptz not null default now(),
+    failed_at timestamptz
 );
+create index if not exists orlo_mails_next_at_idx on auth.orlo_mails (next_at) where sent_at is null and failed_at is null;
 create index if not exists orlo_mails_user_id_idx on auth.orlo_mails (user_id);
 create index if not exists orlo_mails_created_at_idx on auth.orlo_mails (created_at);
 alter table auth.orlo_mails enable row level security;
