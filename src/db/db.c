@@ -232,8 +232,9 @@ static err prepare(struct db *db, str sql, struct db_rows **out, struct diag *d)
 }
 
 bool db_can_read(struct db *db, str sql) {
-    static const char *const limits[] = {"parser stack overflow", "Expression tree is too large", "too many terms in compound",
-                                         "too many FROM clause terms"};
+    static const char *const limits[] = {"parser stack overflow",  "Expression tree is too large", "too many terms in",
+                                         "tables in a join",       "too many columns in",          "too many arguments on",
+                                         "too many references to", "too many FROM clause terms"};
     sqlite3_stmt *statement = NULL;
     bool can = true;
     int code = sqlite3_prepare_v2(db->raw, (const char *)sql.p, (int)sql.n, &statement, NULL);

@@ -241,6 +241,8 @@ static bool keep(struct query_change *c, struct db_rows *rows, struct db_value *
 
 static bool failed(struct query_change *c, err e, const struct diag *d) {
     static const struct query called = {.kind = QUERY_CALL};
+    bool key = strstr(d->text, "FOREIGN KEY constraint failed") && !c->conn->raised.set && (c->written || c->unwritten);
+    if (key && query_failed_key(c->conn, c->of, c->written, c->unwritten, &c->conn->raised)) return false;
     query_failed(c->conn, c->q ? c->q : &called, e, d, &c->conn->raised);
     return false;
 }
@@ -307,13 +309,16 @@ static const struct db_value *values_of(struct query_change *c, const struct db_
 }
 
 /* What is written: the answer's part goes to who asked for it. *now: the row as it is; NULL: none was written. */
-static bool write(struct query_change *c, str sql, const struct db_value *row, int64_t key, struct db_value **now) {
+static bool write(struct query_change *c, str sql, const struct db_value *row, const struct db_value *old, int64_t key,
+                  struct db_value **now) {
     struct query_rows rows;
     uint32_t n;
     const struct db_value *values = values_of(c, row, key, &n);
     query_wall_target(c->conn, c->of);
     memcpy(c->conn->guards, c->guards, sizeof c->guards);
+    c->written = row, c->unwritten = old;
     bool ok = gather(c, sql, values, n, &rows);
+    c->written = c->unwritten = NULL;
     memset(c->conn->guards, 0, sizeof c->conn->guards);
     query_wall_target(c->conn, NULL);
     *now = NULL;
@@ -542,7 +547,7 @@ static bool write_update(struct query_change *c, struct db_value *new, struct db
     }
     buf_printf(&b, " where %s=?%u", query_rowid_of(c->of), c->of->columns.n + 1);
     put_back(c, &b);
-    bool ok = write(c, buf_str(&b), new, key, &now);
+    bool ok = write(c, buf_str(&b), new, old, key, &now);
     buf_free(&b);
     if (ok && now) remember(c, CATALOG_TRIGGER_UPDATE, now, old);
     return ok && (!now || follow(c, &follows, now));
@@ -640,7 +645,7 @@ static bool insert_row(struct query_change *c, struct db_value *new) {
     if (n) buf_putc(&b, ')');
     if (c->conflicts) buf_printf(&b, " on conflict" STR_FMT " do nothing", STR_ARG(c->arbiter_text));
     put_back(c, &b);
-    bool ok = write(c, buf_str(&b), new, 0, &now);
+    bool ok = write(c, buf_str(&b), new, NULL, 0, &now);
     buf_free(&b);
     if (!ok) return false;
     if (now) {
@@ -700,7 +705,7 @@ static bool delete_row(struct query_change *c, struct db_value *old, int64_t key
     if (c->alias.n) buf_printf(&b, " as " STR_FMT, STR_ARG(c->alias));
     buf_printf(&b, " where %s=?%u", query_rowid_of(c->of), c->of->columns.n + 1);
     put_back(c, &b);
-    bool ok = write(c, buf_str(&b), NULL, key, &now);
+    bool ok = write(c, buf_str(&b), NULL, old, key, &now);
     buf_free(&b);
     if (ok && (now || c->depth))
         remember(c, CATALOG_TRIGGER_DELETE, NULL, old); /* it may have gone along with another one already */
@@ -1018,4 +1023,29 @@ bool query_change_statement(struct query_change *c, const struct query_expanding
     ok = ok && raise_guards(c) && query_change_run(c, &rows);
     memset(c->conn->guards, 0, sizeof c->conn->guards);
     return ok;
+}
+
+/* Once more, row by row, and undone: so the row is at hand. What it would do again elsewhere is not done twice: then it stays without a name. */
+void query_change_name_key(const struct query_expanding *x, const struct catalog_fragment *f,
+                           struct db_value (*value)(void *arg, uint32_t place), void *arg, struct pg_error *error) {
+    struct query_conn *conn = x->conn;
+    struct pg_error before = *error, raised = conn->raised;
+    struct diag d = DIAG_INIT;
+    bool walled = conn->walled;
+    if (strcmp(before.state, "23503") != 0 || before.constraint[0] || !(f->flags & CATALOG_WRITES) ||
+        f->flags & CATALOG_VOLATILE || f->calls.n || conn->reads_only)
+        return;
+    conn->raised = (struct pg_error){0}, conn->walled = false;
+    if (db_script(conn->db, "savepoint orlo_named", &d) == ERR_OK) {
+        struct query_change c = {.conn = conn, .mem = arena_new(0)};
+        (void)!query_change_statement(&c, x, f->text, value, arg);
+        arena_free(c.mem);
+        conn->walled = false;
+        if (db_script(conn->db, "rollback to orlo_named; release orlo_named", &d) == ERR_OK &&
+            !strcmp(conn->raised.state, "23503") && conn->raised.constraint[0])
+            before = conn->raised;
+        query_sequences_again(conn);
+    }
+    conn->raised = raised, conn->walled = walled;
+    *error = before;
 }

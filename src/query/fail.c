@@ -318,15 +318,8 @@ static bool find_orphan(struct failing *f, const struct catalog_constraint *k, c
     return ok;
 }
 
-static bool child_failed(struct failing *f, const struct catalog_relation *from, const struct catalog_constraint *k,
-                         uint32_t row) {
-    struct db_value values[32];
-    const struct catalog_relation *to = catalog_relation_of(f->conn->catalog, k->reference);
-    if (!to || k->columns.n > ARRAY_COUNT(values)) return false;
-    if (f->q->kind == QUERY_UPDATE
-            ? !find_orphan(f, k, to, values)
-            : !row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values))
-        return false;
+static void tell_child(struct failing *f, const struct catalog_relation *from, const struct catalog_constraint *k,
+                       const struct catalog_relation *to, const struct db_value *values) {
     struct buf b = {0};
     query_fail(f->error, "23503", "insert or update on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\"",
                STR_ARG(from->name), STR_ARG(k->name));
@@ -336,6 +329,18 @@ static bool child_failed(struct failing *f, const struct catalog_relation *from,
                           STR_ARG(to->name));
     else query_fail_detail(f->error, "Key is not present in table \"" STR_FMT "\".", STR_ARG(to->name));
     buf_free(&b);
+}
+
+static bool child_failed(struct failing *f, const struct catalog_relation *from, const struct catalog_constraint *k,
+                         uint32_t row) {
+    struct db_value values[32];
+    const struct catalog_relation *to = catalog_relation_of(f->conn->catalog, k->reference);
+    if (!to || k->columns.n > ARRAY_COUNT(values)) return false;
+    if (f->q->kind == QUERY_UPDATE
+            ? !find_orphan(f, k, to, values)
+            : !row_values(f, row, from, &k->columns, values) || is_there(f, to, &k->reference_columns, values))
+        return false;
+    tell_child(f, from, k, to, values);
     return true;
 }
 
@@ -401,12 +406,8 @@ static bool referred(struct failing *f, const struct catalog_edge *g, struct db_
     return found;
 }
 
-static bool parent_failed(struct failing *f, const struct catalog_edge *g) {
-    struct db_value values[32];
+static void tell_parent(struct failing *f, const struct catalog_edge *g, const struct db_value *values) {
     struct buf b = {0};
-    uint8_t action = f->q->kind == QUERY_DELETE ? g->key->on_delete : g->key->on_update;
-    if (action != CATALOG_NO_ACTION && action != CATALOG_RESTRICT) return false;
-    if (g->key->columns.n > ARRAY_COUNT(values) || !referred(f, g, values)) return false;
     query_fail(f->error, "23503",
                "update or delete on table \"" STR_FMT "\" violates foreign key constraint \"" STR_FMT "\" on table \"" STR_FMT
                "\"",
@@ -417,6 +418,14 @@ static bool parent_failed(struct failing *f, const struct catalog_edge *g) {
                           STR_ARG(g->from->name));
     else query_fail_detail(f->error, "Key is still referenced from table \"" STR_FMT "\".", STR_ARG(g->from->name));
     buf_free(&b);
+}
+
+static bool parent_failed(struct failing *f, const struct catalog_edge *g) {
+    struct db_value values[32];
+    uint8_t action = f->q->kind == QUERY_DELETE ? g->key->on_delete : g->key->on_update;
+    if (action != CATALOG_NO_ACTION && action != CATALOG_RESTRICT) return false;
+    if (g->key->columns.n > ARRAY_COUNT(values) || !referred(f, g, values)) return false;
+    tell_parent(f, g, values);
     return true;
 }
 
@@ -441,6 +450,68 @@ static bool foreign_failed(struct failing *f) {
                    "a foreign key constraint is violated by what follows from a change of table \"" STR_FMT "\"",
                    STR_ARG(f->of->name));
     return true;
+}
+
+/* ---- of a row that a function's statement wrote: its values are at hand ---- */
+
+static bool of_columns(const struct catalog_relation *of, const catalog_ids *columns, const struct db_value *row,
+                       struct db_value *values) {
+    for (uint32_t i = 0; i < columns->n; i++)
+        if ((values[i] = row[catalog_column_of(of, columns->p[i]) - of->columns.p]).kind == DB_NULL) return false;
+    return true;
+}
+
+static bool changes(const struct catalog_relation *of, const catalog_ids *columns, const struct db_value *new,
+                    const struct db_value *old) {
+    for (uint32_t i = 0; i < columns->n; i++) {
+        const struct catalog_column *c = catalog_column_of(of, columns->p[i]);
+        if (pg_value_compare(c->type, new[c - of->columns.p], old[c - of->columns.p])) return true;
+    }
+    return false;
+}
+
+static bool row_refers(struct failing *f, const struct db_value *new) {
+    struct db_value values[32];
+    for (const struct catalog_constraint *k = next_key(f->of, NULL); k; k = next_key(f->of, k)) {
+        const struct catalog_relation *to = catalog_relation_of(f->conn->catalog, k->reference);
+        if (!to || k->columns.n > ARRAY_COUNT(values) || !of_columns(f->of, &k->columns, new, values) ||
+            is_there(f, to, &k->reference_columns, values))
+            continue;
+        tell_child(f, f->of, k, to, values);
+        return true;
+    }
+    return false;
+}
+
+static bool row_referred(struct failing *f, const struct db_value *new, const struct db_value *old) {
+    struct db_value values[32];
+    for (uint32_t after = 0;;) {
+        struct catalog_edge g = {0}, next = {0};
+        while (catalog_edge_next(f->conn->catalog, f->of->id, &g))
+            if (g.to == f->of && g.key->id > after && (!next.key || g.key->id < next.key->id)) next = g;
+        if (!next.key) return false;
+        after = next.key->id;
+        uint8_t action = new ? next.key->on_update : next.key->on_delete;
+        const catalog_ids *named = &next.key->reference_columns;
+        if ((action != CATALOG_NO_ACTION && action != CATALOG_RESTRICT) || named->n > ARRAY_COUNT(values) ||
+            !of_columns(f->of, named, old, values) || (new && !changes(f->of, named, new, old)) ||
+            !is_there(f, next.from, &next.key->columns, values))
+            continue;
+        tell_parent(f, &next, values);
+        return true;
+    }
+}
+
+bool query_failed_key(struct query_conn *conn, const struct catalog_relation *of, const struct db_value *new,
+                      const struct db_value *old, struct pg_error *error) {
+    const struct query q = {.kind = QUERY_CALL, .role = conn->current};
+    struct failing f = {conn, &q, error, of, arena_new(0)};
+    bool walled = conn->walled;
+    conn->walled = false;
+    bool known = (new &&row_refers(&f, new)) || (old && row_referred(&f, new, old));
+    conn->walled = walled;
+    arena_free(f.mem);
+    return known;
 }
 
 /* ---- what was said ---- */
@@ -497,7 +568,13 @@ static const struct {
     {"nests too deep", "54001", "stack depth limit exceeded"},
     {"parser stack overflow", "54001", "statement is too complex"},
     {"Expression tree is too large", "54001", "statement is too complex"},
-    {"too many terms in compound", "54001", "statement is too complex"},
+    {"too many terms in", "54001", "statement is too complex"},
+    {"too many FROM clause terms", "54001", "statement is too complex"},
+    {"tables in a join", "54001", "statement is too complex"},
+    {"too many columns in", "54001", "statement is too complex"},
+    {"too many arguments on", "54001", "statement is too complex"},
+    {"too many references to", "54001", "statement is too complex"},
+    {"too many SQL variables", "54001", "statement is too complex"},
     {"too many levels of trigger recursion", "54001", "stack depth limit exceeded"},
     {"full", "53100", "the database has no room left"},
     {"string or blob too big", "54000", "a value is too large"},

@@ -339,7 +339,8 @@ struct query_change {
     VEC(struct db_value *) instead; /* of a view: rows that its triggers did something for */
     VEC(struct query_happened) happened;
     uint64_t affected, bytes;
-    const struct query_transition *transition; /* of the event at hand, once it is asked for */
+    const struct db_value *written, *unwritten; /* the row that is being written now, and as it was: a key may say no */
+    const struct query_transition *transition;  /* of the event at hand, once it is asked for */
     uint32_t transition_event;
     bool meddled;                     /* a BEFORE trigger wrote something */
     struct map *going;                /* rows that are being deleted */
@@ -363,6 +364,9 @@ bool query_change_needed(const struct query_expanding *x, str text);
 const struct catalog_relation *query_change_target(const struct query_expanding *x, str text); /* NULL: it is none that writes */
 [[nodiscard]] bool query_change_statement(struct query_change *c, const struct query_expanding *x, str text,
                                           struct db_value (*value)(void *arg, uint32_t place), void *arg);
+/* error: that a key said no to such a statement, which was run whole. Which one it was is added, if that can be told. */
+void query_change_name_key(const struct query_expanding *x, const struct catalog_fragment *f,
+                           struct db_value (*value)(void *arg, uint32_t place), void *arg, struct pg_error *error);
 /* routine.c: args go to the places behind FOUND; *out: so many columns, NULL: it returned nothing */
 [[nodiscard]] bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t, const struct db_value *args,
                                       uint32_t n, uint32_t columns, arena *mem, struct db_value **out);
@@ -462,6 +466,9 @@ void query_describe(const struct catalog *c, const struct pg_types *types, const
 
 /* fail.c: what SQLite said, as PostgreSQL would */
 void query_failed_null(const struct catalog_relation *of, const struct catalog_column *c, struct pg_error *error);
+/* A key was violated by a row of that relation; new NULL: it was to go. False: by none of its own. */
+bool query_failed_key(struct query_conn *conn, const struct catalog_relation *of, const struct db_value *new,
+                      const struct db_value *old, struct pg_error *error);
 void query_failed(struct query_conn *conn, const struct query *q, err e, const struct diag *d, struct pg_error *error);
 
 #endif

@@ -389,18 +389,29 @@ static bool run_change(struct frame *f, const uint32_t *op) {
     return ok;
 }
 
+/* A key said no to a statement that was run whole, and SQLite does not say which. */
+static bool named_key(struct frame *f, uint32_t e) {
+    struct query_expanding x = {.conn = f->conn,
+                                .at = QUERY_AT_VALUES,
+                                .role = f->role,
+                                .definer = f->definer,
+                                .arguments_count = f->loaded->code->places};
+    query_change_name_key(&x, &f->loaded->code->statements.p[e], value_at, f, &f->conn->raised);
+    return false;
+}
+
 static bool run_statement(struct frame *f, const uint32_t *op) {
     if (is_change(f, op[1])) return run_change(f, op);
     struct db_rows *rows;
     uint64_t n = 0;
     bool ok = true, writes = f->loaded->code->statements.p[op[1]].flags & CATALOG_WRITES;
-    if (!begin(f, op[1], true, &rows)) return false;
+    if (!begin(f, op[1], true, &rows)) return named_key(f, op[1]);
     while (ok && db_next(rows)) {
         if (!n++ && op[4] & CATALOG_RUN_INTO) ok = one_row(f, rows, op);
         if (n > 1 && op[4] & CATALOG_RUN_INTO && op[4] & (CATALOG_RUN_STRICT | CATALOG_RUN_ONE)) ok = too_many(f);
         if (op[4] & CATALOG_RUN_INTO && op[4] & CATALOG_RUN_QUERY && !(op[4] & CATALOG_RUN_STRICT)) break;
     }
-    if (!finish(f, rows, ok)) return false;
+    if (!finish(f, rows, ok)) return named_key(f, op[1]);
     if (op[4] & CATALOG_RUN_INTO && !n)
         for (uint32_t i = 0; i < op[3]; i++) f->places[op[2] + i].v = DB_NOTHING;
     if (!n && op[4] & CATALOG_RUN_STRICT) return raised(f, "P0002", "query returned no rows");
@@ -500,7 +511,7 @@ static bool give_query(struct frame *f, const uint32_t *op) {
     if (is_change(f, op[1])) return give_changed(f, op);
     if (!begin(f, op[1], true, &rows)) return false;
     while (ok && db_next(rows)) ok = keep_row(f, to->mem, rows, to->columns, &to->values, &to->n, &to->cap, &bytes);
-    if (!finish(f, rows, ok)) return false;
+    if (!finish(f, rows, ok)) return named_key(f, op[1]);
     f->rows = to->n - before;
     set_found(f, f->rows);
     return true;
@@ -594,6 +605,13 @@ static bool query_rows_of(struct frame *f, const struct query_script_part *made,
     return true;
 }
 
+static bool named_key_of(struct frame *f, const struct catalog_fragment *s) {
+    struct query_expanding x = as_mine(f);
+    x.arguments_count = f->values.n;
+    query_change_name_key(&x, s, argument_at, f, &f->conn->raised);
+    return false;
+}
+
 /* Statements of the text; of the last one so many rows. */
 static bool run_text(struct frame *f, struct query_script *t, uint32_t from, uint32_t to_part, struct cursor *to, uint64_t most) {
     const struct query_expanding as = as_mine(f);
@@ -607,7 +625,7 @@ static bool run_text(struct frame *f, struct query_script *t, uint32_t from, uin
         if (!may_write(f, &p->fragment) || !query_script_made(f->conn, t, i, &as, f->values.n, &made)) return false;
         if (made->change ? !change_text(f, &p->fragment, to)
                          : !query_rows_of(f, made, writes, to, last ? most : 0, last && most < UINT64_MAX && most && !writes))
-            return false;
+            return named_key_of(f, &p->fragment);
         if (last && !cast_rows(f, p, to)) return false;
     }
     return true;

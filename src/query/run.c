@@ -784,12 +784,18 @@ static bool run_change(struct run *r, const struct catalog_fragment *f, const st
     return ok;
 }
 
+static void name_key(struct run *r, const struct catalog_fragment *f, const struct query_expanding *x,
+                     struct query_statement *st) {
+    query_change_name_key(x, f, value_at, st, &r->result->error);
+}
+
 static bool run_body_statement(struct run *r, const struct catalog_fragment *f) {
     if (is_change(r, f)) return run_change(r, f, NULL, ANSWER_NOTHING);
     struct query_statement st = {0};
     struct query_expanding x = body_of(r, f);
     bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error);
     ok = ok && trim_values(&st) && run_statement(r, &st, ANSWER_NOTHING, &r->result->body, NULL);
+    if (!ok) name_key(r, f, &x, &st);
     r->conn->changed = ok && f->flags & CATALOG_WRITES ? db_changed(r->conn->db) : 0;
     query_statement_free(&st);
     return ok;
@@ -809,6 +815,7 @@ static bool run_returning(struct run *r, const struct catalog_fragment *f) {
     if (is_change(r, f)) return run_change(r, f, &shape, scalar ? ANSWER_VALUES : ANSWER_ROWS);
     bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error) && trim_values(&st) &&
               run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
+    if (!ok) name_key(r, f, &x, &st);
     r->conn->changed = ok ? db_changed(r->conn->db) : 0;
     query_statement_free(&st);
     return ok;

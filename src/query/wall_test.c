@@ -297,6 +297,23 @@ static void views_do_not_double_without_an_end(void **state) {
     buf_free(&b);
 }
 
+/* More tables in one join than SQLite has room for. */
+static void joins_have_room_for_so_many(void **state) {
+    (void)state;
+    struct buf b = {0};
+    buf_puts(&b, STR("create table t (id integer primary key); insert into t values (1); create view v0 as select id from t;"));
+    for (int i = 1; i <= 9; i++)
+        buf_printf(&b, "create view v%d as select a.id from v%d a join v%d b using (id);", i, i - 1, i - 1);
+    buf_putc(&b, 0);
+    struct app *a = app_open((const char *)b.p);
+    ASK(a, 1, "{\"from\":\"v3\"}", "[{\"id\":1}]");
+    ASK(a, 1, "{\"from\":\"v7\"}", "54001 statement is too complex");
+    ASK(a, 1, "{\"from\":\"v8\"}", "54001 statement is too complex");
+    ASK(a, 1, "{\"from\":\"v9\"}", "54001 statement is too complex");
+    app_close(a);
+    buf_free(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(keys_are_seen_to, start, stop),
@@ -305,6 +322,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_write_is_of_its_target, start, stop),
         cmocka_unit_test_setup_teardown(scripts_are_held_to_their_marks, start, stop),
         cmocka_unit_test(views_do_not_double_without_an_end),
+        cmocka_unit_test(joins_have_room_for_so_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
