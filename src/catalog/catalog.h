@@ -281,6 +281,7 @@ enum catalog_text_use {
     CATALOG_TEXT_USES
 };
 enum { CATALOG_TEXT_BYTES_MAX = 256 << 10, CATALOG_TEXT_PARTS_MAX = 1000 };
+#define CATALOG_GOES_ON UINT32_MAX
 struct catalog_text {
     uint32_t function; /* whose it is; 0: a block of the catalogue's owner */
     uint8_t use;
@@ -288,6 +289,8 @@ struct catalog_text {
     catalog_ids arguments; /* types of $1, $2 … */
     catalog_names names;   /* of variables that they are: label, name, field, with \x1f between; n: as many, or 0 */
     catalog_fields want;   /* what its columns are made to, as far as they go */
+    uint32_t rows_of;      /* the relation whose rows a trigger's old_table and new_table have; 0: there are none */
+    str old_table, new_table;
 };
 struct catalog_text_part { /* a statement of it; \x01A2\x02 is $2 */
     struct catalog_fragment fragment;

@@ -98,7 +98,8 @@ RECORD(policy, F(U32, id), F(STRING, name), F(STRING, comment), F(U8, command), 
 RECORD(routine, F(IDS, code), R(MANY, statements, fragment), F(U32, places))
 #undef T
 #define T catalog_text
-RECORD(text, F(U32, function), F(U8, use), F(STRING, text), F(IDS, arguments), F(NAMES, names), R(MANY, want, field))
+RECORD(text, F(U32, function), F(U8, use), F(STRING, text), F(IDS, arguments), F(NAMES, names), R(MANY, want, field),
+       F(U32, rows_of), F(STRING, old_table), F(STRING, new_table))
 #undef T
 #define T catalog_text_part
 RECORD(text_part, R(ONE, fragment, fragment), R(MANY, columns, field), R(MANY, casts, fragment), F(BOOL, query))

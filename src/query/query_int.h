@@ -263,8 +263,10 @@ struct query_conn {
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
     struct db_table_function tables[3];
     const struct query_transition *transition; /* of the trigger at hand */
-    const struct frame *frame;                 /* of the body at hand (routine.c) */
-    struct query_script *scripts;              /* texts of EXECUTE that are kept, those used last in front (script.c) */
+    const struct catalog_trigger *firing;      /* whose function is about to be called, for this relation */
+    uint32_t firing_of;
+    const struct frame *frame;    /* of the body at hand (routine.c) */
+    struct query_script *scripts; /* texts of EXECUTE that are kept, those used last in front (script.c) */
     uint32_t scripts_n;
     size_t scripts_bytes;
     bool *deleting_fires; /* of the catalogue's relations, by place (change.c) */
@@ -411,7 +413,7 @@ void query_script_done(struct query_conn *conn, struct query_script *t);
                                      const struct query_expanding *as, uint32_t arguments, struct query_script_part **out);
 void query_scripts_free(struct query_conn *conn);
 /* script_wall.c */
-bool query_script_holds(const struct catalog *c, const struct catalog_fragment *f, uint32_t definer);
+bool query_script_holds(const struct catalog *c, const struct catalog_fragment *f, uint32_t definer, bool rows);
 void query_routine_call(struct db_call *call, void *arg, const struct db_value *args,
                         uint32_t n);                          /* query_call(function, as whom, …) */
 extern const struct db_table_function query_kept_table;       /* query_kept(cursor): of the body at hand */

@@ -57,9 +57,10 @@ struct frame {
     struct query_conn *conn;
     const struct catalog_function *f;
     struct loaded *loaded;
-    uint32_t role, definer;
-    arena *mem;     /* of errors that are being handled */
-    arena *scratch; /* of what an expression makes on its way */
+    uint32_t role, definer, rows_of;
+    const struct catalog_trigger *trigger; /* it is one's, of that relation */
+    arena *mem;                            /* of errors that are being handled */
+    arena *scratch;                        /* of what an expression makes on its way */
     struct diag said;
     struct query_place *places;
     struct cursor *cursors; /* CATALOG_CURSORS_MAX of them, once there is one */
@@ -530,11 +531,19 @@ static struct query_expanding as_mine(const struct frame *f) {
 
 static void text_over(struct frame *f) { f->argument_types.n = f->argument_places.n = f->want.n = 0; }
 
+/* A text sees the transition tables of the trigger that runs it. */
+static void tell_transition(const struct frame *f, struct catalog_text *text) {
+    if (!f->trigger || !(f->trigger->old_table.n || f->trigger->new_table.n)) return;
+    text->rows_of = f->rows_of;
+    text->old_table = f->trigger->old_table, text->new_table = f->trigger->new_table;
+}
+
 static struct query_script *text_of(struct frame *f, uint32_t place, enum catalog_text_use use) {
     const struct query_expanding as = as_mine(f);
     struct db_value v = f->places[place].v;
-    const struct catalog_text text = {
+    struct catalog_text text = {
         .function = f->f->id, .use = (uint8_t)use, .text = v.s, .arguments = f->argument_types, .want = f->want};
+    tell_transition(f, &text);
     f->values.n = 0;
     for (uint32_t i = 0; i < f->argument_places.n; i++) vec_push(f->mem, &f->values, f->places[f->argument_places.p[i]].v);
     if (v.kind == DB_TEXTUAL) return query_script_of(f->conn, &as, &text);
@@ -700,6 +709,7 @@ static struct query_script *late_script(struct frame *f, const struct catalog_fr
     const struct query_expanding as = as_mine(f);
     arena *mem = arena_new(0);
     struct catalog_text text = {.function = f->f->id, .use = (uint8_t)use, .text = s->text, .want = s->want};
+    tell_transition(f, &text);
     f->values.n = 0;
     for (uint32_t i = 0; i * 2 < s->scope.n; i++) {
         uint32_t place = s->scope.p[i * 2], type = s->scope.p[i * 2 + 1];
@@ -1139,7 +1149,7 @@ static enum went step(struct frame *f, const uint32_t *op, uint32_t *at) {
         break;
     case CATALOG_OP_ARGUMENT:
         vec_push(f->mem, &f->argument_places, op[1]);
-        vec_push(f->mem, &f->argument_types, op[2] ? op[2] : type_noted(f, op[1]));
+        if (op[2] != CATALOG_GOES_ON) vec_push(f->mem, &f->argument_types, op[2] ? op[2] : type_noted(f, op[1]));
         break;
     case CATALOG_OP_WANT: vec_push(f->mem, &f->want, ((struct catalog_field){{0}, op[1], (int32_t)op[2] - 1})); break;
     case CATALOG_OP_EXECUTE: ok = execute_text(f, op); break;
@@ -1301,6 +1311,8 @@ static bool call_code(struct query_conn *conn, const struct catalog_function *fn
                         .mem = arena_new(0),
                         .said = DIAG_INIT,
                         .result = out};
+    if (conn->firing && code == &conn->firing->routine) f->trigger = conn->firing, f->rows_of = conn->firing_of;
+    conn->firing = NULL;
     put_aside(conn, &above);
     conn->routine_depth++;
     conn->current = runs;
@@ -1422,6 +1434,7 @@ bool query_trigger_call(struct query_conn *conn, const struct catalog_trigger *t
         return false;
     }
     conn->trigger_depth++;
+    conn->firing = t, conn->firing_of = (uint32_t)args[2 * columns + 4].i; /* tg_relid */
     bool ok = call_code(conn, f, &t->routine, conn->current, args, n, &rows);
     conn->trigger_depth--;
     if (!ok) return false;

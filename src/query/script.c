@@ -25,16 +25,17 @@ static bool failed(struct query_conn *conn, const struct catalog_text_answer *a)
     return false;
 }
 
-static bool parts_hold(struct query_conn *conn, const struct query_script *t, uint32_t definer) {
+static bool parts_hold(struct query_conn *conn, const struct query_script *t, uint32_t definer, bool rows) {
     for (uint32_t i = 0; i < t->answer.parts.n; i++) {
         const struct catalog_text_part *p = &t->answer.parts.p[i];
-        bool ok = query_script_holds(conn->catalog, &p->fragment, definer) && p->query != !!(p->fragment.flags & CATALOG_WRITES);
+        bool ok =
+            query_script_holds(conn->catalog, &p->fragment, definer, rows) && p->query != !!(p->fragment.flags & CATALOG_WRITES);
         for (uint32_t k = 0; ok && k < p->casts.n; k++)
             if (p->casts.p[k].text.n) {
                 struct catalog_fragment cast = p->casts.p[k];
                 cast.flags &= ~(uint32_t)CATALOG_WRITES;
                 cast.text = arena_fmt(t->mem, "select " STR_FMT, STR_ARG(cast.text));
-                ok = query_script_holds(conn->catalog, &cast, definer);
+                ok = query_script_holds(conn->catalog, &cast, definer, false);
             }
         if (!ok) return query_fail(&conn->raised, "XX000", "what a text was made into is refused");
     }
@@ -79,7 +80,7 @@ static struct query_script *kept(struct query_conn *conn, str key) {
 
 /* ---- asking ---- */
 
-static struct query_script *ask(struct query_conn *conn, const struct query_expanding *as, str key, str bytes) {
+static struct query_script *ask(struct query_conn *conn, const struct query_expanding *as, bool rows, str key, str bytes) {
     struct diag d = DIAG_INIT;
     arena *mem = arena_new(0);
     struct query_script *t = arena_make(mem, struct query_script);
@@ -91,7 +92,7 @@ static struct query_script *ask(struct query_conn *conn, const struct query_expa
     if (ok && catalog_text_answer_read(mem, answer, &t->answer, &d) != ERR_OK)
         ok = query_fail(&conn->raised, "XX000", "what a text was made into cannot be read: %s", d.text);
     if (ok && t->answer.message.n) ok = failed(conn, &t->answer);
-    if (ok) ok = parts_hold(conn, t, as->definer);
+    if (ok) ok = parts_hold(conn, t, as->definer, rows);
     t->parts = arena_array(mem, struct query_script_part, t->answer.parts.n + 1);
     memset(t->parts, 0, (t->answer.parts.n + 1) * sizeof *t->parts);
     if (ok) return t;
@@ -110,7 +111,7 @@ struct query_script *query_script_of(struct query_conn *conn, const struct query
     buf_put(&b, who, sizeof who);
     catalog_text_write(&b, text);
     t = kept(conn, buf_str(&b));
-    if (!t && (t = ask(conn, as, buf_str(&b), str_sub(buf_str(&b), sizeof who, b.n)))) {
+    if (!t && (t = ask(conn, as, text->rows_of != 0, buf_str(&b), str_sub(buf_str(&b), sizeof who, b.n)))) {
         t->bytes = arena_bytes(t->mem);
         make_room(conn, t->bytes);
         t->next = conn->scripts;

@@ -19,6 +19,7 @@ struct looking {
     const struct catalog *catalog;
     const struct catalog_fragment *f;
     uint32_t definer;
+    bool rows; /* it is a trigger's that has transition tables */
     str text;
     size_t at, from; /* from: of the token at hand */
     enum token token;
@@ -82,6 +83,8 @@ static bool call_holds(struct looking *l) {
     str name = said(l), rest = str_sub(l->text, l->at, l->text.n);
     size_t i = 1;
     uint64_t as = 0;
+    if (l->rows && l->token == WORD && str_eqc(name, "query_transition"))
+        return str_starts(rest, STR("(0)")) || str_starts(rest, STR("(1)"));
     if (l->token != WORD || (!str_eqc(name, "query_call") && !str_eqc(name, "query_call_same") && !str_eqc(name, "query_table")))
         return false;
     if (!rest.n || rest.p[0] != '(') return false;
@@ -235,10 +238,10 @@ static bool change_holds(const struct looking *l) {
     return verbs_n == 1 && targets == 1;
 }
 
-bool query_script_holds(const struct catalog *c, const struct catalog_fragment *f, uint32_t definer) {
+bool query_script_holds(const struct catalog *c, const struct catalog_fragment *f, uint32_t definer, bool rows) {
     struct looking *l = calloc(1, sizeof *l);
     ENSURE(l);
-    *l = (struct looking){.catalog = c, .f = f, .definer = definer, .text = f->text};
+    *l = (struct looking){.catalog = c, .f = f, .definer = definer, .rows = rows, .text = f->text};
     bool ok = words_hold(l);
     if (ok && f->flags & CATALOG_WRITES) ok = change_holds(l);
     else if (ok)

@@ -58,7 +58,7 @@ static err assign_row(struct routine *r, struct sql_variable *v, const struct pl
     if (sql_routine_is_call(r, x)) return assign_from_call(r, v, x);
     if (v->record) {
         catalog_fields fields;
-        TRY(sql_routine_row_shape(r, x, &fields));
+        TRY(sql_routine_row_shape(r, x, &fields, NULL));
         if (fields.n) sql_routine_shape(r, v, &fields);
         if (fields.n && v->several) {
             uint32_t from = sql_routine_places(r, fields.n);
@@ -270,6 +270,23 @@ static err perform(struct routine *r, const statement *s) {
     return ERR_OK;
 }
 
+/* USING a row: its fields come one after the other. *is: it is one, of a type that has a name. */
+static err row_argument(struct routine *r, const struct plpgsql_expr *x, bool *is) {
+    catalog_fields shape;
+    uint32_t type, present;
+    bool null;
+    TRY(sql_routine_row_shape(r, x, &shape, &type));
+    const catalog_fields *fields = shape.n ? sql_routine_fields(r, type) : NULL;
+    *is = fields && fields->n;
+    if (!*is) return ERR_OK;
+    uint32_t place = sql_routine_places(r, fields->n);
+    TRY(sql_routine_row(r, x, fields, place, &null, &present));
+    if (null) sql_routine_emit(r, CATALOG_OP_CLEAR, place, fields->n, 0, 0);
+    for (uint32_t i = 0; i < fields->n; i++)
+        sql_routine_emit(r, CATALOG_OP_ARGUMENT, place + i, i ? CATALOG_GOES_ON : type, 0, 0);
+    return ERR_OK;
+}
+
 /* ---- EXECUTE: what its text is made of, and asks for, is told before it; text: its place ---- */
 
 static err text_begins(struct routine *r, const statement *s, const catalog_fields *want, uint32_t *text) {
@@ -278,6 +295,9 @@ static err text_begins(struct routine *r, const statement *s, const catalog_fiel
     *text = sql_routine_places(r, 1);
     sql_routine_emit(r, CATALOG_OP_SET, *text, e, 0, 0);
     for (uint32_t i = 0; i < s->exprs.n; i++) {
+        bool row;
+        TRY(row_argument(r, &s->exprs.p[i], &row));
+        if (row) continue;
         uint32_t place = sql_routine_places(r, 1);
         r->late_types = true;
         err got = sql_routine_value(r, &s->exprs.p[i], PG_NO_TYPE, -1, &e, &type);
@@ -1205,23 +1225,23 @@ static void trigger_variables(struct routine *r, const struct catalog_trigger *t
     r->result = sql_routine_places(r, f->n);
 }
 
-/* REFERENCING: names in front of all others, of which query/routine.c gives the rows. */
-static void transition_tables(struct routine *r, const struct catalog_trigger *t) {
-    const struct sql_cte **given = arena_array(r->cx->mem, const struct sql_cte *, 2);
+/* REFERENCING: names in front of all others, of which query/routine_table.c gives the rows. */
+void sql_transition_tables(struct sql_context *cx, const struct catalog_relation *of, str old_table, str new_table) {
+    const struct sql_cte **given = arena_array(cx->mem, const struct sql_cte *, 2);
     uint32_t n = 0;
-    for (uint32_t is_new = 0; is_new < 2; is_new++) {
-        str name = is_new ? t->new_table : t->old_table;
+    for (uint32_t is_new = 0; of && is_new < 2; is_new++) {
+        str name = is_new ? new_table : old_table;
         if (!name.n) continue;
-        struct sql_cte *c = arena_make(r->cx->mem, struct sql_cte);
-        *c = (struct sql_cte){.name = name, .alias = sql_fmt(r->cx, "query_transition(%u)", is_new), .n = r->rows->columns.n};
-        c->columns = arena_array(r->cx->mem, struct sql_column_out, c->n + 1);
+        struct sql_cte *c = arena_make(cx->mem, struct sql_cte);
+        *c = (struct sql_cte){.name = name, .alias = sql_fmt(cx, "query_transition(%u)", is_new), .n = of->columns.n};
+        c->columns = arena_array(cx->mem, struct sql_column_out, c->n + 1);
         for (uint32_t i = 0; i < c->n; i++) {
-            const struct catalog_column *k = &r->rows->columns.p[i];
+            const struct catalog_column *k = &of->columns.p[i];
             c->columns[i] = (struct sql_column_out){.name = k->name, .type = k->type, .typmod = k->typmod};
         }
         given[n++] = c;
     }
-    if (n) r->cx->given = given, r->cx->given_n = n;
+    if (n) cx->given = given, cx->given_n = n;
 }
 
 /* WHEN (…): where it does not hold, the row goes on as it is. */
@@ -1302,7 +1322,7 @@ static err compile(struct routine *r, const struct plpgsql_tree *tree, const str
     sql_routine_emit(r, CATALOG_OP_SET, ROUTINE_FOUND, sql_routine_text(r, STR("0")), 0, 0);
     if (r->rows) trigger_variables(r, t);
     else TRY(argument_variables(r));
-    if (t) transition_tables(r, t);
+    if (t) sql_transition_tables(r->cx, r->rows, t->old_table, t->new_table);
     if (t && t->condition.source.n) TRY(trigger_condition(r, t));
     TRY(block(r, tree->block));
     return end(r);

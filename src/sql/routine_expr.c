@@ -547,13 +547,15 @@ static err row_of(struct routine *r, const PgQuery__Node *node, struct sql_value
     return sql_expr(r->cx, node->select_stmt->target_list[0]->res_target->val, v);
 }
 
-err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields) {
+err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields, uint32_t *type) {
     const PgQuery__Node *node;
     struct sql_value v;
     *fields = (catalog_fields){0};
     TRY(sql_routine_parse(r, "SELECT ", x, &node));
     struct sql_context before = *r->cx;
     err e = row_of(r, node, &v);
+    if (e == ERR_OK) sql_unpack(r->cx, &v);
+    if (type) *type = e == ERR_OK ? v.type : PG_NO_TYPE;
     struct sql_context after = *r->cx;
     *r->cx = before;
     r->cx->work = after.work, r->cx->aliases = after.aliases;
@@ -612,6 +614,7 @@ err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catal
     *null = false, *present = ROUTINE_NONE;
     err e = row_of(r, node, &v);
     if (e == ERR_OK && v.flags & SQL_NULL) return *null = true, ERR_OK;
+    if (e == ERR_OK) sql_unpack(r->cx, &v);
     if (e == ERR_OK) e = spread(r, &v, fields, &parts);
     uint32_t into = sql_routine_places(r, MAX(fields->n, 1u));
     if (e != ERR_OK) {

@@ -76,7 +76,7 @@ bool sql_routine_is_call(struct routine *r, const struct plpgsql_expr *x); /* of
 err sql_routine_row(struct routine *r, const struct plpgsql_expr *x, const catalog_fields *fields, uint32_t places, bool *null,
                     uint32_t *present);
 /* The row's own fields, where it is one; n 0: it is none. */
-err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields);
+err sql_routine_row_shape(struct routine *r, const struct plpgsql_expr *x, catalog_fields *fields, uint32_t *type);
 /* A query or a statement; want: types that its columns are made to, as far as they go; columns: what they are then. */
 /* Of what is made already, with what it reads and calls: a statement's number. */
 uint32_t sql_routine_add(struct routine *r, struct catalog_fragment f);
@@ -91,6 +91,7 @@ const catalog_fields *sql_routine_fields(struct routine *r, uint32_t type);     
 uint32_t sql_routine_text(struct routine *r, str sql);
 uint32_t sql_routine_refusal(struct routine *r, const char *state,
                              const char *message); /* what says that, when it is evaluated */
+void sql_transition_tables(struct sql_context *cx, const struct catalog_relation *of, str old_table, str new_table);
 /* ---- routine_call.c ---- */
 
 /* CALL p(…) as a query of the procedure, and the variables that take what it gives. *refused: it is said when it is run. */

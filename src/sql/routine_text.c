@@ -225,6 +225,7 @@ static void answer_text(arena *mem, const struct catalog *c, const struct sql_re
                              sql_routine_fields(&a.r, text->arguments.p[i]));
     for (uint32_t i = 0; i < text->arguments.n && i < text->names.n; i++)
         put_variable(&a, text->names.p[i], text->arguments.p[i]);
+    sql_transition_tables(&a.cx, catalog_relation_of(c, text->rows_of), text->old_table, text->new_table);
     add_parts(&a);
 }
 
