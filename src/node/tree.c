@@ -17,19 +17,22 @@ void node_tree_ask_copy(arena *out, const struct node_tree_ask *from, struct nod
                                  .explains = arena_str(out, from->explains),
                                  .rows = arena_str(out, from->rows),
                                  .parts = arena_str(out, from->parts),
+                                 .own = arena_str(out, from->own),
                                  .body = arena_str(out, from->body),
                                  .hops = from->hops};
 }
 
 void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[static NODE_TREE_ASK_VALUES]) {
-    const str texts[NODE_TREE_ASK_VALUES] = {ask->role,   ask->claims, ask->headers,  ask->cookies, ask->method, ask->path,
-                                             ask->before, ask->search, ask->explains, ask->rows,    ask->parts,  ask->body};
+    const str texts[NODE_TREE_ASK_VALUES] = {ask->role,  ask->claims, ask->headers, ask->cookies,  ask->method,
+                                             ask->path,  ask->before, ask->search,  ask->explains, ask->rows,
+                                             ask->parts, ask->own,    ask->body};
     for (size_t i = 0; i < NODE_TREE_ASK_VALUES; i++) to[i] = APP_TEXT(texts[i]);
 }
 
 bool node_tree_ask_of_values(const struct app_value *values, uint32_t count, struct node_tree_ask *to) {
-    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role,   &to->claims, &to->headers,  &to->cookies, &to->method, &to->path,
-                                              &to->before, &to->search, &to->explains, &to->rows,    &to->parts,  &to->body};
+    str *const texts[NODE_TREE_ASK_VALUES] = {&to->role,  &to->claims, &to->headers, &to->cookies,  &to->method,
+                                              &to->path,  &to->before, &to->search,  &to->explains, &to->rows,
+                                              &to->parts, &to->own,    &to->body};
     for (uint32_t i = 0; i < NODE_TREE_ASK_VALUES && count == NODE_TREE_ASK_VALUES; i++) {
         if (values[i].kind != APP_VALUE_TEXT || !str_is_utf8(values[i].s)) return false;
         *texts[i] = values[i].s;
@@ -104,10 +107,10 @@ static bool may_become(const struct catalog *c, const struct catalog_role *login
 }
 
 /* Callers come as a role that the authenticator may take: its members, as PostgREST has it. */
-bool node_tree_may_be(const struct catalog *c, str name, struct pg_error *error) {
+bool node_tree_may_be(const struct catalog *c, str name, bool own, struct pg_error *error) {
     const struct catalog_role *role = catalog_role_named(c, name), *login = catalog_role_named(c, STR("authenticator"));
     if (!role) node_tree_fail(error, "22023", "role \"" STR_FMT "\" does not exist", STR_ARG(str_sub(name, 0, 63)));
-    else if (role->superuser || !login || !may_become(c, login, role->id))
+    else if (role->superuser || (str_eqc(name, NODE_TREE_OWN_ROLE) ? !own : !login || !may_become(c, login, role->id)))
         node_tree_fail(error, "42501", "permission denied to set role \"" STR_FMT "\"", STR_ARG(str_sub(name, 0, 63)));
     return !error->set;
 }
@@ -157,7 +160,8 @@ bool node_tree_run(const struct node_tree_running *what, struct buf *body, struc
     struct query_result *results = arena_array(what->mem, struct query_result, batch->count + 1);
     struct pg_session session = node_tree_session(what->ask, what->mem);
     memset(results, 0, sizeof *results * (batch->count + 1));
-    if (!node_tree_may_be(what->catalog, what->ask->role, error) || !node_tree_may_ask(what->ask, batch, error)) return false;
+    if (!node_tree_may_be(what->catalog, what->ask->role, what->ask->own.n, error) || !node_tree_may_ask(what->ask, batch, error))
+        return false;
     struct query_said said;
     batch->before = what->ask->before;
     query_conn_answer_max(what->conn, what->bytes_max);

@@ -7,7 +7,7 @@
 #include "pg/pg.h"
 #include "query/query.h"
 
-enum { NODE_TREE_ASK_VALUES = 12 };
+enum { NODE_TREE_ASK_VALUES = 13 };
 
 /* Who asks what. */
 struct node_tree_ask {
@@ -16,6 +16,7 @@ struct node_tree_ask {
     str explains;                                     /* "1": it may ask how queries are run; else the service_role alone */
     str rows;                                         /* that each select answers at most, in digits; empty: any */
     str parts;                                        /* NODE_TREE_PARTS…; empty: the answer is wanted whole */
+    str own;                                          /* "1": it is the node's own, which may be NODE_TREE_OWN_ROLE, too */
     str body;                                         /* {"query": tree} or {"batch": [tree, …]}: docs/query.md */
     uint32_t hops;                                    /* as struct app_question has it: no value of its */
 };
@@ -37,8 +38,9 @@ void node_tree_ask_values(const struct node_tree_ask *ask, struct app_value to[s
 bool node_tree_writes(const struct query_batch *batch); /* one of them does */
 /* Whether who asks may ask that: how queries are run tells of rows that nobody shows. Else error says why. */
 [[nodiscard]] bool node_tree_may_ask(const struct node_tree_ask *ask, const struct query_batch *batch, struct pg_error *error);
-/* Whether callers may come as that role; else error says why. */
-[[nodiscard]] bool node_tree_may_be(const struct catalog *c, str role, struct pg_error *error);
+/* Whether callers may come as that role; else error says why. own: it is the node that asks. */
+#define NODE_TREE_OWN_ROLE "supabase_auth_admin"
+[[nodiscard]] bool node_tree_may_be(const struct catalog *c, str role, bool own, struct pg_error *error);
 /* Who asks, as of now; claims that are no JSON are none. */
 struct pg_session node_tree_session(const struct node_tree_ask *ask, arena *mem);
 

@@ -228,6 +228,7 @@ struct query {
     bool reads_only;      /* of a call: what it calls may not write */
     bool args_text;       /* of a call: its arguments are text, whatever they are of */
     enum query_raw raw;
+    bool raw_named; /* its one parameter may have a name */
     str raw_body;
     const str *accept; /* media types, the best one first; none: JSON */
     uint32_t accept_count;

@@ -533,6 +533,7 @@ QUERY_FLAG(single, single)
 QUERY_FLAG(put, put)
 QUERY_FLAG(reads_only, reads_only)
 QUERY_FLAG(args_text, args_text)
+QUERY_FLAG(raw_named, raw_named)
 
 static bool raw_type(struct from *f, const struct query_json *v, void *to) {
     (void)f;
@@ -547,7 +548,7 @@ static bool raw_body(struct from *f, const struct query_json *v, void *to) {
     return v->kind == JSON_KIND_STR;
 }
 static bool query_raw_of(struct from *f, const struct query_json *v, void *to) {
-    static const struct member table[] = {{"type", raw_type}, {"body", raw_body}};
+    static const struct member table[] = {{"type", raw_type}, {"body", raw_body}, {"named", query_raw_named}};
     return MEMBERS(f, v, "raw", table, to) && (((struct query *)to)->raw || wrong(f, "raw", "\"type\" is missing"));
 }
 

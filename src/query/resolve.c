@@ -1035,7 +1035,7 @@ static bool no_function(struct query_resolving *r) {
 /* Is its only parameter one without a name, for a body such as this? */
 static bool takes_raw(const struct query_resolving *r, const struct catalog_function *f) {
     enum { XML = 142 };
-    if (f->arguments.n != 1 || f->arguments.p[0].name.n) return false;
+    if (f->arguments.n != 1 || (f->arguments.p[0].name.n && !r->query->raw_named)) return false;
     uint32_t type = f->arguments.p[0].type;
     switch (r->query->raw) {
     case QUERY_RAW_JSON: return type == PG_JSON || type == PG_JSONB;

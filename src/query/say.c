@@ -134,6 +134,7 @@ static void put_raw(struct json_writer *w, const struct query *q) {
     json_put_object(w, "raw");
     json_put_cstr(w, "type", words[q->raw]);
     json_put_str(w, "body", q->raw_body);
+    if (q->raw_named) json_put_bool(w, "named", true);
     json_put_end(w);
 }
 

@@ -414,6 +414,7 @@ static void make_platform(struct broker_base *b) {
                            "alter role postgres set search_path = \"$user\", public, extensions",
                            "alter role authenticator set search_path = \"$user\", public, extensions",
                            "grant connect on database postgres to authenticator",
+                           "grant " NODE_TREE_OWN_ROLE " to authenticator", /* for hooks of /auth/v1, which the node calls */
                            "create schema _orlo",
                            "create table _orlo.meta (key text primary key, value text not null)",
                            "create table _orlo.migrations (position bigint primary key, name text not null unique, "

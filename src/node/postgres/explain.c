@@ -291,7 +291,7 @@ static err read_ask(struct explain *x) {
         if (all[i].n && memchr(all[i].p, 0, all[i].n))
             return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "22021: no name has a NUL");
     if (!w->base->made) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "42P01: nothing was migrated to this database yet");
-    if (node_tree_may_be(w->base->made->catalog, x->role, &error)) return ERR_OK;
+    if (node_tree_may_be(w->base->made->catalog, x->role, false, &error)) return ERR_OK;
     return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "%s: %s", error.state, error.message);
 }
 

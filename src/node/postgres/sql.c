@@ -257,7 +257,7 @@ static err take(struct broker_errand *w, const struct json *v, struct who *who) 
     w->sql = json_str(json_get(v, "sql"));
     if (!who->claims.n) who->claims = STR("{}");
     if (!w->base->made) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "42P01: nothing was migrated to this database yet");
-    if (!who->owner && !node_tree_may_be(w->base->made->catalog, who->role, &error))
+    if (!who->owner && !node_tree_may_be(w->base->made->catalog, who->role, false, &error))
         return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "%s: %s", error.state, error.message);
     if (has_nul(w->sql) || has_nul(who->claims) || has_nul(who->role))
         return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "22021: invalid byte sequence for encoding \"UTF8\": 0x00");
