@@ -154,6 +154,14 @@ static void write_auth(struct buf *to, const struct app_auth *a) {
     write_mail(to, &a->mail);
 }
 
+static void write_hooks(struct buf *to, const struct app_hook *hooks) {
+    for (uint32_t i = 0; i < APP_HOOKS; i++) {
+        write_u32(to, hooks[i].to);
+        write_str(to, hooks[i].at);
+        write_str(to, hooks[i].secret);
+    }
+}
+
 /* What routing reads comes first, so that the rest can be left alone. */
 void app_record_write(struct buf *to, const struct app_record *r) {
     write_u32(to, LAYOUT);
@@ -186,6 +194,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_rest(to, &r->rest);
     buf_put(to, &r->made_ms, 8);
     write_auth(to, &r->auth);
+    write_hooks(to, r->auth.hooks);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -424,6 +433,17 @@ static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     read_mail(from, &a->mail);
 }
 
+static void read_hooks(struct rd *from, struct app_hook *hooks) {
+    for (uint32_t i = 0; i < APP_HOOKS && !from->fail; i++) {
+        uint32_t to = rd_u32le(from);
+        if (to >= APP_HOOK_TOS) rd_fail(from, "no hook");
+        hooks[i].to = (uint8_t)to;
+        hooks[i].at = read_plain(from, APP_URL_MAX);
+        hooks[i].secret = read_plain(from, APP_FUNCTION_NAME_MAX);
+        if (!from->fail && !hooks[i].to != !hooks[i].at.n) rd_fail(from, "a hook of nobody's, or of somebody nowhere");
+    }
+}
+
 static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {
     uint32_t functions = r->functions.n, files = r->files.n, redirects = r->redirects.n;
     r->functions.n = r->files.n = r->redirects.n = 0;
@@ -443,7 +463,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     if (layout >= LAYOUT_REST) read_api(out, from, &r->rest, layout);
     if (layout >= LAYOUT_CALLS) r->made_ms = rd_u64le(from);
     app_auth_usual(&r->auth);
-    if (layout >= LAYOUT_AUTH) read_auth(out, from, &r->auth);
+    if (layout >= LAYOUT_AUTH) read_auth(out, from, &r->auth), read_hooks(from, r->auth.hooks);
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */

@@ -207,6 +207,27 @@ enum app_password {
     X(passkeys, false)                                                                                                           \
     X(passkeys_verify_user, false)                                                                                               \
     X(calls, false) /* it asks others: providers, hooks, who judges a captcha */
+/* X(name): where an app may have its say about its users (docs/auth-hooks.md). */
+#define APP_HOOKS_LIST(X)                                                                                                        \
+    X(before_user_created)                                                                                                       \
+    X(after_user_created)                                                                                                        \
+    X(custom_access_token)                                                                                                       \
+    X(send_email)                                                                                                                \
+    X(send_sms)                                                                                                                  \
+    X(mfa_verification_attempt)                                                                                                  \
+    X(password_verification_attempt)
+enum app_hook_name {
+#define X(name) APP_HOOK_##name,
+    APP_HOOKS_LIST(X)
+#undef X
+        APP_HOOKS
+};
+enum app_hook_to { APP_HOOK_TO_NOBODY, APP_HOOK_TO_FUNCTION, APP_HOOK_TO_SQL, APP_HOOK_TO_URL, APP_HOOK_TOS };
+struct app_hook {
+    uint8_t to; /* enum app_hook_to */
+    str at;     /* a function of the app's; "schema.function" of its database; a URL */
+    str secret; /* the secret of the app's that it is signed with: "v1,whsec_BASE64", several with | between; empty: it is not */
+};
 struct app_auth {
 #define X(name, ...) uint32_t name;
     APP_AUTH_NUMBERS(X)
@@ -219,6 +240,7 @@ struct app_auth {
     str rp_id, rp_name;  /* of passkeys (WebAuthn); empty: the host of site_url */
     VEC(str) rp_origins; /* of pages that may ask for them; none: site_url's alone */
     struct app_mail mail;
+    struct app_hook hooks[APP_HOOKS];
 };
 enum { APP_AUTH_REDIRECTS_MAX = 64, APP_AUTH_ORIGINS_MAX = 32 };
 void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */

@@ -72,6 +72,7 @@ static struct app_record whole(void) {
     app_auth_usual(&r.auth);
     r.auth.on = r.auth.anonymous = r.auth.one_session = true, r.auth.password_min = 12,
     r.auth.site_url = STR("https://shop.example");
+    r.auth.hooks[APP_HOOK_send_email] = (struct app_hook){APP_HOOK_TO_URL, STR("https://a.example/hook"), STR("HOOK")};
     r.auth.redirects.p = redirects, r.auth.redirects.n = 2;
     r.auth.passkeys = true, r.auth.rp_id = STR("shop.example"), r.auth.rp_name = STR("The shop");
     r.auth.rp_origins.p = schemas, r.auth.rp_origins.n = 2;
@@ -124,7 +125,8 @@ enum { USERS_NUMBERS = 0 APP_AUTH_NUMBERS(X) };
 #undef X
 enum {
     NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */ + USERS_NUMBERS * 4 +
-              12 /* users: flags, a name, a list */ + 12 /* passkeys: two names, a list */ + 24 /* mails: five texts, a number */,
+              12 /* users: flags, a name, a list */ + 12 /* passkeys: two names, a list */ +
+              24 /* mails: five texts, a number */ + APP_HOOKS * 12 /* whom, at what, a secret */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {

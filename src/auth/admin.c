@@ -224,7 +224,8 @@ static bool run_and_answer(struct auth_call *c, struct auth_batch *b, str id, bo
 
 bool auth_do_admin_create(struct auth_call *c) {
     const struct json *there, *password = json_get(&c->body, "password");
-    struct auth_new_user u = {.role = auth_text(c, "role"), .aud = auth_text(c, "aud"), .phone = auth_text(c, "phone")};
+    struct auth_new_user u = {
+        .role = auth_text(c, "role"), .aud = auth_text(c, "aud"), .phone = auth_text(c, "phone"), .by_admin = true};
     struct auth_batch b;
     bool bans;
     str id = auth_text(c, "id"), given = auth_text(c, "password_hash");

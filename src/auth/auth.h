@@ -74,6 +74,18 @@ struct auth_post {
 };
 
 enum auth_done { AUTH_DONE, AUTH_BUSY /* later, perhaps */, AUTH_BROKEN };
+struct auth_call_ask {
+    bool sql;
+    str name, body; /* name: of the function; sql: "schema.function" */
+    const struct auth_field *fields;
+    uint32_t fields_count, ms;
+    size_t bytes_max; /* of the answer; one byte more says that it is larger */
+};
+struct auth_called {
+    uint16_t status; /* of a function */
+    str type, retry, body;
+    struct pg_error error;
+};
 struct auth_host {
     void *arg;
     int64_t now_us; /* since 1970 */
@@ -87,6 +99,12 @@ struct auth_host {
      * else, and in no other app. unseal AUTH_BROKEN: it was sealed by another node's key, about something else, or changed. */
     enum auth_done (*seal)(void *arg, arena *out, str about, str plain, str *sealed);
     enum auth_done (*unseal)(void *arg, arena *out, str about, str sealed, str *plain);
+    /* A hook (hook.c): a function of the app's is asked by POST /hook, or one of its database's with a jsonb; within ms. AUTH_DONE: it answered, whatever.
+     * AUTH_BUSY: not in time. AUTH_BROKEN: not at all (of the database: to->error says why). */
+    enum auth_done (*call)(void *arg, arena *out, const struct auth_call_ask *ask, struct auth_called *to);
+    void (*wait)(void *arg, uint32_t ms);
+    /* What is answered is sent now; the call goes on after it. */
+    void (*answer)(void *arg);
     /* Of what key says one is let through each so many ns, and so many at once: 0, or the ns after which there is room. take false: it is only asked. */
     uint64_t (*limit)(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take);
     /* DONE: there was an answer, whatever its status, redirects too. BUSY: they cannot be reached, or are slow, or too many are asked already. BROKEN: they may

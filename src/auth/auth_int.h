@@ -13,6 +13,20 @@ enum auth_error {
 };
 enum { AUTH_ID_BYTES = 36, AUTH_TIME_BYTES = 32 };
 
+enum auth_mail {
+    AUTH_MAIL_SIGN_UP,
+    AUTH_MAIL_INVITE,
+    AUTH_MAIL_MAGIC_LINK,
+    AUTH_MAIL_RECOVERY,
+    AUTH_MAIL_CHANGE_NEW,
+    AUTH_MAIL_CHANGE_CURRENT,
+    AUTH_MAIL_REAUTHENTICATE,
+    AUTH_MAILS
+};
+struct auth_sent {
+    str code, hash, link;
+};
+
 struct auth_call {
     const struct auth_host *host;
     const struct app_auth *config;
@@ -32,6 +46,16 @@ struct auth_call {
     uint16_t status;
     struct pg_error db;
     struct buf out;
+    /* hooks: */
+    str made;                  /* the user that a batch makes; empty: none */
+    struct auth_called called; /* what the last one said */
+    bool refused;              /* one did, in words of its own: that is what holds */
+    struct auth_mail_waits {
+        enum auth_mail kind;
+        str user; /* empty: it is not to be sent */
+        struct auth_sent sent;
+    } mails[4];
+    uint32_t mails_count;
 };
 /* False, so that whoever finds it returns it. */
 bool auth_fail(struct auth_call *c, enum auth_error e);
@@ -116,11 +140,13 @@ bool auth_load_caller(struct auth_call *c);
 struct auth_new_user {
     str id, email, phone, password /* a hash; empty: none */, role, aud, provider;
     bool email_confirmed, phone_confirmed, anonymous, invited;
-    bool own; /* he signs up himself: what he says of himself is his identity's, too */
+    bool by_admin; /* no hook is asked */
+    bool own;      /* he signs up himself: what he says of himself is his identity's, too */
     const struct json *user_data, *app_data;
     str banned_until;
 };
-/* Its row and its identities. */
+void auth_put_app_data(struct json_writer *w, const char *key, const struct auth_new_user *u);
+/* Its row and its identities; an error may be set (before_user_created), and the batch does not run. */
 void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct auth_new_user *u);
 void auth_insert_identity(struct auth_call *c, struct auth_batch *b, str user, str email);
 /* The password of one whose address is not confirmed: whoever signed up with it, it is not to be good once the address's owner confirms that. */
@@ -149,19 +175,6 @@ bool auth_answer_raised(struct auth_call *c, const struct json *session, str cod
 
 /* ---- mail.c ---- */
 
-enum auth_mail {
-    AUTH_MAIL_SIGN_UP,
-    AUTH_MAIL_INVITE,
-    AUTH_MAIL_MAGIC_LINK,
-    AUTH_MAIL_RECOVERY,
-    AUTH_MAIL_CHANGE_NEW,
-    AUTH_MAIL_CHANGE_CURRENT,
-    AUTH_MAIL_REAUTHENTICATE,
-    AUTH_MAILS
-};
-struct auth_sent {
-    str code, hash, link;
-};
 /* A token of a user's for what a mail is of, and the mail: trees of a batch. email: where it goes to. */
 void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool mails,
                struct auth_sent *sent);
@@ -174,6 +187,7 @@ void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail
 void auth_told_mail(struct auth_call *c, enum auth_mail kind, str email, const struct auth_sent *sent); /* once it has run */
 /* The column of users and the type of tokens that it is of. */
 const char *auth_mail_type(enum auth_mail kind);
+const char *auth_mail_action(enum auth_mail kind);
 const char *auth_mail_column(enum auth_mail kind);
 const char *auth_mail_sent_at(enum auth_mail kind);
 str auth_code_hash(struct auth_call *c, str email, str code);
@@ -205,6 +219,22 @@ bool auth_load_challenge(struct auth_call *c, const struct json *factor, const s
 void auth_spend_challenge(struct auth_call *c, struct auth_batch *b, const struct json *challenge);
 /* The rest of what a right answer means: the session is raised, and answered. wrong: what it means that something of the batch is taken (23505). */
 bool auth_factor_verified(struct auth_call *c, struct auth_batch *b, const struct json *factor, const char *wrong);
+
+/* ---- hook.c: where the app has its say ---- */
+
+bool auth_hook_on(const struct auth_call *c, enum app_hook_name name);
+/* Each of them: false: it refused, or did not answer as it should: an error is set. True where nobody is to be asked. */
+bool auth_hook_before_user(struct auth_call *c, const struct auth_new_user *u);
+bool auth_hook_claims(struct auth_call *c, str user, const char *method,
+                      struct buf *token); /* token's claims: they are others then */
+bool auth_hook_password(struct auth_call *c, str user, bool valid);
+bool auth_hook_factor(struct auth_call *c, str user, str factor, str type, bool valid);
+/* True: it sends that mail, once what was asked has been done; nobody else is to. */
+bool auth_hook_sends(struct auth_call *c, enum auth_mail kind, str user, const struct auth_sent *sent);
+/* Of one that is there. type: "mfa"; NULL: none is said. */
+bool auth_hook_send_sms(struct auth_call *c, const struct json *user, str phone, str code, const char *type);
+/* What was asked is done, and is about to be answered. anybody: who asks need not be known. */
+bool auth_hooks_after(struct auth_call *c, bool anybody);
 
 /* ---- flow.c: codes of PKCE ---- */
 

@@ -594,10 +594,9 @@ static bool verify_totp(struct auth_call *c, const struct json *factor) {
     if (!auth_load_challenge(c, factor, &challenge) || !may_guess(c, id) || !open_secret(c, factor, &secret, &was_open))
         return false;
     bool right = auth_totp_is(secret, auth_text(c, "code"), c->host->now_us / 1'000'000, &step);
-    if (!right) {
-        guessed_wrong(c, id);
-        return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, "%s", wrong);
-    }
+    if (!right) guessed_wrong(c, id);
+    if (!auth_hook_factor(c, json_str(json_get(c->user, "id")), id, STR("totp"), right)) return false;
+    if (!right) return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, "%s", wrong);
     auth_batch_begin(&b);
     auth_spend_challenge(c, &b, challenge);
     auth_tree(&b, "delete", "orlo_totp_uses");
@@ -627,10 +626,10 @@ static bool verify_phone(struct auth_call *c, const struct json *factor) {
     if (!auth_unseal(c, "mfa_challenges.otp_code", json_str(json_get(challenge, "id")), json_str(json_get(challenge, "otp_code")),
                      &sent))
         return false;
-    if (code.n != sent.n || !sent.n || !crypto_equal(code.p, sent.p, sent.n)) {
-        guessed_wrong(c, id);
-        return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, "%s", wrong);
-    }
+    bool right = code.n == sent.n && sent.n && crypto_equal(code.p, sent.p, sent.n);
+    if (!right) guessed_wrong(c, id);
+    if (!auth_hook_factor(c, json_str(json_get(c->user, "id")), id, STR("phone"), right)) return false;
+    if (!right) return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, "%s", wrong);
     auth_batch_begin(&b);
     auth_spend_challenge(c, &b, challenge);
     return auth_factor_verified(c, &b, factor, wrong);

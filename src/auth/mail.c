@@ -32,6 +32,7 @@ static const struct {
                                   "reauthentication_sent_at", "Your code", "Enter this code to go on."},
 };
 const char *auth_mail_type(enum auth_mail kind) { return mails[kind].type; }
+const char *auth_mail_action(enum auth_mail kind) { return mails[kind].action; }
 const char *auth_mail_column(enum auth_mail kind) { return mails[kind].column; }
 const char *auth_mail_sent_at(enum auth_mail kind) { return mails[kind].sent_at; }
 
@@ -160,7 +161,7 @@ void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, s
     auth_end(b);
     auth_where(b), auth_eq(b, "id", user), auth_end(b);
     auth_end(b);
-    if (is_mailed) (void)put_mail(c, b, kind, user, email, sent);
+    if (is_mailed && !auth_hook_sends(c, kind, user, sent)) (void)put_mail(c, b, kind, user, email, sent);
 }
 
 void auth_put_unsent(struct json_writer *w, bool change) {
@@ -194,5 +195,5 @@ void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail
 }
 
 void auth_told_mail(struct auth_call *c, enum auth_mail kind, str email, const struct auth_sent *sent) {
-    c->host->mailed(c->host->arg, mails[kind].action, email, sent->link, sent->code);
+    if (!auth_hook_on(c, APP_HOOK_send_email)) c->host->mailed(c->host->arg, mails[kind].action, email, sent->link, sent->code);
 }

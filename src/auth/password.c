@@ -120,6 +120,11 @@ bool auth_grant_password(struct auth_call *c) {
     enum auth_done done = c->host->verify(c->host->arg, str_sub(password, 0, 1024), hash.n ? hash : decoy, &right, &old);
     if (done == AUTH_BUSY) return auth_fail(c, AUTH_ERROR_later);
     if (done != AUTH_DONE) return auth_fail(c, AUTH_ERROR_unexpected_failure);
+    bool known = user && hash.n && !auth_banned(c, user), valid = known && right && password.n <= 1024;
+    if (known && !auth_hook_password(c, json_str(json_get(user, "id")), valid)) {
+        if (!valid) guessed_wrong(c, email);
+        return false;
+    }
     if (!user || !hash.n || !right || password.n > 1024) {
         guessed_wrong(c, email);
         return auth_fail(c, AUTH_ERROR_invalid_credentials);

@@ -76,7 +76,8 @@ static void answer_error(struct auth_call *c) {
     json_put_end(&w);
     c->to->fields_count = MIN(c->to->fields_count, (uint32_t)AUTH_FIELDS_MAX - 3);
     if (newer) auth_add_field(c, "x-supabase-api-version", auth_header(c, "x-supabase-api-version"));
-    if (!newer || !c->reasons.n) auth_add_field(c, "x-sb-error-code", str_c(code));
+    bool own = c->refused || c->error == AUTH_ERROR_unknown; /* GoTrue says no code of those */
+    if (!own && (!newer || !c->reasons.n)) auth_add_field(c, "x-sb-error-code", str_c(code));
     if (c->status == 503) auth_add_field(c, "retry-after", STR("1"));
     (void)auth_answer(c, c->status);
 }
@@ -204,7 +205,7 @@ void auth_serve(const struct auth_host *host, const struct app_auth *config, con
     *to = (struct auth_response){0};
     c.now = auth_time_text(mem, host->now_us);
     const struct route *r = find(&c);
-    bool ok = r && read_body(&c) && may(&c, r) && r->serve(&c);
+    bool ok = r && read_body(&c) && may(&c, r) && r->serve(&c) && auth_hooks_after(&c, r->who < USER);
     if (!ok) {
         if (!c.failed) (void)auth_fail(&c, AUTH_ERROR_unexpected_failure);
         answer_error(&c);

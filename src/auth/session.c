@@ -111,6 +111,21 @@ static void put_amr(struct auth_call *c, struct json_writer *w, const struct gra
     json_put_end(w);
 }
 
+/* The app has no token for it. What it refuses it refuses; else one that goes on is as it was, and passes, and a new one is none. */
+static bool unsigned_session(struct auth_call *c, const struct granted *g) {
+    struct auth_batch b;
+    struct json answers;
+    if (g->amr && !c->refused) c->status = 503;
+    if (g->amr) return false;
+    struct auth_call own = *c; /* whose error stays as it is */
+    own.failed = false;
+    auth_batch_begin(&b);
+    auth_tree(&b, "delete", "sessions");
+    auth_where(&b), auth_eq(&b, "id", g->session), auth_end(&b), auth_end(&b);
+    (void)auth_run(&own, &b, "Error ending session", &answers);
+    return false;
+}
+
 static bool sign(struct auth_call *c, const struct json *user, struct granted *g, str *token) {
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
@@ -132,6 +147,10 @@ static bool sign(struct auth_call *c, const struct json *user, struct granted *g
     json_put_str(&w, "session_id", g->session);
     json_put_bool(&w, "is_anonymous", json_bool(json_get(user, "is_anonymous")));
     json_put_end(&w);
+    if (!auth_hook_claims(c, json_str(json_get(user, "id")), g->method ? g->method : "token_refresh", &b)) {
+        buf_free(&b);
+        return unsigned_session(c, g);
+    }
     enum auth_done done = c->host->sign(c->host->arg, c->mem, buf_str(&b), token);
     buf_free(&b);
     if (done == AUTH_BUSY) return auth_fail(c, AUTH_ERROR_later);
@@ -318,6 +337,8 @@ bool auth_answer_raised(struct auth_call *c, const struct json *session, str cod
                         .aal = aal,
                         .amr = json_get(session, "mfa_amr_claims"),
                         .codes = codes};
+    str method = json_str(json_get(json_item(g.amr, 0), "authentication_method"));
+    if (method.n) g.method = (const char *)method.p; /* the newest: that of the factor */
     return answer(c, user, &g, NULL);
 }
 

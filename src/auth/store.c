@@ -104,6 +104,7 @@ enum auth_ran auth_run(struct auth_call *c, struct auth_batch *b, const char *wh
     if (ok && json_read(c->mem, answer, &limits, answers, &d) == ERR_OK) return AUTH_RAN;
     if (ok) snprintf(error.state, sizeof error.state, "XX000"), snprintf(error.message, sizeof error.message, "%.400s", d.text);
     c->db = error;
+    c->made = (str){0};
     if (guarded && !strcmp(error.state, "PGRST116")) return AUTH_MOVED;
     if (!strcmp(error.state, "23505")) return AUTH_TAKEN;
     c->host->failed(c->host->arg, what, &error);

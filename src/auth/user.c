@@ -191,9 +191,9 @@ static void insert_identity(struct auth_call *c, struct auth_batch *b, const str
     auth_end(b);
 }
 
-static void put_app_data(struct json_writer *w, const struct auth_new_user *u) {
+void auth_put_app_data(struct json_writer *w, const char *key, const struct auth_new_user *u) {
     static const char *const ours[] = {"provider", "providers"};
-    json_put_object(w, "raw_app_meta_data");
+    json_put_object(w, key);
     for (size_t i = 0; i < 2 && u->provider.n; i++) {
         if (json_get(u->app_data, ours[i])) continue;
         if (!i) json_put_str(w, ours[i], u->provider);
@@ -212,6 +212,8 @@ static void put_app_data(struct json_writer *w, const struct auth_new_user *u) {
 
 void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct auth_new_user *u) {
     struct json_writer *w = &b->w;
+    if (!u->by_admin && !auth_hook_before_user(c, u)) return; /* what is made is not run */
+    if (!u->by_admin) c->made = u->id;
     auth_tree(b, "insert", "users");
     auth_row(b);
     json_put_cstr(w, "instance_id", "00000000-0000-0000-0000-000000000000");
@@ -228,7 +230,7 @@ void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct au
     if (u->invited) json_put_str(w, "invited_at", c->now);
     if (u->banned_until.n) json_put_str(w, "banned_until", u->banned_until);
     size_t since = b->b.n;
-    put_app_data(w, u);
+    auth_put_app_data(w, "raw_app_meta_data", u);
     auth_bound_metadata(c, &b->b, since, AUTH_APP_DATA_MAX, "app_metadata");
     since = b->b.n;
     static struct json_member verified = {STR_INIT("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};

@@ -133,6 +133,16 @@ void manifest_auth_origins(struct reader *r, const struct toml *v);
 void manifest_auth_password(struct reader *r, const struct toml *v);
 bool manifest_auth_time(str text, int64_t *s); /* "1h30m", "0s": as Go writes a time; empty: 0 */
 void manifest_auth_number(struct reader *r, const struct toml *v, enum manifest_auth_number which, int64_t value);
+/* hooks.c: where one leads to, and what it is signed with. */
+extern const char *const manifest_hook_names[APP_HOOKS];
+void manifest_hook_function(struct reader *r, struct app_hook *hook, const struct toml *v);
+void manifest_hook_sql(struct reader *r, struct app_hook *hook, const struct toml *v);
+void manifest_hook_url(struct reader *r, struct app_hook *hook, const struct toml *v);
+void manifest_hook_secret(struct reader *r, struct app_hook *hook, const struct toml *v);
+void manifest_hook_uri(struct reader *r, struct app_hook *hook, const struct toml *v);
+void manifest_hook_secrets(struct reader *r, struct app_hook *hook, const struct toml *v, const char *which);
+void manifest_hooks_of_functions(struct reader *r);
+void manifest_check_hooks(struct reader *r, const struct toml *root);
 extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes, manifest_supabase_shapes;
 
 #endif

@@ -638,6 +638,17 @@ static void auth_mail_sender_name(struct reader *r, void *to, const struct toml 
 static void auth_mail_admin_email(struct reader *r, void *to, const struct toml *v) {
     manifest_mail_address(r, v, &((struct app_mail *)to)->from);
 }
+static void hook_function(struct reader *r, void *to, const struct toml *v) { manifest_hook_function(r, to, v); }
+static void hook_sql(struct reader *r, void *to, const struct toml *v) { manifest_hook_sql(r, to, v); }
+static void hook_url(struct reader *r, void *to, const struct toml *v) { manifest_hook_url(r, to, v); }
+static void hook_secret(struct reader *r, void *to, const struct toml *v) { manifest_hook_secret(r, to, v); }
+#define X(name)                                                                                                                  \
+    static void hooks_##name(struct reader *r, void *to, const struct toml *v) {                                                 \
+        read_shape(r, v, SHAPE_hook, &r->to->record.auth.hooks[APP_HOOK_##name]);                                                \
+    }
+APP_HOOKS_LIST(X)
+#undef X
+static void auth_hooks(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_hooks, to); }
 static void app_auth(struct reader *r, void *to, const struct toml *v) {
     manifest_auth_begin(r);
     read_shape(r, v, SHAPE_auth, to);
@@ -822,5 +833,6 @@ void manifest_read_orlo(struct reader *r, const struct toml *root) {
     read_shape(r, root, SHAPE_app, &app);
     join_all(r, &app, root);
     manifest_database_places(r, root, "");
+    manifest_check_hooks(r, root);
     manifest_finish(r, root);
 }

@@ -304,6 +304,24 @@ static void test_database(void **state) {
     says("database = \"sqlite\"\n[auth]\npassword_needs = \"much\"", "auth.password_needs: it takes \"letters_digits\"");
     says("[auth]\n", "auth is for an app with a database");
     m = read_whole(
+        "name = \"a\"\ndatabase = \"sqlite\"\n[functions.f]\nsource = \"f.wasm\"\n[auth.hooks.before_user_created]\nfunction = "
+        "\"f\"\n[auth.hooks.custom_access_token]\nsql = \"token_hook\"\n[auth.hooks.send_email]\nurl = "
+        "\"https://hooks.example/mail\"\nsecret = \"HOOK\"\n");
+    const struct app_hook *hooks = m->record.auth.hooks;
+    assert_true(hooks[APP_HOOK_before_user_created].to == APP_HOOK_TO_FUNCTION &&
+                str_eqc(hooks[APP_HOOK_before_user_created].at, "f"));
+    assert_true(hooks[APP_HOOK_custom_access_token].to == APP_HOOK_TO_SQL &&
+                str_eqc(hooks[APP_HOOK_custom_access_token].at, "public.token_hook"));
+    assert_true(hooks[APP_HOOK_send_email].to == APP_HOOK_TO_URL && str_eqc(hooks[APP_HOOK_send_email].secret, "HOOK") &&
+                m->record.auth.calls && !hooks[APP_HOOK_send_sms].to);
+    says("database = \"sqlite\"\n[auth.hooks.send_email]\nfunction = \"g\"", "the app has no function \"g\"");
+    says("database = \"sqlite\"\n[auth.hooks.send_email]\nurl = \"https://a.example\"", "it lacks a secret, by which");
+    says("database = \"sqlite\"\n[auth.hooks.send_email]\nurl = \"ftp://a.example\"",
+         "auth.hooks.send_email.url: it takes a URL");
+    says("database = \"sqlite\"\n[auth.hooks.send_email]\nsql = \"a.b.c\"", "auth.hooks.send_email.sql: it takes a function");
+    says("database = \"sqlite\"\n[auth.hooks.send_email]\nsql = \"f\"\nfunction = \"f\"", "leads to one place");
+    says("database = \"sqlite\"\n[auth.hooks.send_email]\n", "it lacks one of function, sql, url");
+    m = read_whole(
         "name = \"a\"\ndatabase = \"sqlite\"\n[functions.f]\nsource = \"f.wasm\"\nrpc = \"read\"\n"
         "[[functions.f.triggers]]\ntable = \"orders\"\n"
         "[[functions.f.triggers]]\ntable = \"shop.a.b\"\non = [\"update\", \"all\"]\ncolumns = [\"a b\"]\nattempts = 3\n");
@@ -356,6 +374,8 @@ static const struct {
     {"auth_mail", "[auth.mail]\n", "auth.mail.", ""},
     {"auth_secret", "[auth.mail.password]\n", "auth.mail.password.", ""},
     {"passkeys", "[auth.passkeys]\n", "auth.passkeys.", ""},
+    {"hooks", "[auth.hooks]\n", "auth.hooks.", ""},
+    {"hook", "[auth.hooks.send_email]\n", "auth.hooks.send_email.", ""},
     {"computed", "functions.f.columns = [{ ", "functions.f.columns.0.", " }]"},
     {"trigger", "functions.f.triggers = [{ ", "functions.f.triggers.0.", " }]"},
 };

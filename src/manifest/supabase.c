@@ -223,7 +223,25 @@ TIME(phones, max_frequency, factor_sms_every_s)
 FLAG(keys, enroll_enabled, factor_webauthn_enrol)
 FLAG(keys, verify_enabled, factor_webauthn)
 NOT_YET(users, external, "there are no other providers yet")
-NOT_YET(users, hook, "there are no hooks yet")
+static void hook_enabled(struct reader *r, void *to, const struct toml *v) {}
+static void hook_uri(struct reader *r, void *to, const struct toml *v) { manifest_hook_uri(r, to, v); }
+static void hook_secrets(struct reader *r, void *to, const struct toml *v) {}
+static void one_hook(struct reader *r, const struct toml *v, enum app_hook_name name) {
+    struct app_hook *hook = &r->to->record.auth.hooks[name];
+    const struct toml *on = manifest_is(r, v, MANIFEST_TABLE) ? manifest_toml_get(v, "enabled") : NULL,
+                      *secrets = on ? manifest_toml_get(v, "secrets") : NULL;
+    bool enabled = on && on->type == TOML_BOOL && on->i;
+    struct app_hook none = {0};
+    read_shape(r, v, SHAPE_hook, enabled ? hook : &none);
+    if (enabled && !hook->to) manifest_error(r, v, "it lacks a uri");
+    if (enabled && hook->to == APP_HOOK_TO_URL && secrets && secrets->type == TOML_STRING)
+        manifest_hook_secrets(r, hook, secrets, manifest_hook_names[name]);
+}
+#define X(name)                                                                                                                  \
+    static void hooks_##name(struct reader *r, void *to, const struct toml *v) { one_hook(r, v, APP_HOOK_##name); }
+APP_HOOKS_LIST(X)
+#undef X
+static void users_hook(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_hooks, to); }
 NOT_YET(users, third_party, "tokens of others are not taken yet")
 NOT_YET(users, web3, "there are no wallets here")
 NOT_YET(users, oauth_server, "it is no provider for others yet")
@@ -352,6 +370,7 @@ void manifest_read_supabase(struct reader *r, const struct toml *root) {
     read_shape(r, root, SHAPE_project, &p);
     for (uint32_t i = 0; i < record->functions.n; i++)
         for (uint32_t k = 0; k < p.secrets.n; k++) add_secret(r, &record->functions.p[i].grants, p.secrets.p[k], p.secrets.p[k]);
+    manifest_hooks_of_functions(r);
     settle_database(r, &p, root);
     manifest_check_routes(r, root);
     manifest_finish(r, root);

@@ -75,6 +75,28 @@ static void test_users(void **state) {
     assert_true(!strstr(notes_of(&m), "auth.mfa") && !strstr(notes_of(&m), "auth.passkey"));
 }
 
+static void test_hooks(void **state) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    const char *text =
+        "project_id = \"a\"\n[auth.hook.custom_access_token]\nenabled = true\nuri = "
+        "\"pg-functions://postgres/public/token_hook\"\n"
+        "[auth.hook.send_email]\nenabled = true\nuri = \"http://host.docker.internal:54321/functions/v1/mail\"\nsecrets = "
+        "\"env(MAIL_HOOK)\"\n[auth.hook.send_sms]\nenabled = true\nuri = \"https://a.example/sms\"\nsecrets = \"v1,whsec_AAAA\"\n"
+        "[auth.hook.before_user_created]\nenabled = false\nuri = \"pg-functions://postgres/public/gate\"\n[functions.mail]\n"
+        "entrypoint = \"./functions/mail/app.wasm\"\n";
+    if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
+    const struct app_hook *hooks = m.record.auth.hooks;
+    assert_true(hooks[APP_HOOK_custom_access_token].to == APP_HOOK_TO_SQL &&
+                str_eqc(hooks[APP_HOOK_custom_access_token].at, "public.token_hook"));
+    assert_true(hooks[APP_HOOK_send_email].to == APP_HOOK_TO_FUNCTION && str_eqc(hooks[APP_HOOK_send_email].at, "mail") &&
+                str_eqc(hooks[APP_HOOK_send_email].secret, "MAIL_HOOK"));
+    assert_true(hooks[APP_HOOK_send_sms].to == APP_HOOK_TO_URL &&
+                str_eqc(hooks[APP_HOOK_send_sms].secret, "AUTH_HOOK_SEND_SMS_SECRETS"));
+    assert_true(!hooks[APP_HOOK_before_user_created].to);
+    assert_true(strstr(notes_of(&m), "a secret is not taken from a file") != NULL);
+}
+
 static void test_database(void **state) {
     struct manifest m;
     struct diag d = DIAG_INIT;
@@ -124,9 +146,8 @@ static int end(void **state) { return arena_free(mem), 0; }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_project, begin, end),
-        cmocka_unit_test_setup_teardown(test_database, begin, end),
-        cmocka_unit_test_setup_teardown(test_users, begin, end),
+        cmocka_unit_test_setup_teardown(test_project, begin, end),  cmocka_unit_test_setup_teardown(test_database, begin, end),
+        cmocka_unit_test_setup_teardown(test_users, begin, end),    cmocka_unit_test_setup_teardown(test_hooks, begin, end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,7 +143,8 @@ static void make(struct broker_ask *a, arena *mem, const struct node_tree_ask *w
         node_tree_fail(&a->error, "42P01", "nothing was migrated to this database yet");
         return;
     }
-    if (!node_tree_may_be(a->made->catalog, who->role, who->own.n, &a->error) || !node_tree_may_ask(who, &a->batch, &a->error)) return;
+    if (!node_tree_may_be(a->made->catalog, who->role, who->own.n, &a->error) || !node_tree_may_ask(who, &a->batch, &a->error))
+        return;
     struct pg_session session = node_tree_session(who, mem);
     session.types = a->made->types;
     a->texts = arena_array(mem, struct query_text, a->batch.count + 1);

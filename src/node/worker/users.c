@@ -17,6 +17,7 @@
 #include "node/worker/gate.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/hashes.h"
+#include "node/worker/hooks.h"
 #include "node/worker/keys.h"
 #include "node/worker/mails.h"
 #include "node/worker/query.h"
@@ -53,6 +54,11 @@ struct node_users {
     struct node_call *call;
     struct auth_fetched *fetched;
     err called;
+    struct node_hooking *hooking;
+    struct net_timer *timer; /* of what it waits for no longer than that; NULL: it has never */
+    bool late;
+    struct auth_called *hooked;
+    struct engine_post early; /* the answer, before its end */
     arena *out;
     str said;
     struct pg_error *error;
@@ -72,6 +78,7 @@ static void free_users(struct node_users *u) {
     u->app->users -= u->runs, u->app->users_large -= u->large;
     u->app->requests--;
     if (u->body.p) explicit_bzero(u->body.p, u->body.n);
+    net_timer_free(u->timer);
     buf_free(&u->body);
     arena_free(u->mem);
     free(u);
@@ -215,6 +222,115 @@ static enum auth_done unseal(void *arg, arena *out, str about, str sealed, str *
     return done;
 }
 
+/* ---- hooks ---- */
+
+static str loop_of(const struct node_users *u) {
+    for (uint32_t i = 0; i < u->rq.fields_count; i++)
+        if (app_hops_field(u->rq.fields[i].name)) return u->rq.fields[i].value;
+    return (str){0};
+}
+
+static void on_hooked(void *arg, const struct node_hook_said *said) {
+    struct node_users *u = arg;
+    u->hooking = NULL;
+    u->late = said->late;
+    *u->hooked = (struct auth_called){.status = said->status,
+                                      .type = arena_str(u->out, said->type),
+                                      .retry = arena_str(u->out, said->retry),
+                                      .body = arena_str(u->out, said->body)};
+    wake(u);
+}
+
+static enum auth_done call_function(struct node_users *u, const struct auth_call_ask *ask) {
+    struct net_field *fields = arena_array(u->out, struct net_field, ask->fields_count + 1);
+    for (uint32_t i = 0; i < ask->fields_count; i++) fields[i] = (struct net_field){ask->fields[i].name, ask->fields[i].value};
+    const struct node_hook_ask to = {.function = ask->name,
+                                     .body = ask->body,
+                                     .fields = fields,
+                                     .fields_count = ask->fields_count,
+                                     .loop = loop_of(u),
+                                     .ms = ask->ms,
+                                     .bytes_max = ask->bytes_max};
+    if (u->dead || !(u->hooking = node_hook_ask(u->app, &to, on_hooked, u))) return AUTH_BROKEN;
+    if (!await(u)) {
+        if (u->hooking) node_hook_cancel(u->hooking);
+        u->hooking = NULL;
+        return AUTH_BROKEN;
+    }
+    return u->late ? AUTH_BUSY : u->hooked->status ? AUTH_DONE : AUTH_BROKEN;
+}
+
+static void on_late(void *arg) {
+    struct node_users *u = arg;
+    if (u->told) return;
+    u->late = true;
+    wake(u);
+}
+
+static void start_timer(struct node_users *u, uint32_t ms) {
+    if (!u->timer) u->timer = net_timer_new(u->app->guest->loop, on_late, u);
+    net_timer_start(u->timer, ms, 0);
+}
+
+static void wait_for(void *arg, uint32_t ms) {
+    struct node_users *u = arg;
+    u->told = u->late = false;
+    start_timer(u, ms);
+    (void)await(u);
+    net_timer_stop(u->timer);
+}
+
+/* As GoTrue's own role, to which projects grant their hooks; where the server's is not to be that one, as the service_role. */
+static enum auth_done call_sql(struct node_users *u, const struct auth_call_ask *ask) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    str schema, name;
+    str_cut(ask->name, '.', &schema, &name);
+    json_put_object(&w, NULL);
+    json_put_object(&w, "query");
+    json_put_cstr(&w, "kind", "call");
+    json_put_str(&w, "schema", schema);
+    json_put_str(&w, "function", name);
+    json_put_object(&w, "raw");
+    json_put_cstr(&w, "type", "json");
+    json_put_bool(&w, "named", true);
+    json_put_str(&w, "body", ask->body);
+    for (int i = 0; i < 3; i++) json_put_end(&w);
+    struct node_tree_ask tree = {.role = STR(NODE_TREE_OWN_ROLE),
+                                 .own = STR("1"),
+                                 .claims = STR("{}"),
+                                 .method = u->rq.method,
+                                 .path = u->rq.path,
+                                 .body = arena_str(u->out, buf_str(&b))};
+    buf_free(&b);
+    u->error = &u->hooked->error;
+    bool again = true;
+    for (int tries = 0; tries < 2 && again; tries++) {
+        u->told = u->late = false;
+        *u->error = (struct pg_error){0};
+        if (!u->dead) u->query = node_data_query(u->app, &tree, on_query, u);
+        start_timer(u, ask->ms);
+        bool told = await(u);
+        net_timer_stop(u->timer);
+        if (u->query) node_data_query_cancel(u->query);
+        u->query = NULL;
+        if (!told || u->late) return told ? AUTH_BUSY : AUTH_BROKEN;
+        again = !u->ok && !strcmp(u->error->state, "42501") && strstr(u->error->message, "set role");
+        tree.role = STR("service_role");
+    }
+    u->hooked->body = u->said;
+    return u->ok ? AUTH_DONE : !strcmp(u->error->state, "57014") ? AUTH_BUSY : AUTH_BROKEN;
+}
+
+static enum auth_done call(void *arg, arena *out, const struct auth_call_ask *ask, struct auth_called *to) {
+    struct node_users *u = arg;
+    u->told = u->late = false;
+    u->out = out;
+    u->hooked = to;
+    *to = (struct auth_called){0};
+    return ask->sql ? call_sql(u, ask) : call_function(u, ask);
+}
+
 static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take) {
     const struct node_users *u = arg;
     return node_rates_take_key(u->app->record.id, key, each_ns, burst, clock_mono_ns(), take);
@@ -239,12 +355,6 @@ static void log_call(const struct node_users *u, str url, str why) {
     bool known = node_call_url_read(url, &to);
     log_event(LOG_WARN, "auth-call-failed", LF_CSTR("request", u->r ? u->r->id : ""), LF_CSTR("app", u->app->name),
               LF_STR("host", known ? to.authority : STR("")), LF_STR("reason", why));
-}
-
-static str loop_of(const struct node_users *u) {
-    for (uint32_t i = 0; i < u->rq.fields_count; i++)
-        if (app_hops_field(u->rq.fields[i].name)) return u->rq.fields[i].value;
-    return (str){0};
 }
 
 static enum auth_done fetch(void *arg, arena *out, const struct auth_fetch *what, struct auth_fetched *to) {
@@ -397,6 +507,24 @@ static void respond(struct node_users *u) {
     if (e != ERR_OK) log_event(LOG_DEBUG, "answer-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
 }
 
+static void answer_early(void *arg) {
+    struct node_users *u = arg;
+    if (u->r) {
+        respond(u);
+        finish(u);
+    }
+    wake(u);
+}
+
+static void answer(void *arg) {
+    struct node_users *u = arg;
+    u->told = false;
+    if (!u->r || u->dead) return;
+    u->early = (struct engine_post){.fn = answer_early, .arg = u};
+    engine_post(u->app->share, &u->early);
+    if (!await(u)) engine_post_cancel(&u->early);
+}
+
 /* From the loop. */
 static void ran(void *arg) {
     struct node_users *u = arg;
@@ -426,6 +554,9 @@ static void run(void *arg) {
                                    .sign = sign,
                                    .seal = seal,
                                    .unseal = unseal,
+                                   .call = call,
+                                   .answer = answer,
+                                   .wait = wait_for,
                                    .limit = limit,
                                    .fetch = fetch,
                                    .secret = secret,
