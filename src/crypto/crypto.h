@@ -35,19 +35,31 @@ void crypto_ed25519_sign(const struct crypto_ed25519 *key, str message, uint8_t 
 [[nodiscard]] bool crypto_ed25519_verify(const uint8_t public[CRYPTO_ED25519_PUBLIC_BYTES], str message,
                                          const uint8_t signature[CRYPTO_ED25519_SIGNATURE_BYTES]);
 
-/* ECDSA over P-256 with SHA-256, signatures as JWS has them (RFC 7518 §3.4): r, s. The secret is a number of 32 bytes. */
-void crypto_es256_new(uint8_t secret[CRYPTO_ES256_SECRET_BYTES], uint8_t public[CRYPTO_ES256_PUBLIC_BYTES]);
-/* False: it is no such number. */
-[[nodiscard]] bool crypto_es256_of_secret(const uint8_t secret[CRYPTO_ES256_SECRET_BYTES],
-                                          uint8_t public[CRYPTO_ES256_PUBLIC_BYTES]);
+/* Signatures of tokens, by a secret half and a public one: ECDSA over P-256 with SHA-256, RSA PKCS #1 v1.5 with SHA-256 (2048 to 4096 bits), Ed25519, as JWS has them
+ * (RFC 7518 §3.3, 3.4; RFC 8037). How halves and signatures are written: pair.c. */
+enum crypto_pair_kind { CRYPTO_ES256, CRYPTO_RS256, CRYPTO_EDDSA, CRYPTO_PAIR_KINDS };
+enum { CRYPTO_PAIR_SECRET_MAX = 2400, CRYPTO_PAIR_PUBLIC_MAX = 520, CRYPTO_PAIR_SIGNATURE_MAX = 512 };
+/* A new one; of RSA that takes some tenths of a second. */
+void crypto_pair_make(enum crypto_pair_kind kind, uint8_t secret[CRYPTO_PAIR_SECRET_MAX], size_t *n);
+/* False: it is no secret half. */
+[[nodiscard]] bool crypto_pair_public(enum crypto_pair_kind kind, str secret, uint8_t public[CRYPTO_PAIR_PUBLIC_MAX], size_t *n);
+/* One that signs, or verifies: made once, as that takes as long as a signature. NULL: it is no such half. Of one thread at a time. */
+struct crypto_pair;
+struct crypto_pair *crypto_pair_signer(enum crypto_pair_kind kind, str secret);
+struct crypto_pair *crypto_pair_verifier(enum crypto_pair_kind kind, str public);
+void crypto_pair_free(struct crypto_pair *k); /* NULL is fine */
+/* Bytes of out; 0: it cannot. */
+[[nodiscard]] size_t crypto_pair_sign(struct crypto_pair *k, str message, uint8_t out[CRYPTO_PAIR_SIGNATURE_MAX]);
+[[nodiscard]] bool crypto_pair_verify(struct crypto_pair *k, str message, str signature);
+
+/* ES256 of a key that is used once: made, used, freed. */
 [[nodiscard]] bool crypto_es256_sign(const uint8_t secret[CRYPTO_ES256_SECRET_BYTES], str message,
                                      uint8_t out[CRYPTO_ES256_SIGNATURE_BYTES]);
-struct crypto_es256; /* one that verifies, made once: that takes as long as a signature */
+struct crypto_es256;
 struct crypto_es256 *crypto_es256_public(const uint8_t public[CRYPTO_ES256_PUBLIC_BYTES]); /* NULL: no point of the curve */
 void crypto_es256_free(struct crypto_es256 *key);                                          /* NULL is fine */
-[[nodiscard]] bool crypto_es256_verify(const struct crypto_es256 *key, str message,
+[[nodiscard]] bool crypto_es256_verify(struct crypto_es256 *key, str message,
                                        const uint8_t signature[CRYPTO_ES256_SIGNATURE_BYTES]);
-
 /* A secret as PEM has it (PKCS #8 or SEC 1: "-----BEGIN PRIVATE KEY-----"). False: it is none, or of another curve. */
 [[nodiscard]] bool crypto_es256_of_pem(str pem, uint8_t secret[CRYPTO_ES256_SECRET_BYTES]);
 

@@ -167,49 +167,122 @@ static void test_pem(void **state) {
                  crypto_es256_of_pem((str){0}, secret));
 }
 
-/* RFC 7515, A.3: a token of others' making; and what is signed here holds, and nothing near it. */
-static void test_es256(void **state) {
-    uint8_t secret[32], public[65], known[65], signature[64];
-    unhex("8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2", secret, 32);
-    unhex("047fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445c7f144cd1bbd9b7e872cdfedb9eeb9f4b3695d6ea90b24ad8a46"
-          "232"
-          "88588e5ad",
-          known, 65);
-    unhex("0ed1215379636c483c2f7f155807d402a3b228033af97c7e17819ac3169ea665c50a07d38c3c70e5d8f12daf084a5480a66590c5f293509a8f3f7f"
-          "8a83a354"
-          "d5",
-          signature, 64);
-    assert_true(crypto_es256_of_secret(secret, public));
-    assert_memory_equal(public, known, 65);
-    struct crypto_es256 *k = crypto_es256_public(public);
-    assert_non_null(k);
-    static const char text[] =
-        "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-    assert_true(crypto_es256_verify(k, str_c(text), signature));
-    assert_true(crypto_es256_sign(secret, str_c(text), signature));
-    assert_true(crypto_es256_verify(k, str_c(text), signature));
-    for (size_t i = 0; i < sizeof signature; i++) {
-        signature[i] ^= 1;
-        assert_false(crypto_es256_verify(k, str_c(text), signature));
-        signature[i] ^= 1;
+/* What others signed is verified; and what is signed here holds, and nothing near it. */
+struct pair_case {
+    enum crypto_pair_kind kind;
+    const char *text, *secret, *public, *signature; /* in hexadecimal; secret NULL: it is nobody's here */
+};
+static str bytes_of(const char *hex, uint8_t *to) {
+    unhex(hex, to, strlen(hex) / 2);
+    return (str){to, strlen(hex) / 2};
+}
+
+static void no_other(struct crypto_pair *k, str text, const uint8_t *good, size_t n) {
+    uint8_t bent[CRYPTO_PAIR_SIGNATURE_MAX + 1] = {0};
+    memcpy(bent, good, n);
+    assert_true(crypto_pair_verify(k, text, (str){bent, n}));
+    for (size_t i = 0; i < n; i++) {
+        bent[i] ^= 1;
+        if (crypto_pair_verify(k, text, (str){bent, n})) fail_msg("byte %zu", i);
+        bent[i] ^= 1;
     }
-    memset(signature, 0, sizeof signature);
-    assert_false(crypto_es256_verify(k, str_c(text), signature));
-    memset(signature, 255, sizeof signature);
-    assert_false(crypto_es256_verify(k, str_c(text), signature));
-    crypto_es256_free(k);
-    memset(secret, 0, 32);
-    assert_false(crypto_es256_of_secret(secret, public) || crypto_es256_sign(secret, STR(""), signature));
-    memset(secret, 255, 32);
-    assert_false(crypto_es256_of_secret(secret, public));
-    known[64] ^= 1;
-    assert_null(crypto_es256_public(known));
-    memset(known, 0, sizeof known);
-    assert_null(crypto_es256_public(known));
-    crypto_es256_new(secret, public);
-    k = crypto_es256_public(public);
-    assert_true(crypto_es256_sign(secret, (str){0}, signature) && crypto_es256_verify(k, (str){0}, signature));
-    crypto_es256_free(k);
+    assert_false(crypto_pair_verify(k, text, (str){bent, n - 1}) || crypto_pair_verify(k, text, (str){bent, n + 1}));
+    assert_false(crypto_pair_verify(k, str_sub(text, 0, text.n - 1), (str){bent, n}) || crypto_pair_verify(k, text, (str){0}));
+    for (int fill = 0; fill < 256; fill += 255) {
+        memset(bent, fill, n);
+        assert_false(crypto_pair_verify(k, text, (str){bent, n}));
+    }
+}
+
+static void test_pairs(void **state) {
+    static const struct pair_case cases[] = {
+        /* RFC 7515, A.3 */
+        {CRYPTO_ES256,
+         "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ",
+         "8e9b109e719098bf980487df1f5d77e9cb29606ebed2263b5f57c213df84f4b2",
+         "047fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445c7f144cd1bbd9b7e872cdfedb9eeb9f4b3695d6ea9"
+         "0b24ad8a4623288588e5ad",
+         "0ed1215379636c483c2f7f155807d402a3b228033af97c7e17819ac3169ea665c50a07d38c3c70e5d8f12daf084a5480a66590c5f293"
+         "509a8f3f7f8a83a354d5"},
+        /* RFC 8037, A.4 */
+        {CRYPTO_EDDSA, "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+         "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+         "860c98d2297f3060a33f42739672d61b53cf3adefed3d3c672f320dc021b411e9d59b8628dc351e248b88b29468e0e41855b0fb7d83bb1"
+         "5be902bfccb8cd0a02"},
+        /* openssl genrsa, openssl dgst -sha256 -sign */
+        {CRYPTO_RS256, "header.claims", NULL,
+         "00010001"
+         "a725716b69f0e5941e3c55e3d5ad0224d662c08be1ed0baa2b816081c52096eece953acd6616be457519016d3cd203031a8100e2dabc55"
+         "8d72f8d008d50c65f1f203e058fbde103a505f1db86010bdb0616bbc235568dfb6757f359d134be98a19fe45a282db030de4f6b1c40959"
+         "f2e7ff3555596bc3eb84090ee46a2a3a3071800f1dd97cf72123eae4289eb7130aba057bc0396f79f664414036782373ee0adda877d4d5"
+         "6b866ebddd0f90de530a5513d68fd8faf811ca1ce04ff0ca3059069469e9daaa541c9d5b8e370c7adbfe4c9d020967572a769403b351e7"
+         "966e62006625e2a945f5da7551483a142d34c64c9af801f450cc30148146e69c45a3eaf9",
+         "1427651f8c86576fe57f1fb3449f38887251b23daaf3d0978cbc496bbff3a01929e3c605666449d7a789c2bdcadc38e57793a298203fc4"
+         "8a5adcbe9d491422fc1e18f57e45f4a7f8770b7bcbed6b5b17690346844da1a7270dc1cc4c9efac7ab95d9fe92ea5437161142e28860a5"
+         "388c5290e8166d8705aee18f970b804b890fdb2c0538a3b69b10441f3f47151e4cc75a4002b892903323f1893836eef8702d8adc9742bc"
+         "5918c45aa7106df6799d1161016db13635661f303601d5603bfee8759baa09b9895c1a0b8beab45c5a2bbf9d062b7ecbf84f8ebdb853ae"
+         "5a6b84f9ef6ab2471d290d9b2b852b688ee02f2af8792695b3d3285848458d3fc8677584"}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct pair_case *c = &cases[i];
+        uint8_t secret[CRYPTO_PAIR_SECRET_MAX], public[CRYPTO_PAIR_PUBLIC_MAX], signature[CRYPTO_PAIR_SIGNATURE_MAX];
+        uint8_t found[CRYPTO_PAIR_PUBLIC_MAX];
+        size_t n;
+        str theirs = bytes_of(c->signature, signature), half = bytes_of(c->public, public), text = str_c(c->text);
+        struct crypto_pair *k = crypto_pair_verifier(c->kind, half);
+        assert_non_null(k);
+        no_other(k, text, theirs.p, theirs.n);
+        if (c->secret) {
+            assert_true(crypto_pair_public(c->kind, bytes_of(c->secret, secret), found, &n) && str_eq((str){found, n}, half));
+            struct crypto_pair *own = crypto_pair_signer(c->kind, (str){secret, strlen(c->secret) / 2});
+            assert_non_null(own);
+            n = crypto_pair_sign(own, text, signature);
+            no_other(k, text, signature, n);
+            crypto_pair_free(own);
+        }
+        crypto_pair_free(k);
+        for (int other = 0; other < CRYPTO_PAIR_KINDS; other++) /* of one kind alone */
+            if (other != (int)c->kind) assert_null(crypto_pair_verifier((enum crypto_pair_kind)other, half));
+        assert_null(crypto_pair_verifier(c->kind, str_sub(half, 0, half.n - 1)));
+        assert_null(crypto_pair_verifier(c->kind, (str){0}));
+    }
+}
+
+static void test_pairs_made(void **state) {
+    for (int kind = 0; kind < CRYPTO_PAIR_KINDS; kind++) {
+        uint8_t secret[CRYPTO_PAIR_SECRET_MAX], public[CRYPTO_PAIR_PUBLIC_MAX], signature[CRYPTO_PAIR_SIGNATURE_MAX];
+        size_t secret_n, public_n;
+        crypto_pair_make((enum crypto_pair_kind)kind, secret, &secret_n);
+        assert_true(crypto_pair_public((enum crypto_pair_kind)kind, (str){secret, secret_n}, public, &public_n));
+        struct crypto_pair *own = crypto_pair_signer((enum crypto_pair_kind)kind, (str){secret, secret_n});
+        struct crypto_pair *k = crypto_pair_verifier((enum crypto_pair_kind)kind, (str){public, public_n});
+        assert_true(own && k);
+        for (int i = 0; i < 300; i++) { /* of numbers that begin with zeroes, too */
+            uint8_t text[4] = {(uint8_t)i, (uint8_t)(i >> 8)};
+            size_t n = crypto_pair_sign(own, (str){text, sizeof text}, signature);
+            assert_true(n && crypto_pair_verify(k, (str){text, sizeof text}, (str){signature, n}));
+            if (kind == CRYPTO_RS256 && i == 20) break; /* they take long */
+        }
+        size_t n = crypto_pair_sign(own, (str){0}, signature);
+        assert_true(crypto_pair_verify(k, (str){0}, (str){signature, n}));
+        crypto_pair_free(own), crypto_pair_free(k);
+        assert_null(crypto_pair_signer((enum crypto_pair_kind)kind, (str){secret, secret_n - 1}));
+        assert_null(crypto_pair_signer((enum crypto_pair_kind)kind, (str){0}));
+        if (kind != CRYPTO_RS256) continue;
+        secret[2 + 100] ^= 4; /* of n, which the others do not belong to then */
+        assert_null(crypto_pair_signer(CRYPTO_RS256, (str){secret, secret_n}));
+        public[3] = 1; /* e: every message is its own signature */
+        public[1] = 0;
+        assert_null(crypto_pair_verifier(CRYPTO_RS256, (str){public, public_n}));
+        assert_null(crypto_pair_verifier(CRYPTO_RS256, (str){public, 4 + 128})); /* 1024 bits */
+    }
+    uint8_t bad[65] = {0};
+    assert_null(crypto_pair_signer(CRYPTO_ES256, (str){bad, 32}));
+    assert_null(crypto_pair_verifier(CRYPTO_ES256, (str){bad, 65}));
+    memset(bad, 255, sizeof bad);
+    assert_null(crypto_pair_signer(CRYPTO_ES256, (str){bad, 32})); /* above the order */
+    bad[0] = 4;
+    assert_null(crypto_pair_verifier(CRYPTO_ES256, (str){bad, 65})); /* no point of the curve */
 }
 
 /* Firebase's is github.com/firebase/scrypt's own example; PBKDF2 and scrypt by Python's hashlib, bcrypt by crypt(3), argon2 by GoTrue's tests. */
@@ -278,11 +351,13 @@ static void test_imported(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),  cmocka_unit_test(test_sha256_in_pieces),
-        cmocka_unit_test(test_ed25519), cmocka_unit_test(test_hmac),
-        cmocka_unit_test(test_seal),    cmocka_unit_test(test_new_keys_differ),
-        cmocka_unit_test(test_es256),   cmocka_unit_test(test_rs256),
-        cmocka_unit_test(test_pem),     cmocka_unit_test(test_imported),
+        cmocka_unit_test(test_sha256),   cmocka_unit_test(test_sha256_in_pieces),
+        cmocka_unit_test(test_ed25519),  cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_seal),     cmocka_unit_test(test_new_keys_differ),
+        cmocka_unit_test(test_pairs),    cmocka_unit_test(test_pairs_made),
+        cmocka_unit_test(test_imported), cmocka_unit_test(test_rs256),
+        cmocka_unit_test(test_pem),
+
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
  */
 #include "node/node_int.h"
 #include "node/keyset.h"
+#include "node/keyset.h"
 #include "node/role.h"
 #include "node/secrets.h"
 #include "node/state.h"
@@ -194,44 +195,102 @@ static str seal(const struct keyring *k, const struct node_msg_secret *m, str pl
     return (str){w->out, plain.n + CRYPTO_SEAL_MORE_BYTES};
 }
 
+/* ---- pairs that sign ---- */
+
+static_assert((int)CRYPTO_PAIR_KINDS == (int)NODE_SECRET_PAIRS && (int)NODE_KEY_ALGORITHMS == 1 + (int)NODE_SECRET_PAIRS);
+enum { PAIRS_KEPT = 64 };
+
+/* What was opened and made ready: that takes longer than a signature. As it came sealed; so nothing signs that would not have been opened. */
+static struct kept {
+    struct crypto_pair *pair; /* NULL: none */
+    enum crypto_pair_kind kind;
+    uint32_t app;
+    uint64_t used;
+    str key, sealed;
+} kept[PAIRS_KEPT];
+static uint64_t pairs_used;
+
+static void drop_kept(struct kept *p) {
+    crypto_pair_free(p->pair);
+    free((void *)(uintptr_t)p->key.p);
+    *p = (struct kept){0};
+}
+
+static struct kept *find_kept(enum crypto_pair_kind kind, uint32_t app, str key, str sealed) {
+    struct kept *oldest = &kept[0];
+    for (size_t i = 0; i < PAIRS_KEPT; i++) {
+        struct kept *p = &kept[i];
+        if (p->pair && p->app == app && p->kind == kind && str_eq(p->key, key) && str_eq(p->sealed, sealed)) return p;
+        if (p->used < oldest->used) oldest = p;
+    }
+    drop_kept(oldest);
+    return oldest;
+}
+
+/* NULL: it is none of this kind, or is not to be opened. */
+static struct crypto_pair *pair_of(const struct keyring *k, enum crypto_pair_kind kind, uint32_t app, str key, str sealed,
+                                   struct diag *d) {
+    uint8_t secret[CRYPTO_PAIR_SECRET_MAX];
+    if (!key.n || sealed.n < CRYPTO_SEAL_MORE_BYTES || sealed.n - CRYPTO_SEAL_MORE_BYTES > sizeof secret) return NULL;
+    struct kept *p = find_kept(kind, app, key, sealed);
+    p->used = ++pairs_used;
+    if (p->pair) return p->pair;
+    if (open_one(k, app, key, sealed, secret, d) == ERR_OK)
+        p->pair = crypto_pair_signer(kind, (str){secret, sealed.n - CRYPTO_SEAL_MORE_BYTES});
+    explicit_bzero(secret, sizeof secret);
+    if (!p->pair) return NULL;
+    uint8_t *own = malloc(key.n + sealed.n);
+    ENSURE(own);
+    memcpy(own, key.p, key.n), memcpy(own + key.n, sealed.p, sealed.n);
+    p->kind = kind, p->app = app;
+    p->key = (str){own, key.n}, p->sealed = (str){own + key.n, sealed.n};
+    return p->pair;
+}
+
 /* With what was sealed, which is the value. */
 static err sign_with(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
     if (m->value.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
-    TRY(open_one(k, m->app, m->key, m->value, w->in, d));
-    str secret = {w->in, m->value.n - CRYPTO_SEAL_MORE_BYTES};
-    *out = (str){w->out, CRYPTO_SHA256_BYTES};
     if (m->does == NODE_SECRET_SIGNS) {
-        crypto_hmac_sha256(secret, m->message, w->out);
+        TRY(open_one(k, m->app, m->key, m->value, w->in, d));
+        crypto_hmac_sha256((str){w->in, m->value.n - CRYPTO_SEAL_MORE_BYTES}, m->message, w->out);
+        *out = (str){w->out, CRYPTO_SHA256_BYTES};
         return ERR_OK;
     }
-    *out = (str){w->out, CRYPTO_ES256_SIGNATURE_BYTES};
-    return secret.n == CRYPTO_ES256_SECRET_BYTES && crypto_es256_sign(w->in, m->message, w->out)
-               ? ERR_OK
-               : diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "it is no key of ES256");
+    enum crypto_pair_kind kind = (enum crypto_pair_kind)(m->does - NODE_SECRET_SIGNS_PAIR);
+    struct crypto_pair *pair = pair_of(k, kind, m->app, m->key, m->value, d);
+    *out = (str){w->out, pair ? crypto_pair_sign(pair, m->message, w->out) : 0};
+    if (out->n) return ERR_OK;
+    return d->text[0] ? ERR_DENIED : diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "it is no key of that algorithm");
 }
 
 static err make_pair(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
-    uint8_t public[CRYPTO_ES256_PUBLIC_BYTES];
-    str secret = {w->in, CRYPTO_ES256_SECRET_BYTES};
-    if (m->does == NODE_SECRET_MAKES_ES256) crypto_es256_new(w->in, public);
-    else if (m->value.n != secret.n || !crypto_es256_of_secret(m->value.p, public))
+    bool makes = m->does < NODE_SECRET_TAKES_PAIR;
+    enum crypto_pair_kind kind = (enum crypto_pair_kind)(m->does - (makes ? NODE_SECRET_MAKES_PAIR : NODE_SECRET_TAKES_PAIR));
+    uint8_t public[CRYPTO_PAIR_PUBLIC_MAX];
+    size_t secret_n = 0, n = 0;
+    str secret = m->value;
+    if (makes) crypto_pair_make(kind, w->in, &secret_n), secret = (str){w->in, secret_n};
+    struct crypto_pair *works = crypto_pair_signer(kind, secret);
+    bool ok = works && crypto_pair_public(kind, secret, public, &n);
+    crypto_pair_free(works);
+    if (!ok)
         return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
-                        "it is no secret key of ES256: a number of 32 bytes, below the order of P-256");
-    else secret = m->value;
-    *out = seal(k, m, secret, w);
-    memcpy(w->out + out->n, public, sizeof public);
-    out->n += sizeof public;
+                        "it is no secret key of that algorithm: of ES256 a number of 32 bytes, below the order of P-256; of "
+                        "EdDSA a seed of 32; "
+                        "of RS256 2048 to 4096 bits, and numbers that belong together");
+    struct buf b = {.p = w->out, .cap = sizeof w->out, .max = sizeof w->out};
+    uint8_t scratch[256];
+    buf_put(&b, &(uint16_t){(uint16_t)n}, 2);
+    buf_put(&b, public, n);
+    crypto_seal(k->seal, about(m->app, m->key, scratch), secret, w->out + b.n);
+    *out = (str){w->out, b.n + secret.n + CRYPTO_SEAL_MORE_BYTES};
     return ERR_OK;
 }
 
 static err do_secret(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
     if (k->no_seal != ERR_OK) return diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text);
-    switch (m->does) {
-    case NODE_SECRET_SIGNS:
-    case NODE_SECRET_SIGNS_ES256: return sign_with(k, m, w, out, d);
-    case NODE_SECRET_MAKES_ES256:
-    case NODE_SECRET_TAKES_ES256: return make_pair(k, m, w, out, d);
-    }
+    if (m->does == NODE_SECRET_SIGNS || m->does >= NODE_SECRET_SIGNS_PAIR) return sign_with(k, m, w, out, d);
+    if (m->does >= NODE_SECRET_MAKES_PAIR) return make_pair(k, m, w, out, d);
     str plain = m->value;
     if (m->does == NODE_SECRET_MAKES) crypto_random(w->in, KEY_BYTES), plain = (str){w->in, KEY_BYTES};
     if (plain.n > sizeof w->out - CRYPTO_SEAL_MORE_BYTES) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "the secret is too long");
@@ -284,9 +343,9 @@ struct opening {
     const struct keyring *k;
     uint32_t app;
     struct buf out;
-    enum node_secret_kind signs; /* NODE_SECRET_SIGNER…; else nothing does yet */
-    uint8_t signer[256];
+    uint8_t signer[256]; /* of HS256 */
     size_t signer_n;
+    struct crypto_pair *pair; /* NULL: that of HS256 signs, if one does */
 };
 
 static void put_opened(struct opening *o, str key, str value) {
@@ -298,14 +357,12 @@ static void put_opened(struct opening *o, str key, str value) {
 
 /* With the signer before it. */
 static err put_token(struct opening *o, str key, str message) {
-    uint8_t sig[CRYPTO_ES256_SIGNATURE_BYTES];
-    size_t n = CRYPTO_SHA256_BYTES;
+    uint8_t sig[CRYPTO_PAIR_SIGNATURE_MAX];
+    size_t n = o->signer_n ? CRYPTO_SHA256_BYTES : 0;
     struct buf token = {0};
-    if (o->signs == NODE_SECRET_SIGNER) crypto_hmac_sha256((str){o->signer, o->signer_n}, message, sig);
-    else if (o->signs != NODE_SECRET_SIGNER_ES256 || o->signer_n != CRYPTO_ES256_SECRET_BYTES ||
-             !crypto_es256_sign(o->signer, message, sig))
-        return ERR_MALFORMED;
-    else n = sizeof sig;
+    if (o->pair) n = crypto_pair_sign(o->pair, message, sig);
+    else if (n) crypto_hmac_sha256((str){o->signer, o->signer_n}, message, sig);
+    if (!n) return ERR_MALFORMED;
     buf_puts(&token, message);
     buf_putc(&token, '.');
     node_base64url(&token, (str){sig, n});
@@ -314,11 +371,11 @@ static err put_token(struct opening *o, str key, str message) {
     return ERR_OK;
 }
 
-static err take_signer(struct opening *o, enum node_secret_kind kind, str secret) {
+static err take_signer(struct opening *o, str secret) {
     if (secret.n > sizeof o->signer) return ERR_LIMIT;
     memcpy(o->signer, secret.p, secret.n);
     o->signer_n = secret.n;
-    o->signs = kind;
+    o->pair = NULL;
     return ERR_OK;
 }
 
@@ -341,11 +398,15 @@ static err open_entry(struct opening *o, struct rd *from, struct diag *d) {
         return ERR_OK;
     }
     if (bytes.n < CRYPTO_SEAL_MORE_BYTES) return ERR_MALFORMED;
+    if (kind >= NODE_SECRET_SIGNER_PAIR && kind < NODE_SECRET_TOKEN) {
+        o->pair = pair_of(o->k, (enum crypto_pair_kind)(kind - NODE_SECRET_SIGNER_PAIR), o->app, key, bytes, d);
+        return o->pair ? ERR_OK : d->text[0] ? ERR_DENIED : ERR_MALFORMED;
+    }
     TRY(open_one(o->k, o->app, key, bytes, plain, d));
     str value = {plain, bytes.n - CRYPTO_SEAL_MORE_BYTES};
     err e = ERR_OK;
     if (kind == NODE_SECRET_SEALED) put_opened(o, key, value);
-    else e = take_signer(o, (enum node_secret_kind)kind, value);
+    else e = take_signer(o, value);
     explicit_bzero(plain, sizeof plain);
     return e;
 }
@@ -379,7 +440,7 @@ static err answer_unseal(const struct keyring *k, struct node_message *m) {
 
 /* ---- workers ---- */
 
-enum { PEERS_MAX = 1024 };
+enum { PEERS_MAX = 1024, AT_A_TIME = 16 };
 static const uint64_t used_ns = 5'000'000'000u;
 static struct {
     struct pollfd of[1 + PEERS_MAX]; /* the first is the wire */
@@ -388,15 +449,13 @@ static struct {
 } ends;
 
 /* A worker has what it sends of apps that it serves; for another's, or by another's name, it does not open. */
-static err sign_token(const struct keyring *k, const struct node_msg_token_ask *m,
-                      uint8_t signature[CRYPTO_ES256_SIGNATURE_BYTES]) {
-    uint8_t secret[256];
+static err sign_token(const struct keyring *k, const struct node_msg_token_ask *m, uint8_t signature[CRYPTO_PAIR_SIGNATURE_MAX],
+                      size_t *n) {
     struct diag d = DIAG_INIT;
-    if (m->sealed.n != CRYPTO_ES256_SECRET_BYTES + CRYPTO_SEAL_MORE_BYTES || !m->key.n) return ERR_MALFORMED;
-    err e = open_one(k, m->app, m->key, m->sealed, secret, &d);
-    if (e == ERR_OK && !crypto_es256_sign(secret, m->message, signature)) e = ERR_MALFORMED;
-    explicit_bzero(secret, sizeof secret);
-    return e;
+    struct crypto_pair *pair =
+        node_key_is_pair(m->algorithm) ? pair_of(k, node_key_pair(m->algorithm), m->app, m->key, m->sealed, &d) : NULL;
+    *n = pair ? crypto_pair_sign(pair, m->message, signature) : 0;
+    return *n ? ERR_OK : ERR_DENIED;
 }
 
 static void drop_end(nfds_t i) {
@@ -405,10 +464,13 @@ static void drop_end(nfds_t i) {
 }
 
 /* False: that end is gone. */
-static bool hear_worker(const struct keyring *k, int fd) {
+static bool hear_one(const struct keyring *k, int fd, bool *more) {
     struct node_message m, told;
     enum node_wire_got got = node_wire_receive(fd, NODE_ROLE_worker, NODE_ROLE_keys, &m);
-    if (got == NODE_WIRE_AGAIN) return true;
+    if (got == NODE_WIRE_AGAIN) {
+        *more = false;
+        return true;
+    }
     bool vault = got == NODE_WIRE_GOT && m.type == NODE_MSG_vault_ask;
     bool sense = vault || (got == NODE_WIRE_GOT && m.type == NODE_MSG_token_ask);
     uint8_t bytes[NODE_VAULT_BYTES_MAX + CRYPTO_SEAL_MORE_BYTES];
@@ -419,12 +481,19 @@ static bool hear_worker(const struct keyring *k, int fd) {
         if (told.vault_told.err == ERR_OK) told.vault_told.bytes = (str){bytes, n};
     } else if (sense) {
         told = NODE_MESSAGE(token_told, .id = m.token_ask.id);
-        told.token_told.err = sign_token(k, &m.token_ask, told.token_told.signature);
+        told.token_told.err = sign_token(k, &m.token_ask, bytes, &n);
+        told.token_told.signature = (str){bytes, n};
     }
     if (got == NODE_WIRE_GOT) node_message_drop(&m);
     sense = sense && node_wire_send(fd, &told) == ERR_OK; /* who does not read asks anew */
     explicit_bzero(bytes, n);
     return sense;
+}
+
+static bool hear_worker(const struct keyring *k, int fd) {
+    bool more = true, lives = true;
+    for (int i = 0; i < AT_A_TIME && lives && more; i++) lives = hear_one(k, fd, &more);
+    return lives;
 }
 
 static void say_used(void) {

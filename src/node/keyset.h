@@ -4,16 +4,22 @@
  *   sb_secret_…                                        characters in base64url: who mistypes a key is told so, and nobody else's key is looked for
  *
  * 1. Nobody keeps what such a key is: its SHA-256 alone.
- * 2. What signs is not in it; of ES256 the public half, of HS256 the name of the entry beside it that has the secret (secrets.h).
+ * 2. What signs is not in it; of a pair the public half, of HS256 the name of the entry beside it that has the secret (secrets.h).
  */
 #ifndef ORLO_NODE_KEYSET_H
 #define ORLO_NODE_KEYSET_H
 
 #include "crypto/crypto.h"
 
-enum node_key_algorithm { NODE_KEY_HS256, NODE_KEY_ES256, NODE_KEY_ALGORITHMS };
+/* Of which those behind the first are pairs, in crypto's order. Numbers are kept: they stay. */
+enum node_key_algorithm { NODE_KEY_HS256, NODE_KEY_ES256, NODE_KEY_RS256, NODE_KEY_EDDSA, NODE_KEY_ALGORITHMS };
 const char *node_key_algorithm_text(enum node_key_algorithm a); /* "HS256" */
 bool node_key_algorithm_named(str name, enum node_key_algorithm *a);
+static inline bool node_key_is_pair(enum node_key_algorithm a) { return a != NODE_KEY_HS256; }
+static inline enum crypto_pair_kind node_key_pair(enum node_key_algorithm a) {
+    return (enum crypto_pair_kind)(a - NODE_KEY_ES256);
+}
+static_assert((int)NODE_KEY_ALGORITHMS == (int)NODE_KEY_ES256 + (int)CRYPTO_PAIR_KINDS, "each kind of pair is one");
 
 enum {
     NODE_KEYS_MAX = 64 /* of an app, opaque */,
@@ -23,7 +29,7 @@ enum {
 };
 /* The entry of secrets' file, NODE_SECRET_PLAIN. */
 #define NODE_KEYSET_ENTRY "_keys"
-/* Beside it, where the key in use is of ES256: that, as keys sealed it. A worker cannot open it; it sends it along with what is to be signed. */
+/* Beside it, where the key in use is a pair: that, as keys sealed it. A worker cannot open it; it sends it along with what is to be signed. */
 #define NODE_SIGNER_ENTRY "_signer"
 /* By keys, where there is a set: what a worker shows when bytes of the app's are to be sealed or opened. */
 #define NODE_PASS_ENTRY "_pass"
@@ -39,8 +45,10 @@ struct node_keyset_key {
     /* one that signs: */
     enum node_key_algorithm algorithm;
     bool any_kid; /* it verifies what names another key, too */
+    bool
+        foreign; /* somebody else has its secret half: it verifies, is not among the app's own, and nobody is the service_role by it */
     str kid, entry;
-    str public; /* ES256 */
+    str public; /* of a pair */
 };
 void node_keyset_put(struct buf *to, const struct node_keyset_key *key);
 /* False: there is no more, or (from->fail) nonsense. Borrows. */
@@ -48,6 +56,12 @@ void node_keyset_put(struct buf *to, const struct node_keyset_key *key);
 
 /* {"keys":[…]}: the public halves (RFC 7517). */
 void node_keyset_jwks(struct buf *to, str set);
+/* One that was made elsewhere: a JWK of a pair (RFC 7517, 7518 §6, 8037), secret or public. Strings in out. ERR_MALFORMED, ERR_UNSUPPORTED. */
+struct node_jwk {
+    enum node_key_algorithm algorithm;
+    str kid, secret, public; /* as crypto has them; secret empty: it has none; public: where it has none */
+};
+[[nodiscard]] err node_jwk_read(arena *out, str text, struct node_jwk *to, struct diag *d);
 
 /* A new one, NUL behind it. */
 void node_opaque_make(bool secret, char to[static NODE_OPAQUE_BYTES_MAX]);

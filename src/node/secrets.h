@@ -11,15 +11,17 @@
 
 #include "base/base.h"
 
-/* What keys does with a value; a key pair of ES256 is answered as the secret, sealed, and behind it the public half. */
+/* What keys does with a value. Of pairs there are as many of each as kinds (crypto.h), in their order; a new one is answered as the length of its public half
+ * (2 bytes, little-endian), that, and the secret half, sealed. */
 enum {
-    NODE_SECRET_SEALS,
+    NODE_SECRET_PAIRS = 3,
+    NODE_SECRET_SEALS = 0,
     NODE_SECRET_MAKES, /* 32 random bytes, sealed */
     NODE_SECRET_SIGNS, /* HMAC-SHA-256 of a message, with the value that was sealed */
-    NODE_SECRET_MAKES_ES256,
-    NODE_SECRET_TAKES_ES256, /* the secret is the value */
-    NODE_SECRET_SIGNS_ES256,
-    NODE_SECRET_DOES
+    NODE_SECRET_MAKES_PAIR,
+    NODE_SECRET_TAKES_PAIR = NODE_SECRET_MAKES_PAIR + NODE_SECRET_PAIRS, /* the secret half is the value */
+    NODE_SECRET_SIGNS_PAIR = NODE_SECRET_TAKES_PAIR + NODE_SECRET_PAIRS,
+    NODE_SECRET_DOES = NODE_SECRET_SIGNS_PAIR + NODE_SECRET_PAIRS
 };
 enum { NODE_VAULT_BYTES_MAX = 8192 }; /* what an app seals at once; as vault_ask has it */
 enum { NODE_SECRETS_FILE_MAX = 2 << 20, NODE_SECRET_SEALED_MAX = 40960 };
@@ -27,11 +29,11 @@ enum { NODE_SECRETS_FILE_MAX = 2 << 20, NODE_SECRET_SEALED_MAX = 40960 };
 /* An entry of control's file: kind, key's length, key, length, bytes; numbers of 4 bytes, little-endian. Of the worker's the same without
  * the kind. */
 enum node_secret_kind {
-    NODE_SECRET_PLAIN,  /* as it is: a URL */
-    NODE_SECRET_SEALED, /* as keys sealed it */
-    NODE_SECRET_SIGNER, /* as keys sealed it; it signs the tokens behind it with HS256, and is not handed on */
-    NODE_SECRET_SIGNER_ES256,
-    NODE_SECRET_TOKEN, /* a JWT without its signature */
+    NODE_SECRET_PLAIN,       /* as it is: a URL */
+    NODE_SECRET_SEALED,      /* as keys sealed it */
+    NODE_SECRET_SIGNER,      /* as keys sealed it; it signs the tokens behind it with HS256, and is not handed on */
+    NODE_SECRET_SIGNER_PAIR, /* the same with a pair's algorithm, one kind for each */
+    NODE_SECRET_TOKEN = NODE_SECRET_SIGNER_PAIR + NODE_SECRET_PAIRS, /* a JWT without its signature */
     NODE_SECRET_KINDS,
 };
 void node_secret_put(struct buf *to, enum node_secret_kind kind, str key, str bytes);

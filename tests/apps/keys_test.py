@@ -194,6 +194,96 @@ def test_keys_tokens():
         eq(who(n, keys_of(n, "shop")["anon"])[2]["role"], "anon")
 
 
+# Made by openssl genrsa, for tests alone; and RFC 8037's own (A.1).
+RSA_JWK = {
+    "kty": "RSA",
+    "kid": "elsewhere-rs",
+    "alg": "RS256",
+    "n": (
+        "pyVxa2nw5ZQePFXj1a0CJNZiwIvh7QuqK4FggcUglu7OlTrNZha-RXUZAW080gMDGoEA4tq8VY1y-NAI1Qxl8fID4Fj73hA6UF8duGAQvbBha7wjVWjftnV_NZ0TS-mKGf5FooLbAw3k9rHECVny5_"
+        "81VVlrw-uECQ7kaio6MHGADx3ZfPchI-rkKJ63Ewq6BXvAOW959mRBQDZ4I3PuCt2od9TVa4Zuvd0PkN5TClUT1o_Y-vgRyhzgT_DKMFkGlGnp2qpUHJ1bjjcMetv-TJ0CCWdXKnaUA7NR55ZuYgBm"
+        "JeKpRfXadVFIOhQtNMZMmvgB9FDMMBSBRuacRaPq-Q"),
+    "e": "AQAB",
+    "d": (
+        "DdR8of_4vXDtX4ir0A5UqGpPbtHO4SefQ6JHiJ_1plzJcxzpHz1ag7IWCOwvpXY3rNsSZl2QSnPobiCohRhVhxjDVq4w3kWcIvJRKeRTqPO4horhUZEv5uT_SuxdoGEJMEVodZ3mM_EpCiXYq_1pVT"
+        "uPVNSP-idj8WvuB8AeuHXz_FRxDR53YRscNRem1Lb3W50hMVT1JK0sAtAI9c_bo4WRLQWllOIm3qPwSAQFsThTQcnDJiOattQHAHFQJkJV6UIH3vnhBSKWGV8amdQPr4JVbUwjqaZ0pTtWkvoe65fn"
+        "CWowD3vSNajjtCJDGOIwyBYR8qV-cAvDufKvxf-tQQ"),
+    "p": (
+        "5WZtGwQl8W1RjG4iHjN1B7kH6czDTlYo6jLgPFLg9FW22u_oNyzCZ9yf6pE8TPAxQJx6VPuteZ0TK39bwhsetssIWLs9aYfsUNKZYQ4RDZaMqofstkMRrv1qFT-uNnnpLdj_UBusQMiRIiZG3KtTYW"
+        "6ywhV02qb8oj5pfOI0Qa0"),
+    "q": (
+        "uocOqB2RlnX2UHrrEgbHKxhvtUMG4lfMRX2xU6WbR1lR40A4yQ3-1GxHdKCB94DFosjsLdRLn82r9O8orJSDMdf8vNKMlAOe0ubtvOE-DzJ5mxBay692GKed2FZL9evsSu7aNugjH52_xQefpwBrGQ"
+        "QKHEW9HKS_kbfN7TA5b_0"),
+    "dp": (
+        "CwhyFuqMKKBpW6ewXGN9LXHov4XpnsrmDN2Fi2ExEI9OzBjdwkmU0An8Zvu1Or4SoFjmSVARd9fmJCFr-Fn1kDUTobDfs0OmSfzXA6P5jf2_pjQDXoC7SP9HKt51MomKfXoCTYgHMNZ0pH_SyKo0yG"
+        "rajhsaE6oUXHlD-Y2nlcE"),
+    "dq": (
+        "SmamvP4WXVquJknxS95yQUlc_YM_0rbMnwdU3RWYi2wgUrICNIglllueYPHJBY1Sx-y28EzW4WYraeafZb9TWWVaxYKCWmPbTSqZt5Zsp6ktgmGSpd5WD92EA4_gerZhKT5-whn0MJ8-p_uzfeyXy4"
+        "Gl-sMCfNNmKlyTgkGTF40"),
+    "qi": (
+        "dhjbRnZrU280Zxdcih4hxArSeViHlxufqSMQ3ITNpEJU_RSXIIMwyKMLmehKi_aaYgO6GGPGG8j4fkWBScgkA5tYzMj3_riFQarQDx3JWIWr4JBODWS3mrdGSABayAE22yAYoZQ6EKWvXu29raHRSH"
+        "NgLh3KMhTzErNC9xM9hJU"),
+}
+ED_JWK = {"kty": "OKP", "crv": "Ed25519", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+
+
+def rsa_holds(jwk, token):
+    """RFC 8017 §8.2.2, by hand."""
+    number = lambda text: int.from_bytes(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), "big")
+    what, signature = token.rsplit(".", 1)
+    size = (number(jwk["n"]).bit_length() + 7) // 8
+    digest = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(what.encode()).digest()
+    return pow(number(signature), number(jwk["e"]), number(jwk["n"])).to_bytes(size, "big") == b"\0\1" + b"\xff" * (size - len(digest) - 3) + b"\0" + digest
+
+
+def test_keys_pairs():
+    """RS256 and EdDSA, made here, taken over, and somebody else's: who signs, who verifies, who is told of it."""
+    with node("--workers", "1") as n:
+        app(n), app(n, "other")
+        jwks = lambda host="shop": {k["kid"]: k for k in ask(n, "/auth/v1/.well-known/jwks.json", host=host)[2]["keys"]}
+        make = lambda claims="{}", **more: cli(n, "keys", "token", "shop", "--as", USER, "--claims", claims).strip()
+        by = lambda t: json.loads(base64.urlsafe_b64decode(t.split(".")[0] + "=="))
+        key, kept = keys_of(n, "shop")["anon"], []
+        for algorithm, kty, members in (("RS256", "RSA", {"n", "e"}), ("EdDSA", "OKP", {"crv", "x"})):
+            kid = cli(n, "keys", "create", "shop", "--algorithm", algorithm).strip()
+            eq(cli(n, "keys", "rotate", "shop").strip(), kid)
+            own = jwks()[kid]
+            eq((own["kty"], own["alg"], own["use"], set(own) - {"kty", "alg", "use", "kid", "key_ops"}), (kty, algorithm, "sig", members))
+            t = make()
+            eq(by(t), {"alg": algorithm, "kid": kid, "typ": "JWT"})
+            check(algorithm != "RS256" or rsa_holds(own, t), t)
+            kept += [t, keys_of(n, "shop")["service_role"]]
+            for t in kept:  # those of the ones before, too
+                eq((who(n, key, t)[0], who(n, t[:-8] + "AAAAAAAA" if not t.endswith("AAAAAAAA") else t + "A", None)[0]), (200, 401))
+        # Taken over: tokens that were signed elsewhere hold; then this one signs.
+        import_ = lambda of, text, *flags: orlo("keys", "import", of, *flags, "--state", n.state, data=(text if isinstance(text, str) else json.dumps(text)).encode())
+        for jwk in (RSA_JWK, ED_JWK):
+            code, out, error = import_("shop", jwk, "--standby")
+            eq((code, out.strip() == jwk.get("kid", out.strip()), error), (0, True, ""))
+            eq(cli(n, "keys", "rotate", "shop").strip(), out.strip())
+            t = make()
+            eq((by(t).get("kid"), jwks()[out.strip()].get("x") or jwks()[out.strip()]["n"]), (jwk.get("kid"), jwk.get("x") or jwk["n"]))
+            check("n" not in jwk or rsa_holds(jwk, t), t)
+            eq(who(n, key, t)[2]["uid"], USER)
+            # In another app its public half is somebody else's: users of theirs are users, and nobody is more; it is not among that one's own.
+            public = {k: v for k, v in jwk.items() if k in ("kty", "crv", "kid", "n", "e", "x")}
+            eq(who(n, keys_of(n, "other")["anon"], t, host="other")[0], 401)
+            code, out, error = import_("other", public)
+            eq((code, jwks("other"), error), (0, {}, ""))
+            eq(who(n, keys_of(n, "other")["anon"], t, host="other")[2]["uid"], USER)
+            service = keys_of(n, "shop")["service_role"]
+            eq((who(n, service)[0], who(n, service, host="other")[0]), (200, 401))
+            eq([k["state"] for k in listed(n, "other")["signing_keys"] if k["kid"] == out.strip()], ["previously_used"])
+        bent = dict(RSA_JWK, kid="bent", n=RSA_JWK["n"][:100] + "AAAA" + RSA_JWK["n"][104:])
+        for bad, words in ((bent, "no secret key"), (dict(RSA_JWK, kid="cut", q=""), "n, e, d"), (dict(ED_JWK, d="AAAA"), "numbers"), (dict(ED_JWK, crv="X25519"), "is of ES256"), (dict(RSA_JWK, alg="PS256"), "is of ES256"),
+                           ({"kty": "oct", "k": "AAAA"}, "is of ES256"), ({"kty": "RSA", "n": RSA_JWK["n"][:100], "e": "AQAB"}, "no public key"), ({"kty": "RSA", "n": RSA_JWK["n"], "e": "AQ"}, "no public key"),
+                           ({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, "numbers"), ({"kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ"}, "no public key"), ("{ ", "line 1"), ("{}", "is of ES256")):
+            code, out, error = import_("shop", bad)
+            check(code and words in error, bad, error)
+        code, out, error = import_("shop", {"kty": "OKP", "crv": "Ed25519", "x": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, "--standby")
+        check(code and "public key" in error, error)
+
+
 class Client(threading.Thread):
     """Asks on and on as a client does that goes on with a key until it is given another; a connection after the other, so that all workers are asked."""
 

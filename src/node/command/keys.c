@@ -209,20 +209,6 @@ static err read_input(struct keys *k, str *text) {
     return diag_set(k->d, ERR_USAGE, DIAG_NOWHERE, "no key came from standard input: orlo keys import %s < FILE", k->c->app);
 }
 
-static err put_jwk(struct keys *k, str text, struct json_writer *w) {
-    static const struct json_limits limits = {INPUT_BYTES_MAX, 8, 256};
-    struct json v;
-    TRY(json_read(k->mem, text, &limits, &v, k->d));
-    if (!str_eqc(member(&v, "kty"), "EC") || !str_eqc(member(&v, "crv"), "P-256") || !member(&v, "d").n)
-        return diag_set(k->d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                        "a JWK that is taken over is a secret key of ES256: kty EC, crv P-256, and d");
-    json_put_cstr(w, "algorithm", "ES256");
-    json_put_str(w, "secret", member(&v, "d"));
-    if (member(&v, "kid").n) json_put_str(w, "kid", member(&v, "kid"));
-    json_put_bool(w, "verifies", !k->c->standby);
-    return ERR_OK;
-}
-
 static err put_import(struct keys *k, str text, struct json_writer *w, bool opaque) {
     if (opaque != (k->c->which != NULL))
         return diag_set(k->d, ERR_USAGE, DIAG_NOWHERE,
@@ -236,9 +222,8 @@ static err put_import(struct keys *k, str text, struct json_writer *w, bool opaq
         if (k->c->expires_s) json_put_u64(w, "expires_s", k->c->expires_s);
         return ERR_OK;
     }
-    if (text.p[0] == '{') return put_jwk(k, text, w);
-    json_put_cstr(w, "algorithm", "HS256");
-    json_put_str(w, "secret", text);
+    if (text.p[0] != '{') json_put_cstr(w, "algorithm", "HS256");
+    json_put_str(w, text.p[0] == '{' ? "jwk" : "secret", text);
     json_put_bool(w, "verifies", !k->c->standby);
     return ERR_OK;
 }

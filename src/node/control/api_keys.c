@@ -118,21 +118,39 @@ static enum node_key_algorithm algorithm(const struct api_call *call) {
     return node_key_algorithm_named(json_str(node_api_member(call, "algorithm")), &a) ? a : NODE_KEY_ES256;
 }
 
+/* As it is; in base64url, of a pair; or as a JWK, which says more. */
+static err wanted_key(struct api_call *call, struct control_key_wanted *w, const char **member, struct diag *d) {
+    str jwk = json_str(node_api_member(call, "jwk"));
+    bool curve = w->algorithm == NODE_KEY_ES256 || w->algorithm == NODE_KEY_EDDSA;
+    *member = jwk.n ? "jwk" : "secret";
+    if (!jwk.n) {
+        if (!w->value.n || w->algorithm == NODE_KEY_HS256) return ERR_OK;
+        if (!curve) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "a key of RS256 that was made elsewhere comes as its JWK");
+        if (node_base64url_read(call->mem, w->value, &w->value)) return ERR_OK;
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the secret of ES256, or EdDSA, is `d` of its JWK: 32 bytes in base64url");
+    }
+    if (w->value.n) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "a JWK has its secret in it");
+    struct node_jwk k;
+    TRY(node_jwk_read(call->mem, jwk, &k, d));
+    if (node_api_member(call, "algorithm") && k.algorithm != w->algorithm)
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the JWK is of %s", node_key_algorithm_text(k.algorithm));
+    w->algorithm = k.algorithm, w->value = k.secret;
+    if (!k.secret.n) w->public = k.public;
+    if (!w->kid.n) w->kid = k.kid;
+    return ERR_OK;
+}
+
 void node_api_signing_key_make(struct api_call *call) {
     struct diag d = DIAG_INIT;
-    str secret = json_str(node_api_member(call, "secret"));
-    if (algorithm(call) == NODE_KEY_ES256 && secret.n && !node_base64url_read(call->mem, secret, &secret)) {
-        err e = diag_set(&d, ERR_INVALID, DIAG_NOWHERE, "the secret of ES256 is `d` of its JWK: 32 bytes in base64url");
-        node_api_fail_at(call, e, &d, STR("secret"), 0);
-        return;
-    }
-    change(call,
-           (struct control_key_wanted){.does = CONTROL_MAKE_SIGNING,
-                                       .algorithm = algorithm(call),
-                                       .value = secret,
-                                       .kid = json_str(node_api_member(call, "kid")),
-                                       .verifies = json_bool(node_api_member(call, "verifies"))},
-           "kid");
+    const char *member;
+    struct control_key_wanted w = {.does = CONTROL_MAKE_SIGNING,
+                                   .algorithm = algorithm(call),
+                                   .value = json_str(node_api_member(call, "secret")),
+                                   .kid = json_str(node_api_member(call, "kid")),
+                                   .verifies = json_bool(node_api_member(call, "verifies"))};
+    err e = wanted_key(call, &w, &member, &d);
+    if (e == ERR_OK) change(call, w, "kid");
+    else node_api_fail_at(call, e, &d, str_c(member), 0);
 }
 
 void node_api_signing_key_rotate(struct api_call *call) {

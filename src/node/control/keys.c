@@ -102,7 +102,7 @@ static void end_op(struct key_op *op, err e, const struct diag *d) {
     arena_free(op->mem);
 }
 
-static bool is_new_signing(const struct key_op *op) { return op->sealed.n; }
+static bool is_new_signing(const struct key_op *op) { return op->sealed.n || op->public.n; }
 
 static err count(struct control *c, const char *sql, uint32_t app, int64_t most, const char *what, struct diag *d) {
     int64_t n = 0;
@@ -200,7 +200,7 @@ static err put_signing(struct control *c, struct key_op *op, enum control_key_st
     if (e == ERR_OK) return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "the app has, or had, a key of that id");
     if (e != ERR_NOT_FOUND) return e;
     op->told = arena_str(op->mem, kid);
-    bool any_kid = w->algorithm == NODE_KEY_HS256 && w->value.n && !w->kid.n;
+    bool any_kid = (w->value.n || w->public.n) && !w->kid.n;
     return db_run(c->db, d,
                   "insert into signing_keys (app, kid, algorithm, state, any_kid, entry, sealed, public, created, changed)"
                   " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -330,18 +330,23 @@ static void begin_change(struct key_op *op) {
 
 /* ---- a signing key that is new ---- */
 
+/* What keys answered: of a pair its public half as well (secrets.h). */
+static err take_new(struct key_op *op, str value, struct diag *d) {
+    struct rd from = rd_of(value);
+    bool pair = node_key_is_pair(op->wanted.algorithm);
+    uint32_t low = pair ? rd_u8(&from) : 0;
+    op->public = arena_str(op->mem, rd_bytes(&from, pair ? low | (uint32_t)rd_u8(&from) << 8 : 0));
+    op->sealed = arena_str(op->mem, rd_bytes(&from, rd_left(&from)));
+    if (!from.fail && op->sealed.n && (!pair || op->public.n)) return ERR_OK;
+    return diag_set(d, ERR_IO, DIAG_NOWHERE, "there is no key in what keys answered");
+}
+
 static void sealed(struct control *c, void *arg, err e, str value, const struct diag *d) {
     struct key_op *op = arg;
-    size_t public = op->wanted.algorithm == NODE_KEY_ES256 ? CRYPTO_ES256_PUBLIC_BYTES : 0;
     struct diag own = *d;
-    if (e == ERR_OK && value.n <= public) e = diag_set(&own, ERR_IO, DIAG_NOWHERE, "there is no key in what keys answered");
-    if (e != ERR_OK) {
-        end_op(op, e, &own);
-        return;
-    }
-    op->sealed = arena_str(op->mem, str_sub(value, 0, value.n - public));
-    op->public = arena_str(op->mem, str_sub(value, value.n - public, public));
-    begin_change(op);
+    if (e == ERR_OK) e = take_new(op, value, &own);
+    if (e != ERR_OK) end_op(op, e, &own);
+    else begin_change(op);
 }
 
 /* A name of its own that it is sealed for: nobody puts one in another's place. */
@@ -351,11 +356,14 @@ static str new_entry(arena *out) {
     return arena_fmt(out, "_jwt_%016llx", (unsigned long long)chance);
 }
 
+static uint8_t does_of(enum node_key_algorithm a, int single, int pair) {
+    return (uint8_t)(node_key_is_pair(a) ? pair + (int)node_key_pair(a) : single);
+}
+
 static err ask_for_key(struct control *c, struct key_op *op, struct diag *d) {
     const struct control_key_wanted *w = &op->wanted;
-    bool es256 = w->algorithm == NODE_KEY_ES256;
-    uint8_t does = (uint8_t)(es256 ? NODE_SECRET_MAKES_ES256 : NODE_SECRET_MAKES);
-    if (w->value.n) does = (uint8_t)(es256 ? NODE_SECRET_TAKES_ES256 : NODE_SECRET_SEALS);
+    uint8_t does = does_of(w->algorithm, NODE_SECRET_MAKES, NODE_SECRET_MAKES_PAIR);
+    if (w->value.n) does = does_of(w->algorithm, NODE_SECRET_SEALS, NODE_SECRET_TAKES_PAIR);
     op->entry = new_entry(op->mem);
     err e = node_secrets_ask(
         c,
@@ -396,12 +404,22 @@ static err check_opaque(const struct control_key_wanted *w, struct diag *d) {
                     "a key that is taken over begins with sb_publishable_, or is secret and begins with sb_secret_");
 }
 
+/* Somebody else signs with it. */
+static err check_public(const struct control_key_wanted *w, struct diag *d) {
+    struct crypto_pair *k = node_key_is_pair(w->algorithm) ? crypto_pair_verifier(node_key_pair(w->algorithm), w->public) : NULL;
+    crypto_pair_free(k);
+    if (!k) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is no public key of %s", node_key_algorithm_text(w->algorithm));
+    if (w->verifies) return ERR_OK;
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "a public key cannot stand by: nothing is signed with it");
+}
+
 static err check_signing(const struct control_key_wanted *w, struct diag *d) {
     bool ok = w->kid.n <= NODE_KID_BYTES_MAX;
     for (size_t i = 0; ok && i < w->kid.n; i++) ok = w->kid.p[i] > ' ' && w->kid.p[i] < 127;
     if (!ok)
         return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "a key's id has up to %d characters of ASCII, and no spaces",
                         NODE_KID_BYTES_MAX);
+    if (w->public.n) return check_public(w, d);
     if (w->algorithm != NODE_KEY_HS256 || !w->value.n) return ERR_OK;
     if (w->value.n >= HS256_BYTES_MIN && w->value.n <= HS256_BYTES_MAX) return ERR_OK;
     return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "a secret of HS256 has %d to %d bytes: who knows a token guesses a shorter one",
@@ -415,7 +433,7 @@ static err check(const struct control_key_wanted *w, struct diag *d) {
 
 static err begin(struct control *c, const struct control_key_wanted *wanted, control_done_fn done, void *arg, struct diag *d) {
     struct control_now now;
-    bool asks = wanted->does == CONTROL_MAKE_SIGNING, ready = false;
+    bool asks = wanted->does == CONTROL_MAKE_SIGNING && !wanted->public.n, ready = false;
     TRY(keeps(c, d));
     TRY(node_store_now(c, wanted->app, &now, NULL, d));
     TRY(check(wanted, d));
@@ -426,6 +444,7 @@ static err begin(struct control *c, const struct control_key_wanted *wanted, con
     *op = (struct key_op){.control = c, .mem = mem, .wanted = *wanted, .app = now.app, .done = done, .arg = arg};
     op->wanted.name = arena_str(mem, wanted->name), op->wanted.value = arena_str(mem, wanted->value);
     op->wanted.kid = arena_str(mem, wanted->kid), op->wanted.app = (str){0};
+    op->public = op->wanted.public = arena_str(mem, wanted->public);
     op->change.app = arena_str(mem, wanted->app);
     op->change.arg = op;
     err e = asks ? ask_for_key(c, op, d) : ERR_OK;
@@ -446,10 +465,7 @@ static void first_made(struct control *c, void *arg, err e, str value, const str
     struct key_op *op = arg;
     struct diag own = *d;
     int64_t others = 0; /* of a deployment beside this one */
-    size_t public = op->wanted.algorithm == NODE_KEY_ES256 ? CRYPTO_ES256_PUBLIC_BYTES : 0;
-    if (e == ERR_OK && value.n <= public) e = diag_set(&own, ERR_IO, DIAG_NOWHERE, "there is no key in what keys answered");
-    op->sealed = arena_str(op->mem, str_sub(value, 0, value.n - MIN(public, value.n)));
-    op->public = arena_str(op->mem, str_sub(value, op->sealed.n, public));
+    if (e == ERR_OK) e = take_new(op, value, &own);
     if (e == ERR_OK)
         e = db_one_i64(c->db, &others, &own, "select count(*) from signing_keys where app = ? and state = 1", DB_I64(op->app));
     if (e == ERR_OK && !others) e = put_signing(c, op, CONTROL_KEY_IN_USE, &own);
@@ -468,7 +484,7 @@ bool node_keys_needed(struct control *c, uint32_t app, bool users, control_done_
     op->wanted.algorithm = users ? NODE_KEY_ES256 : NODE_KEY_HS256;
     struct control_key_ask ask = {.app = app,
                                   .key = op->entry,
-                                  .does = (uint8_t)(users ? NODE_SECRET_MAKES_ES256 : NODE_SECRET_MAKES),
+                                  .does = does_of(op->wanted.algorithm, NODE_SECRET_MAKES, NODE_SECRET_MAKES_PAIR),
                                   .said = first_made,
                                   .arg = op};
     err e = node_secrets_ask(c, &ask, &d);
@@ -527,7 +543,7 @@ static void token_signed(struct control *c, void *arg, err e, str signature, con
 }
 
 static err ask_signature(struct control *c, struct signing *s, uint32_t app, const struct used *u, struct diag *d) {
-    uint8_t does = (uint8_t)(u->algorithm == NODE_KEY_ES256 ? NODE_SECRET_SIGNS_ES256 : NODE_SECRET_SIGNS);
+    uint8_t does = does_of(u->algorithm, NODE_SECRET_SIGNS, NODE_SECRET_SIGNS_PAIR);
     return node_secrets_ask(
         c,
         &(struct control_key_ask){
@@ -595,6 +611,7 @@ static err put_signing_keys(struct control *c, uint32_t app, struct buf *set, st
                                     .kid = db_str(rows, 0),
                                     .entry = db_str(rows, 1),
                                     .public = db_str(rows, 5)};
+        k.foreign = node_key_is_pair(k.algorithm) && !db_str(rows, 2).n;
         node_keyset_put(set, &k);
         if (k.algorithm == NODE_KEY_HS256) node_secret_put(to, NODE_SECRET_SEALED, k.entry, db_str(rows, 2));
         else if (db_i64(rows, 6) == CONTROL_KEY_IN_USE)
@@ -623,7 +640,8 @@ static err put_roles(struct control *c, arena *scratch, const struct app_record 
     err e = in_use(c, scratch, r->id, &u, d);
     if (e == ERR_NOT_FOUND) return ERR_OK;
     TRY(e);
-    node_secret_put(to, u.algorithm == NODE_KEY_ES256 ? NODE_SECRET_SIGNER_ES256 : NODE_SECRET_SIGNER, u.entry, u.sealed);
+    node_secret_put(to, (enum node_secret_kind)does_of(u.algorithm, NODE_SECRET_SIGNER, NODE_SECRET_SIGNER_PAIR), u.entry,
+                    u.sealed);
     for (size_t i = 0; i < ARRAY_COUNT(tokens); i++) {
         struct buf claims = {0}, message = {0};
         node_token_claims(&claims, r->name, str_c(tokens[i][1]), u.created_s);

@@ -1,7 +1,7 @@
 /* keys: what an app's callers are known by.
  *
  *   opaque keys   sb_publishable_…, sb_secret_…: as many as there are names for; their SHA-256 is kept, what they are is told once
- *   signing keys  HS256 or ES256: tokens are signed by the one that is in use, and verified by all but those that were revoked
+ *   signing keys  HS256, ES256, RS256 or EdDSA: tokens are signed by the one that is in use, and verified by all but those that were revoked
  *
  *      made, taken ──> STANDBY ──rotate──> IN USE ──rotate──> PREVIOUSLY USED ──revoke──> REVOKED
  *                         └────────────────────revoke──────────────────────────────────────┘
@@ -43,15 +43,15 @@ struct control_key_list {
 struct control_key_wanted {
     str app;
     enum {
-        CONTROL_MAKE_OPAQUE,    /* name, secret, expires_s; value: one that was made elsewhere */
-        CONTROL_ROTATE_OPAQUE,  /* id, overlap_s: another of that name, and the old one works for so long yet */
-        CONTROL_REVOKE_OPAQUE,  /* id */
-        CONTROL_MAKE_SIGNING,   /* algorithm; value: one that was made elsewhere, kid, verifies: it is not to sign */
+        CONTROL_MAKE_OPAQUE,   /* name, secret, expires_s; value: one that was made elsewhere */
+        CONTROL_ROTATE_OPAQUE, /* id, overlap_s: another of that name, and the old one works for so long yet */
+        CONTROL_REVOKE_OPAQUE, /* id */
+        CONTROL_MAKE_SIGNING, /* algorithm; value: one that was made elsewhere, kid, verifies: it is not to sign; public: of a pair that somebody else has */
         CONTROL_ROTATE_SIGNING, /* the oldest that stands by signs from now on; where none does one is made: algorithm */
         CONTROL_REVOKE_SIGNING, /* id */
     } does;
     uint32_t id;
-    str name, value, kid;
+    str name, value, kid, public;
     bool secret, verifies;
     enum node_key_algorithm algorithm;
     uint64_t expires_s, overlap_s;

@@ -3,7 +3,8 @@
 
 static const struct api_form form_APP = {.pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"},
                              form_DIGEST = {.pattern = "^[0-9a-f]{64}$"}, form_TIME = {.format = "date-time"},
-                             form_KEY_TYPE = {.values = "publishable secret"}, form_ALGORITHM = {.values = "HS256 ES256"},
+                             form_KEY_TYPE = {.values = "publishable secret"},
+                             form_ALGORITHM = {.values = "HS256 ES256 RS256 EdDSA"},
                              form_KEY_STATE = {.values = "standby in_use previously_used revoked"},
                              form_FORMAT = {.values = "orlo spin supabase"}, form_STATE = {.values = "working done failed"},
                              form_SCOPE = {.values = "node app"}, form_COMMAND = {.values = "select insert update delete"};

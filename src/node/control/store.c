@@ -36,7 +36,7 @@ static const char *const formats[] = {
     " expires integer not null) strict;"
     "create table quarantine (app integer primary key references apps on delete cascade, place integer not null,"
     " reason text not null, since integer not null) strict;",
-    /* 2: what callers are known by. algorithm, state: as keyset.h and keys.h have them; entry: what it is sealed for; public: of ES256 */
+    /* 2: what callers are known by. algorithm, state: as keyset.h and keys.h have them; entry: what it is sealed for; public: of a pair */
     "create table signing_keys (id integer primary key autoincrement, app integer not null references apps on delete cascade,"
     " kid text not null, algorithm integer not null, state integer not null, any_kid integer not null, entry text not null,"
     " sealed blob not null, public blob not null, created integer not null, changed integer not null, unique (app, kid)) strict;"

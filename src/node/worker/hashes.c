@@ -88,7 +88,7 @@ static bool on_told(struct node_hashes *h, const struct node_message *m) {
     while (a && (a->id != id || !a->sent)) a = a->next;
     if (hashed) said = (struct node_hashed){.err = t->err, .right = t->right, .old = t->old, .hash = t->hash};
     else if (vault) said = (struct node_hashed){.err = m->vault_told.err, .hash = m->vault_told.bytes};
-    else said = (struct node_hashed){.err = m->token_told.err, .hash = {m->token_told.signature, sizeof m->token_told.signature}};
+    else said = (struct node_hashed){.err = m->token_told.err, .hash = m->token_told.signature};
     if (a) tell(a, &said);
     return true;
 }
@@ -147,10 +147,11 @@ struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str pa
     return ask(h, &m, id, told, arg);
 }
 
-struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, str key, str sealed, str message, node_hashed_fn told,
-                                      void *arg) {
+struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, enum node_key_algorithm algorithm, str key, str sealed,
+                                      str message, node_hashed_fn told, void *arg) {
     uint32_t id = ++h->last_id;
-    const struct node_message m = NODE_MESSAGE(token_ask, .id = id, .app = app, .key = key, .sealed = sealed, .message = message);
+    const struct node_message m = NODE_MESSAGE(token_ask, .id = id, .app = app, .algorithm = (uint8_t)algorithm, .key = key,
+                                               .sealed = sealed, .message = message);
     return ask(h, &m, id, told, arg);
 }
 

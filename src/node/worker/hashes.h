@@ -5,7 +5,7 @@
 #ifndef ORLO_NODE_WORKER_HASHES_H
 #define ORLO_NODE_WORKER_HASHES_H
 
-#include "base/base.h"
+#include "node/keyset.h"
 
 struct net_loop;
 struct node_hashes;
@@ -21,9 +21,9 @@ void node_hashes_free(struct node_hashes *h);            /* NULL is fine */
 void node_hashes_channel(struct node_hashes *h, int fd); /* takes it */
 /* hash empty: one is made; "-": there is none to compare with, and it takes as long. Copied. told is called later, never from within. */
 struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str password, str hash, node_hashed_fn told, void *arg);
-/* Of one that signs: by an app's key of ES256, sealed under its name. */
-struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, str key, str sealed, str message, node_hashed_fn told,
-                                      void *arg);
+/* Of one that signs: by an app's key that is a pair, sealed under its name. */
+struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, enum node_key_algorithm algorithm, str key, str sealed,
+                                      str message, node_hashed_fn told, void *arg);
 /* The same: bytes of an app's, sealed or opened; pass: 32 bytes (keys.h). */
 struct node_hashing *node_hashes_vault(struct node_hashes *h, uint32_t app, str pass, bool opens, str about, str bytes,
                                        node_hashed_fn told, void *arg);

@@ -1,8 +1,10 @@
-/* jwt: tokens that say who asks (RFC 7519), signed by a key of the app's: HMAC-SHA-256 (HS256) or ECDSA over P-256 (ES256; RFC 7518 §3.2, 3.4).
+/* jwt: tokens that say who asks (RFC 7519), signed by a key of the app's: HMAC-SHA-256 (HS256, RFC 7518 §3.2), or by a pair's secret half
+ * (ES256, RS256, EdDSA: crypto.h).
  *
  * 1. Nothing of a token is read as JSON, but for its head, before its signature is known to be right.
  * 2. A key has one algorithm, and verifies tokens of that one alone: a public key is never taken for a secret, nor the other way round. No key is one
  *    that the token brings or points at; `kid` chooses among those that there are.
+ *    Where it says none, at most PAIRS_MAX public keys are tried: each takes as long as a request.
  * 3. What is wrong is told as PostgREST tells it (jwt.def), in its order: expiry, begin, issue, audience; with 30 seconds for clocks that differ.
  */
 #ifndef ORLO_NODE_JWT_H
@@ -24,8 +26,9 @@ struct node_jwt_key {
     enum node_key_algorithm algorithm;
     str kid;
     bool any_kid; /* tokens may name another: it is older than such names */
+    bool foreign; /* of somebody else: nobody is the service_role by it */
     str secret;   /* HS256 */
-    struct crypto_es256 *public;
+    struct crypto_pair *public;
 };
 struct node_jwt {
     str role, subject; /* "anon"; empty: it says none. A role that is no text is its JSON */

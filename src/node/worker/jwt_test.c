@@ -5,14 +5,19 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 enum { NOW = 1700000000 };
 static arena *mem;
 static const str key = STR("super-secret-jwt-token-with-at-least-32-characters-long");
 
-static struct node_jwt_key keys[4];
-static uint8_t es_secret[CRYPTO_ES256_SECRET_BYTES], es_public[CRYPTO_ES256_PUBLIC_BYTES];
+static struct node_jwt_key keys[7];
+static struct own { /* pairs that sign here */
+    struct crypto_pair *signer, *verifier;
+} own[CRYPTO_PAIR_KINDS];
+static uint8_t es_public[CRYPTO_PAIR_PUBLIC_MAX];
+static size_t es_public_n;
 
 static str encode(str bytes) {
     struct buf b = {0};
@@ -33,12 +38,14 @@ static str sign(const char *header, const char *claims, str with) {
     return arena_fmt(mem, STR_FMT "." STR_FMT, STR_ARG(what), STR_ARG(encode((str){mac, sizeof mac})));
 }
 
-static str sign_es(const char *header, const char *claims) {
-    uint8_t sig[CRYPTO_ES256_SIGNATURE_BYTES];
+static str sign_pair(enum crypto_pair_kind kind, const char *header, const char *claims) {
+    uint8_t sig[CRYPTO_PAIR_SIGNATURE_MAX];
     str what = unsigned_of(header, claims);
-    assert_true(crypto_es256_sign(es_secret, what, sig));
-    return arena_fmt(mem, STR_FMT "." STR_FMT, STR_ARG(what), STR_ARG(encode((str){sig, sizeof sig})));
+    size_t n = crypto_pair_sign(own[kind].signer, what, sig);
+    assert_true(n);
+    return arena_fmt(mem, STR_FMT "." STR_FMT, STR_ARG(what), STR_ARG(encode((str){sig, n})));
 }
+static str sign_es(const char *header, const char *claims) { return sign_pair(CRYPTO_ES256, header, claims); }
 
 static const char *const names[] = {
     "GOOD",
@@ -60,6 +67,7 @@ static void is(str token, enum node_jwt_end end, const char *role, const char *s
 static void claims(const char *text, enum node_jwt_end end, const char *role, const char *subject) {
     is(sign(HS, text, key), end, role, subject);
     is(sign_es(ES, text), end, role, subject);
+    is(sign_pair(CRYPTO_EDDSA, "{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", text), end, role, subject);
 }
 
 static void test_claims(void **state) {
@@ -147,7 +155,10 @@ static void test_algorithms(void **state) {
     } rows[] = {{"{\"alg\":\"none\"}", NODE_JWT_ALGORITHM},
                 {"{\"alg\":\"None\"}", NODE_JWT_ALGORITHM},
                 {"{\"alg\":\"hs256\"}", NODE_JWT_KEY},
-                {"{\"alg\":\"RS256\"}", NODE_JWT_KEY},
+                {"{\"alg\":\"RS256\"}", NODE_JWT_SIGNATURE}, /* by an HMAC */
+                {"{\"alg\":\"RS384\"}", NODE_JWT_KEY},
+                {"{\"alg\":\"PS256\"}", NODE_JWT_KEY},
+                {"{\"alg\":\"EdDSA\"}", NODE_JWT_SIGNATURE},
                 {"{\"alg\":\"HS512\"}", NODE_JWT_KEY},
                 {"{\"alg\":\"HS256\\u0000\"}", NODE_JWT_KEY},
                 {"{\"alg\":[\"HS256\"]}", NODE_JWT_MALFORMED},
@@ -168,11 +179,48 @@ static void test_algorithms(void **state) {
     is(sign_es("{\"alg\":\"ES256\",\"kid\":\"other\"}", "{}"), NODE_JWT_KEY, "", "");
     is(sign_es("{\"alg\":\"HS256\"}", "{}"), NODE_JWT_SIGNATURE, "", "");
     /* What everybody knows of a key is no secret of another algorithm's. */
-    is(sign("{\"alg\":\"HS256\",\"kid\":\"es\"}", "{}", (str){es_public, sizeof es_public}), NODE_JWT_SIGNATURE, "", "");
+    is(sign("{\"alg\":\"HS256\",\"kid\":\"es\"}", "{}", (str){es_public, es_public_n}), NODE_JWT_SIGNATURE, "", "");
     is(sign("{\"alg\":\"HS256\",\"kid\":\"es\"}", "{}", STR("")), NODE_JWT_SIGNATURE, "", "");
     is(arena_fmt(mem, STR_FMT ".", STR_ARG(unsigned_of("{\"alg\":\"none\"}", "{}"))), NODE_JWT_ALGORITHM, "", "");
     is(arena_fmt(mem, STR_FMT ".", STR_ARG(unsigned_of(HS, "{}"))), NODE_JWT_SIGNATURE, "", "");
     is(arena_fmt(mem, STR_FMT ".", STR_ARG(unsigned_of(ES, "{}"))), NODE_JWT_SIGNATURE, "", "");
+}
+
+/* Each kind of pair, by its own algorithm alone; what somebody else signs makes nobody the service_role. */
+static void test_pairs(void **state) {
+    static const char *const heads[] = {"{\"alg\":\"ES256\",\"kid\":\"%s\"}", "{\"alg\":\"RS256\",\"kid\":\"%s\"}",
+                                        "{\"alg\":\"EdDSA\",\"kid\":\"%s\"}"};
+    static const char *const kids[] = {"es", "rs", "ed"};
+    for (int by = 0; by < CRYPTO_PAIR_KINDS; by++)
+        for (int says = 0; says < CRYPTO_PAIR_KINDS; says++)
+            for (int kid = 0; kid < CRYPTO_PAIR_KINDS; kid++) {
+                char head[64];
+                snprintf(head, sizeof head, heads[says], kids[kid]);
+                bool good = by == says && says == kid;
+                is(sign_pair((enum crypto_pair_kind)by, head, "{\"role\":\"service_role\",\"sub\":\"u\"}"),
+                   good          ? NODE_JWT_GOOD
+                   : says != kid ? NODE_JWT_KEY
+                                 : NODE_JWT_SIGNATURE,
+                   good ? "service_role" : "", good ? "u" : "");
+            }
+    const char *theirs = "{\"alg\":\"EdDSA\",\"kid\":\"theirs\"}";
+    is(sign_pair(CRYPTO_EDDSA, theirs, "{\"role\":\"authenticated\",\"sub\":\"u\"}"), NODE_JWT_GOOD, "authenticated", "u");
+    is(sign_pair(CRYPTO_EDDSA, theirs, "{}"), NODE_JWT_GOOD, "", "");
+    is(sign_pair(CRYPTO_EDDSA, theirs, "{\"role\":\"service_role\"}"), NODE_JWT_KEY, "", "");
+    is(sign_pair(CRYPTO_EDDSA, theirs, "{\"role\":\"supabase_admin\"}"), NODE_JWT_KEY, "", "");
+}
+
+/* A token that names no key is tried by so many pairs and no more. */
+static void test_without_kid(void **state) {
+    struct node_jwt_key many[16];
+    struct node_jwt jwt;
+    str token = sign_es("{\"alg\":\"ES256\"}", "{}");
+    for (size_t place = 0; place < ARRAY_COUNT(many); place++) {
+        for (size_t i = 0; i < ARRAY_COUNT(many); i++) many[i] = keys[3];
+        many[place] = keys[2];
+        enum node_jwt_end end = node_jwt_verify(mem, token, many, ARRAY_COUNT(many), NOW, &jwt);
+        assert_int_equal(end, place < 4 ? NODE_JWT_GOOD : NODE_JWT_SIGNATURE);
+    }
 }
 
 static void no_other(str good) {
@@ -199,6 +247,8 @@ static void test_signatures(void **state) {
     assert_int_equal(node_jwt_verify(mem, good, NULL, 0, NOW, &jwt), NODE_JWT_LACKS); /* an app without keys */
     no_other(good);
     no_other(sign_es(ES, "{}"));
+    no_other(sign_pair(CRYPTO_RS256, "{\"alg\":\"RS256\",\"kid\":\"rs\"}", "{}"));
+    no_other(sign_pair(CRYPTO_EDDSA, "{\"alg\":\"EdDSA\",\"kid\":\"ed\"}", "{}"));
 }
 
 static void test_nonsense(void **state) {
@@ -218,27 +268,40 @@ static void test_nonsense(void **state) {
 
 static int begin(void **state) {
     mem = arena_new(0);
-    crypto_es256_new(es_secret, es_public);
-    static uint8_t rfc[CRYPTO_ES256_PUBLIC_BYTES];
+    static uint8_t rfc[65];
+    for (int kind = 0; kind < CRYPTO_PAIR_KINDS; kind++) {
+        uint8_t secret[CRYPTO_PAIR_SECRET_MAX], public[CRYPTO_PAIR_PUBLIC_MAX];
+        size_t n, public_n;
+        crypto_pair_make((enum crypto_pair_kind)kind, secret, &n);
+        assert_true(crypto_pair_public((enum crypto_pair_kind)kind, (str){secret, n}, public, &public_n));
+        own[kind] = (struct own){crypto_pair_signer((enum crypto_pair_kind)kind, (str){secret, n}),
+                                 crypto_pair_verifier((enum crypto_pair_kind)kind, (str){public, public_n})};
+        if (kind == CRYPTO_ES256) memcpy(es_public, public, public_n), es_public_n = public_n;
+    }
     assert_true(str_to_bytes(
         STR("047fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445c7f144cd1bbd9b7e872cdfedb9eeb9f4b3695d6ea9"
             "0b24ad8a4623288588e5ad"),
         rfc, sizeof rfc));
-    keys[0] = (struct node_jwt_key){NODE_KEY_HS256, STR("old"), true, key, NULL};
-    keys[1] = (struct node_jwt_key){NODE_KEY_HS256, STR("hs"), false, STR("the second"), NULL};
-    keys[2] = (struct node_jwt_key){NODE_KEY_ES256, STR("es"), false, {0}, crypto_es256_public(es_public)};
-    keys[3] = (struct node_jwt_key){NODE_KEY_ES256, STR("rfc"), false, {0}, crypto_es256_public(rfc)};
+    keys[0] = (struct node_jwt_key){NODE_KEY_HS256, STR("old"), .any_kid = true, .secret = key};
+    keys[1] = (struct node_jwt_key){NODE_KEY_HS256, STR("hs"), .secret = STR("the second")};
+    keys[2] = (struct node_jwt_key){NODE_KEY_ES256, STR("es"), .public = own[CRYPTO_ES256].verifier};
+    keys[3] =
+        (struct node_jwt_key){NODE_KEY_ES256, STR("rfc"), .public = crypto_pair_verifier(CRYPTO_ES256, (str){rfc, sizeof rfc})};
+    keys[4] = (struct node_jwt_key){NODE_KEY_RS256, STR("rs"), .public = own[CRYPTO_RS256].verifier};
+    keys[5] = (struct node_jwt_key){NODE_KEY_EDDSA, STR("ed"), .public = own[CRYPTO_EDDSA].verifier};
+    keys[6] = (struct node_jwt_key){NODE_KEY_EDDSA, STR("theirs"), .foreign = true, .public = own[CRYPTO_EDDSA].verifier};
     return 0;
 }
 static int end(void **state) {
-    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) crypto_es256_free(keys[i].public);
+    for (int kind = 0; kind < CRYPTO_PAIR_KINDS; kind++) crypto_pair_free(own[kind].signer), crypto_pair_free(own[kind].verifier);
+    crypto_pair_free(keys[3].public);
     return arena_free(mem), 0;
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_claims),     cmocka_unit_test(test_audience),
-                                       cmocka_unit_test(test_until),      cmocka_unit_test(test_others),
-                                       cmocka_unit_test(test_algorithms), cmocka_unit_test(test_signatures),
-                                       cmocka_unit_test(test_nonsense)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_claims),   cmocka_unit_test(test_audience),   cmocka_unit_test(test_until),
+        cmocka_unit_test(test_others),   cmocka_unit_test(test_algorithms), cmocka_unit_test(test_signatures),
+        cmocka_unit_test(test_nonsense), cmocka_unit_test(test_pairs),      cmocka_unit_test(test_without_kid)};
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -25,23 +25,24 @@ struct node_keys {
     VEC(struct opaque) opaque;
     str jwks, url;
     str pass;
-    str entry, sealed; /* of the key in use, if it is of ES256: its name, and what keys sealed */
+    str entry, sealed; /* of the key in use, if it is a pair: its name, and what keys sealed */
     struct seen *seen[SEEN];
     size_t seen_bytes;
 };
 
 /* ---- what came ---- */
 
-static void drop_public(void *key) { crypto_es256_free(key); }
+static void drop_public(void *key) { crypto_pair_free(key); }
 
 static void add_verifying(struct node_keys *keys, str secrets, const struct node_keyset_key *k) {
     arena *mem = keys->app->mem;
     struct node_jwt_key *to = vec_add(mem, &keys->verify);
-    *to = (struct node_jwt_key){.algorithm = k->algorithm, .kid = arena_str(mem, k->kid), .any_kid = k->any_kid};
+    *to = (struct node_jwt_key){
+        .algorithm = k->algorithm, .kid = arena_str(mem, k->kid), .any_kid = k->any_kid, .foreign = k->foreign};
     str secret;
     if (k->algorithm == NODE_KEY_HS256 && node_secret_find(secrets, k->entry, &secret)) to->secret = arena_str(mem, secret);
-    if (k->algorithm != NODE_KEY_ES256) return;
-    to->public = crypto_es256_public(k->public.p);
+    if (!node_key_is_pair(k->algorithm)) return;
+    to->public = crypto_pair_verifier(node_key_pair(k->algorithm), k->public);
     arena_cleanup(mem, drop_public, to->public);
 }
 
@@ -83,7 +84,7 @@ bool node_keys_signer(const struct node_keys *keys, arena *out, str claims, stru
         crypto_hmac_sha256(k->secret, to->message, mac);
         to->signature = (str){mac, CRYPTO_SHA256_BYTES};
     } else {
-        to->key = keys->entry, to->sealed = keys->sealed;
+        to->key = keys->entry, to->sealed = keys->sealed, to->algorithm = k->algorithm;
     }
     return true;
 }

@@ -25,6 +25,7 @@ struct node_keys_signer {
     str message;     /* what is to be signed */
     str signature;   /* of HS256, whose secret is here; empty: the role keys has it */
     str key, sealed; /* for that: the key's name, and what it is sealed */
+    enum node_key_algorithm algorithm;
 };
 bool node_keys_signer(const struct node_keys *keys, arena *out, str claims, struct node_keys_signer *to);
 str node_keys_pass(

@@ -173,7 +173,8 @@ static enum auth_done sign(void *arg, arena *out, str claims, str *token) {
         u->out = out;
         if (s.message.n > MESSAGE_MAX) return AUTH_BROKEN;
         if (!u->dead)
-            u->hashing = node_hashes_sign(u->app->guest->signers, u->app->record.id, s.key, s.sealed, s.message, on_hashed, u);
+            u->hashing = node_hashes_sign(u->app->guest->signers, u->app->record.id, s.algorithm, s.key, s.sealed, s.message,
+                                          on_hashed, u);
         enum auth_done done = hashed(u);
         if (done != AUTH_DONE) return done;
         s.signature = u->said;
