@@ -59,8 +59,9 @@ struct catalog_fragment {
     uint32_t type;
     int32_t typmod; /* -1: none */
     uint32_t flags;
-    catalog_ids reads; /* relations */
-    catalog_ids calls; /* functions of the catalogue */
+    catalog_ids reads;   /* relations */
+    catalog_ids calls;   /* functions of the catalogue */
+    catalog_ids schemas; /* that it names: who runs it needs USAGE of them */
     /* Of CATALOG_LATE: variables that are in sight, outer ones first, by three names each (label, name, field), their places and types; what its columns are made to */
     catalog_names names;
     catalog_ids scope;

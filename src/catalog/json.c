@@ -40,8 +40,8 @@ struct any_vec {
 RECORD(field, F(STRING, name), F(U32, type), F(TYPMOD, typmod))
 #undef T
 #define T catalog_fragment
-RECORD(fragment, F(STRING, text), F(U32, type), F(TYPMOD, typmod), F(U32, flags), F(IDS, reads), F(IDS, calls), F(NAMES, names),
-       F(IDS, scope), R(MANY, want, field))
+RECORD(fragment, F(STRING, text), F(U32, type), F(TYPMOD, typmod), F(U32, flags), F(IDS, reads), F(IDS, calls), F(IDS, schemas),
+       F(NAMES, names), F(IDS, scope), R(MANY, want, field))
 #undef T
 #define T catalog_expr
 RECORD(expr, F(STRING, source), R(ONE, fragment, fragment), F(STRING, why_not))

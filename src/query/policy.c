@@ -577,3 +577,12 @@ bool query_view_check_of(struct query_conn *conn, const struct catalog_relation 
     *guard = map_get(&conn->checks, key, &at) ? conn->made.p[at].guard : 0;
     return ok;
 }
+
+bool query_schemas_hold(const struct query_expanding *x, const struct catalog_fragment *f, struct pg_error *error) {
+    for (uint32_t i = 0; i < f->schemas.n; i++) {
+        const struct catalog_schema *s = catalog_schema_of(x->conn->catalog, f->schemas.p[i]);
+        if (s && !catalog_may_schema(x->conn->catalog, x->role, s->id, CATALOG_USAGE))
+            return query_fail(error, "42501", "permission denied for schema " STR_FMT, STR_ARG(s->name));
+    }
+    return true;
+}

@@ -362,6 +362,8 @@ const struct catalog_relation *query_change_warm(const struct query_expanding *x
 /* Does a change of these columns change rows of other tables that have triggers for it? */
 bool query_keys_fire(struct query_conn *conn, const struct catalog_relation *of, const struct catalog_column *const *set,
                      uint32_t n);
+/* policy.c: may the role that runs it use the schemas that it names? False: raised (42501). */
+bool query_schemas_hold(const struct query_expanding *x, const struct catalog_fragment *f, struct pg_error *error);
 bool query_change_needed(const struct query_expanding *x, str text);
 const struct catalog_relation *query_change_target(const struct query_expanding *x, str text); /* NULL: it is none that writes */
 [[nodiscard]] bool query_change_statement(struct query_change *c, const struct query_expanding *x, str text,

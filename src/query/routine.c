@@ -166,7 +166,8 @@ static bool made(struct frame *f, uint32_t e, bool query, struct made **out) {
                                 .places = &m->places,
                                 .writes = true};
     if (!query) buf_puts(&b, STR("select "));
-    bool ok = query_expand(&x, l->code->statements.p[e].text, &b, &f->conn->raised);
+    bool ok = query_schemas_hold(&x, &l->code->statements.p[e], &f->conn->raised) &&
+              query_expand(&x, l->code->statements.p[e].text, &b, &f->conn->raised);
     if (ok && b.full) ok = raised(f, "54001", "statement is too complex");
     if (ok) m->sql = arena_str(f->conn->mem, buf_str(&b)), m->there = true;
     m->touches = query_change_target(&x, l->code->statements.p[e].text);
@@ -359,7 +360,7 @@ static bool change(struct frame *f, uint32_t e, struct query_change *c) {
                                 .arguments_count = f->loaded->code->places};
     const struct catalog_fragment *s = &f->loaded->code->statements.p[e];
     *c = (struct query_change){.conn = f->conn, .mem = arena_new(0)};
-    return may_write(f, s) && query_change_statement(c, &x, s->text, value_at, f);
+    return may_write(f, s) && query_schemas_hold(&x, s, &f->conn->raised) && query_change_statement(c, &x, s->text, value_at, f);
 }
 
 static void set_found(struct frame *f, bool found) { f->places[0].v = DB_I64(found); }

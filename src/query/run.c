@@ -769,7 +769,8 @@ static bool run_change(struct run *r, const struct catalog_fragment *f, const st
     struct query_statement st = {0};
     struct query_expanding x = body_of(r, f);
     arena *scratch = arena_new(0);
-    bool ok = bind_arguments(r, &st) && query_change_statement(&c, &x, f->text, value_at, &st);
+    bool ok = bind_arguments(r, &st) && query_schemas_hold(&x, f, &r->result->error) &&
+              query_change_statement(&c, &x, f->text, value_at, &st);
     if (!ok && r->conn->raised.set) r->result->error = r->conn->raised;
     r->result->has_body |= shape != NULL;
     if (ok && shape) ok = open_rows(r);
@@ -793,7 +794,8 @@ static bool run_body_statement(struct run *r, const struct catalog_fragment *f) 
     if (is_change(r, f)) return run_change(r, f, NULL, ANSWER_NOTHING);
     struct query_statement st = {0};
     struct query_expanding x = body_of(r, f);
-    bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error);
+    bool ok = bind_arguments(r, &st) && query_schemas_hold(&x, f, &r->result->error) &&
+              query_expand(&x, f->text, &st.sql, &r->result->error);
     ok = ok && trim_values(&st) && run_statement(r, &st, ANSWER_NOTHING, &r->result->body, NULL);
     if (!ok) name_key(r, f, &x, &st);
     r->conn->changed = ok && f->flags & CATALOG_WRITES ? db_changed(r->conn->db) : 0;
@@ -813,7 +815,8 @@ static bool run_returning(struct run *r, const struct catalog_fragment *f) {
     bool scalar = fn->columns.n == 1 && !fn->columns.p[0].name.n;
     r->ranged = true;
     if (is_change(r, f)) return run_change(r, f, &shape, scalar ? ANSWER_VALUES : ANSWER_ROWS);
-    bool ok = bind_arguments(r, &st) && query_expand(&x, f->text, &st.sql, &r->result->error) && trim_values(&st) &&
+    bool ok = bind_arguments(r, &st) && query_schemas_hold(&x, f, &r->result->error) &&
+              query_expand(&x, f->text, &st.sql, &r->result->error) && trim_values(&st) &&
               run_answer(r, &st, scalar ? ANSWER_VALUES : ANSWER_ROWS);
     if (!ok) name_key(r, f, &x, &st);
     r->conn->changed = ok ? db_changed(r->conn->db) : 0;
@@ -837,7 +840,7 @@ static bool run_last(struct run *r, const struct catalog_fragment *f, bool count
     struct query_printing p = printing(r, &st);
     struct query_expanding x = body_of(r, f);
     bool scalar = s->of->columns.n == 1 && !r->q->function->columns.p[0].name.n;
-    bool ok = bind_arguments(r, &st);
+    bool ok = bind_arguments(r, &st) && query_schemas_hold(&x, f, &r->result->error);
     buf_puts(&st.sql, STR("with \"_orlo_f\" ("));
     for (uint32_t i = 0; i < s->of->columns.n; i++) buf_printf(&st.sql, "%sc%u", i ? "," : "", i + 1);
     buf_puts(&st.sql, STR(") as materialized ("));

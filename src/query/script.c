@@ -142,6 +142,7 @@ bool query_script_made(struct query_conn *conn, struct query_script *t, uint32_t
     x.at = QUERY_AT_VALUES, x.of = NULL;
     x.arguments_count = arguments;
     x.writes = f->flags & CATALOG_WRITES, x.returns = f->flags & CATALOG_RETURNS;
+    if (!query_schemas_hold(&x, f, &conn->raised)) return false;
     if (x.writes && query_change_needed(&x, f->text)) return p->change = true;
     p->change = false;
     if (x.writes) query_wall_target(conn, NULL);

@@ -74,7 +74,7 @@ static bool is_system_schema(str schema) { return str_eqc(schema, "pg_catalog") 
 err sql_relation_item(struct sql_context *cx, const PgQuery__RangeVar *var, const struct catalog_relation **relation) {
     str schema = str_c(var->schemaname), name = str_c(var->relname);
     *relation = is_system_schema(schema) ? NULL : sql_relation_named(cx, schema, name);
-    if (*relation) return ERR_OK;
+    if (*relation) return sql_names_schema(cx, schema), ERR_OK;
     if (is_system_schema(schema) || (!schema.n && str_starts(name, STR("pg_"))))
         return sql_unsupported(cx, var->location, "a query of the system's catalogue",
                                "It is the PostgreSQL engine's: database = \"postgres\".");

@@ -68,6 +68,7 @@ struct outside {
     const str *path;
     uint32_t path_count, level_base;
     bool definer, definer_function, condition, truth;
+    catalog_ids schemas;
 };
 
 /* SET search_path = …: its schemas. */
@@ -110,9 +111,9 @@ static err go_in(struct sql_context *cx, const struct catalog_function *f, const
     *here = (struct sql_inline){cx->inlining, f->id, cx->inlining ? cx->inlining->depth + 1 : 1};
     if (here->depth > SQL_INLINE_MAX)
         return sql_refuse(cx, location, "54001", "functions call functions more than %d deep", SQL_INLINE_MAX);
-    *saved = (struct outside){cx->scope,     cx->row,  cx->row_kind,   cx->function,   cx->arguments, cx->inlining,
-                              cx->variables, cx->path, cx->path_count, cx->level_base, cx->definer,   cx->definer_function,
-                              cx->condition, cx->truth};
+    *saved = (struct outside){cx->scope,     cx->row,   cx->row_kind,   cx->function,   cx->arguments, cx->inlining,
+                              cx->variables, cx->path,  cx->path_count, cx->level_base, cx->definer,   cx->definer_function,
+                              cx->condition, cx->truth, cx->schemas};
     cx->level_base = cx->scope ? cx->scope->level + 1 : cx->level_base;
     cx->scope = NULL;
     cx->row = NULL;
@@ -145,6 +146,7 @@ static void go_out(struct sql_context *cx, const struct outside *saved, const st
     cx->definer_function = saved->definer_function;
     cx->condition = saved->condition;
     cx->truth = saved->truth;
+    if (f->definer) cx->schemas = saved->schemas, cx->schemas.cap = cx->schemas.n; /* its definer needs those */
     if (cx->problem.set && !cx->problem.in[0]) {
         size_t n = MIN(f->name.n, sizeof cx->problem.in - 1);
         memcpy(cx->problem.in, f->name.p, n);
@@ -673,7 +675,7 @@ static err statements_of(struct sql_context *cx, struct catalog_function *f) {
     catalog_fields fields = {0};
     TRY(sql_declared(cx, f, &fields));
     for (size_t i = 0; i < tree->n_stmts; i++) {
-        cx->reads = cx->calls = (catalog_ids){0};
+        cx->reads = cx->calls = cx->schemas = (catalog_ids){0};
         TRY(push_statement(cx, f, tree->stmts[i]->stmt, &fields, i + 1 == tree->n_stmts));
     }
     if (!tree->n_stmts && fields.n)

@@ -629,5 +629,6 @@ err sql_find_function(struct sql_context *cx, const str *names, uint32_t names_n
     }
     if (!found) found = match(cx, &all, types, n, &ambiguous);
     if (!found) return no_function(cx, schema, name, args, arg_names, n, ambiguous, location);
+    sql_names_schema(cx, schema);
     return fill_callee(cx, found, args, n, location, out);
 }

@@ -236,7 +236,7 @@ uint32_t sql_routine_add(struct routine *r, struct catalog_fragment f) {
 
 /* With what was read and called since the context's lists were emptied. */
 static uint32_t add(struct routine *r, struct catalog_fragment f) {
-    f.reads = r->cx->reads, f.calls = r->cx->calls;
+    f.reads = r->cx->reads, f.calls = r->cx->calls, f.schemas = r->cx->schemas;
     return sql_routine_add(r, f);
 }
 
@@ -246,19 +246,19 @@ static str refusal(struct routine *r, const char *state, const char *message) {
 }
 
 uint32_t sql_routine_refusal(struct routine *r, const char *state, const char *message) {
-    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    r->cx->reads = r->cx->calls = r->cx->schemas = (catalog_ids){0};
     return add(r, (struct catalog_fragment){.text = refusal(r, state, message), .typmod = -1});
 }
 
 uint32_t sql_routine_text(struct routine *r, str sql) {
-    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    r->cx->reads = r->cx->calls = r->cx->schemas = (catalog_ids){0};
     return add(r, (struct catalog_fragment){.text = sql, .typmod = -1});
 }
 
 err sql_routine_parse(struct routine *r, const char *before, const struct plpgsql_expr *x, const PgQuery__Node **out) {
     const PgQuery__ParseResult *tree;
     str text = arena_fmt(r->cx->mem, "%s" STR_FMT, before, STR_ARG(x->text));
-    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    r->cx->reads = r->cx->calls = r->cx->schemas = (catalog_ids){0};
     err e = sql_parse_text(r->cx, text, &tree);
     if (e != ERR_OK && r->cx->problem.location >= 0) r->cx->problem.location += (int32_t)x->at - (int32_t)strlen(before);
     if (e != ERR_OK && r->cx->problem.location < 0) r->cx->problem.location = (int32_t)x->at;
@@ -276,7 +276,7 @@ static void put_off(struct routine *r, const struct sql_context *before, const s
     uint32_t aliases = r->cx->aliases;
     *r->cx = *before;
     r->cx->work = work, r->cx->aliases = aliases;
-    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    r->cx->reads = r->cx->calls = r->cx->schemas = (catalog_ids){0};
     p.location = (int32_t)x->at;
     if (!r->first.set || (strcmp(r->first.state, "0A000") && !strcmp(p.state, "0A000"))) r->first = p;
     *out = (struct catalog_fragment){.text = arena_fmt(r->cx->mem, "%s" STR_FMT, around, STR_ARG(refusal(r, p.state, p.message))),
@@ -316,7 +316,7 @@ static bool late(struct routine *r, const struct sql_context *before, const stru
     if (!r->was_late) return false;
     *r->cx = *before;
     r->cx->work = work;
-    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    r->cx->reads = r->cx->calls = r->cx->schemas = (catalog_ids){0};
     *out = (struct catalog_fragment){.text = arena_fmt(r->cx->mem, "%s" STR_FMT, prefix, STR_ARG(x->text)),
                                      .typmod = -1,
                                      .flags = CATALOG_LATE | CATALOG_SUBQUERY};
@@ -510,7 +510,7 @@ err sql_routine_condition(struct routine *r, const struct plpgsql_expr *x, uint3
 err sql_routine_cast(struct routine *r, uint32_t from, uint32_t from_type, uint32_t type, int32_t typmod, uint32_t *e) {
     struct plpgsql_expr x = {{0}, r->at};
     struct catalog_fragment out;
-    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    r->cx->reads = r->cx->calls = r->cx->schemas = (catalog_ids){0};
     struct sql_context before = *r->cx;
     struct sql_value v = place_value(r->cx, from, from_type, -1);
     if (assign(r->cx, &v, type, typmod) == ERR_OK) {
@@ -713,9 +713,9 @@ static err statement_fragment(struct routine *r, const PgQuery__Node *node, cons
 err sql_routine_fragment(struct routine *r, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,
                          catalog_fields *columns) {
     *columns = (catalog_fields){0};
-    r->cx->reads = r->cx->calls = (catalog_ids){0};
+    r->cx->reads = r->cx->calls = r->cx->schemas = (catalog_ids){0};
     TRY(statement_fragment(r, node, want, out, columns));
-    out->reads = r->cx->reads, out->calls = r->cx->calls;
+    out->reads = r->cx->reads, out->calls = r->cx->calls, out->schemas = r->cx->schemas;
     return ERR_OK;
 }
 

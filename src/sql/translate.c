@@ -9,6 +9,7 @@ void sql_fragment_flags(struct sql_context *cx, uint32_t flags, struct catalog_f
     if (flags & SQL_CONSTANT) out->flags |= CATALOG_CONSTANT;
     out->reads = cx->reads;
     out->calls = cx->calls;
+    out->schemas = cx->schemas;
 }
 
 /* In the middle of what it is going to be a part of: a policy's view, a trigger, a join. Marks stand for names. */

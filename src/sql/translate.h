@@ -91,7 +91,7 @@ struct sql_context {
     uint32_t given_n;
     uint32_t depth, aliases, flags, level_base;
     uint64_t work;
-    catalog_ids reads, calls;
+    catalog_ids reads, calls, schemas;
     bool condition;        /* what is read is a condition, and null is as good as false */
     bool truth;            /* … whose AND and OR SQLite evaluates from left to right, and no further than needed */
     bool late;             /* a record was named whose fields are not known yet */

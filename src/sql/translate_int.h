@@ -378,6 +378,7 @@ void sql_grouping_nulls(const struct sql_context *cx, struct sql_value *v);
 
 /* Items go into cx->scope. text: what stands behind FROM; empty for none. */
 err sql_from(struct sql_context *cx, PgQuery__Node *const *nodes, size_t n, str *text);
+void sql_names_schema(struct sql_context *cx, str schema); /* empty: it does not */
 err sql_relation_item(struct sql_context *cx, const PgQuery__RangeVar *var, const struct catalog_relation **relation);
 struct sql_item *sql_item_of_relation(struct sql_context *cx, const struct catalog_relation *r, str name, str alias);
 str sql_relation_mark(struct sql_context *cx, const struct catalog_relation *r);

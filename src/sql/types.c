@@ -239,6 +239,11 @@ err sql_type_named(struct sql_context *cx, const PgQuery__TypeName *name, uint32
     return ERR_OK;
 }
 
+void sql_names_schema(struct sql_context *cx, str schema) {
+    const struct catalog_schema *s = schema.n && cx->catalog ? catalog_schema_named(cx->catalog, schema) : NULL;
+    if (s && !catalog_ids_have(&cx->schemas, s->id)) vec_push(cx->mem, &cx->schemas, s->id);
+}
+
 const struct catalog_relation *sql_relation_named(const struct sql_context *cx, str schema, str name) {
     if (schema.n) return catalog_relation_named(cx->catalog, schema, name);
     for (uint32_t i = 0; i < cx->path_count; i++) {
