@@ -1,5 +1,5 @@
-"""What clients of PostgREST know of a database, row by row (capabilities/database.yaml), and whether this node has it, on each engine. docs/capabilities.md is
-what comes of it: a row that does not hold is marked so, with its reason; ORLO_TEST_WRITE=1 writes it anew."""
+"""What clients know of a database, of users and of themselves, row by row (capabilities/*.yaml), and whether this node has it, on each engine. docs/capabilities.md
+is what comes of it: a row that does not hold is marked so, with its reason; ORLO_TEST_WRITE=1 writes it anew."""
 
 import http.client, struct, urllib.parse
 
@@ -168,29 +168,49 @@ NOTES = {"configuration.auto_retry": "the client's own: what it asks again is an
          "using_modifiers.request_cancellation": "its statement ends when it goes"}
 
 
-def features():
+def features(area):
     """(id, name, group) of each row, in the order of the file, and the groups' titles."""
-    text = open(os.path.join(ROOT, "tests", "apps", "capabilities", "database.yaml")).read()
+    text = open(os.path.join(ROOT, "tests", "apps", "capabilities", area + ".yaml")).read()
     titles = dict(re.findall(r"^  - id: (\w+)\n    title: (.*)$", text, re.M))
-    return re.findall(r"^  - id: (database\.[\w.]+)\n    name: (.*)\n(?:    .*\n)*?    group: (\w+)", text, re.M), titles
+    return re.findall(rf"^  - id: ({area}\.[\w.]+)\n    name: (.*)\n(?:    .*\n)*?    group: (\w+)", text, re.M), titles
 
 
-def page(marks):
-    rows, titles = features()
-    out = ["# What of PostgREST's clients' world is here", "",
-           "The rows are those by which clients for databases are compared; each mark is set by a test that asks a node (tests/apps/capabilities_test.py, which also writes this page).", ""]
+def tables(area, marks, notes):
+    rows, titles = features(area)
+    out = []
     for group, title in titles.items():
-        out += [f"## {title}", "", "| | SQLite | PostgreSQL | |", "|---|---|---|---|"]
-        for id, name, of in rows:
-            if of == group:
-                short, why = id.removeprefix("database."), [WHY[k] for k in (id, (id, "sqlite"), (id, "postgres")) if k in WHY]
-                out.append(f"| {name} | " + " | ".join("yes" if marks[e, id] else "no" for e in ("sqlite", "postgres")) + f" | {'; '.join(why) or NOTES.get(short, '')} |")
+        out += [f"### {title}", "", "| | SQLite | PostgreSQL | |", "|---|---|---|---|"]
+        out += [f"| {name} | " + " | ".join("yes" if marks[e, id] else "no" for e in ("sqlite", "postgres")) + f" | {notes(id)} |" for id, name, of in rows if of == group]
         out.append("")
-    return "\n".join(out)
+    return out
+
+
+def of_database(marks):
+    notes = lambda id: "; ".join(WHY[k] for k in (id, (id, "sqlite"), (id, "postgres")) if k in WHY) or NOTES.get(id.removeprefix("database."), "")
+    return ["# What of its clients' world is here", "",
+            "The rows are those by which Supabase's clients are compared; each mark is set by a test that asks a node (tests/apps/capabilities_test.py, which also writes this page).", "",
+            "## Database", "", *tables("database", marks, notes), ""]
+
+
+def of_users(marks):
+    notes = lambda id: USERS_WHY.get(id) or (f"`{HELD[id]}`" if id in HELD else USERS_NOTES.get(id, ""))
+    return ["## Users", "", "By supabase-js (tests/apps/capabilities/auth.mjs), but for rows that name another test.", "", *tables("auth", marks, notes), "## The client itself", "", *tables("client", marks, notes)]
+
+
+def is_page(half, lines):
+    """The page has this half: 0, the database; 1, users."""
+    path, text = os.path.join(ROOT, "docs", "capabilities.md"), "\n".join(lines)
+    halves = open(path).read().split("\n## Users\n")
+    halves = [halves[0] + "\n", "## Users\n" + halves[1]] if len(halves) == 2 else halves + [""]
+    if os.environ.get("ORLO_TEST_WRITE"):
+        halves[half] = text
+        with open(path, "w") as f:
+            f.write("".join(halves))
+    check(halves[half] == text, "docs/capabilities.md is not what this test finds: ORLO_TEST_WRITE=1 writes it anew")
 
 
 def test_capabilities():
-    rows, _ = features()
+    rows, _ = features("database")
     eq(sorted(r[0] for r in rows), sorted("database." + k for k in ROWS))
     marks, wrong = {}, []
     with node("--workers", "1") as n:
@@ -210,8 +230,78 @@ def test_capabilities():
     check(not wrong, "\n".join(wrong))
     if len(ENGINES) < 2:
         raise Skip("the page has both engines: PostgreSQL is not here")
-    path, text = os.path.join(ROOT, "docs", "capabilities.md"), page(marks)
-    if os.environ.get("ORLO_TEST_WRITE"):
-        with open(path, "w") as f:
-            f.write(text)
-    check(open(path).read() == text, "docs/capabilities.md is not what this test finds: ORLO_TEST_WRITE=1 writes it anew")
+    is_page(0, of_database(marks))
+
+
+# ---- users, and the client itself ----
+
+USERS_SCHEMA = """
+create table mine (id bigint generated always as identity primary key, owner uuid default auth.uid(), body text);
+alter table mine enable row level security;
+create policy own on mine for all using (owner = auth.uid()) with check (owner = auth.uid());
+create function header(name text) returns text language sql stable as $$ select current_setting('request.headers', true)::json ->> name $$;
+"""
+USERS_TABLES = """
+[auth]
+anonymous = true
+redirect_urls = ["http://127.0.0.1:*/**"]
+sign_ins_per_5min = 100000
+refreshes_per_5min = 100000
+codes_per_5min = 100000
+anonymous_per_hour = 100000
+mails_per_hour = 100000
+mail_every_s = 0
+[auth.mfa]
+tries_per_min = 100000
+"""
+# What does not hold, and why.
+NOT_YET = "not there yet"
+USERS_WHY = {
+    "auth.sign_in.sign_in_with_sso": "SAML is not there: `saml_provider_disabled`, as of a GoTrue without it",
+    "auth.sign_in.sign_in_with_web3": "wallets are not there: `web3_provider_disabled`, as of a GoTrue without them",
+    **{f"auth.{row}": NOT_YET for row in (
+        "sign_in.sign_in_with_oauth", "sign_in.sign_in_with_id_token", "identities.link_identity", "identities.unlink_identity",
+        *(f"passkey.{r}" for r in ("register_passkey", "sign_in_with_passkey", "list_passkeys", "update_passkey", "delete_passkey")), "passkey_admin.list_passkeys", "passkey_admin.delete_passkey",
+        *(f"oauth_server.{r}" for r in ("get_authorization_details", "approve_authorization", "deny_authorization", "list_grants", "revoke_grant")),
+        *(f"oauth_admin.{r}" for r in ("create_client", "list_clients", "get_client", "update_client", "delete_client", "regenerate_client_secret")),
+        *(f"admin.{r}" for r in ("create_provider", "list_providers", "get_provider", "update_provider", "delete_provider")))},
+}
+# Rows that another test of this repository holds: FILE:FUNCTION.
+HELD = {
+    "client.authentication_integration.session_url_detection": "tests/examples/notes_test.py:test_notes",
+}
+USERS_NOTES = {
+    "auth.session.auto_refresh": "the client's own", "auth.session.subscribe_auth_events": "the client's own", "auth.sign_in.concurrent_pkce_flows": "the client's own: each flow's verifier",
+    "auth.session.sign_out_reason": "by the code that is answered",
+}
+
+
+def is_held(at):
+    path, _, name = at.partition(":")
+    return re.search(rf"^(def {name}\(|void {name}\(|static void {name}\()", open(os.path.join(ROOT, path)).read(), re.M) is not None
+
+
+def test_capabilities_users():
+    from users_test import script
+    marks, wrong = {}, []
+    rows = [r[0] for area in ("auth", "client") for r in features(area)[0]]
+    check(not {*USERS_WHY, *HELD, *USERS_NOTES} - set(rows), "rows that there are not")
+    wrong += [f"{id}: there is no {at}" for id, at in HELD.items() if not is_held(at)]
+    program = open(os.path.join(ROOT, "tests", "apps", "capabilities", "auth.mjs")).read()
+    with node("--workers", "1") as n:
+        for engine in ENGINES:
+            cli(n, "deploy", project({"migrations/1.sql": USERS_SCHEMA}, f'name = "{engine}"\nhosts = ["127.0.0.1"]\ndatabase = "{engine}"\n{USERS_TABLES}'))
+            keys = keys_of(n, engine)
+            p = script(program, n.url, keys["anon"], keys["service_role"], version="2.119.1")
+            check(p.returncode == 0, p.stderr[-3000:])
+            said = json.loads(p.stdout.splitlines()[-1])
+            for id in rows:
+                ok = id in HELD or said.get(id, "no row of auth.mjs") is None
+                marks[engine, id] = ok and id not in USERS_WHY
+                if ok == (id in USERS_WHY):
+                    wrong.append(f"{engine} {id}: " + ("it holds, and is said not to" if ok else said.get(id, "nothing holds it")))
+            cli(n, "delete", engine)
+    check(not wrong, "\n".join(wrong))
+    if len(ENGINES) < 2:
+        raise Skip("the page has both engines: PostgreSQL is not here")
+    is_page(1, of_users(marks))

@@ -723,13 +723,13 @@ console.log(JSON.stringify(out))
 """
 
 
-def script(text, *args):
-    """What a program with supabase-js says, where npm can bring that."""
+def script(text, *args, version="2"):
+    """What a program with supabase-js says, where npm can bring that: of a range the newest that this Node may have."""
     if not shutil.which("npm"):
         raise Skip("there is no npm")
-    folder = os.path.join(WORK, "supabase-js")  # as rest_test has it
+    folder = os.path.join(WORK, "supabase-js" if version == "2" else "supabase-js-" + version)  # as rest_test has it
     os.makedirs(folder, exist_ok=True)
-    got = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, "@supabase/supabase-js@2", "ws@8"], capture_output=True, text=True, timeout=180)
+    got = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, "@supabase/supabase-js@" + version, "ws@8"], capture_output=True, text=True, timeout=180)
     if got.returncode:
         raise Skip("npm cannot bring @supabase/supabase-js")
     with open(os.path.join(folder, "users.mjs"), "w") as f:
