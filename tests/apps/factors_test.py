@@ -43,7 +43,7 @@ class Clock:
                 if step not in self.used and code(self.secret, step) not in {code(self.secret, u) for u in self.used}:
                     self.used.add(step)
                     return code(self.secret, step)
-            self.ask.rows({"kind": "delete", "schema": "auth", "from": "orlo_totp_uses", "where": {"column": "step", "op": "gt", "value": 0}})
+            self.ask.rows({"kind": "delete", "schema": "auth", "from": "orlo_totp_uses", "where": {"column": "step", "op": "gt", "value": 0}, "select": ["step"]})
             self.used.clear()
 
 
