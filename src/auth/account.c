@@ -33,7 +33,7 @@ bool auth_do_settings(struct auth_call *c) {
     json_put_cstr(&w, "sms_provider", "");
     json_put_bool(&w, "saml_enabled", false);
     json_put_bool(&w, "saml_private_key_next_configured", false);
-    json_put_bool(&w, "passkeys_enabled", false);
+    json_put_bool(&w, "passkeys_enabled", c->config->passkeys);
     json_put_end(&w);
     return auth_answer(c, 200);
 }

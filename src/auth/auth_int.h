@@ -214,6 +214,7 @@ bool auth_unseal(struct auth_call *c, const char *column, str id, str sealed, st
 void auth_put_factor(struct json_writer *w, const struct json *factor);
 /* code: sealed, or empty; data: JSON, or empty. */
 void auth_insert_challenge(struct auth_call *c, struct auth_batch *b, str id, const struct json *factor, str code, str data);
+bool auth_run_challenge(struct auth_call *c, struct auth_batch *b);
 /* Of the body, while it holds. False: an error is set. */
 bool auth_load_challenge(struct auth_call *c, const struct json *factor, const struct json **challenge);
 void auth_spend_challenge(struct auth_call *c, struct auth_batch *b, const struct json *challenge);
@@ -235,6 +236,11 @@ bool auth_hook_sends(struct auth_call *c, enum auth_mail kind, str user, const s
 bool auth_hook_send_sms(struct auth_call *c, const struct json *user, str phone, str code, const char *type);
 /* What was asked is done, and is about to be answered. anybody: who asks need not be known. */
 bool auth_hooks_after(struct auth_call *c, bool anybody);
+
+/* ---- passkey.c ---- */
+
+bool auth_challenge_webauthn(struct auth_call *c, const struct json *factor, str id);
+bool auth_verify_webauthn(struct auth_call *c, const struct json *factor);
 
 /* ---- flow.c: codes of PKCE ---- */
 

@@ -316,7 +316,7 @@ void auth_insert_challenge(struct auth_call *c, struct auth_batch *b, str id, co
                NULL);
 }
 
-static bool run_challenge(struct auth_call *c, struct auth_batch *b) {
+bool auth_run_challenge(struct auth_call *c, struct auth_batch *b) {
     struct json answers;
     switch (auth_run(c, b, "Database error creating challenge", &answers)) {
     case AUTH_RAN: return true;
@@ -332,7 +332,7 @@ static bool challenge_totp(struct auth_call *c, const struct json *factor, str i
     struct json_writer w = json_writer_of(&c->out);
     auth_batch_begin(&b);
     auth_insert_challenge(c, &b, id, factor, (str){0}, (str){0});
-    if (!run_challenge(c, &b)) return false;
+    if (!auth_run_challenge(c, &b)) return false;
     json_put_object(&w, NULL);
     json_put_str(&w, "id", id);
     json_put_str(&w, "type", json_str(json_get(factor, "factor_type")));
@@ -349,7 +349,8 @@ bool auth_do_factor_challenge(struct auth_call *c) {
     if (!kind_of(json_str(json_get(factor, "factor_type")), &kind)) return auth_fail(c, AUTH_ERROR_unexpected_failure);
     if (!may_verify(c, kind)) return auth_fail_text(c, kinds[kind].verify, "%s", kinds[kind].no_verify);
     str id = auth_new_id(c);
-    if (kind != AUTH_FACTOR_TOTP) return auth_fail_text(c, AUTH_ERROR_unexpected_failure, "Failed to get SMS provider");
+    if (kind == AUTH_FACTOR_WEBAUTHN) return auth_challenge_webauthn(c, factor, id);
+    if (kind == AUTH_FACTOR_PHONE) return auth_fail_text(c, AUTH_ERROR_unexpected_failure, "Failed to get SMS provider");
     return challenge_totp(c, factor, id);
 }
 
@@ -645,7 +646,7 @@ bool auth_do_factor_verify(struct auth_call *c) {
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Code needs to be non-empty");
     if (!may_verify(c, kind)) return auth_fail_text(c, kinds[kind].verify, "%s", kinds[kind].no_verify);
     if (kind == AUTH_FACTOR_TOTP) return verify_totp(c, factor);
-    return verify_phone(c, factor);
+    return kind == AUTH_FACTOR_PHONE ? verify_phone(c, factor) : auth_verify_webauthn(c, factor);
 }
 
 /* ---- recovery ---- */

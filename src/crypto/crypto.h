@@ -69,6 +69,38 @@ struct crypto_rs256 *crypto_rs256_public(str n, str e); /* NULL: no such key */
 void crypto_rs256_free(struct crypto_rs256 *key);       /* NULL is fine */
 [[nodiscard]] bool crypto_rs256_verify(const struct crypto_rs256 *key, str message, str signature);
 
+/* Public keys and certificates of others, by the numbers of COSE (RFC 9053): what ES… signs is ASN.1. */
+enum {
+    CRYPTO_COSE_ES256 = -7,
+    CRYPTO_COSE_EDDSA = -8,
+    CRYPTO_COSE_ES384 = -35,
+    CRYPTO_COSE_ES512 = -36,
+    CRYPTO_COSE_RS256 = -257,
+    CRYPTO_COSE_RS384 = -258,
+    CRYPTO_COSE_RS512 = -259,
+    CRYPTO_COSE_RS1 = -65535, /* SHA-1: of TPMs */
+    CRYPTO_CERT_BYTES_MAX = 8 << 10
+};
+struct crypto_public;
+struct crypto_public *crypto_public_ec(str x, str y); /* of P-256. NULL, of all three: no such key */
+struct crypto_public *crypto_public_rsa(str n, str e);
+struct crypto_public *crypto_public_ed25519(str key);
+void crypto_public_free(struct crypto_public *key); /* NULL is fine */
+bool crypto_public_equal(const struct crypto_public *a, const struct crypto_public *b);
+[[nodiscard]] bool crypto_public_verify(const struct crypto_public *key, int64_t algorithm, str message, str signature);
+struct crypto_cert;
+struct crypto_cert *crypto_cert_read(str der); /* NULL: it is none */
+void crypto_cert_free(struct crypto_cert *cert);
+const struct crypto_public *crypto_cert_public(const struct crypto_cert *cert); /* borrowed */
+[[nodiscard]] bool crypto_cert_signed_by(const struct crypto_cert *cert, const struct crypto_cert *issuer);
+bool crypto_cert_holds_at(const struct crypto_cert *cert, int64_t now_s);
+bool crypto_cert_is_leaf(const struct crypto_cert *cert); /* of version 3, and no authority's */
+size_t crypto_cert_subject(const struct crypto_cert *cert, const char *field, char *to, size_t size); /* bytes; 0: it lacks it */
+bool crypto_cert_has_subject(const struct crypto_cert *cert);
+bool crypto_cert_extension(const struct crypto_cert *cert, const char *oid, bool *critical, str *value); /* borrowed */
+bool crypto_cert_has_usage(const struct crypto_cert *cert, const char *oid);                             /* extended key usage */
+bool crypto_cert_names_have(const struct crypto_cert *cert, const char *oid); /* a directory name among its other names */
+
 /* HMAC with SHA-256 (RFC 2104). */
 void crypto_hmac_sha256(str key, str message, uint8_t out[CRYPTO_SHA256_BYTES]);
 

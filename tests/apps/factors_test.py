@@ -1,5 +1,5 @@
 """Second factors and passkeys of an app's users: /auth/v1/factors, /auth/v1/passkeys; what is sealed of them."""
-import base64, hashlib, hmac, re, struct, threading, time
+import base64, hashlib, hmac, re, struct, subprocess, tempfile, threading, time
 
 from nodes import *
 from admin_test import cli
@@ -267,3 +267,265 @@ def test_factors_limits():
         for body in ({"factor_type": 1}, {"factor_type": "totp", "friendly_name": "x" * 256}, {"factor_type": "totp", "friendly_name": "y", "issuer": "i" * 129}, {"factor_type": "totp", "issuer": ["a"]}):
             eq(ask("POST", "/factors", body, bearer=s["access_token"])[0], 400)
         eq(ask("POST", "/factors", {"factor_type": "totp"}, bearer=None)[0], 401)
+
+
+# ---- passkeys: an authenticator by hand -------------------------------------------------------------------------------
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def cbor(v):
+    """What CTAP2 has of CBOR."""
+
+    def head(major, n):
+        return bytes([major << 5 | n]) if n < 24 else bytes([major << 5 | 24, n]) if n < 256 else bytes([major << 5 | 25]) + struct.pack(">H", n)
+
+    if isinstance(v, int):
+        return head(0, v) if v >= 0 else head(1, -1 - v)
+    if isinstance(v, bytes):
+        return head(2, len(v)) + v
+    if isinstance(v, str):
+        return head(3, len(v.encode())) + v.encode()
+    return head(5, len(v)) + b"".join(cbor(k) + cbor(x) for k, x in v.items())
+
+
+def openssl(*args, stdin=b""):
+    return subprocess.run(["openssl", *args], input=stdin, capture_output=True, check=True).stdout
+
+
+class Authenticator:
+    """A passkey: of P-256 (openssl signs), or what else it is told to be."""
+
+    UP, UV, BE, BS, AT = 1, 4, 8, 16, 64
+
+    def __init__(self, rp, origin, flags=5, counts=True, kind="ec"):
+        self.rp, self.origin, self.flags, self.count, self.counts, self.user = rp, origin, flags, 0, counts, None
+        self.id, self.folder = os.urandom(32), tempfile.TemporaryDirectory()
+        self.key = os.path.join(self.folder.name, "key.pem")
+        made = {"ec": ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "ed25519": ["-algorithm", "ed25519"], "rsa": ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]}
+        openssl("genpkey", *made[kind], "-out", self.key)
+        der, self.kind = openssl("pkey", "-in", self.key, "-pubout", "-outform", "DER"), kind
+        if kind == "ec":
+            self.cose = cbor({1: 2, 3: -7, -1: 1, -2: der[-64:-32], -3: der[-32:]})
+        elif kind == "ed25519":
+            self.cose = cbor({1: 1, 3: -8, -1: 6, -2: der[-32:]})
+        else:
+            self.cose = cbor({1: 3, 3: -257, -1: der[-261:-5], -2: b"\1\0\1"})
+
+    def sign(self, data):
+        if self.kind != "ed25519":
+            return openssl("dgst", "-sha256", "-sign", self.key, stdin=data)
+        path = os.path.join(self.folder.name, "data")
+        with open(path, "wb") as f:
+            f.write(data)
+        return openssl("pkeyutl", "-sign", "-inkey", self.key, "-rawin", "-in", path)
+
+    def client(self, kind, challenge, /, **more):
+        return json.dumps({"type": kind, "challenge": challenge, "origin": self.origin, "crossOrigin": False, **more}).encode()
+
+    def data(self, attested=False):
+        self.count += self.counts
+        at = b"\0" * 16 + struct.pack(">H", len(self.id)) + self.id + self.cose if attested else b""
+        return hashlib.sha256(self.rp.encode()).digest() + bytes([self.flags | (self.AT if attested else 0)]) + struct.pack(">I", self.count) + at
+
+    def create(self, options, packed=False, **more):
+        self.user = unb64(options["user"]["id"])
+        client, data = self.client("webauthn.create", options["challenge"], **more), self.data(True)
+        fmt, statement = "none", {}
+        if packed:
+            fmt, statement = "packed", {"alg": -7, "sig": self.sign(data + hashlib.sha256(client).digest())}
+        obj = cbor({"fmt": fmt, "attStmt": statement, "authData": data})
+        return {"id": b64(self.id), "rawId": b64(self.id), "type": "public-key", "authenticatorAttachment": "platform", "clientExtensionResults": {},
+                "response": {"clientDataJSON": b64(client), "attestationObject": b64(obj), "transports": ["internal", "hybrid"]}}
+
+    def get(self, options, **more):
+        client, data = self.client("webauthn.get", options["challenge"], **more), self.data()
+        return {"id": b64(self.id), "rawId": b64(self.id), "type": "public-key", "clientExtensionResults": {},
+                "response": {"clientDataJSON": b64(client), "authenticatorData": b64(data), "signature": b64(self.sign(data + hashlib.sha256(client).digest())), "userHandle": b64(self.user)}}
+
+
+PASSKEYS = "[auth.passkeys]\nrp_id = \"shop.example\"\norigins = [\"https://shop.example\", \"https://m.shop.example\"]\nasks_per_5min = 100000\nmax = 4\n[auth.mfa]\nwebauthn = true\nwebauthn_enrol = true\ntries_per_min = 100000\n"
+
+
+def register(ask, s, a, **more):
+    status, o = ask("POST", "/passkeys/registration/options", {}, bearer=s["access_token"])
+    eq(status, 200, o)
+    return ask("POST", "/passkeys/registration/verify", {"challenge_id": o["challenge_id"], "credential": a.create(o["options"], **more)}, bearer=s["access_token"])
+
+
+def sign_in(ask, a, change=lambda o, cred: None, **more):
+    status, o = ask("POST", "/passkeys/authentication/options")
+    eq(status, 200, o)
+    cred = a.get(o["options"], **more)
+    change(o, cred)
+    return ask("POST", "/passkeys/authentication/verify", {"challenge_id": o["challenge_id"], "credential": cred})
+
+
+def test_passkeys():
+    for engine in ENGINES:
+        with node("--workers", "2") as n:
+            ask = app(n, engine, PASSKEYS, LOOSE)
+            passkeys(ask)
+            passkeys_refused(ask)
+            passkeys_managed(ask)
+            security_key(ask)
+
+
+def device(**more):
+    return Authenticator("shop.example", "https://shop.example", **more)
+
+
+def passkeys(ask):
+    eq(ask("GET", "/settings")[1]["passkeys_enabled"], True)
+    s = ask.sign_up("ann@example.com", name="Ann")[1]
+    status, o = ask("POST", "/passkeys/registration/options", {}, bearer=s["access_token"])
+    eq(sorted(o), ["challenge_id", "expires_at", "options"])
+    o = o["options"]
+    eq((o["rp"], unb64(o["user"]["id"]).decode(), o["user"]["name"], o["attestation"]), ({"name": "shop.example", "id": "shop.example"}, s["user"]["id"], "ann@example.com", "none"))
+    eq((o["authenticatorSelection"]["residentKey"], [p["alg"] for p in o["pubKeyCredParams"]], len(unb64(o["challenge"]))), ("required", [-7, -8, -257], 32))
+    for kind, packed in (("ec", False), ("ec", True), ("ed25519", False), ("rsa", False)):
+        a = device(kind=kind)
+        status, got = register(ask, s, a, packed=packed)
+        eq((status, sorted(got), got["friendly_name"]), (200, ["created_at", "friendly_name", "id"], "Passkey"), got)
+        status, up = sign_in(ask, a)
+        eq((status, up["user"]["id"]), (200, s["user"]["id"]), up)
+        eq([x["method"] for x in claims(up["access_token"])["amr"]], ["passkey"])
+    status, e = ask("POST", "/passkeys/registration/options", {}, bearer=s["access_token"])
+    eq((status, e["code"]), (422, "too_many_passkeys"))
+    status, listed = ask("GET", "/passkeys", bearer=s["access_token"])
+    eq((status, len(listed), sorted(listed[0])), (200, 4, ["created_at", "friendly_name", "id", "last_used_at"]))
+
+
+def passkeys_refused(ask):
+    s = ask.sign_up("ben@example.com")[1]
+    failed = (400, "webauthn_verification_failed")
+    is_failed = lambda got: eq((got[0], got[1].get("code")), failed, got)
+    # registrations: of another page, domain, ceremony; nobody there; a frame of another's
+    for a in (Authenticator("shop.example", "https://evil.example"), Authenticator("evil.example", "https://shop.example"), Authenticator("shop.example", "https://shop.example.evil.example"), device(flags=4), device(flags=5 | 16)):
+        is_failed(register(ask, s, a))
+    is_failed(register(ask, s, device(), crossOrigin=True))
+    is_failed(register(ask, s, device(), type="webauthn.get"))
+    # a challenge is one user's, and holds once, also when it failed
+    a, other = device(), ask.sign_up("eve@example.com")[1]
+    o = ask("POST", "/passkeys/registration/options", {}, bearer=s["access_token"])[1]
+    cred = {"challenge_id": o["challenge_id"], "credential": a.create(o["options"])}
+    eq(ask("POST", "/passkeys/registration/verify", cred, bearer=other["access_token"])[1]["code"], "webauthn_challenge_not_found")
+    eq(ask("POST", "/passkeys/authentication/verify", cred)[1]["code"], "webauthn_challenge_not_found")
+    eq(ask("POST", "/passkeys/registration/verify", cred, bearer=s["access_token"])[0], 200)
+    eq(ask("POST", "/passkeys/registration/verify", cred, bearer=s["access_token"])[1]["code"], "webauthn_challenge_not_found")
+    # the same credential twice, and at another user's
+    status, e = register(ask, other, a)
+    eq((status, e["code"]), (422, "webauthn_credential_exists"))
+    a.user = s["user"]["id"].encode()
+    eq(sign_in(ask, a)[0], 200)
+
+    # sign-ins: a handle of another's, another's id, something changed, a counter that went back, an old answer
+    def handle(o, cred):
+        cred["response"]["userHandle"] = b64(other["user"]["id"].encode())
+
+    def none(o, cred):
+        del cred["response"]["userHandle"]
+
+    def flip(key):
+        def change(o, cred):
+            data = bytearray(unb64(cred["response"][key]))
+            data[-1] ^= 1
+            cred["response"][key] = b64(bytes(data))
+
+        return change
+
+    for change in (handle, none, flip("signature"), flip("authenticatorData"), flip("clientDataJSON"), lambda o, cred: cred.update(id=b64(b"x" * 32), rawId=b64(b"x" * 32)), lambda o, cred: cred.update(type="password"), lambda o, cred: cred.update(response=[])):
+        is_failed(sign_in(ask, a, change))
+    is_failed(sign_in(ask, a, origin="https://evil.example"))
+    is_failed(sign_in(ask, a, challenge="AAAA"))
+    a.count = 0
+    is_failed(sign_in(ask, a))
+    a.count = 100
+    eq(sign_in(ask, a, origin="https://m.shop.example")[0], 200)
+    a.flags |= a.BE
+    is_failed(sign_in(ask, a))
+    a.flags &= ~a.BE
+    o = ask("POST", "/passkeys/authentication/options", {})[1]
+    again = {"challenge_id": o["challenge_id"], "credential": a.get(o["options"])}
+    eq(ask("POST", "/passkeys/authentication/verify", again)[0], 200)
+    eq(ask("POST", "/passkeys/authentication/verify", again)[1]["code"], "webauthn_challenge_not_found")
+    for body in ({}, {"challenge_id": "x", "credential": {}}, {"challenge_id": o["challenge_id"]}, {"challenge_id": o["challenge_id"], "credential": "x"}):
+        eq(ask("POST", "/passkeys/authentication/verify", body)[1]["code"], "validation_failed")
+    # banned, anonymous
+    ask.admin("PUT", f"/admin/users/{s['user']['id']}", {"ban_duration": "1h"})
+    eq(sign_in(ask, a)[1]["code"], "user_banned")
+    ask.admin("PUT", f"/admin/users/{s['user']['id']}", {"ban_duration": "none"})
+    # one that keeps no count (0), as those of phones that are backed up
+    a = device(counts=False, flags=5 | 8 | 16)
+    eq(register(ask, s, a)[0], 200)
+    eq([sign_in(ask, a)[0] for _ in range(2)], [200, 200])
+
+
+def passkeys_managed(ask):
+    s = ask.sign_up("cleo@example.com")[1]
+    a = device()
+    status, made = register(ask, s, a)
+    at = f"/passkeys/{made['id']}"
+    status, got = ask("PATCH", at, {"friendly_name": "blue key"}, bearer=s["access_token"])
+    eq((status, got["friendly_name"]), (200, "blue key"))
+    eq([ask("PATCH", at, {"friendly_name": x}, bearer=s["access_token"])[0] for x in ("", "x" * 121)], [400, 400])
+    other = ask.sign_up("dan@example.com")[1]
+    eq([ask("PATCH", at, {"friendly_name": "mine"}, bearer=other["access_token"])[0], ask("DELETE", at, bearer=other["access_token"])[0], ask("DELETE", "/passkeys/x", bearer=s["access_token"])[0]], [404, 404, 404])
+    eq(ask.admin("GET", f"/admin/users/{s['user']['id']}/passkeys")[1][0]["id"], made["id"])
+    eq(ask.admin("DELETE", f"/admin/users/{other['user']['id']}/passkeys/{made['id']}")[0], 404)
+    eq(ask("DELETE", at, bearer=s["access_token"])[0], 204)
+    eq(sign_in(ask, a)[1]["code"], "webauthn_verification_failed")
+    eq(register(ask, s, a)[0], 200)
+    eq(ask.admin("DELETE", f"/admin/users/{s['user']['id']}/passkeys/{ask('GET', '/passkeys', bearer=s['access_token'])[1][0]['id']}")[0], 204)
+    # who has a second factor needs it to add one
+    clock, f, up = raised(ask, "level@example.com")
+    low = ask.sign_in("level@example.com")[1]
+    eq(ask("POST", "/passkeys/registration/options", {}, bearer=low["access_token"])[1]["code"], "insufficient_aal")
+    a = device()
+    eq(register(ask, up, a)[0], 200)
+    status, s = sign_in(ask, a)
+    eq((status, claims(s["access_token"])["aal"]), (200, "aal1"))
+
+
+def security_key(ask):
+    """WebAuthn as a second factor."""
+    s = ask.sign_up("key@example.com")[1]
+    post = lambda s, path, body: ask("POST", path, body, bearer=s["access_token"])
+    status, f = post(s, "/factors", {"factor_type": "webauthn", "friendly_name": "yellow"})
+    eq((status, sorted(f), f["type"]), (200, ["friendly_name", "id", "type"], "webauthn"))
+    at = f"/factors/{f['id']}"
+    status, ch = post(s, at + "/challenge", {"webauthn": {"rpId": "shop.example"}})
+    eq((status, sorted(ch), ch["webauthn"]["type"]), (200, ["expires_at", "id", "type", "webauthn"], "create"), ch)
+    a = device()
+    o = ch["webauthn"]["credential_options"]["publicKey"]
+    answer = lambda ch, kind, cred: {"challenge_id": ch["id"], "webauthn": {"type": kind, "credential_response": cred}}
+    eq(post(s, at + "/verify", {"challenge_id": ch["id"], "code": "1"})[1]["message"], "WebAuthn config required")
+    eq(post(s, at + "/verify", answer(ch, "request", {**a.create(o), **a.get(o)}))[0], 400)
+    status, up = post(s, at + "/verify", answer(ch, "create", a.create(o)))
+    eq((status, claims(up["access_token"])["aal"], len(up["recovery_codes"])), (200, "aal2", 10), up)
+    # again, from aal1: by that credential, and by no new one in its place
+    low = ask.sign_in("key@example.com")[1]
+    ch = post(low, at + "/challenge", {})[1]
+    o = ch["webauthn"]["credential_options"]["publicKey"]
+    eq((ch["webauthn"]["type"], [x["id"] for x in o["allowCredentials"]]), ("request", [b64(a.id)]))
+    thief = device()
+    status, e = post(low, at + "/verify", answer(ch, "create", thief.create({**o, "user": {"id": b64(up["user"]["id"].encode())}})))
+    eq((status, e["code"]), (400, "webauthn_verification_failed"))
+    thief.user = a.user
+    eq(post(low, at + "/verify", answer(ch, "request", thief.get(o)))[0], 400)
+    thief.id = a.id
+    eq(post(low, at + "/verify", answer(ch, "request", thief.get(o)))[0], 400)
+    status, up = post(low, at + "/verify", answer(ch, "request", a.get(o)))
+    eq((status, [x["method"] for x in claims(up["access_token"])["amr"]]), (200, ["mfa/webauthn", "password"]), up)
+    eq(post(up, at + "/verify", answer(ch, "request", a.get(o)))[1]["code"], "mfa_ip_address_mismatch")
+    # its counter is kept
+    low = ask.sign_in("key@example.com")[1]
+    ch = post(low, at + "/challenge", {})[1]
+    a.count = 0
+    eq(post(low, at + "/verify", answer(ch, "request", a.get(ch["webauthn"]["credential_options"]["publicKey"])))[0], 400)
