@@ -2,7 +2,7 @@
 #include "auth/auth_int.h"
 #include <stdlib.h>
 
-enum { PAGE = 50, PAGE_MAX = 1000, ROLE_MAX = 63 };
+enum { ROLE_MAX = 63 };
 
 static bool answer_user(struct auth_call *c, const struct json *user) {
     struct json_writer w = json_writer_of(&c->out);
@@ -15,116 +15,6 @@ static bool load(struct auth_call *c, const struct json **user) {
     if (!auth_is_id(c->id)) return auth_fail_status(c, AUTH_ERROR_validation_failed, 404, "user_id must be an UUID");
     if (!auth_read_user(c, "id", c->id, user)) return false;
     return *user || auth_fail(c, AUTH_ERROR_user_not_found);
-}
-
-/* ---- lists ---- */
-
-static bool number(struct auth_call *c, const char *name, uint64_t usual, uint64_t *n) {
-    str text = auth_param(c, name);
-    *n = usual;
-    if (text.n && !str_to_u64(text, n))
-        return auth_fail_text(c, AUTH_ERROR_validation_failed,
-                              "Bad Pagination Parameters: strconv.ParseUint: parsing \"" STR_FMT "\": invalid syntax",
-                              STR_ARG(str_sub(text, 0, 40)));
-    return true;
-}
-
-/* `page` stands first: what clients read is what follows the first equals sign. */
-static void add_pages(struct auth_call *c, const char *path, uint64_t page, uint64_t per_page, uint64_t total) {
-    uint64_t last = MAX((total + per_page - 1) / per_page, (uint64_t)1);
-    str next = page < last ? arena_fmt(c->mem, "<%s?page=%llu&per_page=%llu>; rel=\"next\", ", path, (unsigned long long)page + 1,
-                                       (unsigned long long)per_page)
-                           : STR("");
-    auth_add_field(c, "link",
-                   arena_fmt(c->mem, STR_FMT "<%s?page=%llu&per_page=%llu>; rel=\"last\"", STR_ARG(next), path,
-                             (unsigned long long)last, (unsigned long long)per_page));
-    auth_add_field(c, "x-total-count", arena_fmt(c->mem, "%llu", (unsigned long long)total));
-}
-
-static bool page_of(struct auth_call *c, uint64_t *page, uint64_t *per_page) {
-    if (!number(c, "page", 1, page) || !number(c, "per_page", PAGE, per_page)) return false;
-    *page = MIN(MAX(*page, (uint64_t)1), (uint64_t)1 << 32), *per_page = MIN(MAX(*per_page, (uint64_t)1), (uint64_t)PAGE_MAX);
-    return true;
-}
-
-static uint64_t total_of(const struct json *answers) {
-    int64_t n = json_i64(json_get(json_item(answers, 0), "total"));
-    return n > 0 ? (uint64_t)n : 0;
-}
-
-bool auth_do_admin_list(struct auth_call *c) {
-    struct auth_batch b;
-    struct json answers;
-    struct json_writer w;
-    uint64_t page, per_page;
-    str filter = auth_param(c, "filter");
-    if (!page_of(c, &page, &per_page)) return false;
-    auth_batch_begin(&b);
-    auth_select_user(&b);
-    auth_where(&b);
-    auth_eq(&b, "aud", STR("authenticated"));
-    if (filter.n) {
-        str pattern = arena_fmt(c->mem, "%%" STR_FMT "%%", STR_ARG(str_sub(filter, 0, 256)));
-        json_put_object(&b.w, NULL);
-        json_put_array(&b.w, "or");
-        auth_op(&b, "email", "ilike", pattern);
-        json_put_object(&b.w, NULL);
-        json_put_cstr(&b.w, "column", "raw_user_meta_data");
-        json_put_raw(&b.w, "path", STR("[\"full_name\"]"));
-        json_put_bool(&b.w, "text", true);
-        json_put_cstr(&b.w, "op", "ilike");
-        json_put_str(&b.w, "value", pattern);
-        json_put_end(&b.w);
-        json_put_end(&b.w);
-        json_put_end(&b.w);
-    }
-    auth_end(&b);
-    json_put_raw(&b.w, "order", STR("[{\"column\":\"created_at\",\"desc\":true},{\"column\":\"id\",\"desc\":true}]"));
-    json_put_u64(&b.w, "limit", per_page);
-    json_put_u64(&b.w, "offset", (page - 1) * per_page);
-    json_put_cstr(&b.w, "count", "exact");
-    auth_end(&b);
-    if (auth_run(c, &b, "Database error finding users", &answers) != AUTH_RAN) return auth_fail(c, AUTH_ERROR_unexpected_failure);
-    w = json_writer_of(&c->out);
-    json_put_object(&w, NULL);
-    json_put_array(&w, "users");
-    JSON_EACH(u, json_get(json_item(&answers, 0), "rows")) auth_put_user(&w, NULL, u);
-    json_put_end(&w);
-    json_put_cstr(&w, "aud", "authenticated");
-    json_put_end(&w);
-    add_pages(c, "/admin/users", page, per_page, total_of(&answers));
-    return auth_answer(c, 200);
-}
-
-bool auth_do_admin_audit(struct auth_call *c) {
-    struct auth_batch b;
-    struct json answers;
-    struct json_writer w;
-    uint64_t page, per_page;
-    if (!page_of(c, &page, &per_page)) return false;
-    auth_batch_begin(&b);
-    auth_tree(&b, "select", "audit_log_entries");
-    json_put_raw(&b.w, "select", STR("[\"*\"]"));
-    json_put_raw(&b.w, "order", STR("[{\"column\":\"created_at\",\"desc\":true},{\"column\":\"id\",\"desc\":true}]"));
-    json_put_u64(&b.w, "limit", per_page);
-    json_put_u64(&b.w, "offset", (page - 1) * per_page);
-    json_put_cstr(&b.w, "count", "exact");
-    auth_end(&b);
-    if (auth_run(c, &b, "Error searching for audit logs", &answers) != AUTH_RAN)
-        return auth_fail(c, AUTH_ERROR_unexpected_failure);
-    w = json_writer_of(&c->out);
-    json_put_array(&w, NULL);
-    JSON_EACH(e, json_get(json_item(&answers, 0), "rows")) {
-        json_put_object(&w, NULL);
-        json_put_str(&w, "id", json_str(json_get(e, "id")));
-        json_put(&w, "payload", json_get(e, "payload"));
-        auth_put_time(&w, "created_at", json_get(e, "created_at"));
-        json_put_str(&w, "ip_address", json_str(json_get(e, "ip_address")));
-        json_put_end(&w);
-    }
-    json_put_end(&w);
-    add_pages(c, "/admin/audit", page, per_page, total_of(&answers));
-    return auth_answer(c, 200);
 }
 
 bool auth_do_admin_get(struct auth_call *c) {
@@ -178,9 +68,12 @@ static bool ban_until(struct auth_call *c, bool *says, str *until) {
 
 /* Whom a token may say that he is: not who no policy holds for, whatever an app's own page lets be sent. */
 static bool role_ok(struct auth_call *c, str role) {
+    static const char *const above[] = {"service_role", "postgres", "authenticator", "supabase_", "pg_"};
     bool ok = role.n <= ROLE_MAX;
     for (size_t i = 0; i < role.n && ok; i++) ok = role.p[i] > ' ' && role.p[i] < 0x7f && role.p[i] != '"' && role.p[i] != '\\';
-    return ok || auth_fail_text(c, AUTH_ERROR_validation_failed, "role is no role's name");
+    for (size_t i = 0; i < ARRAY_COUNT(above) && ok; i++)
+        ok = i < 3 ? !str_eqc(role, above[i]) : !str_starts(role, str_c(above[i]));
+    return ok || auth_fail_text(c, AUTH_ERROR_validation_failed, "role is none that a user has");
 }
 
 static bool objects_ok(struct auth_call *c) {

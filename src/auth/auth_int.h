@@ -100,7 +100,8 @@ struct auth_batch {
 };
 void auth_batch_begin(struct auth_batch *b);
 void auth_tree(struct auth_batch *b, const char *kind, const char *table);
-void auth_where(struct auth_batch *b); /* then auth_eq and its kin, then auth_end of the array */
+void auth_call_of(struct auth_batch *b, const char *function); /* of a function of auth's; args may follow, and auth_end */
+void auth_where(struct auth_batch *b);                         /* then auth_eq and its kin, then auth_end of the array */
 void auth_eq(struct auth_batch *b, const char *column, str value);
 void auth_op(struct auth_batch *b, const char *column, const char *op, str value);
 void auth_is_null(struct auth_batch *b, const char *column);

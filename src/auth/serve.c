@@ -180,6 +180,18 @@ static bool may_be_empty(str path) {
            str_ends(path, STR("/options"));
 }
 
+/* "\\u0000", and no "\\\\u0000". */
+static bool escapes_nul(str body) {
+    str escape = STR("\\u0000");
+    for (const uint8_t *p = body.p, *end = body.p + body.n; body.n && (p = memmem(p, (size_t)(end - p), escape.p, escape.n));) {
+        const uint8_t *q = p;
+        while (q > body.p && q[-1] == '\\') q--;
+        if ((p - q) % 2 == 0) return true;
+        p += escape.n;
+    }
+    return false;
+}
+
 static bool read_body(struct auth_call *c) {
     static const struct json_limits limits = {AUTH_BODY_BYTES_MAX, 32, 20'000};
     struct diag d = DIAG_INIT;
@@ -196,7 +208,9 @@ static bool read_body(struct auth_call *c) {
     if (c->body.kind == JSON_KIND_NULL) c->body = (struct json){.kind = JSON_KIND_OBJECT};
     if (c->body.kind != JSON_KIND_OBJECT)
         return auth_fail_text(c, AUTH_ERROR_bad_json, "Could not parse request body as JSON: no object");
-    return are_texts(c);
+    if (!are_texts(c)) return false;
+    return !escapes_nul(body) ||
+           auth_fail_status(c, AUTH_ERROR_validation_failed, 422, "\\u0000 cannot be kept: no text of a database has it");
 }
 
 void auth_serve(const struct auth_host *host, const struct app_auth *config, const struct auth_request *rq, arena *mem,

@@ -17,6 +17,14 @@ void auth_tree(struct auth_batch *b, const char *kind, const char *table) {
     json_put_cstr(&b->w, "schema", "auth");
     json_put_cstr(&b->w, "from", table);
 }
+void auth_call_of(struct auth_batch *b, const char *function) {
+    b->w.b = &b->b;
+    b->n++;
+    json_put_object(&b->w, NULL);
+    json_put_cstr(&b->w, "kind", "call");
+    json_put_cstr(&b->w, "schema", "auth");
+    json_put_cstr(&b->w, "function", function);
+}
 void auth_end(struct auth_batch *b) { json_put_end(&b->w); }
 void auth_where(struct auth_batch *b) { json_put_array(&b->w, "where"); }
 

@@ -287,6 +287,19 @@ void auth_confirm_email(struct auth_call *c, struct auth_batch *b, const struct 
 
 /* ---- the audit log ---- */
 
+/* Now and then, so that it has an end: some of the oldest lines. */
+static void trim_audit(struct auth_call *c, struct auth_batch *b) {
+    uint8_t now_and_then;
+    crypto_random(&now_and_then, 1);
+    if (now_and_then) return;
+    auth_call_of(b, "orlo_audit_trim");
+    json_put_object(&b->w, "args");
+    json_put_u64(&b->w, "older_days", c->config->audit_days);
+    json_put_u64(&b->w, "most_rows", c->config->audit_rows);
+    json_put_end(&b->w);
+    auth_end(b);
+}
+
 void auth_audit(struct auth_call *c, struct auth_batch *b, const char *action, const char *type, str actor, str name,
                 const char *provider) {
     struct buf payload = {0};
@@ -313,4 +326,5 @@ void auth_audit(struct auth_call *c, struct auth_batch *b, const char *action, c
     auth_row_end(b);
     auth_end(b);
     buf_free(&payload);
+    trim_audit(c, b);
 }

@@ -599,6 +599,8 @@ static void auth_passkeys(struct reader *r, void *to, const struct toml *v) {
     static void auth_##key(struct reader *r, void *to, const struct toml *v) {                                                   \
         manifest_auth_number(r, v, MANIFEST_AUTH_##field, v->i);                                                                 \
     }
+NUMBER(audit_days, audit_days)
+NUMBER(audit_rows, audit_rows)
 NUMBER(password_min, password_min)
 NUMBER(token_s, jwt_s)
 NUMBER(refresh_reuse_s, reuse_s)

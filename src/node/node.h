@@ -247,6 +247,9 @@ struct node_users_config {
                                  struct diag *d); /* a password comes from standard input, or none */
 [[nodiscard]] err node_users_ban(const struct node_users_config *c, struct diag *d);
 [[nodiscard]] err node_users_unban(const struct node_users_config *c, struct diag *d);
+[[nodiscard]] err node_users_export(const struct node_users_config *c, struct diag *d);
+[[nodiscard]] err node_users_delete(const struct node_users_config *c, struct diag *d);
+[[nodiscard]] err node_users_audit(const struct node_users_config *c, struct diag *d);
 /* Whom the database does not take is told to stderr, by his line; *refused: how many. */
 [[nodiscard]] err node_users_import(const struct node_users_config *c, uint64_t *refused, struct diag *d);
 

@@ -86,9 +86,12 @@ def claims(token):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def shop(n, engine="sqlite", more="", name="shop"):
-    cli(n, "deploy", project(FILES, f'name = "{name}"\ndatabase = "{engine}"\n[auth]\n{LOOSE}{more}'))
-    return Asker(n, name)
+def shop(n, engine="sqlite", more="", name="shop", files=FILES):
+    manifest = f'name = "{name}"\ndatabase = "{engine}"\n[auth]\n{LOOSE}{more}'
+    cli(n, "deploy", project(files, manifest))
+    ask = Asker(n, name)
+    ask.manifest = manifest
+    return ask
 
 
 def test_users():
@@ -782,7 +785,7 @@ def test_users_import():
     put("auth0-hashes.json", '{"_id":{"$oid":"a1"},"email":"A1@auth0.example","passwordHash":"%s"}\n{"_id":{"$oid":"a2"},"passwordHash":"md5:1234"}\n' % BCRYPT)
     with node("--workers", "1") as n:
         for engine in ENGINES:
-            ask = shop(n, engine, name=engine)
+            ask = shop(n, engine, name=engine, files={**FILES, "migrations/002_personal.sql": PERSONAL})
             run = lambda *args, code=0, stdin="": cli_said(n, code, "users", *args, "--app", engine, stdin=stdin)
             for kind, text, flags, want, signs_in in IMPORTED:
                 put(kind, text)
@@ -802,6 +805,76 @@ def test_users_import():
             eq(sorted((i["provider"], i["id"]) for i in f1["identities"] if i["provider"] != "email"), [("google", "g-77")])
             moved(ask)
             managed(ask, run)
+            person(ask, run)
+
+
+PERSONAL = """
+create table posts (id int primary key, author uuid references profiles (id) on delete cascade, body text);
+create table likes (id int primary key, who uuid references auth.users (id) on delete set null, post int);
+create table visits (id int primary key, visitor text, page text);
+comment on column visits.visitor is 'who it was. orlo:person';
+create table bills (id int primary key, mail text, total int);
+comment on column bills.mail is 'orlo:person email keep';
+create table claims (id int primary key, who uuid references auth.users (id), what text);
+create table letters (id int primary key, who uuid not null references auth.users (id), body text);
+comment on column letters.who is 'orlo:person delete';
+alter table visits enable row level security; alter table letters enable row level security; alter table likes enable row level security;
+grant all on all tables in schema public to service_role;
+"""
+
+
+def person(ask, run):
+    """All about somebody, and all of it away: by keys, by what comments say, and what hinders is said before anything goes."""
+    user = ask.sign_up("paula@person.example", handle="paula")[1]["user"]["id"]
+    other = ask.sign_up("otto@person.example")[1]["user"]["id"]
+    sql = lambda text: eq(orlo("db", "query", "--write", text, "--app", ask.host.split(".")[0], "--state", ask.n.state)[0], 0, text)
+    sql(f"insert into posts values (1, '{user}', 'a'), (2, '{user}', 'b'), (3, '{other}', 'c')")
+    sql(f"insert into likes values (1, '{user}', 3), (2, '{other}', 1)")
+    sql(f"insert into visits values (1, '{user}', '/a'), (2, '{other}', '/b')")
+    sql("insert into bills values (1, 'paula@person.example', 7), (2, 'otto@person.example', 8)")
+    sql(f"insert into letters values (1, '{user}', 'x'), (2, '{other}', 'y')")
+    told = json.loads(run("export", "paula@person.example")[0])
+    rows = {t["table"] + "." + t["column"]: t["rows"] for t in told["tables"]}
+    eq({k: [r.get("id") for r in v] for k, v in rows.items()}, {"public.profiles.id": [user], "public.posts.author": [1, 2], "public.likes.who": [1], "public.visits.visitor": [1], "public.bills.mail": [1], "public.claims.who": [], "public.letters.who": [1]})
+    eq((told["user"]["email"], len(told["sessions"]), "encrypted_password" in json.dumps(told)), ("paula@person.example", 1, False))
+    check(any(a["payload"]["action"] == "user_signedup" for a in told["audit"]), told["audit"])
+    out, error = run("delete", "paula@person.example", code=64)
+    check("--yes" in error, error)
+    sql(f"insert into claims values (1, '{user}', 'mine')")
+    out, error = run("delete", user, "--yes", code=None)
+    check("public.claims.who" in error and "orlo:person" in error, error)
+    eq(ask.sign_in("paula@person.example")[0], 200)
+    files = {**FILES, "migrations/002_personal.sql": PERSONAL, "migrations/003_claims.sql": "comment on column claims.who is 'orlo:person clear';"}
+    cli(ask.n, "deploy", project(files, ask.manifest))
+    would = json.loads(run("delete", user, "--dry-run", "--json")[0])
+    eq((would["deleted"], {t["table"]: (t["rows"], t["then"]) for t in would["tables"]}), (False, {
+        "public.profiles": (1, "cascades"), "public.posts": (2, "cascades"), "public.likes": (1, "clears"), "public.visits": (1, "delete"), "public.bills": (1, "keep"), "public.claims": (1, "clear"), "public.letters": (1, "delete")}))
+    eq(ask.sign_in("paula@person.example")[0], 200)
+    status, went = ask.admin("DELETE", f"/admin/users/{user}/data")
+    eq((status, went.get("deleted")), (200, True), went)
+    left = {t: sorted((r["id"] for r in ask.rows({"from": t, "select": ["id"]})), key=str) for t in ("posts", "likes", "visits", "bills", "claims", "letters")}
+    eq(left, {"posts": [3], "likes": [1, 2], "visits": [2], "bills": [1, 2], "claims": [1], "letters": [2]})
+    eq([r["who"] for r in ask.rows({"from": "likes", "select": ["who"], "order": ["id"]})], [None, other])
+    eq(ask.sign_in("paula@person.example")[0], 400)
+    check("paula" not in json.dumps(ask.rows({"schema": "auth", "from": "audit_log_entries", "select": ["payload"]})), "the log names nobody who is gone")
+    eq((ask.admin("DELETE", f"/admin/users/{user}/data")[1]["code"], ask("GET", f"/admin/users/{other}/data", bearer=ask.keys["anon"])[1]["code"]), ("user_not_found", "not_admin"))
+    # the log: filters, order, and nobody changes it
+    eq({e["payload"]["action"] for e in ask.admin("GET", "/admin/audit?query=action:user_deleted")[1]}, {"user_deleted"})
+    eq(ask.admin("GET", "/admin/audit?query=author:otto@person")[1][0]["payload"]["actor_id"], other)
+    eq([ask.admin("GET", "/admin/audit?" + q)[0] for q in ("query=nothing", "sort=email", "sort=created_at+up", "since=soon")], [400] * 4)
+    up = [e["created_at"] for e in ask.admin("GET", "/admin/audit?sort=created_at+asc&per_page=1000")[1]]
+    check(len(up) > 5 and [len(x) for x in up] and up[0] < up[-1], up)
+    lines = [json.loads(line) for line in run("audit")[0].splitlines()]
+    check(len(lines) >= len(up), len(lines), len(up))
+    eq(run("audit", "--since", "2999-01-01T00:00:00Z")[0], "")
+    for tree in ({"kind": "update", "from": "audit_log_entries", "set": {"ip_address": "x"}}, {"kind": "delete", "from": "audit_log_entries"}):
+        status, _, text = ask.raw("POST", "/data/v1/query", {"query": {"schema": "auth", **tree}}, key="service_role", bearer=ask.keys["service_role"])
+        eq((status, json.loads(text)["code"]), (403, "42501"), tree)
+    status, _, text = ask.raw("POST", "/data/v1/query", {"query": {"kind": "call", "schema": "auth", "function": "orlo_audit_trim", "args": {"older_days": 36500, "most_rows": 3}}}, key="service_role", bearer=ask.keys["service_role"])
+    eq((status, len(ask.admin("GET", "/admin/audit?per_page=1000")[1]) <= 4), (200, True), text)
+    # what no text has, and whom a token never says
+    eq((ask("POST", "/signup", '{"email":"nul@person.example","password":"correct horse","data":{"a":"\\u0000"}}')[0], ask("POST", "/signup", '{"email":"nul@person.example","password":"correct horse","data":{"a":"\\\\u0000"}}')[0]), (422, 200))
+    eq([ask.admin("PUT", f"/admin/users/{other}", {"role": r})[0] for r in ("service_role", "supabase_admin", "postgres", "pg_read_all_data", "editor")], [400] * 4 + [200])
 
 
 def moved(ask):

@@ -104,6 +104,7 @@ static err serve(struct users *u, const char *method, str path, str query_text, 
     clock_gettime(CLOCK_REALTIME, &now);
     app_auth_usual(&config);
     config.on = true;
+    config.audit_days = UINT32_MAX, config.audit_rows = UINT32_MAX; /* an app's own say when lines go */
     const struct auth_host host = {.arg = &h,
                                    .now_us = (int64_t)now.tv_sec * 1'000'000 + now.tv_nsec / 1000,
                                    .query = query,
@@ -289,4 +290,123 @@ err node_users_ban(const struct node_users_config *c, struct diag *d) {
 }
 err node_users_unban(const struct node_users_config *c, struct diag *d) {
     return change(c, STR("{\"ban_duration\":\"none\"}"), "let in again", d);
+}
+
+/* ---- all about a person ---- */
+
+static void print_rest(struct users *u, str id, const struct json *table, FILE *to, err *e, struct diag *d) {
+    uint64_t next = (uint64_t)json_i64(json_get(table, "next"));
+    while (*e == ERR_OK && next) {
+        struct json v;
+        str params =
+            arena_fmt(u->mem, "table=" STR_FMT "&offset=%llu",
+                      STR_ARG(escaped(u->mem, arena_cstr(u->mem, json_str(json_get(table, "table"))))), (unsigned long long)next);
+        *e = serve(u, "GET", arena_fmt(u->mem, "/admin/users/" STR_FMT "/data", STR_ARG(id)), params, (str){0}, &v, NULL, d);
+        next = 0;
+        JSON_EACH(t, json_get(&v, "tables")) {
+            if (*e != ERR_OK || !str_eq(json_str(json_get(t, "column")), json_str(json_get(table, "column")))) continue;
+            JSON_EACH(r, json_get(t, "rows")) fputc(',', to), print_json(to, r);
+            next = (uint64_t)json_i64(json_get(t, "next"));
+        }
+    }
+}
+
+/* {"user": …, "tables": [{"table", "column", "rows"}], "sessions", "audit"}: a table that is longer than an answer is asked on. */
+static err print_person(struct users *u, str id, const struct json *v, FILE *to, struct diag *d) {
+    static const char *const others[] = {"sessions", "audit"};
+    err e = ERR_OK;
+    fputs("{\"user\":", to), print_json(to, json_get(v, "user"));
+    fputs(",\"tables\":[", to);
+    JSON_EACH(t, json_get(v, "tables")) {
+        struct buf b = {0};
+        struct json_writer w = json_writer_of(&b);
+        bool first = true;
+        json_put_object(&w, NULL);
+        json_put(&w, "table", json_get(t, "table")), json_put(&w, "column", json_get(t, "column"));
+        json_put_end(&w);
+        fprintf(to, "%s" STR_FMT ",\"rows\":[\n", t == json_item(json_get(v, "tables"), 0) ? "" : ",",
+                STR_ARG(str_sub(buf_str(&b), 0, b.n - 1)));
+        buf_free(&b);
+        JSON_EACH(r, json_get(t, "rows")) {
+            if (!first) fputc(',', to);
+            print_json(to, r);
+            first = false;
+        }
+        print_rest(u, id, t, to, &e, d);
+        fputs("]}", to);
+    }
+    fputs("]", to);
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        fprintf(to, ",\"%s\":", others[i]);
+        print_json(to, json_get(v, others[i]));
+    }
+    fputs("}\n", to);
+    return e == ERR_OK && fflush(to) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be written") : e;
+}
+
+err node_users_export(const struct node_users_config *c, struct diag *d) {
+    struct users u;
+    struct json v;
+    str id;
+    TRY(node_users_open(c, NULL, &u, d));
+    err e = find(&u, c->operand, &id, d);
+    if (e == ERR_OK)
+        e = serve(&u, "GET", arena_fmt(c->mem, "/admin/users/" STR_FMT "/data", STR_ARG(id)), (str){0}, (str){0}, &v, NULL, d);
+    if (e == ERR_OK) e = print_person(&u, id, &v, c->to, d);
+    node_ask_close(u.a);
+    return e;
+}
+
+static void print_deleted(const struct users *u, const struct json *v) {
+    static const char *const heads[] = {"TABLE", "COLUMN", "ROWS", "THEN", NULL};
+    struct table t;
+    if (u->c->json) {
+        print_json(u->c->to, v);
+        return;
+    }
+    node_table_begin(&t, u->mem, heads);
+    JSON_EACH(r, json_get(v, "tables")) {
+        node_table_put(&t, json_str(json_get(r, "table")));
+        node_table_put(&t, json_str(json_get(r, "column")));
+        node_table_fmt(&t, "%lld", (long long)json_i64(json_get(r, "rows")));
+        node_table_put(&t, json_str(json_get(r, "then")));
+    }
+    node_table_print(&t, u->c->to);
+    fprintf(u->c->to, "%s " STR_FMT "\n", json_bool(json_get(v, "deleted")) ? "deleted" : "would delete",
+            STR_ARG(json_str(json_get(v, "id"))));
+}
+
+err node_users_delete(const struct node_users_config *c, struct diag *d) {
+    struct users u;
+    struct json v;
+    str id;
+    if (!c->yes && !c->dry_run)
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                        "orlo users delete takes away all about a person: add --yes, or --dry-run to see what it is");
+    TRY(node_users_open(c, NULL, &u, d));
+    err e = find(&u, c->operand, &id, d);
+    if (e == ERR_OK)
+        e = serve(&u, "DELETE", arena_fmt(c->mem, "/admin/users/" STR_FMT "/data", STR_ARG(id)),
+                  c->dry_run ? STR("dry_run=true") : (str){0}, (str){0}, &v, NULL, d);
+    if (e == ERR_OK) print_deleted(&u, &v);
+    node_ask_close(u.a);
+    return e;
+}
+
+/* ---- the audit log ---- */
+
+err node_users_audit(const struct node_users_config *c, struct diag *d) {
+    struct users u;
+    TRY(node_users_open(c, NULL, &u, d));
+    err e = ERR_OK;
+    for (uint32_t page = 1, got = PAGE; e == ERR_OK && got == PAGE; page++) {
+        struct json v;
+        str params = arena_fmt(c->mem, "sort=created_at+asc&page=%u&per_page=%d%s" STR_FMT, page, PAGE, c->since ? "&since=" : "",
+                               STR_ARG(escaped(c->mem, c->since ? c->since : "")));
+        e = serve(&u, "GET", STR("/admin/audit"), params, (str){0}, &v, NULL, d);
+        got = e == ERR_OK ? json_count(&v) : 0;
+        for (uint32_t i = 0; i < got; i++) print_json(c->to, json_item(&v, i));
+    }
+    node_ask_close(u.a);
+    return e;
 }

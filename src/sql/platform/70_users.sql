@@ -206,3 +206,37 @@ create unique index if not exists orlo_recovery_codes_key on auth.orlo_recovery_
 alter table auth.orlo_totp_uses enable row level security;
 alter table auth.orlo_recovery_codes enable row level security;
 grant select, insert, update, delete on auth.orlo_totp_uses, auth.orlo_recovery_codes to postgres, supabase_auth_admin, service_role;
+
+-- Which rows are a person's: keys that lead to auth.users, and columns whose comment says so (docs/auth.md). Each is one relation: joins are the caller's.
+create or replace function auth.orlo_keys() returns table (relation bigint, place integer, of_relation bigint, of_place integer, on_delete text)
+language sql stable as $$
+  select c.conrelid::bigint, c.conkey[1]::integer, c.confrelid::bigint, c.confkey[1]::integer, c.confdeltype::text from pg_catalog.pg_constraint c where c.contype = 'f' and c.conkey[2] is null $$;
+create or replace function auth.orlo_tables() returns table (relation bigint, space bigint, name text)
+language sql stable as $$
+  select c.oid::bigint, c.relnamespace::bigint, c.relname::text from pg_catalog.pg_class c where c.relkind in ('r', 'p') and c.oid >= 16384 $$;
+create or replace function auth.orlo_schemas() returns table (space bigint, name text)
+language sql stable as $$
+  select n.oid::bigint, n.nspname::text from pg_catalog.pg_namespace n where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') $$;
+create or replace function auth.orlo_columns() returns table (relation bigint, place integer, name text, needed boolean)
+language sql stable as $$
+  select a.attrelid::bigint, a.attnum::integer, a.attname::text, a.attnotnull from pg_catalog.pg_attribute a where a.attnum > 0 and not a.attisdropped and a.attrelid >= 16384 $$;
+create or replace function auth.orlo_declared() returns table (relation bigint, place integer, says text)
+language sql stable as $$
+  select d.objoid::bigint, d.objsubid::integer, d.description from pg_catalog.pg_description d where d.objsubid > 0 and d.description like '%orlo:person%' $$;
+revoke all on function auth.orlo_keys(), auth.orlo_tables(), auth.orlo_schemas(), auth.orlo_columns(), auth.orlo_declared() from public;
+grant execute on function auth.orlo_keys(), auth.orlo_tables(), auth.orlo_schemas(), auth.orlo_columns(), auth.orlo_declared() to postgres, supabase_auth_admin, service_role;
+
+-- The audit log: who serves /auth/v1 appends, and nobody changes a line; what is old goes by a function that takes nothing else.
+revoke update, delete, truncate on auth.audit_log_entries from anon, authenticated, service_role, supabase_auth_admin;
+create or replace function auth.orlo_audit_trim(older_days integer, most_rows integer) returns void language plpgsql security definer set search_path = '' as $$
+begin
+  delete from auth.audit_log_entries where id in (select e.id from auth.audit_log_entries e where e.created_at < now() - make_interval(days => older_days) order by e.created_at limit 2000);
+  delete from auth.audit_log_entries where id in (select e.id from auth.audit_log_entries e where e.created_at < (select n.created_at from auth.audit_log_entries n order by n.created_at desc offset most_rows limit 1) order by e.created_at limit 2000);
+end $$;
+-- Who was deleted is an id there, and no name or address.
+create or replace function auth.orlo_audit_forget(person uuid) returns void language plpgsql security definer set search_path = '' as $$
+begin
+  update auth.audit_log_entries set payload = (payload::jsonb - 'actor_username' - 'actor_name')::json, ip_address = '' where payload ->> 'actor_id' = person::text;
+end $$;
+revoke all on function auth.orlo_audit_trim(integer, integer), auth.orlo_audit_forget(uuid) from public;
+grant execute on function auth.orlo_audit_trim(integer, integer), auth.orlo_audit_forget(uuid) to postgres, supabase_auth_admin, service_role;
