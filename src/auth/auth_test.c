@@ -9,7 +9,8 @@
 static const str site = STR_INIT("https://app.example");
 static str globs[] = {
     STR_INIT("myapp://**"),           STR_INIT("https://*.preview.example/*"), STR_INIT("https://exact.example/in"),
-    STR_INIT("https://b.example/**"), STR_INIT("https://**.deep.example/**"),  STR_INIT("exp://1?.example/a")};
+    STR_INIT("https://b.example/**"), STR_INIT("https://**.deep.example/**"),  STR_INIT("exp://1?.example/a"),
+    STR_INIT("com.shop://callback*")};
 
 static bool may(const char *url) {
     struct app_auth config;
@@ -32,7 +33,9 @@ static void test_led(void **state) {
                                       "http://[::1]:3000/",
                                       "exp://12.example/a",
                                       "https://a.b.deep.example/x/y?z",
-                                      "https://a.deep.example/"};
+                                      "https://a.deep.example/",
+                                      "com.shop://callback",
+                                      "com.shop://callback?from=mail#x"};
     static const char *const no[] = {"",
                                      "/relative",
                                      "//evil.example",
@@ -78,7 +81,9 @@ static void test_led(void **state) {
                                      "https://аpp.example",
                                      "http://127.0.0.1.evil.example/",
                                      "http://127.0.0.1@evil.example/",
-                                     "exp://1/.example/a"};
+                                     "exp://1/.example/a",
+                                     "com.shop://callback/x",
+                                     "com.shop://callback?from=a.b"};
     for (size_t i = 0; i < ARRAY_COUNT(yes); i++)
         if (!may(yes[i])) fail_msg("%s is refused", yes[i]);
     for (size_t i = 0; i < ARRAY_COUNT(no); i++)

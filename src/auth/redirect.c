@@ -65,7 +65,7 @@ static bool is_number(str host) {
     return ok;
 }
 
-/* *: anything up to . or /, or the host's end; **: anything; ?: one character that is none of those. Where a star failed, the last one takes one more: what bounds it is that a URL and a glob
+/* *: anything up to . or /, or the host's end where more of the glob follows; **: anything; ?: one character that is none of those. Where a star failed, the last one takes one more: what bounds it is that a URL and a glob
  * have 2048 bytes each. */
 static bool matches(str glob, str text) {
     size_t g = 0, t = 0, star = SIZE_MAX, at = 0, deep = SIZE_MAX, deep_at = 0, end = str_find(text, ':') + 3;
@@ -78,7 +78,7 @@ static bool matches(str glob, str text) {
             of_host = t < end && g < glob.n && glob.p[g] != '/';
         } else if (g < glob.n && glob.p[g] == '*') star = ++g, at = t;
         else if (g < glob.n && ((glob.p[g] == '?' && !separator) || glob.p[g] == text.p[t])) g++, t++;
-        else if (star != SIZE_MAX && text.p[at] != '.' && text.p[at] != '/' && at != end) g = star, t = ++at;
+        else if (star != SIZE_MAX && text.p[at] != '.' && text.p[at] != '/' && (at != end || star == glob.n)) g = star, t = ++at;
         else if (deep != SIZE_MAX && !(of_host && deep_at == end)) g = deep, t = ++deep_at, star = SIZE_MAX;
         else return false;
     }
