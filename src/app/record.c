@@ -136,6 +136,25 @@ static void write_mail(struct buf *to, const struct app_mail *m) {
     write_u32(to, m->port | (uint32_t)m->tls << 16);
 }
 
+bool app_provider_known(str name) {
+    static const char *const names[] = {
+#define X(name) #name,
+        APP_PROVIDERS_LIST(X)
+#undef X
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        if (str_eqc(name, names[i])) return true;
+    return false;
+}
+
+static void write_provider(struct buf *to, const struct app_provider *p) {
+    const str texts[] = {p->name,  p->secret,   p->url,    p->redirect, p->issuer, p->authorize,
+                         p->token, p->userinfo, p->scopes, p->team,     p->key};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) write_str(to, texts[i]);
+    write_list(to, p->clients.p, p->clients.n);
+    write_u32(to, p->skip_nonce | p->email_optional << 1);
+}
+
 static void write_auth(struct buf *to, const struct app_auth *a) {
     struct app_auth usual;
     uint32_t flags = 0, bit = 0;
@@ -152,6 +171,8 @@ static void write_auth(struct buf *to, const struct app_auth *a) {
     write_str(to, a->rp_id), write_str(to, a->rp_name);
     write_list(to, a->rp_origins.p, a->rp_origins.n);
     write_mail(to, &a->mail);
+    write_u32(to, a->providers.n);
+    for (uint32_t i = 0; i < a->providers.n; i++) write_provider(to, &a->providers.p[i]);
 }
 
 static void write_hooks(struct buf *to, const struct app_hook *hooks) {
@@ -414,6 +435,19 @@ static void read_mail(struct rd *from, struct app_mail *m) {
     if (how >> 16 >= APP_MAIL_TLS_KINDS || (m->host.n && (!m->port || !m->from.n))) rd_fail(from, "no relay");
 }
 
+static struct app_provider read_provider(arena *out, struct rd *from) {
+    struct app_provider p = {0};
+    str *const texts[] = {&p.name,  &p.secret,   &p.url,    &p.redirect, &p.issuer, &p.authorize,
+                          &p.token, &p.userinfo, &p.scopes, &p.team,     &p.key};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) *texts[i] = read_plain(from, APP_URL_MAX);
+    READ_LIST(out, from, &p.clients);
+    uint32_t flags = rd_u32le(from);
+    if (!p.name.n || p.name.n > APP_PROVIDER_NAME_MAX || p.clients.n > APP_PROVIDER_CLIENTS_MAX || flags > 3)
+        rd_fail(from, "no provider of identities");
+    p.skip_nonce = flags & 1, p.email_optional = flags >> 1;
+    return p;
+}
+
 static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     uint32_t bit = 0, flags;
 #define X(name, usual, least, most) a->name = read_within(from, least, most);
@@ -431,6 +465,8 @@ static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     if (a->redirects.n > APP_AUTH_REDIRECTS_MAX || a->rp_origins.n > APP_AUTH_ORIGINS_MAX)
         rd_fail(from, "more than there may be");
     read_mail(from, &a->mail);
+    for (uint32_t n = read_count(from, 13 * 4, APP_PROVIDERS_MAX); n && !from->fail; n--)
+        vec_push(out, &a->providers, read_provider(out, from));
 }
 
 static void read_hooks(struct rd *from, struct app_hook *hooks) {

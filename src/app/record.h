@@ -208,7 +208,33 @@ enum app_password {
     X(recovery_codes, true)                                                                                                      \
     X(passkeys, false)                                                                                                           \
     X(passkeys_verify_user, false)                                                                                               \
-    X(calls, false) /* it asks others: providers, hooks, who judges a captcha */
+    X(calls, false) /* it asks others: providers, hooks, who judges a captcha */                                                 \
+    X(manual_linking, false)
+/* Providers of identities that are known by name: where they are, and what they say of whom, src/auth/providers.def has. */
+#define APP_PROVIDERS_LIST(X)                                                                                                    \
+    X(apple)                                                                                                                     \
+    X(azure)                                                                                                                     \
+    X(discord)                                                                                                                   \
+    X(facebook)                                                                                                                  \
+    X(github)                                                                                                                    \
+    X(gitlab)                                                                                                                    \
+    X(google)                                                                                                                    \
+    X(keycloak)                                                                                                                  \
+    X(slack_oidc)
+bool app_provider_known(str name);
+struct app_provider {
+    str name; /* of those; or any, which users know as custom:NAME */
+    VEC(str)
+    clients; /* what the provider knows the app as: the first asks, tokens for the others are taken, too. "env(NAME)": a secret's value */
+    str secret;        /* the app's that is the client's secret, or Apple's key; empty: it has none */
+    str url, redirect; /* where it is, if not where it is usually; where it leads back to, if not to the app's own address */
+    str issuer;        /* of OpenID Connect, whose places are found by discovery */
+    str authorize, token, userinfo; /* of OAuth 2 */
+    str scopes;                     /* besides the usual ones */
+    str team, key;                  /* Apple's names of who made the key, and of that */
+    bool skip_nonce, email_optional;
+};
+enum { APP_PROVIDERS_MAX = 32, APP_PROVIDER_CLIENTS_MAX = 16, APP_PROVIDER_NAME_MAX = 40, APP_PROVIDER_TEXT_MAX = 1024 };
 /* X(name): where an app may have its say about its users (docs/auth-hooks.md). */
 #define APP_HOOKS_LIST(X)                                                                                                        \
     X(before_user_created)                                                                                                       \
@@ -243,6 +269,7 @@ struct app_auth {
     VEC(str) rp_origins; /* of pages that may ask for them; none: site_url's alone */
     struct app_mail mail;
     struct app_hook hooks[APP_HOOKS];
+    VEC(struct app_provider) providers;
 };
 enum { APP_AUTH_REDIRECTS_MAX = 64, APP_AUTH_ORIGINS_MAX = 32 };
 void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */

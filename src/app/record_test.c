@@ -74,6 +74,15 @@ static struct app_record whole(void) {
     r.auth.site_url = STR("https://shop.example");
     r.auth.hooks[APP_HOOK_send_email] = (struct app_hook){APP_HOOK_TO_URL, STR("https://a.example/hook"), STR("HOOK")};
     r.auth.redirects.p = redirects, r.auth.redirects.n = 2;
+    static str clients[] = {STR_INIT("123.apps"), STR_INIT("env(IOS_CLIENT)")};
+    static struct app_provider providers[] = {
+        {.name = STR_INIT("google"),
+         .clients = {.p = clients, .n = 2},
+         .secret = STR_INIT("GOOGLE_SECRET"),
+         .redirect = STR_INIT("https://shop.example/auth/v1/callback"),
+         .email_optional = true},
+        {.name = STR_INIT("acme"), .issuer = STR_INIT("https://id.acme.example"), .skip_nonce = true}};
+    r.auth.providers.p = providers, r.auth.providers.n = 2;
     r.auth.passkeys = true, r.auth.rp_id = STR("shop.example"), r.auth.rp_name = STR("The shop");
     r.auth.rp_origins.p = schemas, r.auth.rp_origins.n = 2;
     return r;
@@ -102,6 +111,10 @@ static void test_again(void **state) {
     const struct app_trigger *trigger = &f->triggers.p[0];
     assert_true(b.follows && b.made_ms == 1ull << 41 && str_eqc(trigger->table, "orders") && trigger->on == 5 &&
                 trigger->attempts == 3 && str_eqc(trigger->columns.p[0], "state"));
+    const struct app_provider *google = &b.auth.providers.p[0];
+    assert_true(str_eqc(google->clients.p[1], "env(IOS_CLIENT)") && str_eqc(google->secret, "GOOGLE_SECRET") &&
+                google->email_optional && !google->skip_nonce && b.auth.providers.p[1].skip_nonce &&
+                app_provider_known(google->name));
     assert_int_equal(f->limits.body_bytes_max, 1000);
     assert_int_equal(app_record_function(&b, STR("f1")), 1);
     assert_int_equal(app_record_function(&b, STR("f2")), UINT32_MAX);
@@ -126,7 +139,7 @@ enum { USERS_NUMBERS = 0 APP_AUTH_NUMBERS(X) };
 enum {
     NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */ + USERS_NUMBERS * 4 +
               12 /* users: flags, a name, a list */ + 12 /* passkeys: two names, a list */ +
-              24 /* mails: five texts, a number */ + APP_HOOKS * 12 /* whom, at what, a secret */,
+              24 /* mails: five texts, a number */ + APP_HOOKS * 12 /* whom, at what, a secret */ + 4 /* providers: how many */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {

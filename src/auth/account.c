@@ -14,6 +14,12 @@ bool auth_do_health(struct auth_call *c) {
     return auth_answer(c, 200);
 }
 
+static bool has_provider(const struct auth_call *c, const char *name) {
+    for (uint32_t i = 0; i < c->config->providers.n; i++)
+        if (str_eqc(c->config->providers.p[i].name, name)) return app_provider_known(str_c(name));
+    return false;
+}
+
 bool auth_do_settings(struct auth_call *c) {
     static const char *const providers[] = {"apple",    "azure",         "bitbucket", "discord", "facebook",   "figma",
                                             "fly",      "github",        "gitlab",    "google",  "kakao",      "keycloak",
@@ -23,7 +29,7 @@ bool auth_do_settings(struct auth_call *c) {
     json_put_object(&w, NULL);
     json_put_object(&w, "external");
     json_put_bool(&w, "anonymous_users", c->config->anonymous);
-    for (size_t i = 0; i < ARRAY_COUNT(providers); i++) json_put_bool(&w, providers[i], false);
+    for (size_t i = 0; i < ARRAY_COUNT(providers); i++) json_put_bool(&w, providers[i], has_provider(c, providers[i]));
     json_put_bool(&w, "email", c->config->email);
     json_put_bool(&w, "phone", false);
     json_put_end(&w);

@@ -51,6 +51,8 @@ struct auth_fetch {
     uint32_t fields_count;
     str body;
     uint32_t deadline_ms, bytes_max; /* of all of it; of the body that is answered. 0: ten seconds; 64 KiB */
+    uint32_t
+        keep_s; /* an answer of 200 to a GET is kept, and one that is so old does; where none is to be had, one of a day. 0: none does */
 };
 struct auth_fetched {
     uint16_t status;

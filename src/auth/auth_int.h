@@ -44,6 +44,7 @@ struct auth_call {
     enum auth_error error;
     str message, reasons; /* reasons: of a weak password, JSON */
     uint16_t status;
+    str oauth_error; /* it is one of OAuth 2, with a word for it (RFC 6749 §5.2): GoTrue's has no code then */
     struct pg_error db;
     struct buf out;
     /* hooks: */
@@ -56,6 +57,8 @@ struct auth_call {
         struct auth_sent sent;
     } mails[4];
     uint32_t mails_count;
+    str redirect;                               /* where it leads, whatever the request says; empty: as it says */
+    str provider_token, provider_refresh_token; /* what a session is told with, once */
 };
 /* False, so that whoever finds it returns it. */
 bool auth_fail(struct auth_call *c, enum auth_error e);
@@ -110,9 +113,10 @@ void auth_set(struct auth_batch *b); /* the object of an update; auth_end ends i
 void auth_row(struct auth_batch *b); /* of an insert: one row; auth_row_end */
 void auth_row_end(struct auth_batch *b);
 void auth_end(struct auth_batch *b);
-void auth_one(struct auth_batch *b);            /* of one row, or the batch fails (and of a write its columns: id) */
-void auth_select_user(struct auth_batch *b);    /* a user with all that is his: its where is to follow */
-void auth_select_session(struct auth_batch *b); /* the same of a session, with its user */
+void auth_one(struct auth_batch *b);             /* of one row, or the batch fails (and of a write its columns: id) */
+void auth_select_user(struct auth_batch *b);     /* a user with all that is his: its where is to follow */
+void auth_select_identity(struct auth_batch *b); /* of an identity, with its user */
+void auth_select_session(struct auth_batch *b);  /* the same of a session, with its user */
 enum auth_ran {
     AUTH_RAN,
     AUTH_MOVED /* what a guard was of is otherwise by now */,
@@ -138,10 +142,12 @@ void auth_bound_metadata(struct auth_call *c, const struct buf *b, size_t since,
 /* Reads one by a column; *user NULL: there is none. False: an error is set. */
 bool auth_read_user(struct auth_call *c, const char *column, str value, const struct json **user);
 bool auth_load_caller(struct auth_call *c);
+bool auth_need_user(struct auth_call *c); /* of a route that asks for one only sometimes. False: an error is set */
 struct auth_new_user {
     str id, email, phone, password /* a hash; empty: none */, role, aud, provider;
     bool email_confirmed, phone_confirmed, anonymous, invited;
     bool by_admin; /* no hook is asked */
+    bool bare;     /* his identity is another's */
     bool own;      /* he signs up himself: what he says of himself is his identity's, too */
     const struct json *user_data, *app_data;
     str banned_until;
@@ -173,6 +179,13 @@ bool auth_session_fragment(struct auth_call *c, const struct json *user, const s
 
 /* One that a second factor has raised, as its row is now; codes: JSON, or empty. */
 bool auth_answer_raised(struct auth_call *c, const struct json *session, str codes);
+
+/* ---- verify.c: leading a browser on ---- */
+
+void auth_begin_url(struct buf *url, str to);
+void auth_put_error(struct auth_call *c, struct buf *to);                 /* the error that is set, as it goes into a fragment */
+void auth_put_query_error(struct auth_call *c, struct buf *url);          /* the same, behind a URL */
+bool auth_lead_to(struct auth_call *c, struct buf *url, uint16_t status); /* frees it; what was an error is told with it */
 
 /* ---- mail.c ---- */
 

@@ -56,6 +56,14 @@ static bool is_of(struct auth_call *c, str verifier, const struct json *flow) {
     return said.n == challenge.n && crypto_equal(said.p, challenge.p, said.n);
 }
 
+/* What the provider gave, for its own interfaces. */
+static bool unseal_tokens(struct auth_call *c, const struct json *flow) {
+    str id = json_str(json_get(flow, "id")), access = json_str(json_get(flow, "provider_access_token")),
+        refresh = json_str(json_get(flow, "provider_refresh_token"));
+    return (!access.n || auth_unseal(c, "flow_state.provider_access_token", id, access, &c->provider_token)) &&
+           (!refresh.n || auth_unseal(c, "flow_state.provider_refresh_token", id, refresh, &c->provider_refresh_token));
+}
+
 bool auth_grant_pkce(struct auth_call *c) {
     str code = auth_text(c, "auth_code"), verifier = auth_text(c, "code_verifier");
     struct auth_batch b;
@@ -77,12 +85,13 @@ bool auth_grant_pkce(struct auth_call *c) {
     if (!flow || !user.n || issued == INT64_MIN) return auth_fail(c, AUTH_ERROR_flow_state_not_found);
     if (c->host->now_us - issued > (int64_t)CODE_S * 1'000'000) return auth_fail(c, AUTH_ERROR_flow_state_expired);
     if (!is_of(c, verifier, flow)) return auth_fail(c, AUTH_ERROR_bad_code_verifier);
+    if (!unseal_tokens(c, flow)) return false;
     auth_batch_begin(&b);
     auth_tree(&b, "delete", "flow_state");
     auth_where(&b), auth_eq(&b, "id", id), auth_end(&b);
     auth_one(&b);
     auth_end(&b);
-    auth_audit(c, &b, "login", "account", user, STR(""), "email");
+    auth_audit(c, &b, "login", "account", user, STR(""), json_cstr(json_get(flow, "provider_type")));
     auth_insert_session(c, &b, user, (const char *)json_str(json_get(flow, "authentication_method")).p, &s);
     auth_select_user(&b);
     auth_where(&b), auth_eq(&b, "id", user), auth_end(&b), auth_end(&b);

@@ -107,6 +107,7 @@ bool auth_may_lead_to(const struct app_auth *config, str site, str url) {
 str auth_site(struct auth_call *c) { return c->config->site_url.n ? c->config->site_url : c->rq->url; }
 
 str auth_redirect(struct auth_call *c) {
+    if (c->redirect.n) return c->redirect;
     const str asked[] = {auth_param(c, "redirect_to"), auth_header(c, "redirect_to"), auth_text(c, "redirect_to"),
                          auth_header(c, "referer")};
     for (size_t i = 0; i < ARRAY_COUNT(asked); i++)

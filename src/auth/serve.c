@@ -68,6 +68,13 @@ static void answer_error(struct auth_call *c) {
     }
     w = json_writer_of(&c->out);
     json_put_object(&w, NULL);
+    if (c->oauth_error.n) {
+        json_put_str(&w, "error", c->oauth_error);
+        json_put_str(&w, "error_description", c->message);
+        json_put_end(&w);
+        (void)auth_answer(c, c->status);
+        return;
+    }
     if (newer) json_put_cstr(&w, "code", code);
     else json_put_u64(&w, "code", c->status);
     if (!newer) json_put_cstr(&w, "error_code", code);
@@ -128,12 +135,18 @@ static const struct route *find(struct auth_call *c) {
     return NULL;
 }
 
+static bool has_token(struct auth_call *c) {
+    if (!c->rq->brings) return auth_fail(c, AUTH_ERROR_no_authorization);
+    return !c->rq->token_why ||
+           auth_fail_text(c, AUTH_ERROR_bad_jwt, "invalid JWT: unable to parse or verify signature, %s", c->rq->token_why);
+}
+
+bool auth_need_user(struct auth_call *c) { return has_token(c) && auth_load_caller(c); }
+
 static bool may(struct auth_call *c, const struct route *r) {
     if (r->who < USER) return true;
-    if (!c->rq->brings) return auth_fail(c, AUTH_ERROR_no_authorization);
-    if (c->rq->token_why)
-        return auth_fail_text(c, AUTH_ERROR_bad_jwt, "invalid JWT: unable to parse or verify signature, %s", c->rq->token_why);
-    if (r->who == USER) return auth_load_caller(c);
+    if (r->who == USER) return auth_need_user(c);
+    if (!has_token(c)) return false;
     return str_eqc(c->rq->role, "service_role") || str_eqc(c->rq->role, "supabase_admin") || auth_fail(c, AUTH_ERROR_not_admin);
 }
 
@@ -198,8 +211,8 @@ static bool read_body(struct auth_call *c) {
     str body = str_trim(c->rq->body);
     bool deletes = str_eqc(c->rq->method, "DELETE"), reads = str_eqc(c->rq->method, "GET");
     c->body = (struct json){.kind = JSON_KIND_OBJECT};
-    bool form =
-        str_eqc(c->rq->path, "/verify") && str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
+    bool form = (str_eqc(c->rq->path, "/verify") || str_eqc(c->rq->path, "/callback")) &&
+                str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
     if (c->rq->body.n > (form ? FORM_BYTES_MAX : AUTH_BODY_BYTES_MAX)) return auth_fail(c, AUTH_ERROR_request_entity_too_large);
     if (reads || form || (!body.n && (deletes || may_be_empty(c->rq->path)))) return true;
     if (json_read(c->mem, body, &limits, &c->body, &d) != ERR_OK)

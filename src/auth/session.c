@@ -170,6 +170,8 @@ static bool answer(struct auth_call *c, const struct json *user, struct granted 
     json_put_str(&w, "refresh_token", g->refresh);
     auth_put_user(&w, "user", user);
     if (weak) json_put_raw(&w, "weak_password", str_c(weak));
+    if (c->provider_token.n) json_put_str(&w, "provider_token", c->provider_token);
+    if (c->provider_refresh_token.n) json_put_str(&w, "provider_refresh_token", c->provider_refresh_token);
     if (g->codes.n) json_put_raw(&w, "recovery_codes", g->codes);
     json_put_end(&w);
     return auth_answer(c, 200);
@@ -243,9 +245,13 @@ bool auth_session_fragment(struct auth_call *c, const struct json *user, const s
     auth_add_field(c, "sb-auth-refresh-token-counter", STR("0"));
     buf_puts(to, STR("access_token="));
     auth_put_escaped(to, token);
-    buf_printf(to, "&expires_at=%llu&expires_in=%u&refresh_token=", (unsigned long long)g.expires_s, c->config->jwt_s);
-    auth_put_escaped(to, g.refresh);
-    buf_printf(to, "&sb=&token_type=bearer&type=%s", type);
+    buf_printf(to, "&expires_at=%llu&expires_in=%u", (unsigned long long)g.expires_s, c->config->jwt_s);
+    if (c->provider_refresh_token.n)
+        buf_puts(to, STR("&provider_refresh_token=")), auth_put_escaped(to, c->provider_refresh_token);
+    if (c->provider_token.n) buf_puts(to, STR("&provider_token=")), auth_put_escaped(to, c->provider_token);
+    buf_puts(to, STR("&refresh_token=")), auth_put_escaped(to, g.refresh);
+    buf_puts(to, STR("&sb=&token_type=bearer"));
+    if (type) buf_printf(to, "&type=%s", type);
     return true;
 }
 

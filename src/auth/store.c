@@ -76,6 +76,10 @@ void auth_select_user(struct auth_batch *b) {
     auth_tree(b, "select", "users");
     json_put_raw(&b->w, "select", STR("[" OF_USER "]"));
 }
+void auth_select_identity(struct auth_batch *b) {
+    auth_tree(b, "select", "identities");
+    json_put_raw(&b->w, "select", STR("[\"*\",{\"embed\":\"users\",\"select\":[" OF_USER "]}]"));
+}
 void auth_select_session(struct auth_batch *b) {
     auth_tree(b, "select", "sessions");
     json_put_raw(

@@ -243,6 +243,7 @@ void auth_insert_user(struct auth_call *c, struct auth_batch *b, const struct au
     json_put_str(w, "updated_at", c->now);
     auth_row_end(b);
     auth_end(b);
+    if (u->bare) return;
     if (u->email.n) insert_identity(c, b, u, false);
     if (u->phone.n) insert_identity(c, b, u, true);
 }

@@ -303,12 +303,13 @@ bool auth_do_verify(struct auth_call *c) {
 
 /* ---- by a link ---- */
 
-static bool lead_to(struct auth_call *c, struct buf *url) {
+bool auth_lead_to(struct auth_call *c, struct buf *url, uint16_t status) {
+    c->failed = false;
     auth_add_field(c, "location", arena_str(c->mem, buf_str(url)));
     auth_add_field(c, "cache-control", STR("no-store"));
     auth_add_field(c, "referrer-policy", STR("no-referrer"));
     buf_free(url);
-    return auth_answer(c, 303);
+    return auth_answer(c, status);
 }
 
 static const char *oauth_error(uint16_t status) {
@@ -331,25 +332,38 @@ static const char *code_of(enum auth_error e) {
     return e == AUTH_ERROR_later ? "unexpected_failure" : codes[e];
 }
 
-static void put_error(struct auth_call *c, struct buf *to) {
+void auth_put_error(struct auth_call *c, struct buf *to) {
     const char *word = oauth_error(c->status);
+    bool denied = c->error == AUTH_ERROR_signup_disabled || c->error == AUTH_ERROR_user_banned ||
+                  c->error == AUTH_ERROR_provider_email_needs_verification;
+    if (denied) word = "access_denied";
+    else if (!word && c->redirect.n) word = "server_error"; /* of a flow */
+    if (c->oauth_error.n) {                                 /* a provider's own */
+        buf_puts(to, STR("error=")), auth_put_escaped(to, c->oauth_error);
+        buf_puts(to, STR("&error_description=")), auth_put_escaped(to, c->message);
+        return;
+    }
     if (word) buf_printf(to, "error=%s&", word);
     buf_printf(to, "error_code=%s&error_description=", code_of(c->error));
     auth_put_escaped(to, c->message);
 }
 
 /* A fragment that was there is in the way of ours. */
-static void begin_url(struct buf *url, str to) { buf_puts(url, str_sub(to, 0, str_find(to, '#'))); }
+void auth_begin_url(struct buf *url, str to) { buf_puts(url, str_sub(to, 0, str_find(to, '#'))); }
+
+void auth_put_query_error(struct auth_call *c, struct buf *url) {
+    buf_putc(url, str_find(buf_str(url), '?') < url->n ? '&' : '?');
+    auth_put_error(c, url);
+}
 
 static bool lead_to_error(struct auth_call *c, str to, bool pkce) {
     struct buf url = {0};
-    begin_url(&url, to);
-    if (pkce) buf_putc(&url, str_find(buf_str(&url), '?') < url.n ? '&' : '?'), put_error(c, &url);
+    auth_begin_url(&url, to);
+    if (pkce) auth_put_query_error(c, &url);
     buf_putc(&url, '#');
-    put_error(c, &url);
+    auth_put_error(c, &url);
     buf_puts(&url, STR("&sb="));
-    c->failed = false;
-    return lead_to(c, &url);
+    return auth_lead_to(c, &url, 303);
 }
 
 bool auth_do_verify_link(struct auth_call *c) {
@@ -367,7 +381,7 @@ bool auth_do_verify_link(struct auth_call *c) {
     f.pkce = str_starts(hash, STR("pkce_"));
     if (c->failed || !find_and_spend(c, (str){0}, (str){0}, hash, &f, true))
         return lead_to_error(c, to, str_starts(hash, STR("pkce_")));
-    begin_url(&url, to);
+    auth_begin_url(&url, to);
     if (f.half || f.code.n) buf_putc(&url, str_find(buf_str(&url), '?') < url.n ? '&' : '?');
     if (f.half && f.pkce) buf_puts(&url, STR("message=")), auth_put_escaped(&url, STR(HALF_DONE));
     if (f.half) {
@@ -382,7 +396,7 @@ bool auth_do_verify_link(struct auth_call *c) {
             return lead_to_error(c, to, false);
         }
     }
-    return lead_to(c, &url);
+    return auth_lead_to(c, &url, 303);
 }
 
 /* ---- the page that a mail's link leads to ---- */

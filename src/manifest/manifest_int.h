@@ -143,6 +143,13 @@ void manifest_hook_uri(struct reader *r, struct app_hook *hook, const struct tom
 void manifest_hook_secrets(struct reader *r, struct app_hook *hook, const struct toml *v, const char *which);
 void manifest_hooks_of_functions(struct reader *r);
 void manifest_check_hooks(struct reader *r, const struct toml *root);
+/* Providers of identities. required: a deployment needs the secret. */
+void manifest_provider_url(struct reader *r, const struct toml *v, str *to);
+void manifest_provider_text(struct reader *r, const struct toml *v, str *to);
+void manifest_provider_clients(struct reader *r, const struct toml *v, struct app_provider *p, bool required);
+void manifest_provider_secret(struct reader *r, const struct toml *v, struct app_provider *p);
+void manifest_provider_secret_of_env(struct reader *r, const struct toml *v, struct app_provider *p);
+void manifest_provider_add(struct reader *r, const struct toml *v, const struct app_provider *p, bool enabled);
 extern const struct manifest_shapes manifest_orlo_shapes, manifest_config_shapes, manifest_spin_shapes, manifest_supabase_shapes;
 
 #endif

@@ -561,6 +561,7 @@ FLAG(confirm_both_addresses, both_addresses)
 FLAG(password_change_needs_recent_sign_in, recent_for_password)
 FLAG(refresh_rotation, rotates)
 FLAG(one_session, one_session)
+FLAG(manual_linking, manual_linking)
 #undef FLAG
 #define FLAG(shape, key, field)                                                                                                  \
     static void shape##_##key(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.field = v->i; }
@@ -651,6 +652,63 @@ static void hook_secret(struct reader *r, void *to, const struct toml *v) { mani
 APP_HOOKS_LIST(X)
 #undef X
 static void auth_hooks(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_hooks, to); }
+
+struct provider {
+    struct app_provider p;
+    bool enabled;
+};
+#define PROVIDER(to) (&((struct provider *)(to))->p)
+static void provider_enabled(struct reader *r, void *to, const struct toml *v) { ((struct provider *)to)->enabled = v->i; }
+static void one_client(struct reader *r, void *to, const struct toml *v) { manifest_provider_clients(r, v, PROVIDER(to), true); }
+static void provider_client_id(struct reader *r, void *to, const struct toml *v) {
+    if (v->type == TOML_STRING) one_client(r, to, v);
+    else manifest_each(r, v, APP_PROVIDER_CLIENTS_MAX, one_client, to);
+}
+static void provider_secret(struct reader *r, void *to, const struct toml *v) { manifest_provider_secret(r, v, PROVIDER(to)); }
+static void provider_url(struct reader *r, void *to, const struct toml *v) { manifest_provider_url(r, v, &PROVIDER(to)->url); }
+static void provider_issuer(struct reader *r, void *to, const struct toml *v) {
+    manifest_provider_url(r, v, &PROVIDER(to)->issuer);
+}
+static void provider_authorize_url(struct reader *r, void *to, const struct toml *v) {
+    manifest_provider_url(r, v, &PROVIDER(to)->authorize);
+}
+static void provider_token_url(struct reader *r, void *to, const struct toml *v) {
+    manifest_provider_url(r, v, &PROVIDER(to)->token);
+}
+static void provider_userinfo_url(struct reader *r, void *to, const struct toml *v) {
+    manifest_provider_url(r, v, &PROVIDER(to)->userinfo);
+}
+static void provider_redirect_url(struct reader *r, void *to, const struct toml *v) {
+    manifest_provider_url(r, v, &PROVIDER(to)->redirect);
+}
+static void one_scope(struct reader *r, void *to, const struct toml *v) {
+    str scope = {0};
+    manifest_provider_text(r, v, &scope);
+    struct app_provider *p = PROVIDER(to);
+    p->scopes = p->scopes.n ? arena_fmt(r->mem, STR_FMT " " STR_FMT, STR_ARG(p->scopes), STR_ARG(scope)) : scope;
+}
+static void provider_scopes(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, 32, one_scope, to); }
+static void provider_team_id(struct reader *r, void *to, const struct toml *v) {
+    manifest_provider_text(r, v, &PROVIDER(to)->team);
+}
+static void provider_key_id(struct reader *r, void *to, const struct toml *v) {
+    manifest_provider_text(r, v, &PROVIDER(to)->key);
+}
+static void provider_skip_nonce_check(struct reader *r, void *to, const struct toml *v) { PROVIDER(to)->skip_nonce = v->i; }
+static void provider_email_optional(struct reader *r, void *to, const struct toml *v) { PROVIDER(to)->email_optional = v->i; }
+#undef PROVIDER
+static void one_provider(struct reader *r, void *to, const struct toml *v) {
+    struct provider p = {.p.name = v->key, .enabled = true};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_provider, &p);
+    manifest_provider_add(r, v, &p.p, p.enabled);
+}
+static void auth_providers(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_PROVIDERS_MAX, one_provider, NULL);
+}
+static void auth_custom_providers(struct reader *r, void *to, const struct toml *v) {
+    if (v->i) r->to->record.auth.calls = true;
+}
 static void app_auth(struct reader *r, void *to, const struct toml *v) {
     manifest_auth_begin(r);
     read_shape(r, v, SHAPE_auth, to);

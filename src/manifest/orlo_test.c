@@ -283,6 +283,27 @@ static void test_database(void **state) {
          "auth.passkeys.origins.0: it takes where a page is from");
     says("database = \"sqlite\"\n[auth.mfa]\nsms_digits = 5", "auth.mfa.sms_digits: it takes 6 to 10, not 5");
     says("database = \"sqlite\"\n[auth]\nsite_url = \"a.example\"", "auth.site_url: it takes a URL");
+    m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\n[auth]\nmanual_linking = true\n[auth.providers.apple]\nclient_id = "
+                   "[\"a\", \"b\"]\nsecret = "
+                   "\"APPLE\"\nteam_id = \"T\"\nkey_id = \"K\"\n[auth.providers.acme]\nclient_id = \"env(ACME)\"\nissuer = "
+                   "\"https://id.acme.example/\"\nscopes = [\"a\", \"b\"]\n[auth.providers.off]\nenabled = false\n");
+    assert_true(m->record.auth.providers.n == 2 && m->record.auth.calls && m->record.auth.manual_linking &&
+                m->record.secrets.n == 2);
+    assert_true(m->record.auth.providers.p[0].clients.n == 2 && str_eqc(m->record.auth.providers.p[1].scopes, "a b") &&
+                str_eqc(m->record.auth.providers.p[1].issuer, "https://id.acme.example/") && m->record.secrets.p[0].required);
+#define PROVIDER "database = \"sqlite\"\n[auth.providers."
+    says(PROVIDER "acme]\nclient_id = \"a\"\n", "auth.providers.acme: it lacks an issuer (OpenID Connect)");
+    says(PROVIDER "acme]\nissuer = \"https://a.example\"\n", "auth.providers.acme: it lacks a client_id");
+    says(PROVIDER "acme]\nclient_id = \"a\"\nissuer = \"a.example\"\n", "auth.providers.acme.issuer: it takes a URL");
+    says(PROVIDER "acme]\nclient_id = \"a\"\nissuer = \"https://a.example\"\ntoken_url = \"https://a.example\"\n",
+         "it has an issuer, which says");
+    says(PROVIDER "github]\nclient_id = \"a\"\nissuer = \"https://a.example\"\n", "auth.providers.github: where it is is known");
+    says(PROVIDER "keycloak]\nclient_id = \"a\"\n", "auth.providers.keycloak: it lacks a url");
+    says(PROVIDER "\"A b\"]\nclient_id = \"a\"\n", "a provider's name has up to");
+    says(PROVIDER "apple]\nclient_id = \"a\"\nteam_id = \"T\"\n", "team_id and key_id are Apple's");
+    says(PROVIDER "github]\nclient_id = \"a\"\nsecret = \"a secret\"\n",
+         "auth.providers.github.secret: it takes the name of a secret");
+#undef PROVIDER
     says("database = \"sqlite\"\n[auth]\nredirect_urls = [\"//x\"]", "auth.redirect_urls.0: it takes a URL");
     m = read_whole(
         "name = \"a\"\ndatabase = \"sqlite\"\n[auth.mail]\nhost = \"smtp.example.org\"\nuser = \"u\"\npassword = { secret = "
@@ -370,6 +391,7 @@ static const struct {
     {"database", "[database]\n", "database.", ""},
     {"rest", "[rest]\n", "rest.", ""},
     {"auth", "[auth]\n", "auth.", ""},
+    {"provider", "[auth.providers.acme]\n", "auth.providers.acme.", ""},
     {"mfa", "[auth.mfa]\n", "auth.mfa.", ""},
     {"auth_mail", "[auth.mail]\n", "auth.mail.", ""},
     {"auth_secret", "[auth.mail.password]\n", "auth.mail.password.", ""},

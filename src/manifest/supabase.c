@@ -198,7 +198,7 @@ FLAG(users, enable_refresh_token_rotation, rotates)
 NUMBER(users, refresh_token_reuse_interval, reuse_s)
 FLAG(users, enable_signup, sign_up)
 FLAG(users, enable_anonymous_sign_ins, anonymous)
-static void users_enable_manual_linking(struct reader *r, void *to, const struct toml *v) {}
+FLAG(users, enable_manual_linking, manual_linking)
 NUMBER(users, minimum_password_length, password_min)
 static void users_password_requirements(struct reader *r, void *to, const struct toml *v) { manifest_auth_password(r, v); }
 static void users_email(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_mail, to); }
@@ -222,7 +222,44 @@ NOTHING(phones, template)
 TIME(phones, max_frequency, factor_sms_every_s)
 FLAG(keys, enroll_enabled, factor_webauthn_enrol)
 FLAG(keys, verify_enabled, factor_webauthn)
-NOT_YET(users, external, "there are no other providers yet")
+struct external {
+    struct app_provider p;
+    bool enabled;
+};
+#define EXTERNAL(to) (&((struct external *)(to))->p)
+static void external_enabled(struct reader *r, void *to, const struct toml *v) { ((struct external *)to)->enabled = v->i; }
+static void external_client_id(struct reader *r, void *to, const struct toml *v) {
+    if (((struct external *)to)->enabled) manifest_provider_clients(r, v, EXTERNAL(to), false);
+}
+static void external_secret(struct reader *r, void *to, const struct toml *v) {
+    if (((struct external *)to)->enabled) manifest_provider_secret_of_env(r, v, EXTERNAL(to));
+}
+static void external_redirect_uri(struct reader *r, void *to, const struct toml *v) {
+    if (!str_starts(v->s, STR("env("))) manifest_provider_url(r, v, &EXTERNAL(to)->redirect);
+}
+static void external_url(struct reader *r, void *to, const struct toml *v) {
+    if (!str_starts(v->s, STR("env("))) manifest_provider_url(r, v, &EXTERNAL(to)->url);
+}
+static void external_skip_nonce_check(struct reader *r, void *to, const struct toml *v) { EXTERNAL(to)->skip_nonce = v->i; }
+static void external_email_optional(struct reader *r, void *to, const struct toml *v) { EXTERNAL(to)->email_optional = v->i; }
+#undef EXTERNAL
+static void one_external(struct reader *r, void *to, const struct toml *v) {
+    struct external e = {.p.name = v->key};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    e.enabled =
+        manifest_toml_get(v, "enabled") && manifest_toml_get(v, "enabled")->i; /* the rest of one that is not is nobody's */
+    if (e.enabled && !app_provider_known(v->key)) {
+        manifest_remark(
+            r, v,
+            "not honoured: this provider is not there yet; one that speaks OpenID Connect is made by /admin/custom-providers");
+        return;
+    }
+    read_shape(r, v, SHAPE_external, &e);
+    if (e.enabled && !e.p.clients.n) manifest_remark(r, v, "not honoured: it lacks a client_id");
+    else if (e.enabled && str_eqc(v->key, "keycloak") && !e.p.url.n) manifest_remark(r, v, "not honoured: it lacks a url");
+    else manifest_provider_add(r, v, &e.p, e.enabled);
+}
+static void users_external(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, 64, one_external, NULL); }
 static void hook_enabled(struct reader *r, void *to, const struct toml *v) {}
 static void hook_uri(struct reader *r, void *to, const struct toml *v) { manifest_hook_uri(r, to, v); }
 static void hook_secrets(struct reader *r, void *to, const struct toml *v) {}

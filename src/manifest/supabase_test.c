@@ -71,8 +71,36 @@ static void test_users(void **state) {
     assert_true(str_eqc(a->mail.host, "h") && a->mail.port == 465 && str_eqc(a->mail.secret, "SMTP_PASS") &&
                 str_eqc(a->mail.from, "a@b.c"));
     assert_true(a->passkeys && str_eqc(a->rp_id, "a.example") && str_eqc(a->rp_name, "A") && a->rp_origins.n == 1);
-    assert_true(strstr(notes_of(&m), "auth.external: not honoured") != NULL);
+    assert_true(a->providers.n == 1 && str_eqc(a->providers.p[0].name, "google") &&
+                str_eqc(a->providers.p[0].clients.p[0], "x") && a->calls);
     assert_true(!strstr(notes_of(&m), "auth.mfa") && !strstr(notes_of(&m), "auth.passkey"));
+}
+
+static void test_providers(void **state) {
+    struct manifest m;
+    struct diag d = DIAG_INIT;
+    const char *text =
+        "project_id = \"a\"\n[auth]\nenabled = true\nenable_manual_linking = true\n[auth.external.google]\nenabled = "
+        "true\nclient_id = "
+        "\"one.apps, env(IOS)\"\nsecret = \"env(GOOGLE_SECRET)\"\nskip_nonce_check = true\nredirect_uri = \"\"\nurl = \"\"\n"
+        "[auth.external.github]\nenabled = true\nclient_id = \"gh\"\nsecret = \"as it is\"\nurl = \"https://git.a.example\"\n"
+        "[auth.external.apple]\nenabled = false\nclient_id = \"\"\nsecret = \"env(NOT_THERE)\"\n[auth.external.twitch]\nenabled "
+        "= true\n"
+        "client_id = \"t\"\n[auth.external.keycloak]\nenabled = true\nclient_id = \"k\"\n[auth.external.discord]\nenabled = "
+        "true\n";
+    if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
+    const struct app_auth *a = &m.record.auth;
+    const struct app_provider *google = &a->providers.p[0], *github = &a->providers.p[1];
+    assert_true(a->providers.n == 2 && a->manual_linking && a->calls);
+    assert_true(google->clients.n == 2 && str_eqc(google->clients.p[1], "env(IOS)") && str_eqc(google->secret, "GOOGLE_SECRET") &&
+                google->skip_nonce && !google->url.n && !google->redirect.n);
+    assert_true(str_eqc(github->secret, "AUTH_EXTERNAL_GITHUB_SECRET") && str_eqc(github->url, "https://git.a.example"));
+    assert_true(strstr(notes_of(&m), "AUTH_EXTERNAL_GITHUB_SECRET") &&
+                strstr(notes_of(&m), "auth.external.twitch: not honoured") && strstr(notes_of(&m), "it lacks a url") &&
+                strstr(notes_of(&m), "it lacks a client_id"));
+    assert_true(!strstr(notes_of(&m), "NOT_THERE"));
+    assert_int_equal(m.record.secrets.n, 3);
+    for (uint32_t i = 0; i < m.record.secrets.n; i++) assert_false(m.record.secrets.p[i].required);
 }
 
 static void test_hooks(void **state) {
@@ -146,9 +174,9 @@ static int end(void **state) { return arena_free(mem), 0; }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_project, begin, end),  cmocka_unit_test_setup_teardown(test_database, begin, end),
-        cmocka_unit_test_setup_teardown(test_users, begin, end),    cmocka_unit_test_setup_teardown(test_hooks, begin, end),
-        cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
+        cmocka_unit_test_setup_teardown(test_project, begin, end),   cmocka_unit_test_setup_teardown(test_database, begin, end),
+        cmocka_unit_test_setup_teardown(test_users, begin, end),     cmocka_unit_test_setup_teardown(test_hooks, begin, end),
+        cmocka_unit_test_setup_teardown(test_providers, begin, end), cmocka_unit_test_setup_teardown(test_mistakes, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

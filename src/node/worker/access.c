@@ -15,10 +15,12 @@ static void count(struct node_request *r, const struct net_exchange_stats *stats
     node_meter_add(&m->bytes_out, stats->body_bytes_out);
 }
 
-/* What opens doors: a key may come in the query, and mails' links have a token that is good until the button is pressed. 0: none begins here. */
-static size_t secret_at(str text) {
-    static const str words[] = {STR_INIT("apikey="), STR_INIT("token="), STR_INIT("token_hash=")};
-    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+/* What opens doors: a key may come in the query, mails' links have a token that is good until the button is pressed, and a provider of identities sends a user back
+ * with a code (auth: only there is that word one). 0: none begins here. */
+static size_t secret_at(str text, bool auth) {
+    static const str words[] = {STR_INIT("apikey="), STR_INIT("token="), STR_INIT("token_hash="), STR_INIT("code="),
+                                STR_INIT("state=")};
+    for (size_t i = 0; i < ARRAY_COUNT(words) - (auth ? 0u : 2u); i++)
         if (str_starts(text, words[i])) return words[i].n;
     return 0;
 }
@@ -26,13 +28,14 @@ static size_t secret_at(str text) {
 /* Without that. Text in b. */
 static str shown(str path, struct buf *b) {
     size_t at = str_find(path, '?'), n;
-    while (at < path.n && !secret_at(str_sub(path, at + 1, path.n))) at += 1 + str_find(str_sub(path, at + 1, path.n), '&');
+    bool auth = str_starts(path, STR("/auth/v1/"));
+    while (at < path.n && !secret_at(str_sub(path, at + 1, path.n), auth)) at += 1 + str_find(str_sub(path, at + 1, path.n), '&');
     if (LIKELY(at >= path.n)) return path;
     for (str rest = path; rest.n;) {
         bool begins = rest.p[0] == '?' || rest.p[0] == '&';
         buf_putc(b, rest.p[0]);
         rest = str_sub(rest, 1, rest.n);
-        if (!begins || !(n = secret_at(rest))) continue;
+        if (!begins || !(n = secret_at(rest, auth))) continue;
         buf_puts(b, str_sub(rest, 0, n));
         buf_puts(b, STR("***"));
         rest = str_sub(rest, str_find(rest, '&'), rest.n);

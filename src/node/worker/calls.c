@@ -1,15 +1,22 @@
 /* calls: see calls.h. */
 #include "node/worker/calls.h"
 #include "app/hops.h"
+#include "engine/engine.h"
 #include "net/client.h"
 #include "net/loop.h"
 #include "net/party.h"
 #include "node/worker/apps.h"
 #include <stdlib.h>
 
-enum { FIELDS_MAX = 32, IDLE_MAX = 8, HEAD_MAX = 32 << 10, URL_MAX = 8 << 10 };
+enum { FIELDS_MAX = 32, IDLE_MAX = 8, HEAD_MAX = 32 << 10, URL_MAX = 8 << 10, KEPT_MAX = 16, KEPT_BYTES_MAX = 64 << 10 };
 
 struct node_calls {
+    struct node_app *app;
+    struct {
+        uint8_t *bytes; /* the URL, then the body; NULL: none */
+        size_t url_n, n;
+        uint64_t at_ns;
+    } kept[KEPT_MAX];
     struct net_client *client;
     struct net_quota quota;
     struct node_call *first;
@@ -213,10 +220,16 @@ static bool begin(struct node_call *c, struct node_app *app, const struct node_c
 
 /* ---- an app's ---- */
 
-static bool open_calls(struct node_app *app) {
-    if (app->calls) return app->calls->client;
+static struct node_calls *calls_of(struct node_app *app) {
+    if (app->calls) return app->calls;
     app->calls = calloc(1, sizeof *app->calls);
     ENSURE(app->calls);
+    app->calls->app = app;
+    return app->calls;
+}
+
+static bool open_calls(struct node_app *app) {
+    if (calls_of(app)->client) return true;
     app->calls->quota = (struct net_quota){.max = NODE_CALLS_MAX, .of = net_party_quota(app->party)};
     const struct net_client_config config = {
         .loop = app->guest->loop, .party = app->party, .connections_max = NODE_CALLS_MAX, .idle_max = IDLE_MAX};
@@ -258,9 +271,52 @@ struct node_call *node_call_ask(struct node_app *app, const struct node_call_wha
     return c;
 }
 
+/* ---- what holds for a while ---- */
+
+static void drop_kept(struct node_calls *c, size_t i) {
+    if (!c->kept[i].bytes) return;
+    engine_unpay(c->app->share, c->kept[i].n);
+    free(c->kept[i].bytes);
+    c->kept[i].bytes = NULL;
+}
+
+static size_t find_kept(const struct node_calls *c, str url) {
+    size_t i = 0;
+    while (i < KEPT_MAX && !(c->kept[i].bytes && str_eq((str){c->kept[i].bytes, c->kept[i].url_n}, url))) i++;
+    return i;
+}
+
+bool node_calls_kept(const struct node_app *app, str url, uint64_t age_ns_max, str *body) {
+    const struct node_calls *c = app->calls;
+    size_t i = c ? find_kept(c, url) : KEPT_MAX;
+    if (i == KEPT_MAX || clock_mono_ns() - c->kept[i].at_ns > age_ns_max) return false;
+    *body = (str){c->kept[i].bytes + c->kept[i].url_n, c->kept[i].n - c->kept[i].url_n};
+    return true;
+}
+
+void node_calls_keep(struct node_app *app, str url, str body) {
+    struct node_calls *c = calls_of(app);
+    size_t at = find_kept(c, url), n = url.n + body.n;
+    for (size_t i = 0; at == KEPT_MAX && i < KEPT_MAX; i++)
+        if (!c->kept[i].bytes) at = i;
+    if (at == KEPT_MAX) {
+        at = 0;
+        for (size_t i = 1; i < KEPT_MAX; i++)
+            if (c->kept[i].at_ns < c->kept[at].at_ns) at = i;
+    }
+    drop_kept(c, at);
+    if (n > KEPT_BYTES_MAX || !engine_pay(app->share, n)) return;
+    c->kept[at].bytes = malloc(n);
+    ENSURE(c->kept[at].bytes);
+    memcpy(c->kept[at].bytes, url.p, url.n);
+    if (body.n) memcpy(c->kept[at].bytes + url.n, body.p, body.n);
+    c->kept[at].url_n = url.n, c->kept[at].n = n, c->kept[at].at_ns = clock_mono_ns();
+}
+
 void node_calls_free(struct node_calls *c) {
     if (!c) return;
     ENSURE(!c->first);
+    for (size_t i = 0; i < KEPT_MAX; i++) drop_kept(c, i);
     if (c->client) net_client_free(c->client);
     free(c);
 }

@@ -41,6 +41,9 @@ typedef void (*node_called_fn)(void *arg, const struct node_called *said); /* wh
 /* Copied. */
 struct node_call *node_call_ask(struct node_app *app, const struct node_call_what *what, node_called_fn told, void *arg);
 void node_call_cancel(struct node_call *c); /* told is not called */
+/* Answers that hold for a while (discovery, public keys), a few of an app, whose memory they are; the oldest makes room. False: there is none that is so young. */
+bool node_calls_kept(const struct node_app *app, str url, uint64_t age_ns_max, str *body); /* until the next keep */
+void node_calls_keep(struct node_app *app, str url, str body);
 void node_calls_free(struct node_calls *c); /* none is under way; NULL is fine */
 
 /* "https://host:1/path?query" taken apart; borrowed. False: it is none, or has something else in it (a user, a fragment). */
