@@ -100,9 +100,9 @@ TOLD = {
     "over": ("feed_over drain_over", r"wasi:(?!feed_|drain_|inlet_over|tell_)(\w+_over|inlet_fed)"),
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
     "notify": ("net_source_tell net_sink_tell", None),
-    "event": ("report_gone on_deadline net_exchange_tell_over", None),
-    "on_request": ("http1_exchange_begin begin", None),
-    "on_refused": ("http1_exchange_refuse take_proxy trusts", None),
+    "event": ("report_gone on_deadline net_exchange_tell_over http2_exchange_expired http2_exchange_abandon", None),
+    "on_request": ("http1_exchange_begin http2_exchange_begin begin", None),
+    "on_refused": ("http1_exchange_refuse http2_exchange_refuse take_proxy trusts on_invalid pay", None),
     "net_upgrade_begin:fn": ("net_upgrade_begin", None),
     "report_no_upgrade:fn": ("report_no_upgrade", None),
     "net_stream_tell:ready": ("net_stream_tell", r"net:(on_ready|on_below|on_io|on_handshake)"),
@@ -154,7 +154,7 @@ OTHER = {
     "feed_peek:peek": r"wasi:(?!feed_)\w+_peek", "feed_consume:consume": r"wasi:(?!feed_)\w+_consume",
     "drain_room:room": r"wasi:(outlet|sender|output|writer)_room", "drain_write:write": r"wasi:(outlet|sender|output|writer)_write",
     "later": r"net:exchange_later|net:local_abort", "adopt": r"net:conn_adopt", "pass": r"net:exchange_pass", "serve_for": r"net:exchange_serve_for",
-    "amend": r"node:on_answer", "met": r"node:on_met", "outgoing": r"node:node_trace_outgoing", "open": None, "go_on_passing:give": None,
+    "amend": r"node:on_answer", "met": r"node:on_met", "outgoing": r"node:node_trace_outgoing", "open": None, "go_on_passing:give": None, "on_job:give": None,
     # of node's own, called as others are
     "end:over": None, "lose:gone": None, "show_event:event": None,
     # streams and pollables of 0.2

@@ -24,7 +24,7 @@ OTHER_NAMES = {
     "baseline": (r"\w+", "emit_, target_, simd_ and a hundred verbs of one pass; they are there twice, the second time as other_"),
     "component": (r"(plan|pbuild|c(dec|core|names?|rd|scope|entity|sub|flat|ptrs|subst|types?))_\w+", "a prefix a file"),
     "engine": (r"(heap_\w+|rt_[A-Z_]+)", "heap.h's; what rtcall.def names"),
-    "net": (r"http1_\w+", "the codec, which knows nothing of net"),
+    "net": (r"http[12]_\w+", "the codec, which knows nothing of net"),
     "node": (r"demangle_\w+", "a library of its own"),
     "pg": (r"pj_\w+", "a JSON value of PostgreSQL's, a prefix a file"),
     "spin": (r"fermyon_spin_\w+", "bindings of the interfaces that bear that name"),

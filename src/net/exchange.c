@@ -86,7 +86,7 @@ err net_exchange_inform(struct net_exchange *x, uint16_t status, const struct ne
     if (x->responded) return ERR_USAGE;
     if (status < 102 || status > 199) return ERR_INVALID;
     TRY(net_head_check(&h));
-    return x->rq->version_minor ? x->ops->inform(x, &h) : ERR_OK;
+    return x->rq->version > NET_HTTP_1_0 ? x->ops->inform(x, &h) : ERR_OK;
 }
 
 err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count) {

@@ -7,6 +7,7 @@
 struct net_exchange;
 struct net_party; /* party.h */
 
+enum { NET_HTTP_1_0 = 10, NET_HTTP_1_1 = 11, NET_HTTP_2 = 20 };
 /* A request's head. Borrows until net_exchange_end. */
 struct net_request {
     str method;    /* as sent: "GET" */
@@ -15,7 +16,7 @@ struct net_request {
     str path;      /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
     const struct net_field *fields; /* in order, Host and framing fields included */
     uint32_t fields_count;
-    uint8_t version_minor;   /* 1: HTTP/1.1, 0: HTTP/1.0 */
+    uint8_t version;         /* NET_HTTP_1_0 … */
     bool has_body;           /* a content-length or transfer-encoding was sent */
     uint64_t content_length; /* UINT64_MAX: chunked, unknown */
 };

@@ -117,9 +117,10 @@ static enum http1_result request_line(struct http1_head *h, const uint8_t *p, si
         bool digit = c >= '0' && c <= '9';
         if (k == 5 || k == 7 ? !digit : c != (uint8_t) "HTTP/ . "[k]) return refuse(h, 400, "malformed HTTP version");
     }
-    if (p[i + 5] == '2') return refuse(h, 505, "HTTP/2 is not spoken here, only HTTP/1.1");
+    if (p[i + 5] == '2') return refuse(h, 505, "HTTP/2 begins with its preface, and not with a request line");
     if (p[i + 5] != '1') return refuse(h, 505, "HTTP version not supported");
-    h->rq.version_minor = p[i + 7] == '0' ? 0 : 1; /* a higher minor version is read as the highest known: RFC 9110 §2.5 */
+    h->rq.version =
+        p[i + 7] == '0' ? NET_HTTP_1_0 : NET_HTTP_1_1; /* a higher minor version is read as the highest known: RFC 9110 §2.5 */
     i += 8;
     if (i == n || (p[i] == '\r' && i + 1 == n)) return HTTP1_MORE;
     if (p[i] != '\r' || p[i + 1] != '\n') return refuse(h, 400, "malformed end of the request line");
@@ -127,8 +128,7 @@ static enum http1_result request_line(struct http1_head *h, const uint8_t *p, si
     return HTTP1_DONE;
 }
 
-/* uri-host [ ":" port ]; userinfo is refused (RFC 9110 §4.2.4). */
-static bool authority_ok(str a, bool port_needed) {
+bool http1_authority_ok(str a, bool port_needed) {
     size_t i = 0;
     if (a.n && a.p[0] == ':') return false;
     if (a.n && a.p[0] == '[') {
@@ -156,7 +156,7 @@ static enum http1_result absolute_form(struct http1_head *h, uint8_t *target, si
     h->rq.scheme = scheme == 4 ? STR("http") : STR("https");
     size_t start = scheme + 3, i = start;
     while (i < n && target[i] != '/' && target[i] != '?') i++;
-    if (i == start || !authority_ok((str){target + start, i - start}, false))
+    if (i == start || !http1_authority_ok((str){target + start, i - start}, false))
         return refuse(h, 400, "malformed authority in the request target");
     h->rq.authority = (str){target + start, i - start};
     if (i < n && target[i] == '?') {
@@ -176,7 +176,7 @@ static enum http1_result resolve_target(struct http1_head *h, str host) {
     str target = h->rq.path;
     h->rq.authority = host;
     if (str_eq(h->rq.method, STR("CONNECT"))) {
-        if (!authority_ok(target, true)) return refuse(h, 400, "malformed authority in the request target");
+        if (!http1_authority_ok(target, true)) return refuse(h, 400, "malformed authority in the request target");
         h->rq.authority = target;
         h->rq.path = (str){0};
         return HTTP1_DONE;
@@ -246,7 +246,7 @@ static void see(struct http1_seen *s, const struct net_field *f) {
 static enum http1_result resolve_framing(struct http1_head *h, const struct http1_seen *s) {
     if (s->codings) {
         if (s->lengths) return refuse(h, 400, "both content-length and transfer-encoding");
-        if (h->rq.version_minor == 0) return refuse(h, 400, "transfer-encoding in HTTP/1.0");
+        if (h->rq.version == NET_HTTP_1_0) return refuse(h, 400, "transfer-encoding in HTTP/1.0");
         if (s->coding.unknown) return refuse(h, 501, "unknown transfer coding");
         if (s->coding.bad || !s->coding.chunked) return refuse(h, 400, "transfer-encoding does not end in one chunked");
         if (s->coding.other) return refuse(h, 501, "transfer coding not supported");
@@ -268,15 +268,15 @@ static enum http1_result resolve_framing(struct http1_head *h, const struct http
 static enum http1_result resolve(struct http1_head *h, const struct http1_seen *s) {
     /* §3.2: exactly one Host in HTTP/1.1, valid. */
     if (s->hosts > 1) return refuse(h, 400, "more than one host field");
-    if (!s->hosts && h->rq.version_minor >= 1) return refuse(h, 400, "no host field");
-    if (!authority_ok(s->host, false)) return refuse(h, 400, "malformed host field");
+    if (!s->hosts && h->rq.version >= NET_HTTP_1_1) return refuse(h, 400, "no host field");
+    if (!http1_authority_ok(s->host, false)) return refuse(h, 400, "malformed host field");
     h->rq.scheme = STR("http");
     enum http1_result r = resolve_target(h, s->host);
     if (r != HTTP1_DONE) return r;
     r = resolve_framing(h, s);
     if (r != HTTP1_DONE) return r;
-    h->keep_alive = !s->close && (h->rq.version_minor >= 1 || s->keep_alive);
-    if (s->expect.n && h->rq.version_minor >= 1) {
+    h->keep_alive = !s->close && (h->rq.version >= NET_HTTP_1_1 || s->keep_alive);
+    if (s->expect.n && h->rq.version >= NET_HTTP_1_1) {
         if (!HTTP1_IS(s->expect, "100-continue")) return refuse(h, 417, "unknown expectation");
         h->expect_continue = h->rq.has_body && h->rq.content_length != 0;
     }

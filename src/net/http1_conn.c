@@ -5,6 +5,7 @@
  * 3. A connection that rests is not closed in the face of a client that has just begun to speak: with FIN, and then what still comes is read.
  */
 #include "net/http1_conn.h"
+#include "net/http2_conn.h"
 #include "net/proxy.h"
 
 static void conn_job(struct net_job *job);
@@ -23,7 +24,7 @@ static bool move_ok(enum http1_state from, enum http1_state to) {
     case HTTP1_UPGRADING: return from == HTTP1_HANDLING;
     case HTTP1_CLOSING: return from <= HTTP1_CLOSING && from != HTTP1_UPGRADING;
     case HTTP1_LINGERING: return from == HTTP1_CLOSING;
-    case HTTP1_HANDED_OVER: return from == HTTP1_UPGRADING;
+    case HTTP1_HANDED_OVER: return from == HTTP1_UPGRADING || from == HTTP1_READING;
     default: return from < HTTP1_HANDED_OVER;
     }
 }
@@ -43,6 +44,7 @@ static void conn_start(struct net_conn *c) {
     h->rested_ns = net_loop_now_ns(c->server->loop);
     h->io_deadline_ns = after_ms(h, c->server->c.header_ms_max);
     h->proxy_due = c->server->c.proxied;
+    h->fresh = true;
 }
 
 /* The stream is gone; the memory too, unless an exchange still holds it. */
@@ -218,6 +220,22 @@ static bool take_proxy(struct http1_conn *h) {
     return net_bytes_left(in);
 }
 
+/* What comes first may be HTTP/2's preface (RFC 9113 §3.4). False: it is, or its beginning, and the connection has what it speaks from now on. */
+static bool is_http1(struct http1_conn *h) {
+    static const str preface = STR_INIT(NGHTTP2_CLIENT_MAGIC);
+    struct net_bytes *in = &h->c.in;
+    str come = {in->p + in->off, MIN(net_bytes_left(in), (uint32_t)preface.n)};
+    if (LIKELY(!str_starts(preface, come))) {
+        h->fresh = false;
+        return true;
+    }
+    if (come.n < preface.n) return false;
+    h->io_deadline_ns = 0;
+    http1_conn_set_state(h, HTTP1_HANDED_OVER);
+    http2_conn_begin(&h->c);
+    return false;
+}
+
 /* All the heads that are complete in h->c.in, as long as each exchange ends within its on_request. */
 static void parse_heads(struct http1_conn *h) {
     h->parsing = true;
@@ -228,6 +246,7 @@ static void parse_heads(struct http1_conn *h) {
             http1_exchange_refuse(h, 400, "this port speaks plain HTTP, not TLS; use http://");
             break;
         }
+        if (UNLIKELY(h->fresh) && !is_http1(h)) break;
         enum http1_result r = http1_head_parse(&h->head, h->c.in.p + h->c.in.off, net_bytes_left(&h->c.in));
         if (r == HTTP1_MORE) break;
         if (r == HTTP1_ERROR) {

@@ -60,6 +60,7 @@ struct http1_conn {
     struct net_conn c;     /* in: head and what came with it, fields of the head at in.base */
     uint8_t state;         /* http1_conn_set_state alone writes it */
     bool proxy_due;        /* a PROXY header comes first */
+    bool fresh;            /* nothing was asked on it yet: it may be HTTP/2 that it speaks */
     bool eof, half_closed; /* read to the end; the client shut its side down */
     bool failed;           /* reset, or a write failed */
     bool parsing;          /* inside parse_heads: net_exchange_end need not arrange for the next */

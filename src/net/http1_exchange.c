@@ -126,7 +126,7 @@ static size_t exchange_room(struct net_exchange *x) {
 void http1_exchange_decide(struct http1_conn *h, uint64_t length) {
     uint8_t gap[HTTP1_GAP_BYTES];
     size_t n = 0, body = h->c.out.end - h->o.gap_at - HTTP1_GAP_BYTES;
-    bool old = h->head.rq.version_minor == 0, known = length != UINT64_MAX;
+    bool old = h->head.rq.version == NET_HTTP_1_0, known = length != UINT64_MAX;
     h->o.undecided = false;
     if (old) {
         h->o.close |= !known;
@@ -198,7 +198,7 @@ static void finish_chunks(struct http1_conn *h, const struct net_field *trailers
 static void exchange_finish(struct net_exchange *x, str last, const struct net_field *trailers, uint32_t count) {
     struct http1_conn *h = conn_of(x);
     if (h->o.undecided) {
-        bool chunks = UNLIKELY(count) && x->rq->version_minor >= 1; /* which trailers need */
+        bool chunks = UNLIKELY(count) && x->rq->version >= NET_HTTP_1_1; /* which trailers need */
         http1_exchange_decide(h, chunks ? UINT64_MAX : h->c.out.end - h->o.gap_at - HTTP1_GAP_BYTES + last.n);
     }
     if (last.n) write_now(h, last);
@@ -344,7 +344,7 @@ static err exchange_inform(struct net_exchange *x, const struct net_head *r) {
 static void exchange_respond(struct net_exchange *x, const struct net_head *r) {
     struct http1_conn *h = conn_of(x);
     bool reset = r->status == 205 && !str_eq(x->rq->method, STR("HEAD")); /* no content, and yet framed (RFC 9110 §15.3.6) */
-    bool old = x->rq->version_minor == 0;
+    bool old = x->rq->version == NET_HTTP_1_0;
     /* A client that was not asked for its body may send it or not (RFC 9110 §10.1.1): only a close is clear. */
     h->o.close = h->o.close || r->close || !h->head.keep_alive || h->c.server->draining || h->o.continue_due || h->eof ||
                  x->source.error || x->leaves_body;
@@ -393,7 +393,7 @@ static bool offered(const struct net_request *rq, str protocol) {
 static err exchange_upgrade(struct net_exchange *x, struct net_head *r, const struct net_upgrade *to) {
     struct http1_conn *h = conn_of(x);
     struct http1_frame f = {.no_length = true, .upgrade = to->protocol};
-    if (!h->head.seen.upgrade || x->rq->version_minor == 0 || !offered(x->rq, to->protocol)) return ERR_UNSUPPORTED;
+    if (!h->head.seen.upgrade || x->rq->version == NET_HTTP_1_0 || !offered(x->rq, to->protocol)) return ERR_UNSUPPORTED;
     if (!http1_body_done(&h->body_state) || x->source.error) return ERR_USAGE;
     r->status = 101;
     http1_out_reserve(h, http1_response_bytes(r, &f));

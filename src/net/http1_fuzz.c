@@ -36,7 +36,7 @@ static void check_accepted(const struct http1_head *h, const uint8_t *p) {
     size_t lengths = count(p, n, "\ncontent-length:"), codings = count(p, n, "\ntransfer-encoding:"),
            hosts = count(p, n, "\nhost:");
     ENSURE(lengths <= 1 && hosts <= 1 && !(lengths && codings));
-    ENSURE(hosts || h->rq.version_minor == 0);
+    ENSURE(hosts || h->rq.version == NET_HTTP_1_0);
     ENSURE(h->chunked == (codings > 0) && h->rq.has_body == (lengths + codings > 0));
     for (uint32_t i = 0; i < h->rq.fields_count; i++) {
         const struct net_field *f = &h->rq.fields[i];

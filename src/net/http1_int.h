@@ -18,6 +18,8 @@ size_t http1_scan_text(const uint8_t *p, size_t i, size_t n);
 /* One field line at p[*i], which is not the empty line. DONE: *field set, *i behind its CRLF. ERROR: *why. */
 enum http1_result http1_field_line(const uint8_t *p, size_t n, size_t *i, struct net_field *field, const char **why);
 
+/* uri-host [ ":" port ]; userinfo is refused (RFC 9110 §4.2.4). */
+bool http1_authority_ok(str a, bool port_needed);
 void http1_see_coding(struct http1_codings *c, str value);
 
 static inline uint8_t http1_lower(uint8_t c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; }

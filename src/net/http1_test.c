@@ -18,7 +18,7 @@ static void describe(struct buf *out, const struct http1_head *h, enum http1_res
     } else {
         const struct net_request *q = &h->rq;
         buf_printf(out, STR_FMT " " STR_FMT " " STR_FMT " " STR_FMT " 1.%u ", STR_ARG(q->method), STR_ARG(q->scheme),
-                   STR_ARG(q->authority), STR_ARG(q->path), q->version_minor);
+                   STR_ARG(q->authority), STR_ARG(q->path), q->version - NET_HTTP_1_0);
         if (!q->has_body) buf_puts(out, STR("none"));
         else if (h->chunked) buf_puts(out, STR("chunked"));
         else buf_printf(out, "%u", (unsigned)q->content_length);

@@ -447,7 +447,7 @@ enum net_error net_fetch_local(struct net_loop *l, const struct net_fetch_reques
                             .path = rq->path.n ? rq->path : STR("/"),
                             .fields = rq->fields,
                             .fields_count = rq->fields_count,
-                            .version_minor = 1,
+                            .version = NET_HTTP_1_1,
                             .has_body = rq->has_body};
     *out = NULL;
     enum net_error e = net_request_check(&r);

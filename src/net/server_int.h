@@ -4,7 +4,7 @@
  *
  *   server ─ listens, accepts, counts, sweeps, drains
  *     └─ connection (conn.c) ─ a stream, and the memory of what came and what is to leave; how much it is in the way of others
- *          └─ protocol ─ what the bytes mean: HTTP/1.1 (http1_conn.c), or whatever the client was let have instead (upgrade.c)
+ *          └─ protocol ─ what the bytes mean: HTTP/1.1 (http1_conn.c), HTTP/2 (http2_conn.c), or whatever the client was let have instead (upgrade.c)
  *               └─ exchange ─ a request and its response
  *
  * Sockets sit in an epoll set of the server's own, edge-triggered for everything, which libuv's loop watches: a
@@ -92,7 +92,7 @@ struct net_conn {
     struct net_lane_entry lane; /* whose turn its news wait for */
     struct net_bytes in;        /* what came, and is not used up */
     struct net_bytes out;       /* what is to leave */
-    void *taken;                /* by an upgrade: upgrade.c's */
+    void *taken;                /* by another protocol than its first: upgrade.c's, http2_conn.c's */
     uint32_t passes;            /* from process to process, since a response was given */
     union {
         struct sockaddr any;

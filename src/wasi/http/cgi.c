@@ -191,7 +191,10 @@ static void put_gateways(struct wasi_cgi *c, const struct net_request *r, uint64
     str_cut(target, '?', &path, &query);
     put(c, STR("GATEWAY_INTERFACE"), STR("CGI/1.1"));
     put(c, STR("SERVER_SOFTWARE"), c->run->image->config.server_name);
-    put(c, STR("SERVER_PROTOCOL"), r->version_minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
+    put(c, STR("SERVER_PROTOCOL"),
+        r->version == NET_HTTP_2     ? STR("HTTP/2.0")
+        : r->version == NET_HTTP_1_1 ? STR("HTTP/1.1")
+                                     : STR("HTTP/1.0"));
     put_server(c, r);
     put(c, STR("REQUEST_METHOD"), c->source || str_eqc(r->method, "HEAD") ? r->method : STR("GET"));
     put(c, STR("REQUEST_URI"), target);
