@@ -109,6 +109,8 @@ struct engine_share_use engine_share_use(const struct engine_share *s);
 struct engine_fiber *engine_share_spawn(struct engine_share *s, void (*fn)(void *arg), void *arg);
 /* Everything that runs in it now: as engine_kill of its instances that have fibers, and engine_fiber_kill of the others. */
 void engine_share_kill(struct engine_share *s);
+/* It has used so much of the core: of another process, too, that works for it. */
+void engine_share_charge(struct engine_share *s, uint64_t ns);
 /* Bytes that the host keeps for the share. False: engine_last_refusal says why; what was only kept for later has been given up by then. */
 [[nodiscard]] bool engine_pay(struct engine_share *s, uint64_t bytes);
 void engine_unpay(struct engine_share *s, uint64_t bytes);

@@ -403,7 +403,6 @@ struct engine_share *engine_share_turn(struct engine *e);
 /* Of that share: who is to run. NULL: nobody is ready, or, of those that are, the loop's news goes first. */
 struct engine_fiber *engine_share_next(struct engine_share *s, uint64_t now);
 void engine_share_run_posts(struct engine_share *s);
-void engine_share_charge(struct engine_share *s, uint64_t ns); /* it has used so much of the core */
 
 /* fiber.c */
 bool engine_fibers_idle(struct engine *e, uint64_t now);

@@ -314,7 +314,7 @@ static bool translate(void *arg, arena *mem, const struct catalog *of, str text,
     struct db_seat seat;
     if (!texts) return node_tree_fail(error, "0A000", "EXECUTE is not there"), false;
     db_seat_leave(&seat);
-    bool ok = node_texts_translate(texts, c->base->app, is_over, c, mem, of, text, answer, error);
+    bool ok = node_texts_translate(texts, c->base->app, c->now->app->share, is_over, c, mem, of, text, answer, error);
     db_seat_take(&seat);
     return ok;
 }

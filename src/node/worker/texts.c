@@ -118,26 +118,29 @@ static err begin(struct channel *c, bool (*ends)(void *arg), void *arg) {
     }
 }
 
-static err ask(struct channel *c, bool (*ends)(void *arg), void *arg, arena *mem, const struct catalog *catalog, str text,
-               str *answer) {
+/* What reads it works for the app, on a core that others want: its time is the share's, as if a fiber of its own had computed so long. */
+static err ask(struct channel *c, struct engine_share *share, bool (*ends)(void *arg), void *arg, arena *mem,
+               const struct catalog *catalog, str text, str *answer) {
     TRY(begin(c, ends, arg));
+    uint64_t since_ns = clock_mono_ns();
     c->busy = true;
     err e = node_translate_send(&c->to, catalog, text);
     while (e == ERR_OK && (e = node_translate_take(&c->to, mem, answer)) == ERR_AGAIN) {
         e = park(c) && !ends(arg) ? ERR_OK : ERR_LIMIT;
     }
     c->busy = false;
+    engine_share_charge(share, clock_mono_ns() - since_ns);
     if (e == ERR_CLOSED || e == ERR_LIMIT) close_channel(c); /* what it answers yet, nobody waits for */
     wake(c);
     return e;
 }
 
-bool node_texts_translate(struct node_texts *t, uint32_t app, bool (*ends)(void *arg), void *arg, arena *mem,
-                          const struct catalog *catalog, str text, str *answer, struct pg_error *error) {
+bool node_texts_translate(struct node_texts *t, uint32_t app, struct engine_share *share, bool (*ends)(void *arg), void *arg,
+                          arena *mem, const struct catalog *catalog, str text, str *answer, struct pg_error *error) {
     struct channel *c = channel_of(t, app);
     c->users++;
     err e = ERR_CLOSED;
-    for (int i = 0; e == ERR_CLOSED && i < NODE_TRANSLATOR_TRIES; i++) e = ask(c, ends, arg, mem, catalog, text, answer);
+    for (int i = 0; e == ERR_CLOSED && i < NODE_TRANSLATOR_TRIES; i++) e = ask(c, share, ends, arg, mem, catalog, text, answer);
     c->users--;
     if (e != ERR_OK) node_translate_failed(error, e);
     return e == ERR_OK;
