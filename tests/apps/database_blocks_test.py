@@ -2,6 +2,8 @@
 from nodes import *
 from admin_test import cli
 from database_test import project, put, query
+from front_test import keys_of
+import http.client, threading
 
 FIRST = """create table notes (id int primary key, t text);
 create table log (id int generated always as identity primary key, what text);
@@ -84,3 +86,48 @@ def test_database_blocks():
         check(said.count("turn") <= 200, said.count("turn"))
         eq(rows(), before)
         eq(n.events("role-died"), [])
+
+
+READ = """create table notes (id int primary key, t text);
+grant all on notes to anon;
+insert into notes values (1, 'one');
+"""
+
+
+def test_database_blocks_read():
+    """While a deployment is at a block, somebody who has no connection open yet, as after a worker's death, reads what is there."""
+    folder = project({"migrations/1.sql": READ}, 'name = "notes"\ndatabase = "sqlite"\n\n[limits]\nmigration_timeout_ms = "6s"\n')
+    with node("--workers", "1") as n:
+        cli(n, "deploy", folder)
+        head = {"Host": "notes.localhost", "apikey": keys_of(n, "notes")["anon"], "content-type": "application/json"}
+
+        def ask(method, body=None):
+            c = http.client.HTTPConnection("127.0.0.1", n.port, timeout=60)
+            try:
+                c.request(method, "/rest/v1/notes", body, head)
+                r = c.getresponse()
+                return r.status, r.read()
+            except OSError:  # of a worker that was killed
+                return 0, b""
+            finally:
+                c.close()
+
+        eq(ask("GET")[0], 200)
+        put(folder, "migrations/2.sql", "do $$ begin loop perform 1; end loop; end $$;\n")
+        said, seen = [], 0
+        deploying = threading.Thread(target=lambda: said.append(cli(n, "deploy", folder, code=65)))
+        writing = threading.Thread(target=lambda: ask("POST", '{"id": 2}'))
+        deploying.start()
+        while deploying.is_alive() and not writing.is_alive():
+            writing = threading.Thread(target=lambda: ask("POST", '{"t": "no key"}'))
+            writing.start()
+            writing.join(1)  # short: one that is not done by then waits behind the block, so that runs
+        while deploying.is_alive() and not seen:
+            for pid in n.processes("worker"):
+                processes.kill(pid)
+            status, body = ask("GET")
+            seen += deploying.is_alive() and status == 200 and json.loads(body) == [{"id": 1, "t": "one"}]
+        deploying.join()
+        writing.join()
+        has(said[0], "57014")
+        check(seen, "nobody could begin to read while the block ran")

@@ -260,6 +260,7 @@ static void give_memory_back(void) {
 }
 
 static void close_it(struct store_base *base) {
+    base->lends = false;
     pthread_mutex_unlock(&all.lock);
     begin(base);
     node_store_base_close(base);
@@ -525,6 +526,24 @@ static bool is_tx_ok(const struct store_ask *ask) {
     return ask->count >= APP_TX_VALUES && v[1].i >= 0 && v[1].i < APP_TX_KINDS;
 }
 
+void node_store_bases_lends(struct store_base *base) {
+    struct diag d = DIAG_INIT;
+    int files[3];
+    bool lends = node_store_bases_keep() && base->of == APP_OF_APP && db_files_of(base->db, files, &d) == ERR_OK;
+    pthread_mutex_lock(&all.lock);
+    base->lends = lends;
+    pthread_mutex_unlock(&all.lock);
+}
+
+/* A deployment may be at a statement for a minute: who begins to read meanwhile does not wait for its end. */
+static bool lend(struct store_base *base, struct store_ask *ask) {
+    struct diag d = DIAG_INIT;
+    if (!base->busy || !base->lends || ask->op != APP_OPEN || ask->errand || db_files_of(base->db, ask->files, &d) != ERR_OK)
+        return false;
+    finish(&ask, 1);
+    return true;
+}
+
 bool node_store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
     if (!is_tx_ok(ask)) {
         node_store_ask_fail(ask, APP_DATA_REFUSED, "no transaction");
@@ -543,11 +562,13 @@ bool node_store_bases_ask(uint32_t id, str name, struct store_ask *ask) {
         ask->base = base;
         app->waiting++, all.waiting++;
         app->bytes += ask->bytes, all.bytes += ask->bytes;
-        *base->last = ask;
-        base->last = &ask->next;
-        has_come(base, ask);
-        settle(base);
-        wake();
+        if (!lend(base, ask)) {
+            *base->last = ask;
+            base->last = &ask->next;
+            has_come(base, ask);
+            settle(base);
+            wake();
+        }
     }
     pthread_mutex_unlock(&all.lock);
     if (full) node_store_ask_fail(ask, APP_DATA_BUSY, "too much waits for the app's data");

@@ -67,6 +67,7 @@ static err open_base(struct store_base *base, const struct store_ask *ask, struc
     if (e == ERR_OK && base->of == APP_OF_KEYS) e = node_store_keys_open(base, d);
     if (e == ERR_OK && base->of == APP_OF_APP) e = node_store_own_open(base, d);
     if (e == ERR_OK) node_store_past_open(base);
+    if (e == ERR_OK) node_store_bases_lends(base);
     node_store_writes(false);
     if (e != ERR_OK) node_store_base_close(base);
     return e;

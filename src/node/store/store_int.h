@@ -90,6 +90,7 @@ struct store_base {
     bool close, undo;    /* * it is to be closed; its transaction has gone on for too long */
     bool checked, wrote; /* * its log is being brought into its file by another thread (checkpoint.c); it has grown meanwhile */
     uint32_t given;      /* * its files are on their way to a worker: it stays open */
+    bool lends;          /* * they are open, and anybody's who asks while its thread is at something long */
     uint64_t used_ns;    /* * when a thread had it last */
     uint64_t took_ns;    /* * what that took */
     uint32_t expected;   /* * that will ask for a write: as many as the last commit answered, and those who waited then */
@@ -126,6 +127,7 @@ struct store_config {
     void (*done)(void *arg);                    /* on some thread: node_store_bases_done has something */
     void *arg;
 };
+void node_store_bases_lends(struct store_base *base); /* it is open: its own thread says so */
 void node_store_bases_init(const struct store_config *config);
 /* Takes ask, whose op, place and values are set. False: too many wait; its outcome is set, and it is not taken. */
 bool node_store_bases_ask(uint32_t app, str name, struct store_ask *ask);
