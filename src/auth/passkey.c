@@ -239,13 +239,16 @@ bool auth_challenge_webauthn(struct auth_call *c, const struct json *factor, str
     json_put_object(&w, "credential_options");
     if (creates) put_creation(c, &w, "publicKey", challenge);
     else put_request(c, &w, "publicKey", challenge);
-    json_put_array(&w, creates ? "excludeCredentials" : "allowCredentials");
-    JSON_EACH(f, json_get(c->user, "mfa_factors"))
-    if ((creates ? is_webauthn(f) : f == factor) && factor_credential(c, f, &k))
+    bool lists = false;
+    JSON_EACH(f, json_get(c->user, "mfa_factors")) {
+        if (!(creates ? is_webauthn(f) : f == factor) || !factor_credential(c, f, &k)) continue;
+        if (!lists) json_put_array(&w, creates ? "excludeCredentials" : "allowCredentials");
         put_descriptor(&w, auth_base64url(c->mem, k.id), json_get(json_get(f, "web_authn_credential"), "transport"));
-    json_put_end(&w);
+        lists = true;
+    }
+    if (lists) json_put_end(&w);
     if (creates) json_put_object(&w, "authenticatorSelection");
-    json_put_cstr(&w, "userVerification", verification(c));
+    if (c->config->passkeys_verify_user) json_put_cstr(&w, "userVerification", "required");
     if (creates) json_put_end(&w);
     json_put_end(&w), json_put_end(&w), json_put_end(&w), json_put_end(&w);
     return auth_answer(c, 200);
@@ -432,7 +435,6 @@ bool auth_do_passkey_options(struct auth_call *c) {
         json_put_end(&w);
     }
     json_put_object(&w, "authenticatorSelection");
-    json_put_bool(&w, "requireResidentKey", true);
     json_put_cstr(&w, "residentKey", "required");
     json_put_cstr(&w, "userVerification", verification(c));
     json_put_end(&w);

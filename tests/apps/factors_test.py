@@ -1,6 +1,7 @@
 """Second factors and passkeys of an app's users: /auth/v1/factors, /auth/v1/passkeys; what is sealed of them."""
 import base64, hashlib, hmac, re, struct, subprocess, tempfile, threading, time
 
+from browser import browser
 from nodes import *
 from admin_test import cli
 from database_test import project
@@ -529,3 +530,46 @@ def security_key(ask):
     ch = post(low, at + "/challenge", {})[1]
     a.count = 0
     eq(post(low, at + "/verify", answer(ch, "request", a.get(ch["webauthn"]["credential_options"]["publicKey"])))[0], 400)
+
+
+def test_passkeys_browser():
+    """Chromium, with an authenticator of its own making: a passkey is made and used, with statements of every kind that it has; then it is a second factor."""
+    with browser() as b, node("--workers", "1") as n:
+        ask = app(n, "sqlite", "[auth.passkeys]\nverify_user = true\nasks_per_5min = 100000\n[auth.mfa]\nwebauthn = true\nwebauthn_enrol = true\ntries_per_min = 100000\n", LOOSE)
+        s = ask.sign_up("ann@example.com")[1]
+        page = b.page(f"http://{ask.host}:{n.port}/auth/v1/health")
+        page.send("WebAuthn.enable")
+        made = page.send("WebAuthn.addVirtualAuthenticator", options={"protocol": "ctap2", "ctap2Version": "ctap2_1", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True})["authenticatorId"]
+        page.run("""globalThis.call = async (path, token, body) => {
+            const r = await fetch('/auth/v1' + path, {method: 'POST', headers: {apikey: %s, 'content-type': 'application/json', ...(token ? {authorization: 'Bearer ' + token} : {})}, body: JSON.stringify(body)})
+            return [r.status, await r.json()] }
+          globalThis.create = async o => (await navigator.credentials.create({publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(o)})).toJSON()
+          globalThis.get = async o => (await navigator.credentials.get({publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(o)})).toJSON()""" % json.dumps(ask.keys["anon"]))
+        token, rounds = json.dumps(s["access_token"]), ["none", "direct"]
+        for attestation in rounds:
+            status, got = page.run(f"""(async () => {{ const [, o] = await call('/passkeys/registration/options', {token}, {{}});
+                return call('/passkeys/registration/verify', {token}, {{challenge_id: o.challenge_id, credential: await create({{...o.options, excludeCredentials: [], attestation: '{attestation}'}})}}) }})()""")
+            eq(status, 200, got)
+            status, got = page.run("(async () => { const [, o] = await call('/passkeys/authentication/options', '', {}); return call('/passkeys/authentication/verify', '', {challenge_id: o.challenge_id, credential: await get(o.options)}) })()")
+            eq((status, got.get("user", {}).get("id")), (200, s["user"]["id"]), got)
+            page.send("WebAuthn.clearCredentials", authenticatorId=made)
+        kinds = ask.rows({"schema": "auth", "from": "webauthn_credentials", "select": ["attestation_type"], "order": ["created_at"]})
+        eq([k["attestation_type"] for k in kinds], ["none", "basic"])
+        # one that is there is not made again, and who is not verified is refused
+        excluded = page.run(f"""(async () => {{ const [, o] = await call('/passkeys/registration/options', {token}, {{}}); await create(o.options);
+            const [, again] = await call('/passkeys/registration/options', {token}, {{}});
+            return again.options.excludeCredentials.length }})()""")
+        eq(excluded, 2)
+        page.send("WebAuthn.setUserVerified", authenticatorId=made, isUserVerified=False)
+        eq(page.run("(async () => { const [, o] = await call('/passkeys/authentication/options', '', {}); try { await get(o.options); return 'got' } catch (e) { return e.name } })()"), "NotAllowedError")
+        status, got = page.run("(async () => { const [, o] = await call('/passkeys/authentication/options', '', {}); return call('/passkeys/authentication/verify', '', {challenge_id: o.challenge_id, credential: await get({...o.options, userVerification: 'discouraged'})}) })()")
+        eq((status, got["error_code"]), (400, "webauthn_verification_failed"), got)
+        page.send("WebAuthn.setUserVerified", authenticatorId=made, isUserVerified=True)
+        page.send("WebAuthn.clearCredentials", authenticatorId=made)
+        # a second factor
+        factor = enrol(ask, s, factor_type="webauthn")[1]["id"]
+        for kind, how in (("create", "create"), ("request", "get")):
+            t = json.dumps(ask.sign_in("ann@example.com")[1]["access_token"])
+            status, got = page.run(f"""(async () => {{ const [, c] = await call('/factors/{factor}/challenge', {t}, {{}});
+                return call('/factors/{factor}/verify', {t}, {{challenge_id: c.id, webauthn: {{type: c.webauthn.type, credential_response: await {how}(c.webauthn.credential_options.publicKey)}}}}) }})()""")
+            eq((status, claims(got["access_token"])["aal"]), (200, "aal2"), got)

@@ -3,7 +3,7 @@
 
 Usage: tests/auth/oracle.py ORLO GOTRUE MIGRATIONS    GOTRUE: a program of supabase/auth, which is built by hand (go build); MIGRATIONS: its folder of that name. It is no
 part of CI, where no such program is. Rows of KNOWN differ, and say why; one that does not any more fails."""
-import base64, hashlib, hmac, http.client, json, os, re, subprocess, sys, time, urllib.parse
+import base64, hashlib, hmac, http.client, json, os, re, struct, subprocess, sys, time, urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 for part in ("..", "../pg", "../apps"):
@@ -27,9 +27,93 @@ KNOWN = {
     "sign-in: banned, wrong password": "who does not know the password is not told that the user is banned",
     "settings": "saml_private_key_next_configured is false where nothing of it is configured",
     "admin: list, as clients do": "the pages' links say how many a page has",
+    "factors: verified": "ten recovery codes are told with the first factor, and factors are told as they are after it",
+    **{row: "of the kinds of keys that it offers, those are offered that are taken here" for row in ("passkeys: options", "factors: webauthn challenge")},
     "admin: changed": "an identity is told as it is after the change",
     **{row: "an address that the admin sets ends the change of address that waits" for row in ("admin: banned", "admin: no more", "sign-in: once more")},
 }
+
+
+def code(name, wrong=False):
+    """Of a factor that was enrolled as that step: the code of its clock."""
+
+    def of(side):
+        secret = side.said[name].get("totp", {}).get("secret", "A" * 32)
+        mac = hmac.new(base64.b32decode(secret), struct.pack(">Q", int(time.time()) // 30), hashlib.sha1).digest()
+        at = mac[19] & 15
+        n = (struct.unpack(">I", mac[at:at + 4])[0] & 0x7FFFFFFF) % 1000000
+        return f"{(n + wrong) % 1000000:06d}"
+
+    return of
+
+
+def factors(fay):
+    """Second factors and passkeys; a user of their own."""
+    low, up = {"bearer": "{factors: low.access_token}"}, {"bearer": "{factors: verified.access_token}"}
+    first = "/factors/{factors: enrolled.id}"
+    sign_in = lambda name: (name, "POST", "/token?grant_type=password", {"email": fay, "password": PASSWORD}, {})
+    yield from [
+        ("factors: made", "POST", "/admin/users", {"email": fay, "password": PASSWORD, "email_confirm": True}, {"admin": True}),
+        sign_in("factors: low"),
+        ("factors: anonymous", "POST", "/signup", {}, {}),
+        ("factors: of an anonymous user", "POST", "/factors", {"factor_type": "totp"}, {"bearer": "{factors: anonymous.access_token}"}),
+        ("factors: no token", "POST", "/factors", {"factor_type": "totp"}, {}),
+        ("factors: no type", "POST", "/factors", {"friendly_name": "x"}, low),
+        ("factors: phone", "POST", "/factors", {"factor_type": "phone", "phone": "+15551234567"}, low),
+        ("factors: enrolled", "POST", "/factors", {"factor_type": "totp", "friendly_name": "first"}, low),
+        ("factors: the same name", "POST", "/factors", {"factor_type": "totp", "friendly_name": "first"}, low),
+        ("factors: issuer", "POST", "/factors", {"factor_type": "totp", "friendly_name": "second", "issuer": "The shop"}, low),
+        ("factors: user", "GET", "/user", None, low),
+        ("factors: challenge of no id", "POST", "/factors/x/challenge", {}, low),
+        ("factors: challenge of none", "POST", "/factors/7f5a1c1e-9d4b-4c7e-8f00-0123456789ab/challenge", {}, low),
+        ("factors: challenge", "POST", first + "/challenge", {}, low),
+        ("factors: no code", "POST", first + "/verify", {"challenge_id": "{factors: challenge.id}"}, low),
+        ("factors: no challenge", "POST", first + "/verify", {"code": "123456"}, low),
+        ("factors: another's challenge", "POST", first + "/verify", {"challenge_id": "7f5a1c1e-9d4b-4c7e-8f00-0123456789ab", "code": "123456"}, low),
+        ("factors: a challenge that is none", "POST", first + "/verify", {"challenge_id": "x", "code": "123456"}, low),
+        ("factors: wrong", "POST", first + "/verify", {"challenge_id": "{factors: challenge.id}", "code": code("factors: enrolled", True)}, low),
+        ("factors: verified", "POST", first + "/verify", {"challenge_id": "{factors: challenge.id}", "code": code("factors: enrolled")}, low),
+        ("factors: again", "POST", first + "/verify", {"challenge_id": "{factors: challenge.id}", "code": code("factors: enrolled")}, up),
+        ("factors: user, verified", "GET", "/user", None, up),
+        ("factors: refreshed", "POST", "/token?grant_type=refresh_token", {"refresh_token": "{factors: verified.refresh_token}"}, {}),
+        ("factors: listed", "GET", "/admin/users/{factors: made.id}/factors", None, {"admin": True}),
+        ("factors: renamed", "PUT", "/admin/users/{factors: made.id}/factors/{factors: enrolled.id}", {"friendly_name": "1st"}, {"admin": True}),
+        sign_in("factors: low again"),
+        ("factors: enrolled at aal1", "POST", "/factors", {"factor_type": "totp", "friendly_name": "third"}, {"bearer": "{factors: low again.access_token}"}),
+        ("factors: unenrolled at aal1", "DELETE", first, None, {"bearer": "{factors: low again.access_token}"}),
+        ("factors: password at aal1", "PUT", "/user", {"password": "another horse"}, {"bearer": "{factors: low again.access_token}"}),
+        ("factors: address at aal1", "PUT", "/user", {"email": "x" + fay}, {"bearer": "{factors: low again.access_token}"}),
+        ("factors: metadata at aal1", "PUT", "/user", {"data": {"a": 1}}, {"bearer": "{factors: low again.access_token}"}),
+        ("passkeys: at aal1", "POST", "/passkeys/registration/options", {}, {"bearer": "{factors: low again.access_token}"}),
+        ("passkeys: options", "POST", "/passkeys/registration/options", {}, up),
+        ("passkeys: listed", "GET", "/passkeys", None, up),
+        ("passkeys: renamed, none", "PATCH", "/passkeys/7f5a1c1e-9d4b-4c7e-8f00-0123456789ab", {"friendly_name": "x"}, up),
+        ("passkeys: renamed, no name", "PATCH", "/passkeys/7f5a1c1e-9d4b-4c7e-8f00-0123456789ab", {}, up),
+        ("passkeys: renamed, long", "PATCH", "/passkeys/7f5a1c1e-9d4b-4c7e-8f00-0123456789ab", {"friendly_name": "x" * 121}, up),
+        ("passkeys: renamed, no id", "PATCH", "/passkeys/x", {"friendly_name": "x"}, up),
+        ("passkeys: deleted, none", "DELETE", "/passkeys/7f5a1c1e-9d4b-4c7e-8f00-0123456789ab", None, up),
+        ("passkeys: no challenge", "POST", "/passkeys/registration/verify", {"credential": {}}, up),
+        ("passkeys: no credential", "POST", "/passkeys/registration/verify", {"challenge_id": "{passkeys: options.challenge_id}"}, up),
+        ("passkeys: a challenge that is none", "POST", "/passkeys/registration/verify", {"challenge_id": "x", "credential": {}}, up),
+        ("passkeys: another challenge", "POST", "/passkeys/registration/verify", {"challenge_id": "7f5a1c1e-9d4b-4c7e-8f00-0123456789ab", "credential": {"id": "x"}}, up),
+        ("passkeys: a credential that is none", "POST", "/passkeys/registration/verify", {"challenge_id": "{passkeys: options.challenge_id}", "credential": {"id": "x", "type": "public-key"}}, up),
+        ("passkeys: sign-in", "POST", "/passkeys/authentication/options", {}, {}),
+        ("passkeys: sign-in, no challenge", "POST", "/passkeys/authentication/verify", {}, {}),
+        ("passkeys: sign-in, none", "POST", "/passkeys/authentication/verify", {"challenge_id": "{passkeys: sign-in.challenge_id}", "credential": {"id": "x", "type": "public-key"}}, {}),
+        ("passkeys: sign-in, spent", "POST", "/passkeys/authentication/verify", {"challenge_id": "{passkeys: sign-in.challenge_id}", "credential": {"id": "x", "type": "public-key"}}, {}),
+        ("passkeys: admin", "GET", "/admin/users/{factors: made.id}/passkeys", None, {"admin": True}),
+        ("passkeys: admin deletes none", "DELETE", "/admin/users/{factors: made.id}/passkeys/x", None, {"admin": True}),
+        ("factors: webauthn", "POST", "/factors", {"factor_type": "webauthn", "friendly_name": "key"}, up),
+        ("factors: webauthn challenge", "POST", "/factors/{factors: webauthn.id}/challenge", {}, up),
+        ("factors: webauthn, nothing", "POST", "/factors/{factors: webauthn.id}/verify", {"challenge_id": "{factors: webauthn challenge.id}"}, up),
+        ("factors: webauthn, no type", "POST", "/factors/{factors: webauthn.id}/verify", {"challenge_id": "{factors: webauthn challenge.id}", "webauthn": {"type": "x"}}, up),
+        ("factors: webauthn, no answer", "POST", "/factors/{factors: webauthn.id}/verify", {"challenge_id": "{factors: webauthn challenge.id}", "webauthn": {"type": "create"}}, up),
+        ("factors: webauthn, none", "POST", "/factors/{factors: webauthn.id}/verify", {"challenge_id": "{factors: webauthn challenge.id}", "webauthn": {"type": "create", "credential_response": {"id": "x"}}}, up),
+        ("factors: unenrolled", "DELETE", first, None, up),
+        ("factors: unenrolled again", "DELETE", first, None, up),
+        ("factors: deleted by the admin", "DELETE", "/admin/users/{factors: made.id}/factors/{factors: webauthn.id}", None, {"admin": True}),
+        ("factors: deleted again", "DELETE", "/admin/users/{factors: made.id}/factors/{factors: webauthn.id}", None, {"admin": True}),
+    ]
 
 
 def steps(confirm):
@@ -37,6 +121,7 @@ def steps(confirm):
     tag = "c" if confirm else "a"
     ann, ben, cat = (f"{n}-{tag}@example.com" for n in ("ann", "ben", "cat"))
     sign_in = lambda name, email, password=PASSWORD, **more: (name, "POST", "/token?grant_type=password", {"email": email, "password": password}, more)
+    yield from factors(f"fay-{tag}@example.com")
     yield from [
         ("settings", "GET", "/settings", None, {}),
         ("nowhere", "GET", "/nowhere", None, {}),
@@ -182,6 +267,8 @@ class Side:
     def fill(self, v):
         if isinstance(v, dict):
             return {k: self.fill(x) for k, x in v.items()}
+        if callable(v):
+            return v(self)
         if v == "ANON":
             return self.anon
         return re.sub(r"\{([^{}.]+)\.(\w+)\}", lambda m: str(self.said.get(m[1], {}).get(m[2], "missing")), v) if isinstance(v, str) and v != "{" else v
@@ -209,7 +296,7 @@ class Side:
 
 # What is one's own: ids, times, tokens, secrets, hashes.
 OWN = {"id", "identity_id", "sub", "user_id", "access_token", "refresh_token", "expires_at", "created_at", "updated_at", "last_sign_in_at", "email_confirmed_at", "confirmed_at", "confirmation_sent_at", "recovery_sent_at",
-       "invited_at", "banned_until", "deleted_at", "email_change_sent_at", "reauthentication_sent_at", "action_link", "email_otp", "hashed_token", "session_id", "iat", "exp", "timestamp", "iss", "error_id"}
+       "invited_at", "banned_until", "deleted_at", "email_change_sent_at", "reauthentication_sent_at", "action_link", "email_otp", "hashed_token", "session_id", "iat", "exp", "timestamp", "iss", "error_id", "qr_code", "secret", "uri", "challenge", "challenge_id", "last_challenged_at"}
 WORDS = re.compile(r"(?<=parse request body as JSON: ).*|(?<=verify signature, ).*|(?<=Unable to validate email address: ).*")
 
 
@@ -264,7 +351,8 @@ def gotrue(program, migrations, cluster, name, confirm):
            "GOTRUE_DB_MIGRATIONS_PATH": migrations, "DB_NAMESPACE": "auth", "GOTRUE_SITE_URL": SITE, "API_EXTERNAL_URL": "http://shop.localhost", "GOTRUE_API_HOST": "127.0.0.1", "PORT": str(port), "GOTRUE_JWT_SECRET": SECRET, "GOTRUE_JWT_EXP": "3600", "GOTRUE_JWT_ISSUER": "http://shop.localhost/auth/v1",
            "GOTRUE_JWT_AUD": "authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME": "authenticated", "GOTRUE_JWT_ADMIN_ROLES": "service_role", "GOTRUE_DISABLE_SIGNUP": "false", "GOTRUE_EXTERNAL_EMAIL_ENABLED": "true", "GOTRUE_MAILER_AUTOCONFIRM": str(not confirm).lower(),
            "GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED": "true", "GOTRUE_SECURITY_REFRESH_TOKEN_ROTATION_ENABLED": "true", "GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL": "10", "GOTRUE_SECURITY_REFRESH_TOKEN_ALGORITHM_VERSION": "2", "GOTRUE_SMTP_MAX_FREQUENCY": "1ns",
-           "GOTRUE_RATE_LIMIT_EMAIL_SENT": "100000", "GOTRUE_MAILER_OTP_EXP": "3600", "GOTRUE_LOG_LEVEL": "error"}
+           "GOTRUE_RATE_LIMIT_EMAIL_SENT": "100000", "GOTRUE_MAILER_OTP_EXP": "3600", "GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED": "true", "GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED": "true", "GOTRUE_PASSKEY_ENABLED": "true",
+           "GOTRUE_WEBAUTHN_RP_ID": "app.example", "GOTRUE_WEBAUTHN_RP_DISPLAY_NAME": "app.example", "GOTRUE_WEBAUTHN_RP_ORIGINS": SITE, "GOTRUE_LOG_LEVEL": "error"}
     made = subprocess.run([program, "migrate"], env=env, cwd=os.path.dirname(os.path.abspath(program)), capture_output=True, text=True)
     assert made.returncode == 0, made.stderr[-2000:]
     p = subprocess.Popen([program, "serve"], env=env, cwd=os.path.dirname(os.path.abspath(program)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -291,7 +379,7 @@ def main():
             try:
                 with node("--workers", "1") as n:
                     cli(n, "deploy", project({"migrations/001.sql": "create table t (id int);"}, f'name = "shop"\ndatabase = "sqlite"\n[auth]\nanonymous = true\nsite_url = "{SITE}"\nconfirm_email = {str(confirm).lower()}\nmail_every_s = 0\nmails_per_hour = 100000\n'
-                                                                                              'sign_ins_per_5min = 100000\nrefreshes_per_5min = 100000\ncodes_per_5min = 100000\n'))
+                                                                                              'sign_ins_per_5min = 100000\nrefreshes_per_5min = 100000\ncodes_per_5min = 100000\n[auth.mfa]\nwebauthn = true\nwebauthn_enrol = true\ntries_per_min = 100000\n[auth.passkeys]\nasks_per_5min = 100000\n'))
                     keys = keys_of(n, "shop")
                     ours = Side(n.port, "shop.localhost", "/auth/v1", keys["anon"], keys["service_role"], True)
                     for step in steps(confirm):
