@@ -187,6 +187,13 @@ void auth_put_error(struct auth_call *c, struct buf *to);                 /* the
 void auth_put_query_error(struct auth_call *c, struct buf *url);          /* the same, behind a URL */
 bool auth_lead_to(struct auth_call *c, struct buf *url, uint16_t status); /* frees it; what was an error is told with it */
 
+/* When it ends, or did, by its own time, the app's, or for want of use; INT64_MAX: never. */
+int64_t auth_session_end(const struct auth_call *c, const struct json *session);
+
+/* ---- sessions.c ---- */
+
+void auth_sweep_sessions(const struct auth_call *c); /* now and then: some of those that are over go */
+
 /* ---- mail.c ---- */
 
 /* A token of a user's for what a mail is of, and the mail: trees of a batch. email: where it goes to. */

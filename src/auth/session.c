@@ -234,7 +234,9 @@ static struct granted granted_of(struct auth_call *c, const struct auth_new_sess
 bool auth_answer_session(struct auth_call *c, const struct json *user, const struct auth_new_session *s, const char *weak) {
     struct granted g = granted_of(c, s);
     auth_add_field(c, "sb-auth-refresh-token-counter", STR("0"));
-    return answer(c, user, &g, weak);
+    bool ok = answer(c, user, &g, weak);
+    if (ok) auth_sweep_sessions(c);
+    return ok;
 }
 
 bool auth_session_fragment(struct auth_call *c, const struct json *user, const struct auth_new_session *s, struct buf *to,
@@ -257,13 +259,26 @@ bool auth_session_fragment(struct auth_call *c, const struct json *user, const s
 
 /* ---- going on ---- */
 
+static int64_t idle_end(const struct auth_call *c, const struct json *session) {
+    int64_t used = auth_time_of(json_get(session, "refreshed_at"));
+    if (used == INT64_MIN) used = auth_time_of(json_get(session, "created_at"));
+    return c->config->idle_s && used != INT64_MIN ? used + (int64_t)c->config->idle_s * 1'000'000 : INT64_MAX;
+}
+
+static int64_t boxed_end(const struct auth_call *c, const struct json *session) {
+    int64_t begun = auth_time_of(json_get(session, "created_at")), end = auth_time_of(json_get(session, "not_after"));
+    if (end == INT64_MIN) end = INT64_MAX;
+    return c->config->timebox_s && begun != INT64_MIN ? MIN(end, begun + (int64_t)c->config->timebox_s * 1'000'000) : end;
+}
+
+int64_t auth_session_end(const struct auth_call *c, const struct json *session) {
+    return MIN(idle_end(c, session), boxed_end(c, session));
+}
+
+/* An error is set where it was not used for too long. */
 static bool has_ended(struct auth_call *c, const struct json *session) {
-    int64_t now = c->host->now_us, begun = auth_time_of(json_get(session, "created_at")),
-            used = auth_time_of(json_get(session, "refreshed_at")), end = auth_time_of(json_get(session, "not_after"));
-    if (used == INT64_MIN) used = begun;
-    if (end != INT64_MIN && now > end) return true;
-    if (c->config->timebox_s && now > begun + (int64_t)c->config->timebox_s * 1'000'000) return true;
-    if (c->config->idle_s && now > used + (int64_t)c->config->idle_s * 1'000'000)
+    if (c->host->now_us > boxed_end(c, session)) return true;
+    if (c->host->now_us > idle_end(c, session))
         (void)auth_fail_text(c, AUTH_ERROR_session_expired, "Invalid Refresh Token: Session Expired (Inactivity)");
     return c->failed;
 }

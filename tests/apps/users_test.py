@@ -123,6 +123,50 @@ def without_migrations(n, engine):
     eq((ask.sign_in("ann@example.com")[0], ask.sign_up("ann@example.com")[0]), (400, 200))
 
 
+def listed(ask):
+    """Sessions, told to the user and to the admin, and ended by either: a token of it is good for nothing, and nobody else's is."""
+    user = ask.sign_up("many@example.com", handle="many")[1]["user"]["id"]
+    other = ask.sign_up("few@example.com", handle="few")[1]
+    phone, laptop, tablet = (ask.sign_in("many@example.com", User_Agent=agent)[1] for agent in ("phone", "laptop", "tablet"))
+    status, r = ask("GET", "/user/sessions", bearer=laptop["access_token"])
+    eq((status, [(s.get("user_agent"), s["current"], s["aal"], s["amr"]) for s in r["sessions"][:3]], len(r["sessions"])),
+       (200, [("tablet", False, "aal1", ["password"]), ("laptop", True, "aal1", ["password"]), ("phone", False, "aal1", ["password"])], 4))
+    of = {s.get("user_agent"): s["id"] for s in r["sessions"]}
+    check(all("hmac" not in k and "token" not in k for s in r["sessions"] for k in s), r)
+    eq(claims(phone["access_token"])["session_id"], of["phone"])
+    end = lambda id, token: ask("DELETE", f"/user/sessions/{id}", bearer=token)
+    eq([end(id, other["access_token"])[0] for id in (of["phone"], "00000000-0000-4000-8000-000000000000", "x")], [404] * 3)
+    eq((end(of["phone"], laptop["access_token"])[0], end(of["phone"], laptop["access_token"])[1]["code"]), (204, "session_not_found"))
+    eq((ask.refresh(phone["refresh_token"])[1]["code"], ask("GET", "/user", bearer=phone["access_token"])[1]["code"]), ("refresh_token_not_found", "session_not_found"))
+    eq((ask("GET", "/user/sessions", bearer=phone["access_token"])[0], ask("GET", "/user/sessions")[0]), (403, 401))
+    eq((ask.refresh(laptop["refresh_token"])[0], ask.refresh(tablet["refresh_token"])[0]), (200, 200))
+    at = f"/admin/users/{user}/sessions"
+    eq((ask("GET", at)[0], ask("GET", at, bearer=laptop["access_token"])[0], ask("DELETE", at, bearer=laptop["access_token"])[0]), (401, 403, 403))
+    status, r = ask.admin("GET", at)
+    eq((status, [s.get("user_agent") for s in r["sessions"]][:2], "current" in r["sessions"][0], all("refreshed_at" in s for s in r["sessions"][:2])), (200, ["tablet", "laptop"], False, True))
+    theirs = claims(other["access_token"])["session_id"]
+    eq([ask.admin("DELETE", f"{at}/{id}")[0] for id in (theirs, of["tablet"], of["tablet"], "x")], [404, 204, 404, 404])
+    eq((ask.refresh(tablet["refresh_token"])[0], ask.refresh(laptop["refresh_token"])[0]), (400, 200))
+    eq((ask.admin("DELETE", at)[0], ask.refresh(laptop["refresh_token"])[0], ask.admin("GET", at)[1], ask.refresh(other["refresh_token"])[0]), (204, 400, {"sessions": []}, 200))
+    eq((ask.admin("GET", "/admin/users/x/sessions")[0], ask.admin("GET", "/admin/users/00000000-0000-4000-8000-000000000000/sessions")[0]), (404, 404))
+
+
+def swept(n, engine):
+    """What ended is told to nobody, and gone a day later: some of it with each sign-in that is made; what has not ended stays."""
+    ask = shop(n, engine, "session_timebox_s = 7200\nsession_idle_s = 3600\n", name="boxed")
+    user = ask.admin("POST", "/admin/users", {"email": "ann@example.com", "password": PASSWORD, "email_confirm": True})[1]["id"]
+    ago = lambda s: time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - s))
+    row = lambda k, begun, used=None, **more: {"id": f"{k}0000000-0000-4000-8000-000000000000", "user_id": user, "created_at": ago(begun) + "Z", "updated_at": ago(begun) + "Z", "aal": "aal1", "refreshed_at": None if used is None else ago(used), "not_after": None, **more}
+    day = 86400
+    rows = [row("0", 2 * day), row("1", day - 60), row("2", 5000, 60), row("3", 5000), row("8", 9000, 60), row("9", 60, not_after=ago(2 * day) + "Z"), row("a", 3 * day, 3 * day - 60), row("f", 60)]
+    ask.rows({"kind": "insert", "schema": "auth", "from": "sessions", "rows": rows})
+    eq([s["id"][0] for s in ask.admin("GET", f"/admin/users/{user}/sessions")[1]["sessions"]], ["f", "2"])
+    eq(ask.sign_in("ann@example.com")[0], 200)
+    left = lambda: {r["id"] for r in ask.rows({"schema": "auth", "from": "sessions", "select": ["id"], "where": {"column": "user_id", "op": "eq", "value": user}})} & {r["id"] for r in rows}
+    until(lambda: len(left()) < len(rows))
+    eq(sorted(id[0] for id in left()), ["1", "2", "3", "8", "f"])
+
+
 def told_of_a_row(ask):
     """What PostgreSQL says of a row that a constraint refuses has the password's hash in it."""
     rowless = "create function rowless() returns trigger language plpgsql as $$ begin new.is_sso_user := null; return new; end $$;\ncreate trigger rowless before insert on auth.users for each row execute function rowless();\n"
