@@ -254,7 +254,8 @@ static void put_soft(struct auth_call *c, struct auth_batch *b, const struct jso
     static const char *const empty[] = {"encrypted_password", "confirmation_token",     "recovery_token",
                                         "email_change",       "email_change_token_new", "email_change_token_current",
                                         "phone_change",       "phone_change_token",     "reauthentication_token"};
-    static const char *const gone[] = {"sessions", "mfa_factors", "one_time_tokens", "flow_state", "identities"};
+    static const char *const gone[] = {
+        "sessions", "mfa_factors", "webauthn_credentials", "orlo_recovery_codes", "one_time_tokens", "flow_state", "identities"};
     crypto_sha256(id, digest); /* nobody finds him by it who does not know that */
     auth_tree(b, "update", "users");
     auth_set(b);

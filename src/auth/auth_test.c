@@ -1,5 +1,5 @@
 /* What needs no node: where links may lead, and that who is no user costs as much as who is. The rest is tests/apps/users_test.py's. */
-#include "auth/auth.h"
+#include "auth/auth_int.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -215,8 +215,75 @@ static void test_nobody_is_told(void **state) {
     }
 }
 
+/* RFC 6238, appendix B (the last six of its eight digits); around each the half minutes next to it hold, and no other. */
+static void test_totp(void **state) {
+    static const struct {
+        int64_t now_s;
+        const char *code;
+    } cases[] = {{59, "287082"},
+                 {1'111'111'109, "081804"},
+                 {1'111'111'111, "050471"},
+                 {1'234'567'890, "005924"},
+                 {2'000'000'000, "279037"},
+                 {20'000'000'000, "353130"}};
+    static const char *const bad[] = {"",
+                                      "28708",
+                                      "2870822",
+                                      "28708a",
+                                      "-87082",
+                                      "287083",
+                                      "\xef\xbc\x92"
+                                      "82"};
+    arena *mem = arena_new(0);
+    str secret = auth_base32(mem, STR("12345678901234567890"));
+    uint64_t step;
+    assert_true(str_eqc(secret, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"));
+    assert_true(str_eqc(auth_base32(mem, STR("f")), "MY") && str_eqc(auth_base32(mem, STR("foob")), "MZXW6YQ"));
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        str code = str_c(cases[i].code);
+        for (int near = -1; near <= 1; near++) {
+            if (cases[i].now_s + near * 30 <= 30) continue;
+            assert_true(auth_totp_is(secret, code, cases[i].now_s + near * 30, &step));
+            assert_int_equal(step, cases[i].now_s / 30);
+        }
+        assert_false(auth_totp_is(secret, code, cases[i].now_s + 60, &step));
+        assert_false(auth_totp_is(secret, code, MAX(cases[i].now_s - 60, (int64_t)0), &step));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) assert_false(auth_totp_is(secret, str_c(bad[i]), 59, &step));
+    assert_true(auth_totp_is(STR("gezdgnbvgy3tqojqgezdgnbvgy3tqojq===="), STR("287082"), 59, &step)); /* as others write it */
+    static const char *const no[] = {"", "1", "GEZDGNBV0",
+                                     "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3"
+                                     "TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"};
+    for (size_t i = 0; i < ARRAY_COUNT(no); i++) assert_false(auth_totp_is(str_c(no[i]), STR("287082"), 59, &step));
+    arena_free(mem);
+}
+
+static uint32_t count_of(str text, const char *what) {
+    uint32_t n = 0;
+    for (size_t i = 0; i + strlen(what) <= text.n; i++) n += !memcmp(text.p + i, what, strlen(what));
+    return n;
+}
+
+/* The picture: three corners that say where it is, and nothing that a data URI would have to escape. */
+static void test_picture(void **state) {
+    arena *mem = arena_new(0);
+    str svg, uri = auth_totp_uri(mem, STR("A & B: shop/?#"), STR("ann+x@example.com"), STR("GEZDGNBVGY3TQOJQ"));
+    assert_true(str_eqc(uri, "otpauth://totp/A%20%26%20B%3A%20shop%2F%3F%23:ann%2Bx@example.com?algorithm=SHA1&digits=6&issuer="
+                             "A%20%26%20B%3A%20shop%2F%3F%23&period=30&secret=GEZDGNBVGY3TQOJQ"));
+    assert_true(auth_qr_svg(mem, uri, &svg));
+    assert_false(memchr(svg.p, '#', svg.n) || memchr(svg.p, '%', svg.n) || memchr(svg.p, '&', svg.n) ||
+                 memchr(svg.p, '\'', svg.n));
+    assert_true(count_of(svg, "M4 4h7v1h-7z") == 1 && count_of(svg, "M4 10h7v1h-7z") == 1 && count_of(svg, "h7v1h-7z") >= 6);
+    uint8_t *much = arena_alloc(mem, 4000, 1);
+    memset(much, 'a', 4000);
+    assert_false(auth_qr_svg(mem, (str){much, 4000}, &svg));
+    assert_true(auth_qr_svg(mem, (str){much, 1200}, &svg));
+    arena_free(mem);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_led), cmocka_unit_test(test_led_long),
-                                       cmocka_unit_test(test_nobody_is_told)};
+                                       cmocka_unit_test(test_nobody_is_told), cmocka_unit_test(test_totp),
+                                       cmocka_unit_test(test_picture)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -588,7 +588,8 @@ bool auth_do_passkey_sign_in(struct auth_call *c) {
         return auth_fail_text(c, AUTH_ERROR_webauthn_verification_failed, "Invalid credential response");
     if (!find_signer(c, &a, &user, &key)) return false;
     int64_t count = json_i64(json_get(key, "sign_count"));
-    if (!user || !key || count < 0 || count > UINT32_MAX || !column_read(c, json_get(key, "public_key"), &kept.key))
+    if (!user || auth_time_of(json_get(user, "deleted_at")) != INT64_MIN || !key || count < 0 || count > UINT32_MAX ||
+        !column_read(c, json_get(key, "public_key"), &kept.key))
         return not_verified(c, "nobody here has it");
     kept.count = (uint32_t)count, kept.backup_eligible = json_bool(json_get(key, "backup_eligible"));
     struct webauthn_party party = party_of(c, challenge);

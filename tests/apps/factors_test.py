@@ -484,6 +484,13 @@ def passkeys_managed(ask):
     eq(sign_in(ask, a)[1]["code"], "webauthn_verification_failed")
     eq(register(ask, s, a)[0], 200)
     eq(ask.admin("DELETE", f"/admin/users/{s['user']['id']}/passkeys/{ask('GET', '/passkeys', bearer=s['access_token'])[1][0]['id']}")[0], 204)
+    # who is deleted and kept is nobody
+    gone = ask.sign_up("gone@example.com")[1]
+    b = device()
+    eq(register(ask, gone, b)[0], 200)
+    eq(ask.admin("DELETE", f"/admin/users/{gone['user']['id']}", {"should_soft_delete": True})[0], 200)
+    eq(sign_in(ask, b)[1]["code"], "webauthn_verification_failed")
+    eq(ask.rows({"schema": "auth", "from": "webauthn_credentials", "select": ["id"], "where": {"column": "user_id", "op": "eq", "value": gone["user"]["id"]}}), [])
     # who has a second factor needs it to add one
     clock, f, up = raised(ask, "level@example.com")
     low = ask.sign_in("level@example.com")[1]
