@@ -111,6 +111,7 @@ struct auth_host {
     uint64_t (*limit)(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take);
     /* DONE: there was an answer, whatever its status, redirects too. BUSY: they cannot be reached, or are slow, or too many are asked already. BROKEN: they may
      * not be asked, or what they answer is none. Why it failed is for the app's owner (its log). */
+    bool plain; /* the operator lets private addresses be asked, without TLS too */
     enum auth_done (*fetch)(void *arg, arena *out, const struct auth_fetch *what, struct auth_fetched *to);
     /* A secret of the app's. False: it has none of that name. */
     bool (*secret)(void *arg, arena *out, str name, str *value);

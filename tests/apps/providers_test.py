@@ -464,8 +464,52 @@ def by_token(flow):
     check(len([a for a in double.asked if a[0] == "/google/jwks"]) - before <= 1, "asked each time")
 
 
+CUSTOM = {"provider_type": "oauth2", "identifier": "custom:ours", "name": "Ours", "client_id": "ours-client", "client_secret": "ours secret", "scopes": ["who"]}
+
+
 def custom(flow):
-    pass
+    """Those that the service_role makes."""
+    ask, double = flow.ask, flow.double
+    at = double.url + "/ours"
+    urls = {"authorization_url": at + "/auth", "token_url": at + "/token", "userinfo_url": at + "/me"}
+    admin = lambda method, path="", body=None: ask.admin(method, "/admin/custom-providers" + path, body)
+    eq(admin("GET"), (200, {"providers": []}))
+    for body, words in (({**CUSTOM}, "authorization_url is required for OAuth2 providers"), ({**CUSTOM, **urls, "identifier": "ours"}, "identifier must start with 'custom:' prefix, e.g. 'custom:ours'"),
+                        ({**CUSTOM, **urls, "identifier": "custom:A b"}, "identifier has up to"), ({**CUSTOM, **urls, "client_secret": ""}, "client_secret is required"), ({**CUSTOM, "provider_type": "x"}, "provider_type must be either"),
+                        ({**CUSTOM, **urls, "authorization_params": {"state": "x"}}, "Cannot override reserved OAuth parameter: state"), ({**CUSTOM, **urls, "authorization_params": {"a": 1}}, 'Authorization parameter "a" must be a string'),
+                        ({**CUSTOM, **urls, "attribute_mapping": {"role": "x"}}, "Cannot map to protected system field: role"), ({**CUSTOM, **urls, "custom_claims_allowlist": [" "]}, "custom_claims_allowlist entries"),
+                        ({**CUSTOM, **urls, "token_url": "ftp://x"}, "URL must use HTTPS"), ({**CUSTOM, **urls, "token_url": "https://"}, "URL must have a valid hostname"),
+                        ({**CUSTOM, "provider_type": "oidc"}, "issuer is required for OIDC providers"), ({**CUSTOM, "provider_type": "oidc", "issuer": double.url + "/x/y"}, "issuer mismatch")):
+        status, got = admin("POST", "", body)
+        check(status == 400 and got["code"] == "validation_failed" and words in got["message"], words, status, got)
+    eq(admin("POST", "", {**CUSTOM, "scopes": "x"})[1]["code"], "bad_json")
+    eq(ask("GET", "/admin/custom-providers", bearer=ask.keys["anon"])[0], 403)
+    status, made = admin("POST", "", {**CUSTOM, **urls, "attribute_mapping": {"email": "mail", "name": "label"}, "custom_claims_allowlist": ["team"], "authorization_params": {"audience": "a&b"}})
+    eq((status, "client_secret" in made, made["pkce_enabled"], made["scopes"]), (201, False, True, ["who"]), made)
+    eq(admin("POST", "", {**CUSTOM, **urls})[1]["code"], "conflict")
+    kept = ask.rows({"schema": "auth", "from": "custom_oauth_providers", "select": ["client_secret"]})[0]["client_secret"]
+    check(kept.startswith("orlo1.") and "secret" not in kept, kept)
+    who = {"me": {"id": 77, "mail": "quy@example.com", "email_verified": True, "label": "Quy", "team": {"a": 1}, "app_metadata": {"x": 1}}}
+    where, said = flow.begin("custom:ours", scopes="more")
+    eq((where, said["scope"], said["audience"], "code_challenge" in said, "nonce" in said), (at + "/auth", "more", "a&b", True, False), said)
+    double.gives("c-c1", "ou", who)
+    _, _, session = flow.back(state=said["state"], code="c-c1")
+    user = user_of(ask, session)
+    eq((user["email"], user["user_metadata"]["name"], user["user_metadata"]["custom_claims"], user["app_metadata"]), ("quy@example.com", "Quy", {"team": {"a": 1}}, {"provider": "custom:ours", "providers": ["custom:ours"]}), user)
+    eq(double.last("/ours/token")[1]["client_secret"], "ours secret")
+    status, oidc = admin("POST", "", {**CUSTOM, "provider_type": "oidc", "identifier": "custom:op-2", "issuer": double.url + "/op2", "acceptable_client_ids": ["op2-ios"], "scopes": ["email"]})
+    eq((status, oidc["scopes"], oidc["discovery_document"]["token_endpoint"]), (201, ["openid", "email"], double.url + "/op2/token"), oidc)
+    now = int(time.time())
+    status, got = ask("POST", "/token?grant_type=id_token", {"provider": "custom:op-2", "id_token": double.ec.sign({"iss": double.url + "/op2", "aud": "op2-ios", "sub": "z", "exp": now + 60, "email": "rae@example.com", "email_verified": True})})
+    eq((status, got["user"]["email"]), (200, "rae@example.com"), got)
+    eq([p["identifier"] for p in admin("GET", "?type=oidc")[1]["providers"]], ["custom:op-2"])
+    eq((admin("GET", "?type=x")[0], admin("GET", "/custom:nope")[1]["code"], admin("GET", "/nope")[0]), (400, "custom_provider_not_found", 400))
+    status, got = admin("PUT", "/custom%3Aours", {"enabled": False, "name": "Theirs"})
+    eq((status, got["enabled"], got["name"], got["token_url"]), (200, False, "Theirs", at + "/token"), got)
+    eq(ask("GET", "/authorize?provider=custom:ours", key=None)[1]["message"], "Unsupported provider: custom provider custom:ours is disabled")
+    eq((admin("DELETE", "/custom:ours")[0], admin("DELETE", "/custom:ours")[0]), (204, 404))
+    # where nobody allows it, no address that is private is asked; and no other one where [auth] names nobody
+    check("auth-call-failed" in ask.n.log(), "nobody was told why")
 
 
 OIDC = r"""

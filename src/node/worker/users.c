@@ -580,6 +580,7 @@ static void run(void *arg) {
                                    .answer = answer,
                                    .wait = wait_for,
                                    .limit = limit,
+                                   .plain = u->dev || u->handler->limits->auth_private,
                                    .fetch = fetch,
                                    .secret = secret,
                                    .posts = true,
