@@ -155,6 +155,17 @@ static void write_provider(struct buf *to, const struct app_provider *p) {
     write_u32(to, p->skip_nonce | p->email_optional << 1);
 }
 
+static void write_sms(struct buf *to, const struct app_sms *s) {
+    write_u32(to, s->provider);
+    write_str(to, s->account);
+    write_str(to, s->secret);
+    write_str(to, s->from);
+    write_str(to, s->url);
+    write_str(to, s->words);
+    write_u32(to, s->tests.n);
+    for (uint32_t i = 0; i < s->tests.n; i++) write_str(to, s->tests.p[i].phone), write_str(to, s->tests.p[i].code);
+}
+
 static void write_auth(struct buf *to, const struct app_auth *a) {
     struct app_auth usual;
     uint32_t flags = 0, bit = 0;
@@ -173,6 +184,7 @@ static void write_auth(struct buf *to, const struct app_auth *a) {
     write_mail(to, &a->mail);
     write_u32(to, a->providers.n);
     for (uint32_t i = 0; i < a->providers.n; i++) write_provider(to, &a->providers.p[i]);
+    write_sms(to, &a->sms);
 }
 
 static void write_hooks(struct buf *to, const struct app_hook *hooks) {
@@ -448,6 +460,21 @@ static struct app_provider read_provider(arena *out, struct rd *from) {
     return p;
 }
 
+static void read_sms(arena *out, struct rd *from, struct app_sms *s) {
+    uint32_t provider = rd_u32le(from);
+    s->provider = (uint8_t)provider;
+    s->account = read_plain(from, APP_MAIL_WORDS_MAX);
+    s->secret = read_plain(from, APP_NAME_MAX);
+    s->from = read_plain(from, APP_MAIL_WORDS_MAX);
+    s->url = read_plain(from, APP_URL_MAX);
+    s->words = read_plain(from, APP_SMS_WORDS_MAX);
+    for (uint32_t n = read_count(from, 8, APP_SMS_TESTS_MAX); n && !from->fail; n--) {
+        struct app_test_code *t = vec_add(out, &s->tests);
+        t->phone = read_plain(from, 15), t->code = read_plain(from, 10);
+    }
+    if (provider >= APP_SMS_PROVIDERS) rd_fail(from, "nobody who brings messages");
+}
+
 static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     uint32_t bit = 0, flags;
 #define X(name, usual, least, most) a->name = read_within(from, least, most);
@@ -467,6 +494,7 @@ static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     read_mail(from, &a->mail);
     for (uint32_t n = read_count(from, 13 * 4, APP_PROVIDERS_MAX); n && !from->fail; n--)
         vec_push(out, &a->providers, read_provider(out, from));
+    read_sms(out, from, &a->sms);
 }
 
 static void read_hooks(struct rd *from, struct app_hook *hooks) {

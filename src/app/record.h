@@ -148,7 +148,30 @@ struct app_mail {
     uint32_t port;
     uint8_t tls;
 };
-enum { APP_MAIL_WORDS_MAX = 255 };
+enum { APP_MAIL_WORDS_MAX = 255, APP_SMS_TESTS_MAX = 64, APP_SMS_WORDS_MAX = 480 };
+/* X(name, word, where it is, what account is called there): who brings messages to telephones. */
+#define APP_SMS_LIST(X)                                                                                                          \
+    X(NONE, "", "", "")                                                                                                          \
+    X(TWILIO, "twilio", "https://api.twilio.com", "the account's SID")                                                           \
+    X(VONAGE, "vonage", "https://rest.nexmo.com", "the API key")                                                                 \
+    X(MESSAGEBIRD, "messagebird", "https://rest.messagebird.com", "")                                                            \
+    X(TEXTLOCAL, "textlocal", "https://api.textlocal.in", "")
+enum app_sms_provider {
+#define X(name, ...) APP_SMS_##name,
+    APP_SMS_LIST(X)
+#undef X
+        APP_SMS_PROVIDERS
+};
+struct app_test_code {
+    str phone, code; /* a telephone that gets no messages, and whose code is always that one */
+};
+struct app_sms {
+    uint8_t provider;
+    str account, secret, from; /* secret: the app's, that is the token there */
+    str url;                   /* in the place of the usual one; empty: that */
+    str words;                 /* in which {{ .Code }} is the code */
+    VEC(struct app_test_code) tests;
+};
 /* Who may have users, and how: /auth/v1. */
 #define APP_PASSWORDS_LIST(X)                                                                                                    \
     X(ANY, "")                                                                                                                   \
@@ -167,6 +190,10 @@ enum app_password {
     X(reuse_s, 10, 0, 3600)                                                                                                      \
     X(password_min, 6, 6, 72)                                                                                                    \
     X(otp_digits, 6, 6, 10)                                                                                                      \
+    X(sms_every_s, 60, 0, 86'400)                                                                                                \
+    X(sms_hour, 30, 1, 1'000'000)                                                                                                \
+    X(sms_digits, 6, 6, 10)                                                                                                      \
+    X(sms_s, 300, 30, 86'400)                                                                                                    \
     X(otp_s, 3600, 60, 86'400)                                                                                                   \
     X(mail_every_s, 60, 0, 86'400)                                                                                               \
     X(mails_hour, 30, 1, 1'000'000)                                                                                              \
@@ -194,6 +221,8 @@ enum app_password {
     X(anonymous, false)                                                                                                          \
     X(email, true)                                                                                                               \
     X(email_sign_up, true)                                                                                                       \
+    X(phone, false)                                                                                                              \
+    X(confirm_phone, true)                                                                                                       \
     X(confirm_email, false)                                                                                                      \
     X(both_addresses, true)                                                                                                      \
     X(recent_for_password, false)                                                                                                \
@@ -270,6 +299,7 @@ struct app_auth {
     struct app_mail mail;
     struct app_hook hooks[APP_HOOKS];
     VEC(struct app_provider) providers;
+    struct app_sms sms;
 };
 enum { APP_AUTH_REDIRECTS_MAX = 64, APP_AUTH_ORIGINS_MAX = 32 };
 void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */

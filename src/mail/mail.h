@@ -28,6 +28,36 @@ struct mail_message {
 /* False: an address or the id is none. Lines end with CRLF. */
 [[nodiscard]] bool mail_message_write(struct buf *to, const struct mail_message *m);
 
+/* ---- templates ----
+ *
+ * Go's notation, as far as GoTrue's templates need it: {{ .Name }}, {{ .Data.name.of }}, {{ if }} {{ else if }} {{ else }} {{ end }}, {{- -}}, comments; eq, ne, and, or, not,
+ * index, urlquery, parentheses, words in quotes, numbers. All else (range, with, variables, pipes, other functions) is refused, with its line.
+ *
+ * Of HTML, what stands for a value is escaped by where it stands, as html/template does: text, attribute in quotes, URL (a scheme that runs something is none), its query.
+ * In a script, a style, the name of an attribute, or a value without quotes, there is no safe way: it is refused. Branches end where they began. */
+struct mail_value {
+    enum { MAIL_NOTHING, MAIL_TEXT, MAIL_BOOL, MAIL_MANY /* an object, an array */ } kind;
+    str text;     /* of a number, too */
+    bool is_true; /* as Go's `if` has it */
+    bool trusted; /* of a URL: it was looked at before, whatever its scheme */
+};
+struct mail_fault {
+    uint32_t line; /* from 1; 0: none */
+    char text[160];
+};
+struct mail_template {
+    bool html;
+    const char *const *names; /* that there are, "SiteURL"; NULL ends them */
+    /* path: "Data", "name"; what is not there is nothing. NULL: it is only looked at. */
+    void (*find)(void *arg, const str *path, uint32_t n, struct mail_value *value);
+    void *arg;
+};
+enum { MAIL_TEMPLATE_BYTES_MAX = 128 << 10 };
+/* All of it is looked at, branches that are not taken, too. False: fault says what is wrong. */
+[[nodiscard]] bool mail_template_fill(struct buf *to, str text, const struct mail_template *t, struct mail_fault *fault);
+/* A message to a telephone: {{ .Code }}. words empty: "Your code is {{ .Code }}". */
+[[nodiscard]] bool mail_sms_words(str words, str code, struct buf *to, struct mail_fault *fault);
+
 /* ---- SMTP ---- */
 
 struct mail_smtp_config {

@@ -2,6 +2,7 @@
 #include "base/base.h"
 #include "mail/mail.h"
 #include <setjmp.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 static void test_addresses(void **state) {
@@ -138,8 +139,115 @@ static void test_hostile(void **state) {
     }
 }
 
+/* ---- templates ---- */
+
+static const char *const names[] = {"SiteURL", "ConfirmationURL", "Email", "Token", "TokenHash", "RedirectTo", "Data", NULL};
+
+static void find(void *arg, const str *path, uint32_t n, struct mail_value *v) {
+    static const struct {
+        const char *path, *text;
+        bool trusted;
+    } all[] = {{"SiteURL", "https://a.b/x", true},         {"ConfirmationURL", "https://a.b/v?token=1&type=x", true},
+               {"Email", "o'neil+x@a.b", false},           {"Token", "123456", false},
+               {"RedirectTo", "myapp://cb?x=<1>", true},   {"Data.name", "<b>\"Ann\"\n& Co</b>", false},
+               {"Data.url", "javascript:alert(1)", false}, {"Data.lang", "de", false},
+               {"Data.first name", "Ann", false},          {"Data.none", "", false}};
+    char name[100] = "";
+    for (uint32_t i = 0; i < n; i++)
+        snprintf(name + strlen(name), sizeof name - strlen(name), "%s%.*s", i ? "." : "", (int)path[i].n,
+                 (const char *)path[i].p);
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+        if (!strcmp(name, all[i].path))
+            *v = (struct mail_value){
+                .kind = MAIL_TEXT, .text = str_c(all[i].text), .is_true = all[i].text[0], .trusted = all[i].trusted};
+}
+
+static void test_templates(void **state) {
+    static const struct {
+        const char *text, *html, *plain; /* NULL: not looked at */
+    } cases[] = {
+        {"Hi {{ .Token }}!", "Hi 123456!", "Hi 123456!"},
+        {"{{.Data.name}}", "&lt;b&gt;&#34;Ann&#34; &amp; Co&lt;/b&gt;", "<b>\"Ann\" & Co</b>"},
+        {"a {{- .Token -}} b", "a123456b", "a123456b"},
+        {"a{{/* no }} */}}b", "ab", "ab"},
+        {"{{ if .Data.lang }}1{{ else }}2{{ end }}", "1", "1"},
+        {"{{ if eq .Data.lang \"fr\" }}fr{{ else if eq .Data.lang \"en\" \"de\" }}de{{ else }}?{{ end }}", "de", "de"},
+        {"{{ if .Data.nowhere }}1{{ end }}{{ if not .Data.none }}2{{ end }}", "2", "2"},
+        {"{{ if and .Token (ne .Data.lang \"en\") }}y{{ end }}", "y", "y"},
+        {"{{ index .Data \"first name\" }}", "Ann", "Ann"},
+        {"{{ or .Data.none .Token }}", "123456", "123456"},
+        {"{{ urlquery .Email }}", "o%27neil%2Bx%40a.b", "o%27neil%2Bx%40a.b"},
+        {"<a href=\"{{ .ConfirmationURL }}\">", "<a href=\"https://a.b/v?token=1&amp;type=x\">", NULL},
+        {"<a href='{{ .SiteURL }}/c?e={{ .Email }}&to={{ .RedirectTo }}'>",
+         "<a href='https://a.b/x/c?e=o%27neil%2Bx%40a.b&to=myapp%3A%2F%2Fcb%3Fx%3D%3C1%3E'>", NULL},
+        {"<a href=\"{{ .RedirectTo }}\">", "<a href=\"myapp://cb?x=%3C1%3E\">", NULL},
+        {"<a href=\"{{ .Data.url }}\">", "<a href=\"#\">", NULL},
+        {"<a title=\"{{ .Data.name }}\">", "<a title=\"&lt;b&gt;&#34;Ann&#34; &amp; Co&lt;/b&gt;\">", NULL},
+        {"<title>{{ .Data.name }}</title><style>p { color: red }</style>{{ .Token }}",
+         "<title>&lt;b&gt;&#34;Ann&#34; &amp; Co&lt;/b&gt;</title><style>p { color: red }</style>123456", NULL},
+        {"<!--[if mso]><i>{{ .Token }}</i><![endif]-->", "<!--[if mso]><i>123456</i><![endif]-->", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        for (int html = 0; html < 2; html++) {
+            struct buf b = {0};
+            struct mail_fault fault;
+            const struct mail_template t = {.html = html, .names = names, .find = find};
+            const char *want = html ? cases[i].html : cases[i].plain;
+            if (!mail_template_fill(&b, str_c(cases[i].text), &t, &fault)) fail_msg("%s: %s", cases[i].text, fault.text);
+            if (want && !str_eqc(buf_str(&b), want)) fail_msg("%s: %.*s", cases[i].text, (int)b.n, (const char *)b.p);
+            buf_free(&b);
+        }
+}
+
+static void test_templates_refused(void **state) {
+    static const struct {
+        const char *text, *why;
+        uint32_t line;
+    } cases[] = {
+        {"a\nb {{ .Nothing }}", "there is no .Nothing here", 2},
+        {"{{ .Email.x }}", ".Email has no parts", 1},
+        {"\n\n{{ range .Data.x }}{{ end }}", "range is not there", 3},
+        {"{{ with .Data }}", "with is not there", 1},
+        {"{{ $x := 1 }}", "variables ($) are not there", 1},
+        {"{{ .Email | html }}", "pipes (|) are not there", 1},
+        {"{{ printf .Email }}", "printf is no function", 1},
+        {"{{ if .Email }}", "an if has no end", 1},
+        {"{{ end }}", "an end without an if", 1},
+        {"{{ else }}", "an else without an if", 1},
+        {"{{ .Email", "{{ has no }}", 1},
+        {"{{ }}", "something is missing", 1},
+        {"{{ . }}", "the dot alone", 1},
+        {"<script>x = '{{ .Email }}'</script>", "in <script> nothing", 1},
+        {"<style>{{ .Email }}</style>", "in <style> nothing", 1},
+        {"<a onclick=\"{{ .Email }}\">", "in onclick, which is run", 1},
+        {"<a style=\"color: {{ .Email }}\">", "in style nothing", 1},
+        {"<a\nhref={{ .Email }}>", "the value of href needs quotes", 2},
+        {"<a {{ .Email }}>", "in a tag nothing can be put", 1},
+        {"<{{ .Email }}>", NULL, 0},
+        {"{{ if .Email }}<a title=\"{{ end }}x\">", "branches of an if end in different places", 1},
+        {"<a title=\"x", "it ends within a tag", 1},
+        {"{{ if (((((.Email))))) }}{{ end }}", "more than 4 parentheses", 1},
+        {"\xff", "it is no UTF-8", 1},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct buf b = {0};
+        struct mail_fault fault;
+        const struct mail_template t = {.html = true, .names = names};
+        bool ok = mail_template_fill(&b, str_c(cases[i].text), &t, &fault);
+        if (ok != !cases[i].why) fail_msg("%s: %s", cases[i].text, ok ? "it is taken" : fault.text);
+        if (!ok && (!strstr(fault.text, cases[i].why) || fault.line != cases[i].line))
+            fail_msg("%s: line %u, %s", cases[i].text, fault.line, fault.text);
+        buf_free(&b);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_addresses), cmocka_unit_test(test_message),
-                                       cmocka_unit_test(test_words), cmocka_unit_test(test_smtp), cmocka_unit_test(test_hostile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_addresses),
+                                       cmocka_unit_test(test_message),
+                                       cmocka_unit_test(test_words),
+                                       cmocka_unit_test(test_smtp),
+                                       cmocka_unit_test(test_hostile),
+                                       cmocka_unit_test(test_templates),
+                                       cmocka_unit_test(test_templates_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

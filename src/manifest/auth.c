@@ -154,6 +154,70 @@ void manifest_mail_finish(struct reader *r, const struct toml *v, struct app_mai
         manifest_error(r, v, "it lacks a host: what the node's relay takes, its operator says");
 }
 
+/* ---- messages to telephones ---- */
+
+void manifest_sms_provider(struct reader *r, const struct toml *v, str word, struct app_sms *s) {
+    static const char *const words[] = {
+#define X(name, word, ...) word,
+        APP_SMS_LIST(X)
+#undef X
+    };
+    for (uint32_t i = 1; i < ARRAY_COUNT(words); i++)
+        if (str_eqc(word, words[i])) {
+            s->provider = (uint8_t)i;
+            r->to->record.auth.calls = true;
+            return;
+        }
+    manifest_error(r, v, "it takes \"twilio\", \"vonage\", \"messagebird\" or \"textlocal\"");
+}
+
+void manifest_sms_url(struct reader *r, const struct toml *v, struct app_sms *s) {
+    bool http = str_starts(v->s, STR("https://")) || str_starts(v->s, STR("http://"));
+    if (!http || !is_url(v->s, false)) manifest_error(r, v, "it takes a URL: \"https://api.ie1.twilio.com\"");
+    else s->url = v->s;
+    while (s->url.n && s->url.p[s->url.n - 1] == '/') s->url.n--;
+}
+
+void manifest_sms_words(struct reader *r, const struct toml *v, struct app_sms *s) {
+    struct buf b = {0};
+    struct mail_fault fault = {0};
+    bool ok = v->s.n <= APP_SMS_WORDS_MAX && str_is_utf8(v->s) && mail_sms_words(v->s, STR("0000000000"), &b, &fault);
+    for (size_t i = 0; i < v->s.n && ok; i++) ok = v->s.p[i] >= ' ' && v->s.p[i] != 0x7f;
+    bool says = ok && memmem(b.p, b.n, "0000000000", 10);
+    buf_free(&b);
+    if (says) s->words = v->s;
+    else
+        manifest_error(r, v, "it takes a line of up to %d bytes, in which {{ .Code }} stands for the code%s%s", APP_SMS_WORDS_MAX,
+                       fault.line ? ": " : "", fault.text);
+}
+
+static bool are_digits(str s, size_t least, size_t most) {
+    bool ok = s.n >= least && s.n <= most;
+    for (size_t i = 0; i < s.n && ok; i++) ok = s.p[i] >= '0' && s.p[i] <= '9';
+    return ok;
+}
+
+static void one_test(struct reader *r, void *to, const struct toml *v) {
+    struct app_sms *s = to;
+    str phone = str_starts(v->key, STR("+")) ? str_sub(v->key, 1, v->key.n) : v->key;
+    if (!manifest_is(r, v, MANIFEST_STRING)) return;
+    if (!are_digits(phone, 2, 15) || phone.p[0] == '0')
+        manifest_error(r, v, "a number has up to 15 digits, with its country's code before it");
+    else if (!are_digits(v->s, 6, 10)) manifest_error(r, v, "a code has 6 to 10 digits");
+    else vec_push(r->mem, &s->tests, ((struct app_test_code){phone, v->s}));
+}
+void manifest_sms_tests(struct reader *r, const struct toml *v, struct app_sms *s) {
+    manifest_each(r, v, APP_SMS_TESTS_MAX, one_test, s);
+}
+
+void manifest_sms_finish(struct reader *r, const struct toml *v, struct app_sms *s) {
+    bool named = s->provider == APP_SMS_TWILIO || s->provider == APP_SMS_VONAGE;
+    if (!s->provider) return;
+    if (named && !s->account.n) manifest_error(r, v, "it lacks an account");
+    if (!s->secret.n) manifest_error(r, v, "it lacks a token");
+    if (!s->from.n) manifest_error(r, v, "it lacks from: who messages are from");
+}
+
 bool manifest_auth_time(str text, int64_t *s) {
     static const struct {
         const char *unit;

@@ -124,6 +124,12 @@ void manifest_mail_port(struct reader *r, const struct toml *v, struct app_mail 
 void manifest_mail_tls(struct reader *r, const struct toml *v, struct app_mail *m);
 void manifest_mail_words(struct reader *r, const struct toml *v, str *to);
 void manifest_mail_address(struct reader *r, const struct toml *v, str *to);
+/* Who brings messages to telephones; his address; what they say; a number and its code; what it lacks. */
+void manifest_sms_provider(struct reader *r, const struct toml *v, str word, struct app_sms *s);
+void manifest_sms_url(struct reader *r, const struct toml *v, struct app_sms *s);
+void manifest_sms_words(struct reader *r, const struct toml *v, struct app_sms *s);
+void manifest_sms_tests(struct reader *r, const struct toml *v, struct app_sms *s);
+void manifest_sms_finish(struct reader *r, const struct toml *v, struct app_sms *s);
 void manifest_mail_finish(struct reader *r, const struct toml *v, struct app_mail *m, const char *from);
 void manifest_auth_site(struct reader *r, const struct toml *v);
 void manifest_auth_redirects(struct reader *r, const struct toml *v);

@@ -616,6 +616,39 @@ NUMBER(refreshes_per_5min, refreshes)
 NUMBER(codes_per_5min, verifies)
 NUMBER(anonymous_per_hour, anonymous_hour)
 #undef NUMBER
+static void auth_sms(struct reader *r, void *to, const struct toml *v) {
+    struct app_sms *s = &r->to->record.auth.sms;
+    r->to->record.auth.phone = true;
+    read_shape(r, v, SHAPE_auth_sms, s);
+    manifest_sms_finish(r, v, s);
+}
+static void auth_sms_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.phone = v->i; }
+static void auth_sms_confirm(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.confirm_phone = v->i; }
+static void auth_sms_provider(struct reader *r, void *to, const struct toml *v) { manifest_sms_provider(r, v, v->s, to); }
+static void auth_sms_account(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_words(r, v, &((struct app_sms *)to)->account);
+}
+static void auth_sms_token(struct reader *r, void *to, const struct toml *v) {
+    read_shape(r, v, SHAPE_auth_secret, &((struct app_sms *)to)->secret);
+}
+static void auth_sms_from(struct reader *r, void *to, const struct toml *v) {
+    manifest_mail_words(r, v, &((struct app_sms *)to)->from);
+}
+static void auth_sms_url(struct reader *r, void *to, const struct toml *v) { manifest_sms_url(r, v, to); }
+static void auth_sms_message(struct reader *r, void *to, const struct toml *v) { manifest_sms_words(r, v, to); }
+static void auth_sms_test_codes(struct reader *r, void *to, const struct toml *v) { manifest_sms_tests(r, v, to); }
+static void auth_sms_every_s(struct reader *r, void *to, const struct toml *v) {
+    manifest_auth_number(r, v, MANIFEST_AUTH_sms_every_s, v->i);
+}
+static void auth_sms_per_hour(struct reader *r, void *to, const struct toml *v) {
+    manifest_auth_number(r, v, MANIFEST_AUTH_sms_hour, v->i);
+}
+static void auth_sms_code_digits(struct reader *r, void *to, const struct toml *v) {
+    manifest_auth_number(r, v, MANIFEST_AUTH_sms_digits, v->i);
+}
+static void auth_sms_code_s(struct reader *r, void *to, const struct toml *v) {
+    manifest_auth_number(r, v, MANIFEST_AUTH_sms_s, v->i);
+}
 static void auth_mail(struct reader *r, void *to, const struct toml *v) {
     struct app_mail *m = &r->to->record.auth.mail;
     read_shape(r, v, SHAPE_auth_mail, m);

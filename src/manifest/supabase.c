@@ -204,10 +204,7 @@ static void users_password_requirements(struct reader *r, void *to, const struct
 static void users_email(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_mail, to); }
 static void users_sessions(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_sessions, to); }
 static void users_rate_limit(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_rates, to); }
-static void users_sms(struct reader *r, void *to, const struct toml *v) {
-    const struct toml *sign_up = v->type == TOML_TABLE ? manifest_toml_get(v, "enable_signup") : NULL;
-    if (sign_up && sign_up->type == TOML_BOOL && sign_up->i) tell(r, v, "there are no messages to telephones yet");
-}
+static void users_sms(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_sms, &r->to->record.auth.sms); }
 static void users_mfa(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_second, to); }
 static void second_totp(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_clock, to); }
 static void second_phone(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_phones, to); }
@@ -329,10 +326,69 @@ static void smtp_sender_name(struct reader *r, void *to, const struct toml *v) {
 }
 NOT_YET(mail, template, "mails have the node's own words yet")
 NOT_YET(mail, notification, "nobody is told of changes yet")
+FLAG(sms, enable_signup, phone)
+FLAG(sms, enable_confirmations, confirm_phone)
+TIME(sms, max_frequency, sms_every_s)
+static void sms_template(struct reader *r, void *to, const struct toml *v) { manifest_sms_words(r, v, to); }
+static void sms_test_otp(struct reader *r, void *to, const struct toml *v) { manifest_sms_tests(r, v, to); }
+/* Of those that are switched on, the first; what the others lack is nobody's affair. */
+static void brought_by(struct reader *r, void *to, const struct toml *v, int shape, const char *word) {
+    struct app_sms *s = to;
+    const struct toml *enabled = manifest_toml_get(v, "enabled");
+    if (!enabled || enabled->type != TOML_BOOL || !enabled->i) return;
+    if (s->provider) {
+        manifest_error(r, v, "two bring messages: only one may be enabled");
+        return;
+    }
+    manifest_sms_provider(r, v, str_c(word), s);
+    read_shape(r, v, shape, s);
+    manifest_sms_finish(r, v, s);
+}
+static void take_env(struct reader *r, const struct toml *v, str *to) {
+    str secret = manifest_env(v->s);
+    if (!secret.n || !manifest_name_ok(secret, APP_NAME_MAX))
+        manifest_error(r, v, "what is secret stands in no file: \"env(NAME)\", and orlo secrets set APP NAME");
+    else manifest_need_secret(r, *to = secret);
+}
+#define BROUGHT(key)                                                                                                             \
+    static void sms_##key(struct reader *r, void *to, const struct toml *v) { brought_by(r, to, v, SHAPE_##key, #key); }
+#define TOKEN(shape, key)                                                                                                        \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) {                                                \
+        take_env(r, v, &((struct app_sms *)to)->secret);                                                                         \
+    }
+#define WORDS(shape, key, field)                                                                                                 \
+    static void shape##_##key(struct reader *r, void *to, const struct toml *v) {                                                \
+        manifest_mail_words(r, v, &((struct app_sms *)to)->field);                                                               \
+    }
+BROUGHT(twilio)
+NOT_YET(sms, twilio_verify, "codes are made here: [auth.sms.twilio] brings them as messages")
+BROUGHT(messagebird)
+BROUGHT(textlocal)
+BROUGHT(vonage)
+NOTHING(twilio, enabled)
+WORDS(twilio, account_sid, account)
+WORDS(twilio, message_service_sid, from)
+static void twilio_content_sid(struct reader *r, void *to, const struct toml *v) {
+    if (v->type == TOML_STRING && v->s.n) tell(r, v, "messages have words, also by WhatsApp");
+}
+TOKEN(twilio, auth_token)
+NOTHING(messagebird, enabled)
+WORDS(messagebird, originator, from)
+TOKEN(messagebird, access_key)
+NOTHING(textlocal, enabled)
+WORDS(textlocal, sender, from)
+TOKEN(textlocal, api_key)
+NOTHING(vonage, enabled)
+WORDS(vonage, from, from)
+WORDS(vonage, api_key, account)
+TOKEN(vonage, api_secret)
+#undef BROUGHT
+#undef TOKEN
+#undef WORDS
 TIME(sessions, timebox, timebox_s)
 TIME(sessions, inactivity_timeout, idle_s)
 NUMBER(rates, email_sent, mails_hour)
-NOTHING(rates, sms_sent)
+NUMBER(rates, sms_sent, sms_hour)
 NUMBER(rates, anonymous_users, anonymous_hour)
 NUMBER(rates, token_refresh, refreshes)
 NUMBER(rates, sign_in_sign_ups, sign_ins)
