@@ -25,18 +25,23 @@ bool auth_do_settings(struct auth_call *c) {
                                             "fly",      "github",        "gitlab",    "google",  "kakao",      "keycloak",
                                             "linkedin", "linkedin_oidc", "notion",    "slack",   "slack_oidc", "snapchat",
                                             "spotify",  "twitch",        "twitter",   "workos",  "zoom"};
+    static const char *const sms[] = {
+#define X(name, word, ...) word,
+        APP_SMS_LIST(X)
+#undef X
+    };
     struct json_writer w = json_writer_of(&c->out);
     json_put_object(&w, NULL);
     json_put_object(&w, "external");
     json_put_bool(&w, "anonymous_users", c->config->anonymous);
     for (size_t i = 0; i < ARRAY_COUNT(providers); i++) json_put_bool(&w, providers[i], has_provider(c, providers[i]));
     json_put_bool(&w, "email", c->config->email);
-    json_put_bool(&w, "phone", false);
+    json_put_bool(&w, "phone", c->config->phone);
     json_put_end(&w);
     json_put_bool(&w, "disable_signup", !c->config->sign_up);
     json_put_bool(&w, "mailer_autoconfirm", !c->config->confirm_email);
-    json_put_bool(&w, "phone_autoconfirm", false);
-    json_put_cstr(&w, "sms_provider", "");
+    json_put_bool(&w, "phone_autoconfirm", !c->config->confirm_phone);
+    json_put_cstr(&w, "sms_provider", sms[c->config->sms.provider]);
     json_put_bool(&w, "saml_enabled", false);
     json_put_bool(&w, "saml_private_key_next_configured", false);
     json_put_bool(&w, "passkeys_enabled", c->config->passkeys);
@@ -56,7 +61,8 @@ bool auth_do_user_get(struct auth_call *c) {
 
 struct wanted {
     str email, password, made;
-    bool changes_email, changes_password;
+    bool changes_email, changes_password, changes_phone;
+    struct auth_phone_change phone;
     const struct json *data;
 };
 
@@ -69,12 +75,14 @@ static bool is_recent(struct auth_call *c) {
 static bool check_nonce(struct auth_call *c) {
     str nonce = auth_text(c, "nonce"), hash = json_str(json_get(c->user, "reauthentication_token")),
         email = json_str(json_get(c->user, "email"));
+    uint32_t holds_s = email.n ? c->config->otp_s : c->config->sms_s;
+    if (!email.n) email = json_str(json_get(c->user, "phone"));
     int64_t sent = auth_time_of(json_get(c->user, "reauthentication_sent_at"));
     if (!nonce.n) return auth_fail(c, AUTH_ERROR_reauthentication_needed);
     if (!auth_limited(c, "code", email, 10, 3600)) return false;
     str said = auth_code_hash(c, email, nonce);
     bool right = hash.n && hash.n == said.n && crypto_equal(hash.p, said.p, hash.n) && sent != INT64_MIN &&
-                 c->host->now_us - sent < (int64_t)c->config->otp_s * 1'000'000;
+                 c->host->now_us - sent < (int64_t)holds_s * 1'000'000;
     return right || auth_fail(c, AUTH_ERROR_reauthentication_not_valid);
 }
 
@@ -98,20 +106,27 @@ static bool check(struct auth_call *c, struct wanted *want) {
     if (want->data && want->data->kind != JSON_KIND_OBJECT && want->data->kind != JSON_KIND_NULL)
         return auth_fail_text(c, AUTH_ERROR_bad_json, "Could not parse request body as JSON: data is an object");
     if (email.n && !auth_email(c, email, &want->email)) return false;
-    if (auth_text(c, "phone").n) return auth_fail(c, AUTH_ERROR_phone_provider_disabled);
+    if (auth_text(c, "phone").n) {
+        if (!c->config->phone) return auth_fail(c, AUTH_ERROR_phone_provider_disabled);
+        if (!auth_phone(c, auth_text(c, "phone"), &want->phone.phone) || !auth_channel_ok(c, &want->phone.channel)) return false;
+        want->changes_phone = !str_eq(want->phone.phone, json_str(json_get(c->user, "phone")));
+        want->phone.at_once = !c->config->confirm_phone;
+    }
     if (want->changes_password && !auth_password_ok(c, want->password)) return false;
     if (json_is(json_get(&c->body, "app_metadata"), JSON_KIND_OBJECT))
         return auth_fail_text(c, AUTH_ERROR_not_admin, "Updating app_metadata requires admin privileges");
     want->changes_email = want->email.n && !str_eq(want->email, own);
-    if (auth_has_factor(c->user) && !auth_is_aal2(c) && (want->password.n || want->changes_email))
+    if (auth_has_factor(c->user) && !auth_is_aal2(c) && (want->password.n || want->changes_email || want->changes_phone))
         return auth_fail_status(c, AUTH_ERROR_insufficient_aal, 401,
                                 "AAL2 session is required to update email or password when MFA is enabled.");
-    if (json_bool(json_get(c->user, "is_anonymous")) && want->changes_password && !email.n)
+    if (json_bool(json_get(c->user, "is_anonymous")) && want->changes_password && !email.n && !want->phone.phone.n)
         return auth_fail_status(c, AUTH_ERROR_validation_failed, 422,
                                 "Updating password of an anonymous user without an email or phone is not allowed");
     if (!auth_challenge_ok(c)) return false;
     if (want->changes_email && !auth_read_user(c, "email", want->email, &other)) return false;
     if (other) return auth_fail(c, AUTH_ERROR_email_exists);
+    if (want->changes_phone && !auth_read_user(c, "phone", want->phone.phone, &other)) return false;
+    if (other) return auth_fail_text(c, AUTH_ERROR_phone_exists, "A user with this phone number has already been registered");
     return !want->changes_password || new_password(c, want);
 }
 
@@ -159,6 +174,7 @@ bool auth_do_user_put(struct auth_call *c) {
     bool at_once = want.changes_email && takes_at_once(c), mails = want.changes_email && !at_once;
     bool both = mails && own.n && c->config->both_addresses && c->config->confirm_email;
     if (mails && !auth_may_mail(c, want.email)) return false;
+    if (want.changes_phone && !want.phone.at_once && !auth_may_sms(c, want.phone.phone)) return false;
     auth_batch_begin(&b);
     put_update(c, &b, &want, at_once);
     if (at_once) auth_insert_identity(c, &b, json_str(json_get(c->user, "id")), want.email);
@@ -174,25 +190,47 @@ bool auth_do_user_put(struct auth_call *c) {
     if (mails) auth_insert_flow(c, &b, id, "email_change");
     if (mails) auth_send(c, &b, AUTH_MAIL_CHANGE_NEW, id, want.email, auth_has_challenge(c), true, &sent[0]);
     if (both) auth_send(c, &b, AUTH_MAIL_CHANGE_CURRENT, id, own, auth_has_challenge(c), true, &sent[1]);
+    if (want.changes_phone) auth_put_phone_change(c, &b, &want.phone);
     auth_select_user(&b);
     auth_where(&b), auth_eq(&b, "id", id), auth_end(&b), auth_end(&b);
     uint32_t last = b.n - 1;
     enum auth_ran ran = auth_run(c, &b, "Error updating user", &answers);
-    if (ran == AUTH_TAKEN) return auth_fail(c, AUTH_ERROR_email_exists);
+    if (ran == AUTH_TAKEN && !want.changes_phone) return auth_fail(c, AUTH_ERROR_email_exists);
+    if (ran == AUTH_TAKEN)
+        return auth_fail_text(c, AUTH_ERROR_phone_exists, "A user with this phone number has already been registered");
     if (ran != AUTH_RAN) return auth_fail(c, AUTH_ERROR_unexpected_failure);
     if (mails) auth_told_mail(c, AUTH_MAIL_CHANGE_NEW, want.email, &sent[0]);
     if (both) auth_told_mail(c, AUTH_MAIL_CHANGE_CURRENT, own, &sent[1]);
+    if (want.phone.code.n) auth_told_sms(c, "phone_change", want.phone.phone, want.phone.code);
     return answer_user(c, auth_first(&answers, last));
+}
+
+static bool reauthenticate_by_phone(struct auth_call *c, str id, str phone) {
+    struct auth_batch b;
+    struct json answers;
+    str code;
+    if (!auth_phone_confirmed(c->user))
+        return auth_fail_status(c, AUTH_ERROR_phone_not_confirmed, 422, "Please verify your phone first.");
+    if (!auth_may_sms(c, phone)) return false;
+    auth_batch_begin(&b);
+    auth_audit(c, &b, "user_reauthenticate_requested", "user", id, phone, NULL);
+    auth_put_phone_reauthentication(c, &b, phone, &code);
+    if (auth_run(c, &b, "Error sending sms", &answers) != AUTH_RAN) return auth_fail(c, AUTH_ERROR_unexpected_failure);
+    auth_told_sms(c, "reauthentication", phone, code);
+    buf_puts(&c->out, auth_test_code(c, phone).n ? STR("{\"message_id\":\"test-otp\"}") : STR("{}"));
+    return auth_answer(c, 200);
 }
 
 bool auth_do_reauthenticate(struct auth_call *c) {
     struct auth_batch b;
     struct json answers;
     struct auth_sent sent;
-    str id = json_str(json_get(c->user, "id")), email = json_str(json_get(c->user, "email"));
-    if (!email.n)
+    str id = json_str(json_get(c->user, "id")), email = json_str(json_get(c->user, "email")),
+        phone = json_str(json_get(c->user, "phone"));
+    if (!email.n && !phone.n)
         return auth_fail_text(c, AUTH_ERROR_validation_failed,
                               "Reauthentication requires the user to have an email or a phone number");
+    if (!email.n) return reauthenticate_by_phone(c, id, phone);
     if (!auth_confirmed(c->user))
         return auth_fail_status(c, AUTH_ERROR_email_not_confirmed, 422, "Please verify your email first.");
     if (!auth_may_mail(c, email)) return false;

@@ -115,6 +115,7 @@ struct auth_host {
     enum auth_done (*fetch)(void *arg, arena *out, const struct auth_fetch *what, struct auth_fetched *to);
     /* A secret of the app's. False: it has none of that name. */
     bool (*secret)(void *arg, arena *out, str name, str *value);
+    int64_t (*clock)(void *arg);                                  /* now_us, as it is by then */
     bool posts;                                                   /* there is a relay for its mails */
     void (*post)(void *arg, struct auth_post *mails, uint32_t n); /* all at once; each has its outcome then */
     uint32_t post_s_max;                                          /* after that nobody is at it any more */
@@ -122,7 +123,8 @@ struct auth_host {
     void (*unsent)(void *arg, str id, const char *kind, uint32_t attempts, uint64_t again_s, const char *why);
     /* For the app's owner: why somebody was answered that it failed. */
     void (*failed)(void *arg, const char *what, const struct pg_error *error);
-    void (*mailed)(void *arg, const char *kind, str to, str link, str code); /* a mail waits */
+    /* A mail, or a message to a telephone (sms), waits. */
+    void (*mailed)(void *arg, bool sms, const char *kind, str to, str link, str code);
 };
 void auth_serve(const struct auth_host *host, const struct app_auth *config, const struct auth_request *rq, arena *mem,
                 struct auth_response *to);

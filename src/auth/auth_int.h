@@ -4,6 +4,7 @@
 
 #include "auth/auth.h"
 #include "crypto/crypto.h"
+#include "mail/mail.h"
 
 enum auth_error {
 #define X(name, status, message) AUTH_ERROR_##name,
@@ -59,6 +60,9 @@ struct auth_call {
     uint32_t mails_count;
     str redirect;                               /* where it leads, whatever the request says; empty: as it says */
     str provider_token, provider_refresh_token; /* what a session is told with, once */
+    struct { /* the same of a message to a telephone, by the send_sms hook; user empty: there is none */
+        str user, phone, code;
+    } texted;
 };
 /* False, so that whoever finds it returns it. */
 bool auth_fail(struct auth_call *c, enum auth_error e);
@@ -262,6 +266,33 @@ bool auth_hooks_after(struct auth_call *c, bool anybody);
 
 bool auth_challenge_webauthn(struct auth_call *c, const struct json *factor, str id);
 bool auth_verify_webauthn(struct auth_call *c, const struct json *factor);
+
+/* ---- phone.c: telephones ---- */
+
+/* "+1 555 123": its digits. False: it is none (E.164). */
+bool auth_phone(struct auth_call *c, str text, str *phone);
+/* False: too many to this number, or of this app. It is asked before anybody is looked for. */
+bool auth_may_sms(struct auth_call *c, str phone);
+/* A message that waits: a row of the queue in the batch. code: what stands for {{ .Code }} in the app's words. channel: "sms", "whatsapp". user empty: nobody's.
+ * Gives its id. Of a number of tests none is sent. */
+str auth_put_sms(struct auth_call *c, struct auth_batch *b, const char *kind, str user, str phone, str code, str channel);
+void auth_told_sms(struct auth_call *c, const char *kind, str phone, str code); /* once it has run */
+str auth_test_code(const struct auth_call *c, str phone);                       /* empty: the number is none of tests */
+bool auth_channel_ok(struct auth_call *c, str *channel);                        /* of the body; none: "sms" */
+bool auth_phone_confirmed(const struct json *user);
+bool auth_phone_sign_up(struct auth_call *c, str given, str password);
+bool auth_phone_otp(struct auth_call *c, str given, bool creates);
+bool auth_phone_resend(struct auth_call *c, bool change);
+bool auth_phone_verify(struct auth_call *c, bool change, str given, str code);
+/* Of a change of oneself: trees that are to run with it. at_once: numbers are not confirmed. */
+struct auth_phone_change {
+    str phone, code, channel;
+    bool at_once;
+};
+void auth_put_phone_change(struct auth_call *c, struct auth_batch *b, struct auth_phone_change *change);
+void auth_put_phone_reauthentication(struct auth_call *c, struct auth_batch *b, str phone, str *code);
+/* sms.c: brings it; what came of it is in p. */
+void auth_send_sms(struct auth_call *c, bool whatsapp, struct auth_post *p);
 
 /* ---- flow.c: codes of PKCE ---- */
 

@@ -158,7 +158,7 @@ static enum auth_done sign(void *arg, arena *out, str claims, str *token) {
 
 static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take) { return 0; }
 static void failed(void *arg, const char *what, const struct pg_error *error) { fail_msg("%s: %s", what, error->message); }
-static void mailed(void *arg, const char *kind, str to, str link, str code) {}
+static void mailed(void *arg, bool sms, const char *kind, str to, str link, str code) {}
 
 static struct counts ask(bool there, const char *path, const char *query_text, const char *body, uint16_t *status, str *said,
                          arena *mem) {

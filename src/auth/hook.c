@@ -452,8 +452,16 @@ static bool send_one(struct auth_call *c, const struct auth_mail_waits *m) {
     return ask(c, APP_HOOK_send_email, &b, &output);
 }
 
+static bool send_message(struct auth_call *c) {
+    const struct json *user;
+    str id = c->texted.user;
+    c->texted.user = (str){0};
+    if (!id.n) return true;
+    return auth_read_user(c, "id", id, &user) && (!user || auth_hook_send_sms(c, user, c->texted.phone, c->texted.code, NULL));
+}
+
 static bool send_mails(struct auth_call *c) {
-    bool ok = true;
+    bool ok = send_message(c);
     for (uint32_t i = 0; i < c->mails_count; i++) {
         if (!c->mails[i].user.n) continue;
         ok &= send_one(c, &c->mails[i]);
@@ -482,9 +490,9 @@ bool auth_hook_send_sms(struct auth_call *c, const struct json *user, str phone,
 
 bool auth_hooks_after(struct auth_call *c, bool anybody) {
     bool made = c->made.n && auth_hook_on(c, APP_HOOK_after_user_created);
-    if (!made && !c->mails_count) return true;
+    if (!made && !c->mails_count && !c->texted.user.n) return true;
     if (!anybody && !send_mails(c)) return false;
-    if (!made && !c->mails_count) return true;
+    if (!made && !c->mails_count && !c->texted.user.n) return true;
     c->host->answer(c->host->arg);
     (void)send_mails(c);
     c->failed = false;

@@ -168,7 +168,8 @@ void auth_put_unsent(struct json_writer *w, bool change) {
     static const char *const columns[] = {"recovery_token", "reauthentication_token", "email_change_token_new",
                                           "email_change_token_current", "email_change"};
     for (size_t i = 0; i < ARRAY_COUNT(columns) - !change; i++) json_put_cstr(w, columns[i], "");
-    if (change) json_put_u64(w, "email_change_confirm_status", 0);
+    if (change) json_put_u64(w, "email_change_confirm_status", 0), json_put_cstr(w, "phone_change", "");
+    json_put_cstr(w, "phone_change_token", "");
 }
 
 /* What confirms an address stays: it is of no password. */
@@ -195,5 +196,6 @@ void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail
 }
 
 void auth_told_mail(struct auth_call *c, enum auth_mail kind, str email, const struct auth_sent *sent) {
-    if (!auth_hook_on(c, APP_HOOK_send_email)) c->host->mailed(c->host->arg, mails[kind].action, email, sent->link, sent->code);
+    if (!auth_hook_on(c, APP_HOOK_send_email))
+        c->host->mailed(c->host->arg, false, mails[kind].action, email, sent->link, sent->code);
 }

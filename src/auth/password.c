@@ -36,18 +36,18 @@ static void guessed_wrong(struct auth_call *c, str account) {
 
 /* Who asks, by address; and the hash of the one behind him in the order of addresses. Hashes from elsewhere take other times than ours: what takes the time
  * of who has no password, or is nobody, is that one, the same each time, and of the kinds that users have. */
-static bool read_both(struct auth_call *c, str email, const struct json **user, str *decoy) {
+static bool read_both(struct auth_call *c, const char *by, str email, const struct json **user, str *decoy) {
     struct auth_batch b;
     struct json answers;
     auth_batch_begin(&b);
     auth_select_user(&b);
-    auth_where(&b), auth_eq(&b, "email", email), auth_is_false(&b, "is_sso_user"), auth_end(&b);
+    auth_where(&b), auth_eq(&b, by, email), auth_is_false(&b, "is_sso_user"), auth_end(&b);
     json_put_u64(&b.w, "limit", 1);
     auth_end(&b);
     auth_tree(&b, "select", "users");
     json_put_raw(&b.w, "select", STR("[\"encrypted_password\"]"));
-    auth_where(&b), auth_op(&b, "email", "gt", email), auth_is_false(&b, "is_sso_user"), auth_end(&b);
-    json_put_raw(&b.w, "order", STR("[\"email\"]"));
+    auth_where(&b), auth_op(&b, by, "gt", email), auth_is_false(&b, "is_sso_user"), auth_end(&b);
+    json_put_array(&b.w, "order"), json_put_cstr(&b.w, NULL, by), json_put_end(&b.w);
     json_put_u64(&b.w, "limit", 1);
     auth_end(&b);
     if (auth_run(c, &b, "Database error querying schema", &answers) != AUTH_RAN)
@@ -108,13 +108,17 @@ bool auth_grant_password(struct auth_call *c) {
     if (given.n && phone.n)
         return auth_fail_text(c, AUTH_ERROR_validation_failed,
                               "Only an email address or phone number should be provided on login.");
-    if (!given.n && phone.n) return auth_fail_status(c, AUTH_ERROR_phone_provider_disabled, 422, "Phone logins are disabled");
-    if (!given.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "missing email or phone");
-    if (!c->config->email) return auth_fail_status(c, AUTH_ERROR_email_provider_disabled, 422, "Email logins are disabled");
+    bool by_phone = !given.n && phone.n;
+    if (by_phone && !c->config->phone)
+        return auth_fail_status(c, AUTH_ERROR_phone_provider_disabled, 422, "Phone logins are disabled");
+    if (!given.n && !phone.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "missing email or phone");
+    if (!by_phone && !c->config->email)
+        return auth_fail_status(c, AUTH_ERROR_email_provider_disabled, 422, "Email logins are disabled");
     if (!auth_limited(c, "sign_in", auth_network(c), c->config->sign_ins, 300)) return false;
-    bool sane = auth_email(c, given, &email);
+    bool sane = by_phone ? auth_phone(c, phone, &email) : auth_email(c, given, &email);
+    if (by_phone) given = phone;
     if (!sane) c->failed = false, email = str_sub(given, 0, 255); /* nobody's, then: as GoTrue says */
-    if (sane && !read_both(c, email, &user, &decoy)) return false;
+    if (sane && !read_both(c, by_phone ? "phone" : "email", email, &user, &decoy)) return false;
     if (!may_guess(c, email, user)) return false;
     str hash = json_str(json_get(user, "encrypted_password"));
     enum auth_done done = c->host->verify(c->host->arg, str_sub(password, 0, 1024), hash.n ? hash : decoy, &right, &old);
@@ -130,7 +134,8 @@ bool auth_grant_password(struct auth_call *c) {
         return auth_fail(c, AUTH_ERROR_invalid_credentials);
     }
     if (auth_banned(c, user)) return auth_fail_status(c, AUTH_ERROR_user_banned, 400, "User is banned");
-    if (!auth_confirmed(user)) return auth_fail(c, AUTH_ERROR_email_not_confirmed);
+    if (!by_phone && !auth_confirmed(user)) return auth_fail(c, AUTH_ERROR_email_not_confirmed);
+    if (by_phone && !auth_phone_confirmed(user)) return auth_fail(c, AUTH_ERROR_phone_not_confirmed);
     if (old && !renew_hash(c, password, &made)) made = (str){0};
     return begin_session(c, user, made, hash, weakness(c, password));
 }

@@ -1,4 +1,4 @@
-/* queue: mails that wait, rows of auth.orlo_mails, and their way out.
+/* queue: mails that wait, and messages to telephones, rows of auth.orlo_mails, and their way out.
  *
  *   row ──next_at──> claimed: attempts + 1, next_at after what may take longest ──post──> sent_at
  *    ^                                                                             ├── later: last_error, next_at after a pause that doubles
@@ -8,15 +8,23 @@
  * 1. At least once: who dies between claim and outcome has his mail sent again, when the claim's time is over, under the same Message-ID.
  * 2. A claim is a guard: of two who look, one has the row.
  * 3. Once a mail has left, or is given up, its row has no words and no token any more.
- * 4. Where the relay itself fails, the others are not tried either: they are put off as one.
+ * 4. Where the relay itself fails, or who brings messages, the others that wait for it are not tried either: they are put off as one.
  */
 #include "auth/auth_int.h"
 #include <stdio.h>
 
-enum { AT_A_TIME = 8, PAUSE_FIRST_S = 5, PAUSE_MOST_S = 900, GRACE_S = 5 };
+enum {
+    AT_A_TIME = 8,
+    PAUSE_FIRST_S = 5,
+    PAUSE_MOST_S = 900,
+    GRACE_S = 5,
+    SMS_MAX = 2,
+    SMS_S = 5 * SMS_MAX /* they leave one after the other */
+};
 
 struct due {
-    str id, kind;
+    str id, kind, channel;
+    bool mail; /* else it is for a telephone */
     uint32_t attempts;
     int64_t expires_us;
 };
@@ -24,7 +32,19 @@ struct due {
 static void is_waiting(struct auth_batch *b) {
     auth_is_null(b, "sent_at");
     auth_is_null(b, "failed_at");
-    auth_eq(b, "channel", STR("email"));
+}
+
+/* Those for which there is a way out. */
+static void may_leave(struct auth_call *c, struct auth_batch *b) {
+    struct json_writer *w = &b->w;
+    json_put_object(w, NULL);
+    json_put_cstr(w, "column", "channel");
+    json_put_cstr(w, "op", "in");
+    json_put_array(w, "values");
+    if (c->host->posts) json_put_cstr(w, NULL, "email");
+    if (c->config->sms.provider) json_put_cstr(w, NULL, "sms"), json_put_cstr(w, NULL, "whatsapp");
+    json_put_end(w);
+    json_put_end(w);
 }
 
 /* Those that come next, by their time. */
@@ -32,10 +52,11 @@ static bool read_due(struct auth_call *c, struct json *answers) {
     struct auth_batch b;
     auth_batch_begin(&b);
     auth_tree(&b, "select", "orlo_mails");
-    json_put_raw(&b.w, "select",
-                 STR("[\"id\",\"kind\",\"recipient\",\"subject\",\"body\",\"html\",\"attempts\",\"created_at\",\"next_at\","
-                     "\"expires_at\"]"));
-    auth_where(&b), is_waiting(&b), auth_end(&b);
+    json_put_raw(
+        &b.w, "select",
+        STR("[\"id\",\"kind\",\"channel\",\"recipient\",\"subject\",\"body\",\"html\",\"attempts\",\"created_at\",\"next_at\","
+            "\"expires_at\"]"));
+    auth_where(&b), is_waiting(&b), may_leave(c, &b), auth_end(&b);
     json_put_raw(&b.w, "order", STR("[\"next_at\",\"id\"]"));
     json_put_u64(&b.w, "limit", AT_A_TIME + 1);
     auth_end(&b);
@@ -54,7 +75,8 @@ static enum auth_ran claim(struct auth_call *c, const struct due *due, uint32_t 
         auth_tree(&b, "update", "orlo_mails");
         auth_set(&b);
         json_put_u64(&b.w, "attempts", due[i].attempts + 1);
-        json_put_str(&b.w, "next_at", auth_time_text(c->mem, c->host->now_us + (c->host->post_s_max + GRACE_S) * 1'000'000ll));
+        json_put_str(&b.w, "next_at",
+                     auth_time_text(c->mem, c->host->now_us + (c->host->post_s_max + SMS_S + GRACE_S) * 1'000'000ll));
         auth_end(&b);
         auth_where(&b);
         auth_eq(&b, "id", due[i].id), auth_eq(&b, "attempts", number(c, due[i].attempts)), is_waiting(&b);
@@ -94,11 +116,21 @@ static void put_outcome(struct auth_call *c, struct auth_batch *b, const struct 
     c->host->unsent(c->host->arg, d->id, kind, d->attempts + 1, again, p->why);
 }
 
+static void put_off_all(struct auth_call *c, struct auth_batch *b, bool mail, int64_t until_us) {
+    auth_tree(b, "update", "orlo_mails");
+    auth_set(b), json_put_str(&b->w, "next_at", auth_time_text(c->mem, until_us)), auth_end(b);
+    auth_where(b), is_waiting(b), auth_op(b, "channel", mail ? "eq" : "neq", STR("email"));
+    auth_op(b, "next_at", "lte", auth_time_text(c->mem, c->host->now_us));
+    auth_end(b), auth_end(b);
+}
+
 static bool write_outcomes(struct auth_call *c, const struct due *due, struct auth_post *posts, uint32_t n) {
     struct auth_batch b;
     struct json answers;
+    bool nobodys = false;
     auth_batch_begin(&b);
-    for (uint32_t i = 0; i < n; i++) put_outcome(c, &b, &due[i], &posts[i]);
+    for (uint32_t i = 0; i < n; i++) put_outcome(c, &b, &due[i], &posts[i]), nobodys |= posts[i].done == AUTH_POST_NOBODYS;
+    if (nobodys) put_off_all(c, &b, due[0].mail, posts[0].done_us + (int64_t)pause_s(due[0].attempts) * 1'000'000);
     return auth_run(c, &b, "What became of mails cannot be written", &answers) == AUTH_RAN;
 }
 
@@ -113,7 +145,7 @@ static bool give_up_old(struct auth_call *c) {
     json_put_str(&b.w, "failed_at", c->now), json_put_cstr(&b.w, "last_error", why);
     json_put_cstr(&b.w, "body", ""), json_put_cstr(&b.w, "html", ""), json_put_raw(&b.w, "variables", STR("{}"));
     auth_end(&b);
-    auth_where(&b), is_waiting(&b), auth_op(&b, "expires_at", "lte", c->now), auth_end(&b);
+    auth_where(&b), is_waiting(&b), may_leave(c, &b), auth_op(&b, "expires_at", "lte", c->now), auth_end(&b);
     auth_end(&b);
     if (auth_run(c, &b, "Mails cannot be given up", &answers) != AUTH_RAN) return false;
     int64_t gone = json_i64(json_get(json_item(&answers, 0), "affected"));
@@ -122,7 +154,11 @@ static bool give_up_old(struct auth_call *c) {
 }
 
 static void take_row(const struct json *row, struct due *d, struct auth_post *p) {
-    *d = (struct due){text_of(row, "id"), text_of(row, "kind"), (uint32_t)json_i64(json_get(row, "attempts")),
+    *d = (struct due){text_of(row, "id"),
+                      text_of(row, "kind"),
+                      text_of(row, "channel"),
+                      str_eqc(text_of(row, "channel"), "email"),
+                      (uint32_t)json_i64(json_get(row, "attempts")),
                       auth_time_of(json_get(row, "expires_at"))};
     *p = (struct auth_post){.id = d->id,
                             .to = text_of(row, "recipient"),
@@ -135,10 +171,12 @@ static void take_row(const struct json *row, struct due *d, struct auth_post *p)
 
 static int64_t send(struct auth_call *c, struct due *due, struct auth_post *posts, uint32_t n) {
     if (claim(c, due, n) != AUTH_RAN) return c->host->now_us + 1'000'000; /* who has them writes what becomes of them */
-    c->host->post(c->host->arg, posts, n);
-    bool nobodys = !write_outcomes(c, due, posts, n);
-    for (uint32_t i = 0; i < n; i++) nobodys |= posts[i].done == AUTH_POST_NOBODYS;
-    return nobodys ? posts[0].done_us + (int64_t)pause_s(due[0].attempts) * 1'000'000 : c->host->now_us;
+    if (due[0].mail) c->host->post(c->host->arg, posts, n);
+    for (uint32_t i = 0; i < n && !due[0].mail; i++) {
+        auth_send_sms(c, str_eqc(due[i].channel, "whatsapp"), &posts[i]);
+        posts[i].done_us = c->host->clock(c->host->arg);
+    }
+    return write_outcomes(c, due, posts, n) ? c->host->now_us : c->host->now_us + 10'000'000;
 }
 
 int64_t auth_deliver(const struct auth_host *host, const struct app_auth *config, arena *mem) {
@@ -149,12 +187,13 @@ int64_t auth_deliver(const struct auth_host *host, const struct app_auth *config
     uint32_t n = 0;
     bool old = false;
     int64_t again_us = INT64_MAX, soon_us = host->now_us + 10'000'000;
-    if (!host->posts) return INT64_MAX;
+    if (!host->posts && !config->sms.provider) return INT64_MAX;
     if (!read_due(&c, &answers)) return soon_us;
     const struct json *row, *rows = json_get(json_item(&answers, 0), "rows");
-    for (uint32_t i = 0; (row = json_item(rows, i)); i++) {
+    for (uint32_t i = 0; (row = json_item(rows, i)); i++) { /* of one way out, those that are due */
         int64_t next_us = auth_time_of(json_get(row, "next_at"));
-        if (next_us > host->now_us || n == AT_A_TIME) {
+        bool mail = str_eqc(text_of(row, "channel"), "email");
+        if (next_us > host->now_us || (n && mail != due[0].mail) || n == (mail ? AT_A_TIME : SMS_MAX)) {
             again_us = next_us;
             break;
         }

@@ -124,7 +124,7 @@ bool auth_do_sign_up(struct auth_call *c) {
     if (given.n && phone.n)
         return auth_fail_text(c, AUTH_ERROR_validation_failed,
                               "Only an email address or phone number should be provided on signup.");
-    if (phone.n) return auth_fail(c, AUTH_ERROR_phone_provider_disabled);
+    if (phone.n) return auth_phone_sign_up(c, phone, password);
     if (!auth_challenge_ok(c)) return false;
     if (!c->config->email || !c->config->email_sign_up) return auth_fail(c, AUTH_ERROR_email_provider_disabled);
     if (!auth_email(c, given, &email)) return false;
@@ -208,7 +208,7 @@ bool auth_do_otp(struct auth_call *c) {
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Only an email address or phone number should be provided");
     if (email.n && auth_text(c, "channel").n)
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Channel should only be specified with Phone OTP");
-    if (phone.n) return auth_fail_status(c, AUTH_ERROR_phone_provider_disabled, 400, "Unsupported phone provider");
+    if (phone.n) return auth_challenge_ok(c) && auth_phone_otp(c, phone, !creates || json_bool(creates));
     if (!email.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "One of email or phone must be set");
     return magic_link(c, !creates || json_bool(creates));
 }
@@ -229,8 +229,7 @@ bool auth_do_resend(struct auth_call *c) {
     const struct json *user;
     str type = auth_text(c, "type"), email;
     bool sign_up_mail = str_eqc(type, "signup"), change = str_eqc(type, "email_change");
-    if (str_eqc(type, "sms") || str_eqc(type, "phone_change"))
-        return auth_fail_status(c, AUTH_ERROR_phone_provider_disabled, 400, "Phone logins are disabled");
+    if (str_eqc(type, "sms") || str_eqc(type, "phone_change")) return auth_phone_resend(c, type.n > 3);
     if (!sign_up_mail && !change)
         return auth_fail_text(c, AUTH_ERROR_validation_failed,
                               "Missing one of these types: signup, email_change, sms, phone_change");

@@ -172,6 +172,7 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
     json_put_u64(&b->w, "email_change_confirm_status", f->half);
     if (!f->half) { /* what was sent to the old one is good for nothing */
         json_put_cstr(&b->w, "recovery_token", ""), json_put_cstr(&b->w, "reauthentication_token", "");
+        json_put_cstr(&b->w, "phone_change_token", "");
         json_put_str(&b->w, "email", to);
         json_put_cstr(&b->w, "email_change", "");
         json_put_cstr(&b->w, is_new ? "email_change_token_current" : "email_change_token_new", "");
@@ -274,7 +275,7 @@ static bool is_form(const struct auth_call *c) {
 
 bool auth_do_verify(struct auth_call *c) {
     str type = auth_text(c, "type"), token = auth_text(c, "token"), hash = auth_text(c, "token_hash"),
-        given = auth_text(c, "email"), email;
+        given = auth_text(c, "email"), number = auth_text(c, "phone"), email;
     struct found f = {.kind = kind_of(type)};
     if (is_form(c)) return auth_do_verify_link(c);
     if (!auth_limited(c, "verify", auth_network(c), c->config->verifies, 300)) return false;
@@ -282,12 +283,14 @@ bool auth_do_verify(struct auth_call *c) {
     if (!token.n == !hash.n)
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Verify requires either a token or a token hash");
     bool phone = str_eqc(type, "sms") || str_eqc(type, "phone_change");
-    if (token.n && !given.n)
+    if (token.n && !given.n == !number.n)
         return auth_fail_text(c, AUTH_ERROR_validation_failed,
                               "Only an email address or phone number should be provided on verify");
     if (hash.n && (given.n || auth_text(c, "phone").n || auth_text(c, "redirect_to").n))
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Only the token_hash and type should be provided");
-    if (phone) return auth_fail(c, AUTH_ERROR_otp_expired);
+    if (phone && token.n && !number.n) return auth_fail(c, AUTH_ERROR_otp_expired);
+    if (phone && token.n) return auth_phone_verify(c, type.n > 3, number, token);
+    if (number.n && token.n && !given.n) return auth_phone(c, number, &number) && auth_fail(c, AUTH_ERROR_otp_expired);
     if (!f.kind)
         return auth_fail_text(c, AUTH_ERROR_validation_failed,
                               hash.n ? "Invalid email verification type" : "Unsupported verification type");

@@ -58,6 +58,8 @@ enum { MAIL_TEMPLATE_BYTES_MAX = 128 << 10 };
 /* A message to a telephone: {{ .Code }}. words empty: "Your code is {{ .Code }}". */
 [[nodiscard]] bool mail_sms_words(str words, str code, struct buf *to, struct mail_fault *fault);
 
+void mail_put_base64(struct buf *to, str s); /* RFC 4648 §4 */
+
 /* ---- SMTP ---- */
 
 struct mail_smtp_config {

@@ -1,5 +1,5 @@
 /* message: a mail as RFC 5322 has it: a head of ASCII, and bodies in quoted-printable (RFC 2045), two of them as alternatives (RFC 2046). */
-#include "mail/mail_int.h"
+#include "mail/mail.h"
 #include <stdio.h>
 #include <time.h>
 

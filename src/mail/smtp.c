@@ -5,7 +5,7 @@
  *                                  └───────────────────────────────────────┴─> READY ──send──> FROM ──> TO ──> DATA ──354──> BODY ──250──> READY
  *   A message that is not taken: RESET ──250──> READY. Anything else, and whatever was not asked for: FAILED.
  */
-#include "mail/mail_int.h"
+#include "mail/mail.h"
 #include <stdio.h>
 
 enum { GREETING, HELLO, STARTTLS, SECURING, AUTH, USER, PASSWORD, READY, FROM, TO, DATA, BODY, RESET, ENDED };

@@ -312,6 +312,19 @@ static void test_database(void **state) {
     assert_true(m->record.auth.on && str_eqc(mail->host, "smtp.example.org") && mail->port == 587 &&
                 mail->tls == APP_MAIL_TLS_TLS);
     assert_true(str_eqc(mail->secret, "PW") && str_eqc(mail->from, "a@b.c") && str_eqc(m->record.secrets.p[0].key, "PW"));
+    m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\n[auth.sms]\nprovider = \"twilio\"\naccount = \"AC\"\ntoken = { secret = "
+                   "\"T\" }\nfrom = "
+                   "\"MG\"\nmessage = \"{{ .Code }}!\"\ntest_codes = { \"+1555\" = \"123456\" }\n");
+    const struct app_sms *sms = &m->record.auth.sms;
+    assert_true(m->record.auth.phone && m->record.auth.calls && sms->provider == APP_SMS_TWILIO && str_eqc(sms->secret, "T"));
+    assert_true(sms->tests.n == 1 && str_eqc(sms->tests.p[0].phone, "1555") && str_eqc(sms->words, "{{ .Code }}!"));
+    says("database = \"sqlite\"\n[auth.sms]\nprovider = \"pigeon\"", "auth.sms.provider: it takes \"twilio\"");
+    says("database = \"sqlite\"\n[auth.sms]\nprovider = \"twilio\"", "auth.sms: it lacks an account");
+    says("database = \"sqlite\"\n[auth.sms]\nmessage = \"no code\"", "auth.sms.message: it takes a line of up to 480 bytes");
+    says("database = \"sqlite\"\n[auth.sms]\nmessage = \"{{ .Token }}\"", "there is no .Token here");
+    says("database = \"sqlite\"\n[auth.sms.test_codes]\nx = \"123456\"", "auth.sms.test_codes.x: a number has up to 15 digits");
+    says("database = \"sqlite\"\n[auth.sms.test_codes]\n15 = \"12\"", "a code has 6 to 10 digits");
+    says("database = \"sqlite\"\n[auth.sms]\nurl = \"ftp://x\"", "auth.sms.url: it takes a URL");
     says("database = \"sqlite\"\n[auth.mail]\nhost = \"a b\"", "auth.mail.host: it takes a name or an address");
     says("database = \"sqlite\"\n[auth.mail]\nhost = \"a\"\nport = 65536", "auth.mail.port: it takes a port");
     says("database = \"sqlite\"\n[auth.mail]\nhost = \"a\"", "auth.mail: it lacks admin_email");
@@ -394,6 +407,7 @@ static const struct {
     {"provider", "[auth.providers.acme]\n", "auth.providers.acme.", ""},
     {"mfa", "[auth.mfa]\n", "auth.mfa.", ""},
     {"auth_mail", "[auth.mail]\n", "auth.mail.", ""},
+    {"auth_sms", "[auth.sms]\n", "auth.sms.", ""},
     {"auth_secret", "[auth.mail.password]\n", "auth.mail.password.", ""},
     {"passkeys", "[auth.passkeys]\n", "auth.passkeys.", ""},
     {"hooks", "[auth.hooks]\n", "auth.hooks.", ""},

@@ -61,7 +61,10 @@ static void test_users(void **state) {
         "true\n[auth.passkey]\nenabled = true\n[auth.webauthn]\nrp_id = \"a.example\"\nrp_display_name = \"A\"\nrp_origins = "
         "[\"https://a.example\"]\n[auth.external.apple]\nenabled = "
         "false\n[auth.external.google]\nenabled = true\nclient_id = \"x\"\n[auth.email.smtp]\nhost = "
-        "\"h\"\nport = 465\nuser = \"u\"\npass = \"env(SMTP_PASS)\"\nadmin_email = \"a@b.c\"\n";
+        "\"h\"\nport = 465\nuser = \"u\"\npass = \"env(SMTP_PASS)\"\nadmin_email = \"a@b.c\"\n[auth.sms]\nenable_signup = "
+        "true\nmax_frequency = \"5s\"\n[auth.sms.vonage]\nenabled = true\nfrom = \"F\"\napi_key = \"K\"\napi_secret = "
+        "\"env(V)\"\n[auth.sms.twilio]\nenabled = false\naccount_sid = \"\"\nauth_token = \"\"\n[auth.sms.test_otp]\n4152127777 "
+        "= \"123456\"\n";
     if (manifest_read(mem, str_c(text), MANIFEST_SUPABASE, STR(""), &m, &d) != ERR_OK) fail_msg("%s", notes_of(&m));
     const struct app_auth *a = &m.record.auth;
     assert_true(a->on && a->anonymous && a->confirm_email && a->jwt_s == 600 && a->mail_every_s == 90 && a->otp_digits == 8);
@@ -70,6 +73,8 @@ static void test_users(void **state) {
                 a->factor_webauthn_enrol);
     assert_true(str_eqc(a->mail.host, "h") && a->mail.port == 465 && str_eqc(a->mail.secret, "SMTP_PASS") &&
                 str_eqc(a->mail.from, "a@b.c"));
+    assert_true(a->phone && a->sms_every_s == 5 && a->sms.provider == APP_SMS_VONAGE && str_eqc(a->sms.secret, "V") &&
+                a->sms.tests.n == 1);
     assert_true(a->passkeys && str_eqc(a->rp_id, "a.example") && str_eqc(a->rp_name, "A") && a->rp_origins.n == 1);
     assert_true(a->providers.n == 1 && str_eqc(a->providers.p[0].name, "google") &&
                 str_eqc(a->providers.p[0].clients.p[0], "x") && a->calls);

@@ -87,7 +87,7 @@ static enum auth_done hash(void *arg, arena *out, str password, str *made) {
 static enum auth_done verify(void *arg, str password, str hash, bool *right, bool *old) { return AUTH_BROKEN; }
 static enum auth_done sign(void *arg, arena *out, str claims, str *token) { return AUTH_BROKEN; }
 static uint64_t limit(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take) { return 0; }
-static void mailed(void *arg, const char *kind, str to, str link, str code) {}
+static void mailed(void *arg, bool sms, const char *kind, str to, str link, str code) {}
 static void failed(void *arg, const char *what, const struct pg_error *error) {
     struct host *h = arg;
     snprintf(h->why, sizeof h->why, "%s: %s: %s", what, error->state, error->message);

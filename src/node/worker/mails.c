@@ -210,7 +210,7 @@ static void on_delivered(void *arg, int64_t again_us) {
 static void begin(struct node_mails *m, struct waiting *w) {
     struct node_app *app = node_apps_live_app(m->c.apps, w->id);
     struct node_part *door = app ? node_app_door(app) : NULL;
-    if (!door || !node_mails_leave(m, app)) {
+    if (!door || !(node_mails_leave(m, app, false) || node_mails_leave(m, app, true))) {
         w->state = RESTS;
         return;
     }
@@ -248,8 +248,10 @@ static void on_tick(void *arg) {
     net_timer_stop(m->timer);
 }
 
-bool node_mails_leave(const struct node_mails *m, const struct node_app *app) {
-    return !m->c.catches && app->record.auth.on && (app->record.auth.mail.host.n || m->c.relay_hour);
+bool node_mails_leave(const struct node_mails *m, const struct node_app *app, bool sms) {
+    const struct app_auth *a = &app->record.auth;
+    if (m->c.catches || !a->on) return false;
+    return sms ? a->sms.provider != APP_SMS_NONE : a->mail.host.n || m->c.relay_hour;
 }
 
 void node_mails_wait(struct node_mails *m, uint32_t app) {

@@ -31,8 +31,9 @@ void node_mails_channel(struct node_mails *m, int fd);    /* takes it */
 void node_mails_live(struct node_mails *m);               /* another snapshot is served */
 void node_mails_wait(struct node_mails *m, uint32_t app); /* a mail was written, here or elsewhere; 0: of any app */
 void node_mails_rest(struct node_mails *m);               /* another does it from now on */
-bool node_mails_leave(const struct node_mails *m, const struct node_app *app); /* the app has a relay, or the node has */
-uint32_t node_mails_s_max(const struct node_mails *m);                         /* a mail that was asked for is told by then */
+bool node_mails_leave(const struct node_mails *m, const struct node_app *app,
+                      bool sms); /* the app has a relay, or the node has; sms: somebody brings its messages to telephones */
+uint32_t node_mails_s_max(const struct node_mails *m); /* a mail that was asked for is told by then */
 
 /* ---- of who sends: users.c ---- */
 

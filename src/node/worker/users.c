@@ -430,6 +430,8 @@ static int64_t now_us(void) {
     return (int64_t)now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
 }
 
+static int64_t the_clock(void *arg) { return now_us(); }
+
 static void posted(struct auth_post *p, err e, str why) {
     p->done = e == ERR_OK ? AUTH_POSTED : e == ERR_DENIED ? AUTH_POST_NEVER : e == ERR_IO ? AUTH_POST_NOBODYS : AUTH_POST_LATER;
     p->done_us = now_us();
@@ -488,9 +490,9 @@ static void unsent(void *arg, str id, const char *kind, uint32_t attempts, uint6
 }
 
 /* Only who develops may read other people's mail. */
-static void mailed(void *arg, const char *kind, str to, str link, str code) {
+static void mailed(void *arg, bool sms, const char *kind, str to, str link, str code) {
     struct node_users *u = arg;
-    if (node_mails_leave(u->app->guest->mails, u->app)) {
+    if (node_mails_leave(u->app->guest->mails, u->app, sms)) {
         u->wrote = true;
         return;
     }
@@ -583,7 +585,8 @@ static void run(void *arg) {
                                    .plain = u->dev || u->handler->limits->auth_private,
                                    .fetch = fetch,
                                    .secret = secret,
-                                   .posts = true,
+                                   .clock = the_clock,
+                                   .posts = node_mails_leave(u->app->guest->mails, u->app, false),
                                    .post = post,
                                    .post_s_max = node_mails_s_max(u->app->guest->mails),
                                    .unsent = unsent,
