@@ -24,7 +24,7 @@ struct cli_options {
     bool dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
-    const char *overlap, *algorithm, *from, *hashes, *hash_config;
+    const char *overlap, *algorithm, *from, *hashes, *hash_config, *jwt_secret;
     const char *since, *level, *url, *as, *claims, *engine, *on, *at;
     cli_list listen, env, dir, allow_http, allow_net, host, route, trusted_proxy, store, sqlite, variable;
     struct node_limits limits;
@@ -56,6 +56,7 @@ int cli_tokens(const struct cli_options *o);
 int cli_backup(const struct cli_options *o);
 int cli_db(arena *mem, const struct cli_options *o);    /* db.c */
 int cli_users(arena *mem, const struct cli_options *o); /* users.c */
+int cli_import(arena *mem, const struct cli_options *o);
 
 void cli_help(FILE *to);
 void cli_help_command(FILE *to, enum cli_command command);

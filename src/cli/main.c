@@ -226,6 +226,7 @@ static int dispatch(arena *mem, struct cli_options *o) {
     case CLI_restore: return cli_backup(o);
     case CLI_db: return cli_db(mem, o);
     case CLI_users: return cli_users(mem, o);
+    case CLI_import: return cli_import(mem, o);
     case CLI_new: return new (mem, o);
     case CLI_check: return check(o);
     case CLI_dev: return dev(mem, o);

@@ -27,10 +27,11 @@ enum {
     RELOAD = 1 << CLI_reload,
     DB = 1 << CLI_db,
     USERS = 1 << CLI_users,
+    IMPORT = 1 << CLI_import,
     BACKUP = 1 << CLI_backup,
     RESTORE = 1 << CLI_restore,
     TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS | RELOAD | DB |
-           USERS, /* to a node */
+           USERS | IMPORT, /* to a node */
     DEV = 1 << CLI_dev,
 };
 

@@ -250,6 +250,8 @@ struct node_users_config {
 [[nodiscard]] err node_users_export(const struct node_users_config *c, struct diag *d);
 [[nodiscard]] err node_users_delete(const struct node_users_config *c, struct diag *d);
 [[nodiscard]] err node_users_audit(const struct node_users_config *c, struct diag *d);
+/* A whole project, of its dumps: operand, and perhaps second; into the app of this folder. */
+[[nodiscard]] err node_import_supabase(const struct node_users_config *c, struct diag *d);
 /* Whom the database does not take is told to stderr, by his line; *refused: how many. */
 [[nodiscard]] err node_users_import(const struct node_users_config *c, uint64_t *refused, struct diag *d);
 

@@ -156,8 +156,9 @@ struct mark { /* a migration that a dump stands for */
     str name, digest;
 };
 typedef VEC(struct mark) marks;
+enum how { NEW, RESET, ROWS };
 
-static void put_wanted(const struct project *p, const marks *m, bool reset, struct json_writer *w) {
+static void put_wanted(const struct project *p, const marks *m, enum how how, struct json_writer *w) {
     json_put_object(w, NULL);
     json_put_array(w, "files");
     for (uint32_t i = 0; m && i < m->n; i++) {
@@ -177,18 +178,19 @@ static void put_wanted(const struct project *p, const marks *m, bool reset, stru
         json_put_end(w);
     }
     json_put_end(w);
-    json_put_bool(w, "reset", reset);
+    json_put_bool(w, "reset", how == RESET);
+    if (how == ROWS) json_put_bool(w, "rows", true);
     json_put_bool(w, "dry_run", p->c->dry_run);
     json_put_end(w);
 }
 
 /* What was uploaded may go with a deployment that ends meanwhile: then once more. */
-static err migrate(struct project *p, const marks *m, bool reset, struct diag *d) {
+static err migrate(struct project *p, const marks *m, enum how how, struct diag *d) {
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
     struct answer answer;
     err e = ERR_OK;
-    put_wanted(p, m, reset, &w);
+    put_wanted(p, m, how, &w);
     for (int round = 0; round < ROUNDS && e == ERR_OK; round++) {
         e = node_bundle_upload(p->a, p->app, &p->files, isatty(STDERR_FILENO), d);
         if (e == ERR_OK) e = ask_node(p, "POST", "/migrations", &w, &answer, d);
@@ -203,7 +205,7 @@ err node_db_migrate(const struct node_db_config *c, struct diag *d) {
     TRY(open_project(&p, c, c->operand ? c->operand : ".", d));
     err e = read_files(&p, false, d);
     if (e == ERR_OK && c->strict) e = node_db_strict(p.mem, &p.manifest, p.folder, d);
-    if (e == ERR_OK) e = migrate(&p, NULL, false, d);
+    if (e == ERR_OK) e = migrate(&p, NULL, NEW, d);
     node_ask_close(p.a);
     return e;
 }
@@ -213,7 +215,7 @@ err node_db_reset(const struct node_db_config *c, struct diag *d) {
     TRY(must_agree(c, "reset", d));
     TRY(open_project(&p, c, c->operand ? c->operand : ".", d));
     err e = read_files(&p, true, d);
-    if (e == ERR_OK) e = migrate(&p, NULL, true, d);
+    if (e == ERR_OK) e = migrate(&p, NULL, RESET, d);
     node_ask_close(p.a);
     return e;
 }
@@ -480,26 +482,38 @@ static int by_name(const void *a, const void *b) {
     return str_cmp(((const struct mark *)a)->name, ((const struct mark *)b)->name);
 }
 
+/* One file, behind the others. */
+static err add_file(struct project *p, const char *path, struct diag *d) {
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    if (stat(path, &st)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+    p->files.mem = p->mem;
+    vec_push(p->mem, &p->files.files,
+             ((struct bundle_file){.path = str_c(slash ? slash + 1 : path),
+                                   .disk = arena_str(p->mem, str_c(path)),
+                                   .bytes = (uint64_t)st.st_size,
+                                   .is_seed = true}));
+    return node_bundle_hash(&p->files, NULL, NULL, d);
+}
+
+err node_db_fill(const struct node_db_config *c, const char *path, struct diag *d) {
+    struct project p;
+    TRY(open_project(&p, c, NULL, d));
+    err e = add_file(&p, path, d);
+    if (e == ERR_OK) e = migrate(&p, NULL, ROWS, d);
+    node_ask_close(p.a);
+    return e;
+}
+
 err node_db_restore(const struct node_db_config *c, struct diag *d) {
     struct project p;
     marks m = {0};
-    struct stat st;
     TRY(must_agree(c, "restore", d));
     TRY(open_project(&p, c, NULL, d));
     err e = read_marks(&p, c->operand, &m, d);
     if (m.n) qsort(m.p, m.n, sizeof *m.p, by_name);
-    if (e == ERR_OK && stat(c->operand, &st)) e = diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", c->operand, strerror(errno));
-    if (e == ERR_OK) {
-        const char *slash = strrchr(c->operand, '/');
-        p.files = (struct bundle){.mem = p.mem};
-        vec_push(p.mem, &p.files.files,
-                 ((struct bundle_file){.path = str_c(slash ? slash + 1 : c->operand),
-                                       .disk = arena_str(p.mem, str_c(c->operand)),
-                                       .bytes = (uint64_t)st.st_size,
-                                       .is_seed = true}));
-        e = node_bundle_hash(&p.files, NULL, NULL, d);
-    }
-    if (e == ERR_OK) e = migrate(&p, &m, true, d);
+    if (e == ERR_OK) e = add_file(&p, c->operand, d);
+    if (e == ERR_OK) e = migrate(&p, &m, RESET, d);
     node_ask_close(p.a);
     return e;
 }

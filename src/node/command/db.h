@@ -19,6 +19,8 @@ struct node_db_config;
 [[nodiscard]] err node_db_pull_from(const struct node_db_config *c, struct diag *d);
 /* A new migration of the project in dir (NULL: here), with that text; told. first: only where there is none yet. */
 [[nodiscard]] err node_db_pull_write(arena *mem, const char *dir, str text, bool first, struct diag *d);
+/* A file of SQL, of INSERTs, run in one transaction: rows of another database, for which no trigger fires on SQLite. */
+[[nodiscard]] err node_db_fill(const struct node_db_config *c, const char *path, struct diag *d);
 /* Rows of node_schema_objects as SQL, in their order. */
 [[nodiscard]] err node_db_schema_all(arena *mem, str text, struct buf *to, struct diag *d);
 

@@ -226,9 +226,11 @@ static err take_files(struct api_call *call, struct migration_file *files, struc
         str digest = json_str(json_get(item, "digest"));
         *f = (struct migration_file){.name = json_str(json_get(item, "name")),
                                      .seed = json_bool(json_get(item, "seed")),
-                                     .mark = json_bool(json_get(item, "mark"))};
+                                     .mark = json_bool(json_get(item, "mark")),
+                                     .copied = json_bool(node_api_member(call, "rows"))};
         for (size_t i = 0; i < sizeof f->digest; i++)
             f->digest[i] = (uint8_t)(digit(digest.p[2 * i]) << 4 | digit(digest.p[2 * i + 1]));
+        if (f->copied && !f->seed) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "files: of rows, all are seeds");
         bool ordered = f == files || f->seed || (!f[-1].seed && str_cmp(f[-1].name, f->name) < 0);
         if (!ordered || (f->seed && f->mark) || memchr(f->name.p, 0, f->name.n))
             return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
@@ -269,6 +271,7 @@ static void migrate(struct api_call *call, bool compares) {
                                                                 .dry_run = json_bool(node_api_member(call, "dry_run")),
                                                                 .reset = !compares && json_bool(node_api_member(call, "reset")),
                                                                 .compares = compares,
+                                                                .seeds = !compares && json_bool(node_api_member(call, "rows")),
                                                                 .makes = !compares && r.auth.on,
                                                                 .done = compares ? on_compared : on_migrated,
                                                                 .arg = call});

@@ -62,6 +62,7 @@ struct control_migrate {
         compares; /* nothing is applied: what they make of an empty database is told beside what stands there (NODE_DATA_SCHEMA), as answer */
     bool reset;     /* all that is there goes first, in the same transaction */
     bool fills;     /* rows alone, of no file: a piece of those that go into a database that was reset (NODE_DATA_FILL) */
+    bool seeds;     /* seeds are run, and nothing else: rows of another database, in one that is there */
     str rows;       /* run behind them, as a seed of one more file's; a reset's, or of what fills, alone */
     str sql, asked; /* in place of files: SQL, and what is asked of what it makes (who, and a tree: JSON); then that goes again */
     bool writes, owner; /* that SQL is one statement, which is asked itself (sql_file's); what it writes stays */

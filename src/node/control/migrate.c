@@ -267,7 +267,7 @@ static void make_of_nothing(struct migrating *g) {
     vec_push(g->mem, &g->files, f);
 }
 
-/* Of migrations those that are new; seeds, which are asked for by a reset alone, all. */
+/* Of migrations those that are new; seeds, which are asked for, all. */
 static err settle(struct migrating *g) {
     static const struct migration_state nothing;
     if (g->what.sql.n) {
@@ -277,12 +277,13 @@ static err settle(struct migrating *g) {
     }
     uint32_t migrations = 0, *pending = NULL, count = 0;
     while (migrations < g->files.n && !g->files.p[migrations].seed) migrations++;
-    if (!g->what.fills)
+    if (!g->what.fills && !g->what.seeds)
         TRY(node_migration_pending(g->mem, g->files.p, migrations, is_anew(g) ? &nothing : &g->state, &pending, &count, &g->d));
     g->pending = arena_array(g->mem, uint32_t, g->files.n + 1);
     g->pending_count = 0;
     for (uint32_t i = 0; i < count; i++) g->pending[g->pending_count++] = pending[i];
-    for (uint32_t i = migrations; i < g->files.n && (g->what.reset || g->what.fills); i++) g->pending[g->pending_count++] = i;
+    for (uint32_t i = migrations; i < g->files.n && (g->what.reset || g->what.fills || g->what.seeds); i++)
+        g->pending[g->pending_count++] = i;
     for (uint32_t i = 0; i < g->pending_count; i++) vec_push(g->mem, &g->names, g->files.p[g->pending[i]].name);
     for (uint32_t i = 0; i < g->pending_count; i++)
         if (!is_here(&g->files.p[g->pending[i]]) && !g->what.dry_run)

@@ -217,9 +217,9 @@ language sql stable as $$
 create or replace function auth.orlo_schemas() returns table (space bigint, name text)
 language sql stable as $$
   select n.oid::bigint, n.nspname::text from pg_catalog.pg_namespace n where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') $$;
-create or replace function auth.orlo_columns() returns table (relation bigint, place integer, name text, needed boolean)
+create or replace function auth.orlo_columns() returns table (relation bigint, place integer, name text, needed boolean, made boolean)
 language sql stable as $$
-  select a.attrelid::bigint, a.attnum::integer, a.attname::text, a.attnotnull from pg_catalog.pg_attribute a where a.attnum > 0 and not a.attisdropped and a.attrelid >= 16384 $$;
+  select a.attrelid::bigint, a.attnum::integer, a.attname::text, a.attnotnull, a.attgenerated <> '' from pg_catalog.pg_attribute a where a.attnum > 0 and not a.attisdropped and a.attrelid >= 16384 $$;
 create or replace function auth.orlo_declared() returns table (relation bigint, place integer, says text)
 language sql stable as $$
   select d.objoid::bigint, d.objsubid::integer, d.description from pg_catalog.pg_description d where d.objsubid > 0 and d.description like '%orlo:person%' $$;
