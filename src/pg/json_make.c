@@ -87,6 +87,15 @@ PG_FN(pg_jsonb_build_array) {
     if (array(call, b, args, n)) as_jsonb(call, b, out);
 }
 /* type, value: name, then value …: a row's columns: {"a":1,"b":2} */
+/* {…} and {…}, neither of which is empty: one */
+PG_FN(pg_json_joined) {
+    struct buf *b = pg_call_buf(call);
+    buf_puts(b, str_sub(args[0].s, 0, args[0].s.n - 1));
+    buf_putc(b, ',');
+    buf_puts(b, str_sub(args[1].s, 1, args[1].s.n));
+    *out = pg_call_built(call, b);
+}
+
 PG_FN(pg_row_to_json) {
     struct buf *b = pg_call_buf(call);
     buf_putc(b, '{');

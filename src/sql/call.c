@@ -82,12 +82,14 @@ static err row_json(struct sql_context *cx, const struct sql_value *row, bool js
     for (uint32_t at = 0; at < pairs.n || !at; at += PART) {
         struct sql_value part;
         uint32_t n = MIN(PART, pairs.n - at);
-        if (!jsonb && pairs.n > PART)
-            return sql_unsupported(cx, row->location, "row_to_json of more than 24 columns", "Use to_jsonb.");
         struct pg_how how = {.kind = PG_HOW_CTS, .text = "pg_row_to_json"};
         if (jsonb) TRY(sql_call_builtin(cx, "jsonb_build_object", pairs.p + at, n, row->location, &part));
-        else TRY(sql_apply_how(cx, &how, PG_STABLE, pairs.p, n, PG_JSON, -1, false, &part));
-        if (at) {
+        else TRY(sql_apply_how(cx, &how, PG_STABLE, pairs.p + at, n, PG_JSON, -1, false, &part));
+        if (at && !jsonb) {
+            str joined = sql_fmt(cx, "pg_json_joined(" STR_FMT ", " STR_FMT ")", STR_ARG(out->text), STR_ARG(part.text));
+            sql_inherit(&part, out);
+            part.text = joined;
+        } else if (at) {
             struct sql_value sum;
             TRY(sql_apply_operator(cx, STR("||"), out, &part, row->location, &sum));
             part = sum;
