@@ -64,7 +64,7 @@ class Authenticator {
     counter.writeUInt32BE(++this.count)
     return Buffer.concat([crypto.createHash('sha256').update(rp).digest(), Buffer.from([flags]), counter, ...more])
   }
-  client = (type, challenge) => Buffer.from(JSON.stringify({ type, challenge, origin: url, crossOrigin: false }))
+  client = (type, challenge) => Buffer.from(JSON.stringify({ type, challenge, origin: 'http://localhost:5173', crossOrigin: false }))
   said(response) {
     const id = this.id.toString('base64url')
     return { id, rawId: id, type: 'public-key', clientExtensionResults: {}, authenticatorAttachment: 'platform', response: Object.fromEntries(Object.entries(response).map(([k, v]) => [k, Buffer.isBuffer(v) ? v.toString('base64url') : v])) }
