@@ -17,7 +17,6 @@ AWAITED = {
     
     "engine_image_initial_bytes": "the router, to say what an app needs at least", "engine_share_user": "whoever is told of a share",
     "net_upgraded_protocol": "WebSocket",
-    "auth_hook_send_sms": "messages to telephones",
 }
 FUNCTION = r"^(?:\[\[nodiscard\]\] )?(?:static inline )?[a-z_][\w \*]*?\b(\w+)\([^;{]*\)[^;{]*[;{]"
 

@@ -195,6 +195,16 @@ static void write_hooks(struct buf *to, const struct app_hook *hooks) {
     }
 }
 
+static void write_pages(struct buf *to, const struct app_auth *a) {
+    write_u32(to, a->oauth.on | a->oauth.registers << 1 | a->pages.on << 2 | a->captcha.kind << 8);
+    write_str(to, a->oauth.path);
+    write_str(to, a->captcha.secret);
+    write_str(to, a->captcha.url);
+    write_str(to, a->pages.name);
+    write_str(to, a->pages.logo);
+    write_str(to, a->pages.colour);
+}
+
 /* What routing reads comes first, so that the rest can be left alone. */
 void app_record_write(struct buf *to, const struct app_record *r) {
     write_u32(to, LAYOUT);
@@ -228,6 +238,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     buf_put(to, &r->made_ms, 8);
     write_auth(to, &r->auth);
     write_hooks(to, r->auth.hooks);
+    write_pages(to, &r->auth);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -508,6 +519,18 @@ static void read_hooks(struct rd *from, struct app_hook *hooks) {
     }
 }
 
+static void read_pages(struct rd *from, struct app_auth *a) {
+    uint32_t flags = rd_u32le(from);
+    if (flags & ~0xff07u || flags >> 8 >= APP_CAPTCHAS) rd_fail(from, "nothing that users may have");
+    a->oauth.on = flags & 1, a->oauth.registers = flags & 2, a->pages.on = flags & 4, a->captcha.kind = (uint8_t)(flags >> 8);
+    a->oauth.path = read_plain(from, APP_URL_MAX);
+    a->captcha.secret = read_plain(from, APP_FUNCTION_NAME_MAX);
+    a->captcha.url = read_plain(from, APP_URL_MAX);
+    a->pages.name = read_plain(from, APP_FUNCTION_NAME_MAX);
+    a->pages.logo = read_plain(from, APP_URL_MAX);
+    a->pages.colour = read_plain(from, APP_NAME_MAX);
+}
+
 static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {
     uint32_t functions = r->functions.n, files = r->files.n, redirects = r->redirects.n;
     r->functions.n = r->files.n = r->redirects.n = 0;
@@ -527,7 +550,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     if (layout >= LAYOUT_REST) read_api(out, from, &r->rest, layout);
     if (layout >= LAYOUT_CALLS) r->made_ms = rd_u64le(from);
     app_auth_usual(&r->auth);
-    if (layout >= LAYOUT_AUTH) read_auth(out, from, &r->auth), read_hooks(from, r->auth.hooks);
+    if (layout >= LAYOUT_AUTH) read_auth(out, from, &r->auth), read_hooks(from, r->auth.hooks), read_pages(from, &r->auth);
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */

@@ -285,6 +285,21 @@ struct app_hook {
     str at;     /* a function of the app's; "schema.function" of its database; a URL */
     str secret; /* the secret of the app's that it is signed with: "v1,whsec_BASE64", several with | between; empty: it is not */
 };
+/* It is an OpenID provider for third parties: docs/openid.md. */
+struct app_oauth {
+    bool on, registers; /* registers: third parties register themselves */
+    str path;           /* of the app's page on which users consent, below site_url; empty: the node's own */
+};
+enum app_captcha_kind { APP_CAPTCHA_NONE, APP_CAPTCHA_HCAPTCHA, APP_CAPTCHA_TURNSTILE, APP_CAPTCHAS };
+struct app_captcha {
+    uint8_t kind;    /* enum app_captcha_kind */
+    str secret, url; /* secret: which of the app's; url: who is asked; empty: its own service */
+};
+/* The node's own pages for signing in: docs/auth-pages.md. */
+struct app_pages {
+    bool on;
+    str name, logo, colour; /* name empty: the app's; logo: a URL; colour: "#1a2b3c" */
+};
 struct app_auth {
 #define X(name, ...) uint32_t name;
     APP_AUTH_NUMBERS(X)
@@ -300,6 +315,9 @@ struct app_auth {
     struct app_hook hooks[APP_HOOKS];
     VEC(struct app_provider) providers;
     struct app_sms sms;
+    struct app_oauth oauth;
+    struct app_captcha captcha;
+    struct app_pages pages;
 };
 enum { APP_AUTH_REDIRECTS_MAX = 64, APP_AUTH_ORIGINS_MAX = 32 };
 void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */

@@ -140,7 +140,7 @@ enum {
     NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */ + USERS_NUMBERS * 4 +
               12 /* users: flags, a name, a list */ + 12 /* passkeys: two names, a list */ +
               24 /* mails: five texts, a number */ + APP_HOOKS * 12 /* whom, at what, a secret */ + 4 /* providers: how many */ +
-              28 /* messages: a number, five texts, a list */,
+              28 /* messages: a number, five texts, a list */ + 28 /* flags, six texts */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {

@@ -48,6 +48,9 @@ struct auth_call {
     str oauth_error; /* it is one of OAuth 2, with a word for it (RFC 6749 §5.2): GoTrue's has no code then */
     struct pg_error db;
     struct buf out;
+    struct auth_oauth { /* a third party's session: openid.c; client empty: it is none */
+        str client, scope, id_token;
+    } oauth;
     /* hooks: */
     str made;                  /* the user that a batch makes; empty: none */
     struct auth_called called; /* what the last one said */
@@ -76,6 +79,7 @@ bool auth_answer(struct auth_call *c, uint16_t status); /* what is in out; true 
 str auth_param(struct auth_call *c, const char *name); /* of the query, decoded; empty: it has none */
 str auth_header(const struct auth_call *c, const char *name);
 str auth_text(const struct auth_call *c, const char *key); /* of the body */
+bool auth_is_form(const struct auth_call *c);              /* its body is a form's, and no JSON */
 /* False: over a limit, or one of them is. n in a window, as a bucket that fills again. */
 bool auth_limited(struct auth_call *c, const char *what, str whom, uint32_t n, uint64_t window_s);
 str auth_network(struct auth_call *c); /* who asks, as limits count him: an IPv6 network of 64 bits is one */
@@ -245,6 +249,15 @@ bool auth_load_challenge(struct auth_call *c, const struct json *factor, const s
 void auth_spend_challenge(struct auth_call *c, struct auth_batch *b, const struct json *challenge);
 /* The rest of what a right answer means: the session is raised, and answered. wrong: what it means that something of the batch is taken (23505). */
 bool auth_factor_verified(struct auth_call *c, struct auth_batch *b, const struct json *factor, const char *wrong);
+
+/* ---- openid.c, openid_client.c: third parties ---- */
+
+bool auth_openid_on(struct auth_call *c);
+bool auth_openid_client(struct auth_call *c, str id, const struct json **client); /* NULL: there is none */
+bool auth_openid_secret_is(struct auth_call *c, const struct json *client, str secret);
+/* By who asks, or nobody: else it is answered, or an error is set. */
+bool auth_openid_may_refresh(struct auth_call *c, const struct json *session, bool *answered);
+bool auth_refresh(struct auth_call *c, str token); /* session.c */
 
 /* ---- hook.c: where the app has its say ---- */
 

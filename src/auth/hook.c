@@ -26,7 +26,9 @@ static const struct {
     [APP_HOOK_password_verification_attempt] = {"password_verification_attempt", "password-verification"},
 };
 
-bool auth_hook_on(const struct auth_call *c, enum app_hook_name name) { return c->config->hooks[name].to; }
+bool auth_hook_on(const struct auth_call *c, enum app_hook_name name) {
+    return c->config->hooks[name].to && c->host->call; /* a host without calls: an owner at the command line */
+}
 
 /* ---- what becomes of it ---- */
 

@@ -135,13 +135,21 @@ static const struct route *find(struct auth_call *c) {
     return NULL;
 }
 
+/* What a third party has of a user lets it see who he is, and nothing of his account be changed. */
+static bool may_third_party(struct auth_call *c) {
+    bool sees = str_eqc(c->rq->path, "/oauth/userinfo") || str_eqc(c->rq->path, "/logout") ||
+                (str_eqc(c->rq->path, "/user") && str_eqc(c->rq->method, "GET"));
+    return sees || !json_str(json_get(c->session, "oauth_client_id")).n ||
+           auth_fail_text(c, AUTH_ERROR_not_admin, "A third party's token does not do that");
+}
+
 static bool has_token(struct auth_call *c) {
     if (!c->rq->brings) return auth_fail(c, AUTH_ERROR_no_authorization);
     return !c->rq->token_why ||
            auth_fail_text(c, AUTH_ERROR_bad_jwt, "invalid JWT: unable to parse or verify signature, %s", c->rq->token_why);
 }
 
-bool auth_need_user(struct auth_call *c) { return has_token(c) && auth_load_caller(c); }
+bool auth_need_user(struct auth_call *c) { return has_token(c) && auth_load_caller(c) && may_third_party(c); }
 
 static bool may(struct auth_call *c, const struct route *r) {
     if (r->who < USER) return true;
@@ -190,7 +198,7 @@ static bool are_texts(struct auth_call *c) {
 
 static bool may_be_empty(str path) {
     return str_eqc(path, "/logout") || str_ends(path, STR("/challenge")) || str_ends(path, STR("/recovery_codes")) ||
-           str_ends(path, STR("/options"));
+           str_ends(path, STR("/options")) || str_ends(path, STR("/regenerate_secret"));
 }
 
 /* "\\u0000", and no "\\\\u0000". */
@@ -211,8 +219,9 @@ static bool read_body(struct auth_call *c) {
     str body = str_trim(c->rq->body);
     bool deletes = str_eqc(c->rq->method, "DELETE"), reads = str_eqc(c->rq->method, "GET");
     c->body = (struct json){.kind = JSON_KIND_OBJECT};
-    bool form = (str_eqc(c->rq->path, "/verify") || str_eqc(c->rq->path, "/callback")) &&
-                str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
+    static const char *const forms[] = {"/verify", "/callback", "/oauth/token"};
+    bool form = false;
+    for (size_t i = 0; i < ARRAY_COUNT(forms); i++) form |= str_eqc(c->rq->path, forms[i]) && auth_is_form(c);
     if (c->rq->body.n > (form ? FORM_BYTES_MAX : AUTH_BODY_BYTES_MAX)) return auth_fail(c, AUTH_ERROR_request_entity_too_large);
     if (reads || form || (!body.n && (deletes || may_be_empty(c->rq->path)))) return true;
     if (json_read(c->mem, body, &limits, &c->body, &d) != ERR_OK)

@@ -146,6 +146,8 @@ static bool sign(struct auth_call *c, const struct json *user, struct granted *g
     put_amr(c, &w, g);
     json_put_str(&w, "session_id", g->session);
     json_put_bool(&w, "is_anonymous", json_bool(json_get(user, "is_anonymous")));
+    if (c->oauth.client.n) json_put_str(&w, "client_id", c->oauth.client);
+    if (c->oauth.scope.n) json_put_str(&w, "scope", c->oauth.scope);
     json_put_end(&w);
     if (!auth_hook_claims(c, json_str(json_get(user, "id")), g->method ? g->method : "token_refresh", &b)) {
         buf_free(&b);
@@ -166,6 +168,12 @@ static bool answer(struct auth_call *c, const struct json *user, struct granted 
     json_put_str(&w, "access_token", token);
     json_put_cstr(&w, "token_type", "bearer");
     json_put_u64(&w, "expires_in", c->config->jwt_s);
+    if (c->oauth.client.n) { /* whose it is, it asks for itself */
+        json_put_str(&w, "refresh_token", g->refresh);
+        if (c->oauth.id_token.n) json_put_str(&w, "id_token", c->oauth.id_token);
+        json_put_end(&w);
+        return auth_answer(c, 200);
+    }
     json_put_u64(&w, "expires_at", g->expires_s);
     json_put_str(&w, "refresh_token", g->refresh);
     auth_put_user(&w, "user", user);
@@ -186,7 +194,7 @@ void auth_insert_session(struct auth_call *c, struct auth_batch *b, str user, co
     *s = (struct auth_new_session){
         .id = auth_new_id(c), .key = auth_base64url(c->mem, (str){key, sizeof key}), .method = str_c(method)};
     explicit_bzero(key, sizeof key);
-    if (c->config->one_session) {
+    if (c->config->one_session && !c->oauth.client.n) {
         auth_tree(b, "delete", "sessions");
         auth_where(b), auth_eq(b, "user_id", user), auth_end(b), auth_end(b);
     }
@@ -195,6 +203,7 @@ void auth_insert_session(struct auth_call *c, struct auth_batch *b, str user, co
     json_put_str(w, "id", s->id);
     json_put_str(w, "user_id", user);
     json_put_cstr(w, "aal", "aal1");
+    if (c->oauth.client.n) json_put_str(w, "oauth_client_id", c->oauth.client), json_put_str(w, "scopes", c->oauth.scope);
     json_put_str(w, "refresh_token_hmac_key", s->key);
     json_put_u64(w, "refresh_token_counter", 0);
     json_put_str(w, "created_at", c->now);
@@ -367,6 +376,7 @@ bool auth_answer_raised(struct auth_call *c, const struct json *session, str cod
 static bool refresh_once(struct auth_call *c, const struct refresh *r, bool *again) {
     const struct json *session = NULL;
     str key = {0};
+    bool answered;
     *again = false;
     if (!load_session(c, r->session, &session)) return false;
     const struct json *user = json_get(session, "users"), *counter = json_get(session, "refresh_token_counter");
@@ -377,6 +387,7 @@ static bool refresh_once(struct auth_call *c, const struct refresh *r, bool *aga
         auth_add_field(c, "sb-auth-user-id", json_str(json_get(user, "id")));
         auth_add_field(c, "sb-auth-session-id", r->session);
     }
+    if (!auth_openid_may_refresh(c, session, &answered)) return answered;
     if (auth_banned(c, user)) return auth_fail_status(c, AUTH_ERROR_user_banned, 400, "Invalid Refresh Token: User Banned");
     if (has_ended(c, session)) return auth_fail(c, AUTH_ERROR_session_expired);
     uint64_t newest = (uint64_t)json_i64(counter);
@@ -455,12 +466,14 @@ static enum auth_ran take_over(struct auth_call *c, str session, str *key) {
 static bool refresh_moved(struct auth_call *c, str token, bool *again) {
     const struct json *row = NULL, *child = NULL, *session = NULL;
     str key = {0};
+    bool answered;
     *again = false;
     if (!load_moved(c, token, &row, &child)) return false;
     str id = json_str(json_get(row, "session_id"));
     if (!load_session(c, id, &session)) return false;
     const struct json *user = json_get(session, "users"), *counter = json_get(session, "refresh_token_counter");
     if (!session || !json_is(user, JSON_KIND_OBJECT)) return auth_fail(c, AUTH_ERROR_refresh_token_not_found);
+    if (!auth_openid_may_refresh(c, session, &answered)) return answered;
     if (auth_banned(c, user)) return auth_fail_status(c, AUTH_ERROR_user_banned, 400, "Invalid Refresh Token: User Banned");
     if (has_ended(c, session)) return auth_fail(c, AUTH_ERROR_session_expired);
     bool ours = json_str(json_get(session, "refresh_token_hmac_key")).n,
@@ -478,8 +491,9 @@ static bool refresh_moved(struct auth_call *c, str token, bool *again) {
     return ran == AUTH_RAN && answer_refreshed(c, session, 0, key, false, NULL);
 }
 
-bool auth_grant_refresh(struct auth_call *c) {
-    str text = auth_text(c, "refresh_token");
+bool auth_grant_refresh(struct auth_call *c) { return auth_refresh(c, auth_text(c, "refresh_token")); }
+
+bool auth_refresh(struct auth_call *c, str text) {
     struct refresh r;
     bool again = true, done = false, old = text.n == 12;
     uint32_t fields = c->to->fields_count;

@@ -39,6 +39,10 @@ str auth_param(struct auth_call *c, const char *name) {
     return (str){0};
 }
 
+bool auth_is_form(const struct auth_call *c) {
+    return str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
+}
+
 str auth_text(const struct auth_call *c, const char *key) { return json_str(json_get(&c->body, key)); }
 
 /* ---- limits ---- */

@@ -269,15 +269,11 @@ static bool find_and_spend(struct auth_call *c, str email, str code, str hash, s
 
 /* ---- by a client ---- */
 
-static bool is_form(const struct auth_call *c) {
-    return str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
-}
-
 bool auth_do_verify(struct auth_call *c) {
     str type = auth_text(c, "type"), token = auth_text(c, "token"), hash = auth_text(c, "token_hash"),
         given = auth_text(c, "email"), number = auth_text(c, "phone"), email;
     struct found f = {.kind = kind_of(type)};
-    if (is_form(c)) return auth_do_verify_link(c);
+    if (auth_is_form(c)) return auth_do_verify_link(c);
     if (!auth_limited(c, "verify", auth_network(c), c->config->verifies, 300)) return false;
     if (!type.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Verify requires a verification type");
     if (!token.n == !hash.n)

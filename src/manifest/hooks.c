@@ -1,4 +1,5 @@
-/* hooks: where an app has its say about its users (docs/auth-hooks.md): [auth.hooks.NAME] of orlo.toml, [auth.hook.NAME] of a Supabase project. */
+/* hooks: where an app has its say about its users (docs/auth-hooks.md): [auth.hooks.NAME] of orlo.toml, [auth.hook.NAME] of a Supabase project; third parties, captchas,
+ * pages. */
 #include "manifest/manifest_int.h"
 
 const char *const manifest_hook_names[APP_HOOKS] = {
@@ -120,4 +121,73 @@ void manifest_check_hooks(struct reader *r, const struct toml *root) {
         if (hook->to == APP_HOOK_TO_FUNCTION && app_record_function(record, hook->at) == UINT32_MAX)
             manifest_error(r, at, "the app has no function \"" STR_FMT "\"", STR_ARG(hook->at));
     }
+}
+
+/* ---- third parties, captchas, pages ---- */
+
+static bool is_plain(str s, size_t most) {
+    bool ok = s.n && s.n <= most;
+    for (size_t i = 0; i < s.n && ok; i++) ok = s.p[i] > ' ' && s.p[i] < 0x7f && !strchr("\"'<>\\", s.p[i]);
+    return ok;
+}
+
+/* Below site_url, and nowhere else: no "//host". */
+void manifest_oauth_path(struct reader *r, const struct toml *v) {
+    bool ok = is_plain(v->s, 512) && v->s.p[0] == '/' && (v->s.n < 2 || v->s.p[1] != '/') && str_find(v->s, '?') == v->s.n &&
+              str_find(v->s, '#') == v->s.n;
+    if (!ok) manifest_error(r, v, "it takes a path: \"/oauth/consent\"");
+    else r->to->record.auth.oauth.path = v->s;
+}
+
+void manifest_captcha_provider(struct reader *r, const struct toml *v) {
+    static const char *const words[APP_CAPTCHAS] = {"", "hcaptcha", "turnstile"};
+    for (uint8_t i = 1; i < APP_CAPTCHAS; i++)
+        if (str_eqc(v->s, words[i])) r->to->record.auth.captcha.kind = i;
+    if (!r->to->record.auth.captcha.kind) manifest_error(r, v, "it takes \"hcaptcha\" or \"turnstile\"");
+}
+
+void manifest_captcha_secret(struct reader *r, const struct toml *v, str name) {
+    if (!manifest_name_ok(name, APP_FUNCTION_NAME_MAX)) {
+        manifest_error(r, v, "it takes the name of a secret of the app");
+        return;
+    }
+    r->to->record.auth.captcha.secret = name;
+    manifest_need_secret(r, name);
+}
+
+void manifest_captcha_url(struct reader *r, const struct toml *v) {
+    if (!is_web(v->s)) manifest_error(r, v, "it takes a URL: \"https://captcha.example.com/siteverify\"");
+    else r->to->record.auth.captcha.url = v->s;
+}
+
+void manifest_captcha_finish(struct reader *r, const struct toml *v) {
+    struct app_auth *a = &r->to->record.auth;
+    if (!a->captcha.kind) manifest_error(r, v, "it lacks a provider");
+    if (!a->captcha.secret.n) manifest_error(r, v, "it lacks a secret: the name of the one that is the provider's");
+    a->calls = true;
+}
+
+void manifest_pages_name(struct reader *r, const struct toml *v) {
+    bool ok = v->s.n && v->s.n <= 100 && str_is_utf8(v->s);
+    for (size_t i = 0; i < v->s.n && ok; i++) ok = v->s.p[i] >= ' ' && v->s.p[i] != 0x7f;
+    if (!ok) manifest_error(r, v, "a name has up to 100 bytes");
+    else r->to->record.auth.pages.name = v->s;
+}
+
+/* It goes into a header, which says whose pictures there may be. */
+void manifest_pages_logo(struct reader *r, const struct toml *v) {
+    bool ok = is_plain(v->s, 1024) && str_starts(v->s, STR("https://")) && str_find(v->s, ';') == v->s.n &&
+              str_find(v->s, ',') == v->s.n;
+    if (!ok) manifest_error(r, v, "it takes an https URL");
+    else r->to->record.auth.pages.logo = v->s;
+}
+
+void manifest_pages_colour(struct reader *r, const struct toml *v) {
+    bool ok = v->s.n == 7 && v->s.p[0] == '#';
+    for (size_t i = 1; i < v->s.n && ok; i++) {
+        uint8_t ch = v->s.p[i] | 32;
+        ok = (v->s.p[i] >= '0' && v->s.p[i] <= '9') || (ch >= 'a' && ch <= 'f');
+    }
+    if (!ok) manifest_error(r, v, "it takes a colour: \"#1a2b3c\"");
+    else r->to->record.auth.pages.colour = v->s;
 }

@@ -147,6 +147,14 @@ void manifest_hook_url(struct reader *r, struct app_hook *hook, const struct tom
 void manifest_hook_secret(struct reader *r, struct app_hook *hook, const struct toml *v);
 void manifest_hook_uri(struct reader *r, struct app_hook *hook, const struct toml *v);
 void manifest_hook_secrets(struct reader *r, struct app_hook *hook, const struct toml *v, const char *which);
+void manifest_oauth_path(struct reader *r, const struct toml *v);
+void manifest_captcha_provider(struct reader *r, const struct toml *v);
+void manifest_captcha_secret(struct reader *r, const struct toml *v, str name);
+void manifest_captcha_url(struct reader *r, const struct toml *v);
+void manifest_captcha_finish(struct reader *r, const struct toml *v);
+void manifest_pages_name(struct reader *r, const struct toml *v);
+void manifest_pages_logo(struct reader *r, const struct toml *v);
+void manifest_pages_colour(struct reader *r, const struct toml *v);
 void manifest_hooks_of_functions(struct reader *r);
 void manifest_check_hooks(struct reader *r, const struct toml *root);
 /* Providers of identities. required: a deployment needs the secret. */

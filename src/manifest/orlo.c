@@ -684,6 +684,30 @@ static void hook_secret(struct reader *r, void *to, const struct toml *v) { mani
     }
 APP_HOOKS_LIST(X)
 #undef X
+static void oauth_server_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.oauth.on = v->i; }
+static void oauth_server_registration(struct reader *r, void *to, const struct toml *v) {
+    r->to->record.auth.oauth.registers = v->i;
+}
+static void oauth_server_consent_path(struct reader *r, void *to, const struct toml *v) { manifest_oauth_path(r, v); }
+static void auth_oauth_server(struct reader *r, void *to, const struct toml *v) {
+    r->to->record.auth.oauth.on = true;
+    read_shape(r, v, SHAPE_oauth_server, to);
+}
+static void captcha_provider(struct reader *r, void *to, const struct toml *v) { manifest_captcha_provider(r, v); }
+static void captcha_secret(struct reader *r, void *to, const struct toml *v) { manifest_captcha_secret(r, v, v->s); }
+static void captcha_url(struct reader *r, void *to, const struct toml *v) { manifest_captcha_url(r, v); }
+static void auth_captcha(struct reader *r, void *to, const struct toml *v) {
+    read_shape(r, v, SHAPE_captcha, to);
+    manifest_captcha_finish(r, v);
+}
+static void pages_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.auth.pages.on = v->i; }
+static void pages_name(struct reader *r, void *to, const struct toml *v) { manifest_pages_name(r, v); }
+static void pages_logo(struct reader *r, void *to, const struct toml *v) { manifest_pages_logo(r, v); }
+static void pages_colour(struct reader *r, void *to, const struct toml *v) { manifest_pages_colour(r, v); }
+static void auth_pages(struct reader *r, void *to, const struct toml *v) {
+    r->to->record.auth.pages.on = true;
+    read_shape(r, v, SHAPE_pages, to);
+}
 static void auth_hooks(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_hooks, to); }
 
 struct provider {

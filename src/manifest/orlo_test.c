@@ -348,6 +348,18 @@ static void test_database(void **state) {
                 str_eqc(hooks[APP_HOOK_custom_access_token].at, "public.token_hook"));
     assert_true(hooks[APP_HOOK_send_email].to == APP_HOOK_TO_URL && str_eqc(hooks[APP_HOOK_send_email].secret, "HOOK") &&
                 m->record.auth.calls && !hooks[APP_HOOK_send_sms].to);
+    says("database = \"sqlite\"\n[auth.oauth_server]\nconsent_path = \"//evil.example\"",
+         "auth.oauth_server.consent_path: it takes a path");
+    says("database = \"sqlite\"\n[auth.captcha]\nprovider = \"x\"", "auth.captcha.provider: it takes \"hcaptcha\"");
+    says("database = \"sqlite\"\n[auth.captcha]\nprovider = \"turnstile\"", "it lacks a secret");
+    says("database = \"sqlite\"\n[auth.pages]\ncolour = \"red\"", "auth.pages.colour: it takes a colour");
+    says("database = \"sqlite\"\n[auth.pages]\nlogo = \"https://a.example/l.png; script-src *\"",
+         "auth.pages.logo: it takes an https URL");
+    m = read_whole(
+        "name = \"a\"\ndatabase = \"sqlite\"\n[auth.oauth_server]\nregistration = true\n[auth.pages]\nname = \"The shop\"\n"
+        "colour = \"#12ab34\"\n");
+    assert_true(m->record.auth.oauth.on && m->record.auth.oauth.registers && m->record.auth.pages.on &&
+                str_eqc(m->record.auth.pages.name, "The shop") && str_eqc(m->record.auth.pages.colour, "#12ab34"));
     says("database = \"sqlite\"\n[auth.hooks.send_email]\nfunction = \"g\"", "the app has no function \"g\"");
     says("database = \"sqlite\"\n[auth.hooks.send_email]\nurl = \"https://a.example\"", "it lacks a secret, by which");
     says("database = \"sqlite\"\n[auth.hooks.send_email]\nurl = \"ftp://a.example\"",
@@ -410,6 +422,9 @@ static const struct {
     {"auth_sms", "[auth.sms]\n", "auth.sms.", ""},
     {"auth_secret", "[auth.mail.password]\n", "auth.mail.password.", ""},
     {"passkeys", "[auth.passkeys]\n", "auth.passkeys.", ""},
+    {"oauth_server", "[auth.oauth_server]\n", "auth.oauth_server.", ""},
+    {"captcha", "[auth.captcha]\n", "auth.captcha.", ""},
+    {"pages", "[auth.pages]\n", "auth.pages.", ""},
     {"hooks", "[auth.hooks]\n", "auth.hooks.", ""},
     {"hook", "[auth.hooks.send_email]\n", "auth.hooks.send_email.", ""},
     {"computed", "functions.f.columns = [{ ", "functions.f.columns.0.", " }]"},

@@ -278,8 +278,32 @@ APP_HOOKS_LIST(X)
 static void users_hook(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_hooks, to); }
 NOT_YET(users, third_party, "tokens of others are not taken yet")
 NOT_YET(users, web3, "there are no wallets here")
-NOT_YET(users, oauth_server, "it is no provider for others yet")
-NOT_YET(users, captcha, "nobody is asked to prove that he is no machine yet")
+FLAG(oauth_server, enabled, oauth.on)
+FLAG(oauth_server, allow_dynamic_registration, oauth.registers)
+static void oauth_server_authorization_url_path(struct reader *r, void *to, const struct toml *v) { manifest_oauth_path(r, v); }
+static void users_oauth_server(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_oauth_server, to); }
+static bool captcha_is_on(const struct toml *v) {
+    const struct toml *on = manifest_toml_get(v, "enabled");
+    return on && on->type == TOML_BOOL && on->i;
+}
+static void captcha_enabled(struct reader *r, void *to, const struct toml *v) {}
+static void captcha_provider(struct reader *r, void *to, const struct toml *v) {
+    if (captcha_is_on(to)) manifest_captcha_provider(r, v);
+}
+static void captcha_secret(struct reader *r, void *to, const struct toml *v) {
+    str name =
+        str_starts(v->s, STR("env(")) && str_ends(v->s, STR(")")) ? str_sub(v->s, 4, v->s.n - 5) : STR("AUTH_CAPTCHA_SECRET");
+    if (!captcha_is_on(to)) return;
+    if (!str_starts(v->s, STR("env(")))
+        manifest_remark(r, v, "a secret is not taken from a file: orlo secrets set APP AUTH_CAPTCHA_SECRET");
+    manifest_captcha_secret(r, v, name);
+}
+static void users_captcha(struct reader *r, void *to, const struct toml *v) {
+    struct toml own = *v;
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_captcha, &own);
+    if (captcha_is_on(v)) manifest_captcha_finish(r, v);
+}
 static void users_passkey(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_passkey, to); }
 static void users_webauthn(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_webauthn, to); }
 FLAG(passkey, enabled, passkeys)
