@@ -65,6 +65,7 @@ struct auth_call {
     str provider_token, provider_refresh_token; /* what a session is told with, once */
     struct { /* the same of a message to a telephone, by the send_sms hook; user empty: there is none */
         str user, phone, code;
+        const char *kind;
     } texted;
 };
 /* False, so that whoever finds it returns it. */

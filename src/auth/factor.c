@@ -224,27 +224,11 @@ static bool enrol_totp(struct auth_call *c, str name) {
     return auth_answer(c, 200);
 }
 
-/* E.164, as GoTrue keeps it: digits alone. */
-static bool read_phone(struct auth_call *c, str text, str *phone) {
-    uint8_t *p = arena_alloc(c->mem, text.n + 1, 1);
-    size_t n = 0;
-    bool ok = true;
-    for (size_t i = 0; i < text.n && n <= 15; i++) {
-        uint8_t d = text.p[i];
-        if (d >= '0' && d <= '9') p[n++] = d;
-        else ok &= (d == '+' && !i) || d == ' ' || d == '-' || d == '(' || d == ')';
-    }
-    if (!ok || n < 2 || n > 15 || p[0] == '0')
-        return auth_fail_text(c, AUTH_ERROR_validation_failed, "Invalid phone number format (E.164 required)");
-    *phone = (str){p, n};
-    return true;
-}
-
 static bool enrol_phone(struct auth_call *c, str name) {
     str said = auth_text(c, "phone"), phone, replaced = {0}, id = auth_new_id(c);
     struct json_writer w;
     if (!said.n) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Phone number required to enroll Phone factor");
-    if (!read_phone(c, said, &phone)) return false;
+    if (!auth_phone(c, said, &phone)) return false;
     JSON_EACH(f, json_get(c->user, "mfa_factors")) {
         if (!str_eqc(json_str(json_get(f, "factor_type")), "phone") || !str_eq(json_str(json_get(f, "phone")), phone)) continue;
         if (is_verified(f))
@@ -327,18 +311,52 @@ bool auth_run_challenge(struct auth_call *c, struct auth_batch *b) {
     return auth_fail(c, AUTH_ERROR_unexpected_failure);
 }
 
-static bool challenge_totp(struct auth_call *c, const struct json *factor, str id) {
-    struct auth_batch b;
+static bool answer_challenge(struct auth_call *c, const struct json *factor, str id) {
     struct json_writer w = json_writer_of(&c->out);
-    auth_batch_begin(&b);
-    auth_insert_challenge(c, &b, id, factor, (str){0}, (str){0});
-    if (!auth_run_challenge(c, &b)) return false;
     json_put_object(&w, NULL);
     json_put_str(&w, "id", id);
     json_put_str(&w, "type", json_str(json_get(factor, "factor_type")));
     json_put_i64(&w, "expires_at", c->host->now_us / 1'000'000 + c->config->challenge_s);
     json_put_end(&w);
     return auth_answer(c, 200);
+}
+
+static bool challenge_totp(struct auth_call *c, const struct json *factor, str id) {
+    struct auth_batch b;
+    auth_batch_begin(&b);
+    auth_insert_challenge(c, &b, id, factor, (str){0}, (str){0});
+    return auth_run_challenge(c, &b) && answer_challenge(c, factor, id);
+}
+
+static str sms_code(struct auth_call *c, str phone) {
+    uint8_t digits[10], byte;
+    str test = auth_test_code(c, phone);
+    if (test.n) return test;
+    for (uint32_t i = 0; i < c->config->factor_digits;) {
+        crypto_random(&byte, 1);
+        if (byte < 250) digits[i++] = (uint8_t)('0' + byte % 10);
+    }
+    return arena_str(c->mem, (str){digits, c->config->factor_digits});
+}
+
+static bool challenge_phone(struct auth_call *c, const struct json *factor, str id) {
+    struct auth_batch b;
+    str phone = json_str(json_get(factor, "phone")), channel, sealed;
+    int64_t last = auth_time_of(json_get(factor, "last_challenged_at")), each = c->config->factor_sms_every_s * 1'000'000ll;
+    if (!auth_channel_ok(c, &channel)) return false;
+    if (last != INT64_MIN && c->host->now_us - last < each)
+        return auth_fail_text(c, AUTH_ERROR_over_sms_send_rate_limit,
+                              "For security purposes, you can only request this after %lld seconds.",
+                              (long long)((last + each - c->host->now_us + 999'999) / 1'000'000));
+    if (!auth_may_sms(c, phone)) return false;
+    str code = sms_code(c, phone);
+    if (!auth_seal(c, "mfa_challenges.otp_code", id, code, &sealed)) return false;
+    auth_batch_begin(&b);
+    auth_insert_challenge(c, &b, id, factor, sealed, (str){0});
+    if (!auth_test_code(c, phone).n) (void)auth_put_sms(c, &b, "mfa", json_str(json_get(c->user, "id")), phone, code, channel);
+    if (!auth_run_challenge(c, &b)) return false;
+    auth_told_sms(c, "mfa", phone, code);
+    return answer_challenge(c, factor, id);
 }
 
 bool auth_do_factor_challenge(struct auth_call *c) {
@@ -350,7 +368,7 @@ bool auth_do_factor_challenge(struct auth_call *c) {
     if (!may_verify(c, kind)) return auth_fail_text(c, kinds[kind].verify, "%s", kinds[kind].no_verify);
     str id = auth_new_id(c);
     if (kind == AUTH_FACTOR_WEBAUTHN) return auth_challenge_webauthn(c, factor, id);
-    if (kind == AUTH_FACTOR_PHONE) return auth_fail_text(c, AUTH_ERROR_unexpected_failure, "Failed to get SMS provider");
+    if (kind == AUTH_FACTOR_PHONE) return challenge_phone(c, factor, id);
     return challenge_totp(c, factor, id);
 }
 
@@ -821,7 +839,7 @@ bool auth_do_admin_factor_update(struct auth_call *c) {
     struct json_writer w;
     str name = auth_text(c, "friendly_name"), phone = auth_text(c, "phone"), number = {0};
     if (!load_factor_of(c, &user, &factor) || !name_ok(c, name)) return false;
-    if (phone.n && str_eqc(json_str(json_get(factor, "factor_type")), "phone") && !read_phone(c, phone, &number)) return false;
+    if (phone.n && str_eqc(json_str(json_get(factor, "factor_type")), "phone") && !auth_phone(c, phone, &number)) return false;
     auth_batch_begin(&b);
     auth_tree(&b, "update", "mfa_factors");
     auth_set(&b);

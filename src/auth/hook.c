@@ -459,7 +459,8 @@ static bool send_message(struct auth_call *c) {
     str id = c->texted.user;
     c->texted.user = (str){0};
     if (!id.n) return true;
-    return auth_read_user(c, "id", id, &user) && (!user || auth_hook_send_sms(c, user, c->texted.phone, c->texted.code, NULL));
+    return auth_read_user(c, "id", id, &user) &&
+           (!user || auth_hook_send_sms(c, user, c->texted.phone, c->texted.code, strcmp(c->texted.kind, "mfa") ? NULL : "mfa"));
 }
 
 static bool send_mails(struct auth_call *c) {

@@ -81,7 +81,7 @@ str auth_put_sms(struct auth_call *c, struct auth_batch *b, const char *kind, st
     struct mail_fault fault;
     str id = auth_new_id(c);
     if (user.n && auth_hook_on(c, APP_HOOK_send_sms)) { /* once what was asked is done */
-        c->texted.user = user, c->texted.phone = phone, c->texted.code = code;
+        c->texted.user = user, c->texted.phone = phone, c->texted.code = code, c->texted.kind = kind;
         return id;
     }
     if (!mail_sms_words(c->config->sms.words, code, &words, &fault)) words.n = 0;

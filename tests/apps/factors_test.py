@@ -248,7 +248,7 @@ def administered(ask):
 
 def test_factors_limits():
     with node("--workers", "2") as n:
-        ask = app(n, limits=LOOSE, more="[auth.mfa]\ntries_per_min = 1000\nmax_factors = 2\n")
+        ask = app(n, limits=LOOSE, more="[auth.mfa]\ntries_per_min = 1000\nmax_factors = 2\nphone = true\nphone_enrol = true\n[auth.sms]\nevery_s = 0\n")
         clock, f, up = raised(ask, "guessed@example.com")
         # from one network, ten tries in five minutes, and then not even the right one; a recovery code still lets in
         got = []
@@ -264,6 +264,10 @@ def test_factors_limits():
         eq([enrol(ask, s, name)[0] for name in "ab"], [200, 200])
         status, e = enrol(ask, s, "c")
         eq((status, e["code"]), (422, "too_many_enrolled_mfa_factors"))
+        # messages cost: so often, and no more
+        p = ask.sign_up("phone@example.com")[1]
+        mobile = enrol(ask, p, factor_type="phone", phone="15550001234")[1]["id"]
+        eq([(status, e.get("code")) for status, e in (challenge(ask, p, mobile) for _ in range(2))], [(200, None), (429, "over_sms_send_rate_limit")])
         # what is no text, and too long
         for body in ({"factor_type": 1}, {"factor_type": "totp", "friendly_name": "x" * 256}, {"factor_type": "totp", "friendly_name": "y", "issuer": "i" * 129}, {"factor_type": "totp", "issuer": ["a"]}):
             eq(ask("POST", "/factors", body, bearer=s["access_token"])[0], 400)
@@ -580,3 +584,48 @@ def test_passkeys_browser():
             status, got = page.run(f"""(async () => {{ const [, c] = await call('/factors/{factor}/challenge', {t}, {{}});
                 return call('/factors/{factor}/verify', {t}, {{challenge_id: c.id, webauthn: {{type: c.webauthn.type, credential_response: await {how}(c.webauthn.credential_options.publicKey)}}}}) }})()""")
             eq((status, claims(got["access_token"])["aal"]), (200, "aal2"), got)
+
+
+def test_factors_phone():
+    with node("--workers", "2") as n:
+        more = "[auth.mfa]\nphone = true\nphone_enrol = true\nsms_every_s = 0\nsms_digits = 8\ntries_per_min = 100000\n[auth.sms]\nevery_s = 0\nper_hour = 100000\n[auth.sms.test_codes]\n\"15550009999\" = \"246802\"\n"
+        for engine in ENGINES:
+            ask = app(n, engine, more, LOOSE) if engine == ENGINES[0] else None
+            if not ask:
+                cli(n, "deploy", project({"migrations/001_schema.sql": SCHEMA}, f'name = "second"\ndatabase = "{engine}"\n[auth]\n{LOOSE}{more}'))
+                ask = Asker(n, "second")
+            by_phone(ask)
+
+
+def by_phone(ask):
+    s = ask.sign_up("ann@example.com")[1]
+    post = lambda s, path, body: ask("POST", path, body, bearer=s["access_token"])
+    eq([post(s, "/factors", {"factor_type": "phone", "phone": x})[0] for x in ("", "x", "+0123", "1" * 16)], [400] * 4)
+    status, f = post(s, "/factors", {"factor_type": "phone", "phone": "+1 555 000 1234", "friendly_name": "mobile"})
+    eq((status, sorted(f), f["type"], f["phone"]), (200, ["friendly_name", "id", "phone", "type"], "phone", "+1 555 000 1234"))
+    status, again = post(s, "/factors", {"factor_type": "phone", "phone": "15550001234", "friendly_name": "mobile"})
+    eq((status, again["id"] != f["id"]), (200, True))  # in the place of the one that was never verified
+    at = f"/factors/{again['id']}"
+    eq(post(s, at + "/challenge", {"channel": "pigeon"})[0], 400)
+    status, ch = post(s, at + "/challenge", {})
+    eq((status, sorted(ch), ch["type"]), (200, ["expires_at", "id", "type"], "phone"))
+    mail = ask.mail("15550001234")
+    sent = mail["variables"]["Code"]
+    check(mail["kind"] == "mfa" and re.fullmatch("[0-9]{8}", sent) and sent in mail["body"], mail)
+    kept = ask.rows({"schema": "auth", "from": "mfa_challenges", "select": ["otp_code"], "where": {"column": "id", "op": "eq", "value": ch["id"]}})[0]["otp_code"]
+    check(kept.startswith("orlo1.") and sent not in kept, kept)
+    status, e = verify(ask, s, again["id"], f"{(int(sent) + 1) % 10**8:08d}", ch["id"])
+    eq((status, e["code"], e["message"]), (422, "mfa_verification_failed", "Invalid MFA Phone code entered"))
+    status, up = verify(ask, s, again["id"], sent, ch["id"])
+    eq((status, [a["method"] for a in claims(up["access_token"])["amr"]], claims(up["access_token"])["aal"]), (200, ["mfa/phone", "password"], "aal2"), up)
+    eq(verify(ask, up, again["id"], sent, ch["id"])[1]["code"], "mfa_ip_address_mismatch")
+    eq(post(up, "/factors", {"factor_type": "phone", "phone": "15550001234", "friendly_name": "x"})[1]["code"], "mfa_verified_factor_exists")
+    # a code is of its challenge
+    low = ask.sign_in("ann@example.com")[1]
+    one, two = (post(low, at + "/challenge", {})[1]["id"] for _ in range(2))
+    eq(verify(ask, low, again["id"], ask.mail("15550001234")["variables"]["Code"], one)[0], 422)
+    # a number of tests
+    s = ask.sign_up("review@example.com")[1]
+    f = post(s, "/factors", {"factor_type": "phone", "phone": "15550009999"})[1]
+    status, up = verify(ask, s, f["id"], "246802")
+    eq((status, ask.rows({"schema": "auth", "from": "orlo_mails", "select": ["id"], "where": {"column": "recipient", "op": "eq", "value": "15550009999"}})), (200, []), up)
