@@ -85,6 +85,8 @@ SITE = {
     "public/.well-known/x": b"known",
     "public/large.bin": os.urandom(3 << 20),
     "public/empty.css": b"",
+    "public/app.js.br": b"as brotli has it",
+    "public/app.js.gz": b"as gzip has it",
 }
 
 
@@ -104,7 +106,14 @@ def test_static_files():
         head = n.get("site", "/", "-I")
         eq((head.status, head.fields["content-length"], head.body), (200, "8", head.head.encode("latin-1")))
         r = n.get("site", "/app.js?v=7")
-        eq((r.body, r.fields["content-type"]), (b"let a = 1", "text/javascript; charset=utf-8"))
+        eq((r.body, r.fields["content-type"], r.fields["vary"]), (b"let a = 1", "text/javascript; charset=utf-8", "accept-encoding"))
+        br = n.get("site", "/app.js", "-H", "Accept-Encoding: gzip, br")
+        eq((br.body, br.fields["content-type"], br.fields["content-encoding"], br.fields["vary"]), (b"as brotli has it", r.fields["content-type"], "br", "accept-encoding"))
+        eq(n.get("site", "/app.js", "-H", "Accept-Encoding: gzip, br;q=0").fields["content-encoding"], "gzip")
+        same = n.get("site", "/app.js", "-H", "Accept-Encoding: br", "-H", f"If-None-Match: {br.fields['etag']}")
+        check(same.status == 304 and br.fields["etag"] != r.fields["etag"], same.status)
+        eq(n.get("site", "/app.js", "-H", "Accept-Encoding: br", "-H", f"If-None-Match: {r.fields['etag']}").status, 200)
+        eq(n.get("site", "/app.js", "-H", "Accept-Encoding: br", "-H", "Range: bytes=3-9").body, b"brotli ")
         eq(n.get("site", "/a%20b.txt").body, b"spaces")
         eq(n.get("site", "/.well-known/x").fields["content-type"], "application/octet-stream")
         eq((n.get("site", "/empty.css").status, n.get("site", "/empty.css").body), (200, b""))

@@ -39,7 +39,13 @@ struct fields {
 
 static void add(struct fields *f, const char *name, str value) { f->of[f->n++] = (struct net_field){str_c(name), value}; }
 
-static void describe(struct fields *to, const struct node_request *r, const struct node_pack_file *f,
+/* What a file is sent as. */
+struct form {
+    str type, coding; /* empty: none */
+    bool varies;
+};
+
+static void describe(struct fields *to, const struct node_request *r, const struct node_pack_file *f, const struct form *form,
                      const struct node_files_part *part) {
     to->n = 0;
     node_files_etag(f, to->etag);
@@ -50,8 +56,10 @@ static void describe(struct fields *to, const struct node_request *r, const stru
         add(to, "last-modified", str_c(to->date));
     }
     add(to, "cache-control", STR("public, max-age=0, must-revalidate"));
+    if (form->varies) add(to, "vary", STR("accept-encoding"));
     if (part->status == 304) return;
-    add(to, "content-type", node_files_type(f->path));
+    add(to, "content-type", form->type);
+    if (form->coding.n) add(to, "content-encoding", form->coding);
     add(to, "x-content-type-options", STR("nosniff"));
     add(to, "accept-ranges", STR("bytes"));
     if (part->status == 206) {
@@ -215,10 +223,11 @@ static void begin_sending(struct node_request *r, const struct node_pack_file *f
     pump(s);
 }
 
-static void send(struct node_request *r, const struct node_pack_file *f, const struct node_files_part *part) {
+static void send(struct node_request *r, const struct node_pack_file *f, const struct form *form,
+                 const struct node_files_part *part) {
     static uint8_t block[PIECE];
     struct fields fields;
-    describe(&fields, r, f, part);
+    describe(&fields, r, f, form, part);
     bool body = part->status != 304 && !str_eq(net_exchange_request(r->exchange)->method, STR("HEAD"));
     bool small = !body || part->bytes <= PIECE;
     if (small &&
@@ -245,12 +254,14 @@ static bool wants_page(const struct net_request *rq) {
 
 static void send_found(struct node_request *r, const struct node_pack_file *f) {
     const struct net_request *rq = net_exchange_request(r->exchange);
+    struct form form = {.type = node_files_type(f->path)};
+    f = node_files_coded(r->part->pack, f, rq->fields, rq->fields_count, &form.coding, &form.varies);
     struct node_files_part part = node_files_part(f, rq->fields, rq->fields_count);
     char range[40];
     snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)f->bytes);
     if (part.status == 412) answer(r, 412, "cache-control", STR("no-store"));
     else if (part.status == 416) answer(r, 416, "content-range", str_c(range));
-    else send(r, f, &part);
+    else send(r, f, &form, &part);
 }
 
 void node_files_serve(struct node_request *r) {
@@ -275,6 +286,6 @@ void node_files_serve(struct node_request *r) {
         return;
     case NODE_FILES_NOT_HERE: break;
     }
-    if (f) send(r, f, &(struct node_files_part){404, 0, f->bytes});
+    if (f) send(r, f, &(struct form){.type = node_files_type(f->path)}, &(struct node_files_part){404, 0, f->bytes});
     else answer_page(r, NODE_REFUSE_NO_FILE);
 }

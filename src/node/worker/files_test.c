@@ -10,8 +10,9 @@
 static struct node_pack *pack;
 
 static int begin(void **state) {
-    static const char *const paths[] = {"404.html",        "a b.txt",    "app.js",     "docs/deep/index.html",
-                                        "docs/index.html", "index.html", "only/x.css", "with%20.txt"};
+    static const char *const paths[] = {
+        "404.html",        "a b.txt",    "app.js",         "app.js.br",  "app.js.gz",  "docs/deep/index.html",
+        "docs/index.html", "index.html", "index.html.zst", "only/x.css", "with%20.txt"};
     int fd = memfd_create("pack", MFD_CLOEXEC), file = memfd_create("file", MFD_CLOEXEC);
     uint8_t digest[32];
     struct diag d = DIAG_INIT;
@@ -77,6 +78,28 @@ static void test_traversal(void **state) {
     char longest[1200] = "/";
     memset(longest + 1, 'x', 1100);
     finds(&plain, longest, false, NODE_FILES_BAD, "-");
+}
+
+static void coded(const char *path, const char *accepts, const char *want, const char *coding) {
+    struct net_field field = {STR("Accept-Encoding"), str_c(accepts)};
+    str got;
+    bool varies;
+    const struct node_pack_file *f = node_files_coded(pack, node_pack_find(pack, str_c(path)), &field, 1, &got, &varies);
+    if (!str_eqc(f->path, want) || !str_eqc(got, coding) || varies != !str_eqc(str_c(path), "only/x.css"))
+        fail_msg("%s by %s: " STR_FMT, path, accepts, STR_ARG(f->path));
+}
+
+static void test_codings(void **state) {
+    coded("app.js", "gzip, deflate, br, zstd", "app.js.br", "br");
+    coded("app.js", "gzip, deflate", "app.js.gz", "gzip");
+    coded("app.js", "br;q=0.1, GZIP;q=0.5", "app.js.gz", "gzip");
+    coded("app.js", "br;q=0, *;q=0.001", "app.js.gz", "gzip");
+    coded("app.js", "*", "app.js.br", "br");
+    coded("index.html", "zstd", "index.html.zst", "zstd");
+    coded("index.html", "br, gzip", "index.html", "");
+    static const char *const none[] = {"", "identity", "br;q=0", "br;q=0.000", "br;q=x", "br;q=", "br;level=1", "brr", "x;q=1"};
+    for (size_t i = 0; i < ARRAY_COUNT(none); i++) coded("app.js", none[i], "app.js", "");
+    coded("only/x.css", "br, gzip", "only/x.css", "");
 }
 
 static void test_types(void **state) {
@@ -149,7 +172,8 @@ static void test_dates(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_paths),     cmocka_unit_test(test_spa),
-                                       cmocka_unit_test(test_traversal), cmocka_unit_test(test_types),
-                                       cmocka_unit_test(test_parts),     cmocka_unit_test(test_dates)};
+                                       cmocka_unit_test(test_traversal), cmocka_unit_test(test_codings),
+                                       cmocka_unit_test(test_types),     cmocka_unit_test(test_parts),
+                                       cmocka_unit_test(test_dates)};
     return cmocka_run_group_tests(tests, begin, end);
 }

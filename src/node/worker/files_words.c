@@ -72,6 +72,62 @@ enum node_files_found node_files_find(const struct node_pack *p, const struct ap
     return not_here(p, f, f->spa && (html || !names_a_file(path)), file);
 }
 
+/* ---- codings ---- */
+
+/* "0.5" as thousandths; of nothing 1000. What is none is 0: it is not taken. */
+static uint32_t weight_of(str parameters) {
+    uint32_t q = 0, place = 1000;
+    parameters = str_trim(parameters);
+    if (!parameters.n) return 1000;
+    if (parameters.n < 3 || (parameters.p[0] | 0x20) != 'q' || parameters.p[1] != '=') return 0;
+    for (size_t i = 2; i < parameters.n; i++) {
+        uint8_t c = parameters.p[i];
+        if (i == 3 ? c != '.' : c < '0' || c > '9') return 0;
+        if (i != 3) q += (uint32_t)(c - '0') * place, place /= 10;
+    }
+    return MIN(q, 1000u);
+}
+
+/* How much who asks wants this coding, in thousandths. */
+static uint32_t wanted(const struct net_field *fields, uint32_t count, str coding) {
+    uint32_t any = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        str list = fields[i].value, item, name, parameters;
+        if (!str_eq_nocase(fields[i].name, STR("accept-encoding"))) continue;
+        while (list.n) {
+            str_cut(list, ',', &item, &list);
+            str_cut(item, ';', &name, &parameters);
+            name = str_trim(name);
+            if (str_eq_nocase(name, coding)) return weight_of(parameters);
+            if (str_eqc(name, "*")) any = weight_of(parameters);
+        }
+    }
+    return any;
+}
+
+const struct node_pack_file *node_files_coded(const struct node_pack *p, const struct node_pack_file *f,
+                                              const struct net_field *fields, uint32_t count, str *coding, bool *varies) {
+    static const struct {
+        str name;
+        const char *end;
+    } codings[] = {{STR_INIT("br"), ".br"}, {STR_INIT("zstd"), ".zst"}, {STR_INIT("gzip"), ".gz"}}; /* the smallest first */
+    const struct node_pack_file *best = f;
+    uint32_t most = 0;
+    *coding = (str){0};
+    *varies = false;
+    for (size_t i = 0; i < ARRAY_COUNT(codings); i++) {
+        const struct node_pack_file *coded = in_folder(p, f->path, str_c(codings[i].end));
+        if (!coded) continue;
+        *varies = true;
+        uint32_t q = wanted(fields, count, codings[i].name);
+        if (q <= most) continue;
+        most = q;
+        best = coded;
+        *coding = codings[i].name;
+    }
+    return best;
+}
+
 /* ---- types ---- */
 
 str node_files_type(str path) {
