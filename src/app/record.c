@@ -179,6 +179,7 @@ static void write_auth(struct buf *to, const struct app_auth *a) {
     write_u32(to, flags);
     write_str(to, a->site_url);
     write_list(to, a->redirects.p, a->redirects.n);
+    write_str(to, a->leaked_url);
     write_str(to, a->rp_id), write_str(to, a->rp_name);
     write_list(to, a->rp_origins.p, a->rp_origins.n);
     write_mail(to, &a->mail);
@@ -498,6 +499,7 @@ static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     if (flags >> bit) rd_fail(from, "nothing that users may have");
     a->site_url = read_plain(from, APP_URL_MAX);
     READ_LIST(out, from, &a->redirects);
+    a->leaked_url = read_plain(from, APP_URL_MAX);
     a->rp_id = read_plain(from, APP_URL_MAX), a->rp_name = read_plain(from, APP_URL_MAX);
     READ_LIST(out, from, &a->rp_origins);
     if (a->redirects.n > APP_AUTH_REDIRECTS_MAX || a->rp_origins.n > APP_AUTH_ORIGINS_MAX)

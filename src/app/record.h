@@ -235,6 +235,7 @@ enum app_password {
     X(factor_webauthn, false)                                                                                                    \
     X(factor_webauthn_enrol, false)                                                                                              \
     X(recovery_codes, true)                                                                                                      \
+    X(leaked_closed, false)                                                                                                      \
     X(passkeys, false)                                                                                                           \
     X(passkeys_verify_user, false)                                                                                               \
     X(calls, false) /* it asks others: providers, hooks, who judges a captcha */                                                 \
@@ -309,6 +310,7 @@ struct app_auth {
 #undef X
     str site_url;        /* where links of mails lead that name nothing else; empty: the app's own address */
     VEC(str) redirects;  /* where else they may lead: globs */
+    str leaked_url;      /* of a service that knows passwords that leaked, by their hash's first digits; empty: none is asked */
     str rp_id, rp_name;  /* of passkeys (WebAuthn); empty: the host of site_url */
     VEC(str) rp_origins; /* of pages that may ask for them; none: site_url's alone */
     struct app_mail mail;

@@ -83,7 +83,8 @@ static struct app_record whole(void) {
          .email_optional = true},
         {.name = STR_INIT("acme"), .issuer = STR_INIT("https://id.acme.example"), .skip_nonce = true}};
     r.auth.providers.p = providers, r.auth.providers.n = 2;
-    r.auth.passkeys = true, r.auth.rp_id = STR("shop.example"), r.auth.rp_name = STR("The shop");
+    r.auth.passkeys = r.auth.leaked_closed = true, r.auth.leaked_url = STR("https://ranges.example/"),
+    r.auth.rp_id = STR("shop.example"), r.auth.rp_name = STR("The shop");
     r.auth.rp_origins.p = schemas, r.auth.rp_origins.n = 2;
     return r;
 }
@@ -138,8 +139,9 @@ enum { USERS_NUMBERS = 0 APP_AUTH_NUMBERS(X) };
 #undef X
 enum {
     NO_REST = 24 + 8 /* two lists, a name, flags, two names; when it was made */ + USERS_NUMBERS * 4 +
-              12 /* users: flags, a name, a list */ + 12 /* passkeys: two names, a list */ +
-              24 /* mails: five texts, a number */ + APP_HOOKS * 12 /* whom, at what, a secret */ + 4 /* providers: how many */ +
+              12 /* users: flags, a name, a list */ + 4 /* where passwords that leaked are */ +
+              12 /* passkeys: two names, a list */ + 24 /* mails: five texts, a number */ +
+              APP_HOOKS * 12 /* whom, at what, a secret */ + 4 /* providers: how many */ +
               28 /* messages: a number, five texts, a list */ + 28 /* flags, six texts */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };

@@ -91,45 +91,6 @@ bool auth_email(struct auth_call *c, str text, str *email) {
     return !why || auth_fail_text(c, AUTH_ERROR_validation_failed, "%s", why);
 }
 
-/* ---- passwords ---- */
-
-enum { PASSWORD_MAX = 72 };
-static const char *const lower = "abcdefghijklmnopqrstuvwxyz", *const upper = "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-                         *const digits = "0123456789", *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
-                         *const symbols = "!@#$%^&*()_+-=[]{};'\\:\"|<>?,./`~";
-
-static bool has_any(str text, const char *set) {
-    for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] && strchr(set, text.p[i])) return true;
-    return false;
-}
-
-bool auth_password_ok(struct auth_call *c, str password) {
-    const char *const sets[APP_PASSWORDS][4] = {[APP_PASSWORD_LETTERS_DIGITS] = {letters, digits},
-                                                [APP_PASSWORD_LOWER_UPPER_DIGITS] = {lower, upper, digits},
-                                                [APP_PASSWORD_LOWER_UPPER_DIGITS_SYMBOLS] = {lower, upper, digits, symbols}};
-    struct buf text = {0};
-    bool is_short = password.n < c->config->password_min, lacks = false;
-    if (password.n > PASSWORD_MAX)
-        return auth_fail_text(c, AUTH_ERROR_validation_failed, "Password cannot be longer than %d characters", PASSWORD_MAX);
-    for (size_t i = 0; i < 4; i++)
-        if (sets[c->config->passwords][i]) lacks |= !has_any(password, sets[c->config->passwords][i]);
-    if (!is_short && !lacks) return true;
-    if (is_short) buf_printf(&text, "Password should be at least %u characters.", c->config->password_min);
-    for (size_t i = 0; lacks && i < 4 && sets[c->config->passwords][i]; i++)
-        buf_printf(&text, "%s%s",
-                   i          ? ", "
-                   : is_short ? " Password should contain at least one character of each: "
-                              : "Password should contain at least one character of each: ",
-                   sets[c->config->passwords][i]);
-    if (lacks) buf_putc(&text, '.');
-    c->reasons = arena_fmt(c->mem, "{\"reasons\":[%s%s%s]}", is_short ? "\"length\"" : "", is_short && lacks ? "," : "",
-                           lacks ? "\"characters\"" : "");
-    (void)auth_fail_text(c, AUTH_ERROR_weak_password, STR_FMT, STR_ARG(buf_str(&text)));
-    buf_free(&text);
-    return false;
-}
-
 /* ---- ids and bytes ---- */
 
 bool auth_is_id(str text) {

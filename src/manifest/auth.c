@@ -77,6 +77,14 @@ void manifest_auth_origins(struct reader *r, const struct toml *v) {
     manifest_each(r, v, APP_AUTH_ORIGINS_MAX, one_origin, NULL);
 }
 
+/* What is asked for is put behind it. */
+void manifest_auth_leaked(struct reader *r, const struct toml *v) {
+    bool ok = is_url(v->s, false) && (str_starts(v->s, STR("https://")) || str_starts(v->s, STR("http://"))) &&
+              (v->s.p[v->s.n - 1] == '/' || v->s.p[v->s.n - 1] == '=');
+    if (!ok) manifest_error(r, v, "it takes a URL that ends with a slash: \"https://api.pwnedpasswords.com/range/\"");
+    else r->to->record.auth.leaked_url = v->s, r->to->record.auth.calls = true;
+}
+
 void manifest_auth_password(struct reader *r, const struct toml *v) {
     static const char *const words[] = {
 #define X(name, word) word,

@@ -136,6 +136,7 @@ void manifest_auth_redirects(struct reader *r, const struct toml *v);
 void manifest_auth_rp_id(struct reader *r, const struct toml *v);
 void manifest_auth_rp_name(struct reader *r, const struct toml *v);
 void manifest_auth_origins(struct reader *r, const struct toml *v);
+void manifest_auth_leaked(struct reader *r, const struct toml *v);
 void manifest_auth_password(struct reader *r, const struct toml *v);
 bool manifest_auth_time(str text, int64_t *s); /* "1h30m", "0s": as Go writes a time; empty: 0 */
 void manifest_auth_number(struct reader *r, const struct toml *v, enum manifest_auth_number which, int64_t value);

@@ -573,6 +573,7 @@ FLAG(mfa, webauthn, factor_webauthn)
 FLAG(mfa, webauthn_enrol, factor_webauthn_enrol)
 FLAG(mfa, recovery_codes, recovery_codes)
 FLAG(passkeys, enabled, passkeys)
+FLAG(passwords, leaked_closed, leaked_closed)
 FLAG(passkeys, verify_user, passkeys_verify_user)
 #undef FLAG
 #define NUMBER(shape, key, field)                                                                                                \
@@ -585,12 +586,16 @@ NUMBER(mfa, tries_per_min, factor_tries)
 NUMBER(mfa, sms_every_s, factor_sms_every_s)
 NUMBER(mfa, sms_digits, factor_digits)
 NUMBER(passkeys, max, passkeys_most)
+NUMBER(passwords, min, password_min)
 NUMBER(passkeys, challenge_s, passkey_challenge_s)
 NUMBER(passkeys, asks_per_5min, passkey_asks)
 #undef NUMBER
 static void passkeys_rp_id(struct reader *r, void *to, const struct toml *v) { manifest_auth_rp_id(r, v); }
 static void passkeys_rp_name(struct reader *r, void *to, const struct toml *v) { manifest_auth_rp_name(r, v); }
 static void passkeys_origins(struct reader *r, void *to, const struct toml *v) { manifest_auth_origins(r, v); }
+static void passwords_needs(struct reader *r, void *to, const struct toml *v) { manifest_auth_password(r, v); }
+static void passwords_leaked(struct reader *r, void *to, const struct toml *v) { manifest_auth_leaked(r, v); }
+static void auth_passwords(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_passwords, to); }
 static void auth_mfa(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_mfa, to); }
 static void auth_passkeys(struct reader *r, void *to, const struct toml *v) {
     r->to->record.auth.passkeys = true;

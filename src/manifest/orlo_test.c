@@ -334,6 +334,12 @@ static void test_database(void **state) {
     says("database = \"sqlite\"\n[auth.mail]\nhost = \"a\"\nadmin_email = \"a@b.c\"\nuser = \"u\"",
          "auth.mail: it has a user, and no password");
     says("database = \"sqlite\"\n[auth.mail]\ntls = \"ssl\"", "auth.mail.tls: it takes \"auto\"");
+    m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\n[auth.passwords]\nmin = 10\nneeds = \"letters_digits\"\nleaked = "
+                   "\"https://a.example/range/\"\nleaked_closed = true\n");
+    assert_true(m->record.auth.on && m->record.auth.password_min == 10 && m->record.auth.calls && m->record.auth.leaked_closed &&
+                str_eqc(m->record.auth.leaked_url, "https://a.example/range/"));
+    says("database = \"sqlite\"\n[auth.passwords]\nleaked = \"https://a.example\"",
+         "auth.passwords.leaked: it takes a URL that ends");
     says("database = \"sqlite\"\n[auth]\npassword_min = 5", "auth.password_min: it takes 6 to 72, not 5");
     says("database = \"sqlite\"\n[auth]\npassword_needs = \"much\"", "auth.password_needs: it takes \"letters_digits\"");
     says("[auth]\n", "auth is for an app with a database");
@@ -418,6 +424,7 @@ static const struct {
     {"auth", "[auth]\n", "auth.", ""},
     {"provider", "[auth.providers.acme]\n", "auth.providers.acme.", ""},
     {"mfa", "[auth.mfa]\n", "auth.mfa.", ""},
+    {"passwords", "[auth.passwords]\n", "auth.passwords.", ""},
     {"auth_mail", "[auth.mail]\n", "auth.mail.", ""},
     {"auth_sms", "[auth.sms]\n", "auth.sms.", ""},
     {"auth_secret", "[auth.mail.password]\n", "auth.mail.password.", ""},

@@ -1,5 +1,5 @@
 """/auth/v1 of an app: users, sessions, what is mailed to them, what the service_role does with them; by hand, and by supabase-js."""
-import base64, hashlib, hmac, random, re, threading, urllib.parse
+import base64, hashlib, hmac, http.server, random, re, threading, urllib.parse
 
 import processes
 
@@ -1099,6 +1099,49 @@ def cli_said(n, code, *args, stdin=""):
     got = subprocess.run([ORLO, *args, "--state", n.state], input=stdin, capture_output=True, text=True, timeout=120)
     check(got.returncode == code if code is not None else got.returncode != 0, args, got)
     return got.stdout, got.stderr
+
+
+class Ranges(http.server.BaseHTTPRequestHandler):
+    """A service that knows passwords that leaked: by the first five digits of their SHA-1, and is told no more."""
+    asked, down = [], False
+
+    def do_GET(self):
+        Ranges.asked.append(self.path)
+        known = [hashlib.sha1(p.encode()).hexdigest().upper() for p in ("leaked horse", "filled up")]
+        lines = "".join(f"{k[5:]}:{0 if i else 3}\r\n" for i, k in enumerate(known) if k.startswith(self.path.rsplit("/", 1)[1])) + "0" * 35 + ":0"
+        self.send_response(500 if Ranges.down else 200)
+        self.send_header("content-length", str(len(lines)))
+        self.end_headers()
+        self.wfile.write(lines.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_users_leaked():
+    """Passwords that leaked are refused, and the service is told five digits of forty; while it is down they are taken, or not, as the app says."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    operator = os.path.join(tempfile.mkdtemp(dir=WORK), "node.toml")
+    open(operator, "w").write("auth_private = 1\n")
+    leaked = f'[auth.passwords]\nmin = 8\nleaked = "http://127.0.0.1:{server.server_port}/range/"\n'
+    with node("--workers", "1", "--config", operator) as n:
+        ask = shop(n, more=leaked)
+        status, b = ask.sign_up("a@leaked.example", "leaked horse")
+        eq((status, b["code"], b["weak_password"]["reasons"]), (422, "weak_password", ["pwned"]), b)
+        eq(ask.sign_up("a@leaked.example", "short")[1]["weak_password"]["reasons"], ["length"])
+        eq((ask.sign_up("a@leaked.example", "filled up")[0], ask.sign_up("b@leaked.example", PASSWORD)[0]), (200, 200))
+        check(all(len(p) == len("/range/") + 5 and p[7:].upper() == p[7:] for p in Ranges.asked) and len(Ranges.asked) >= 3, Ranges.asked)
+        eq(ask.admin("POST", "/admin/users", {"email": "c@leaked.example", "password": "leaked horse", "email_confirm": True})[0], 200)  # as GoTrue's admin
+        eq(ask.sign_in("c@leaked.example", "leaked horse")[1]["weak_password"]["reasons"], ["pwned"])
+        Ranges.down = True
+        eq(ask.sign_up("d@leaked.example", "another horse 1")[0], 200)
+        ask = shop(n, more=leaked + "leaked_closed = true\n", name="closed")
+        eq(ask.sign_up("e@leaked.example", "another horse 2")[0], 503)
+        eq((ask.sign_in("e@leaked.example", "another horse 2")[0]), 400)
+        Ranges.down = False
+        eq(ask.sign_up("e@leaked.example", "another horse 3")[0], 200)
+    server.shutdown()
 
 
 MOVED_SCHEMA = """
