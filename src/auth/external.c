@@ -199,7 +199,9 @@ struct returned {
 static void read_returned(struct auth_call *c, struct returned *r) {
     struct auth_request form = *c->rq;
     const struct auth_request *asked = c->rq;
-    if (str_eqc(c->rq->method, "POST")) form.query = c->rq->body;
+    if (str_eqc(c->rq->method, "POST"))
+        form.query =
+            str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded")) ? c->rq->body : (str){0};
     c->rq = &form;
     *r = (struct returned){.state = auth_param(c, "state"),
                            .code = auth_param(c, "code"),
@@ -435,10 +437,12 @@ static bool find_issuer(struct auth_call *c, struct auth_provider *p) {
     if (!ok)
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Custom OIDC provider \"" STR_FMT "\" not allowed",
                               STR_ARG(str_sub(said, 0, 64)));
+    if (str_eqc(name, "google")) issuer = STR("https://accounts.google.com");
+    if (str_eqc(name, "facebook")) issuer = STR("https://www.facebook.com");
     if (!auth_provider_find(c, name, false, p, &why)) {
         if (!custom)
             return auth_fail_text(c, AUTH_ERROR_provider_disabled, "Provider (issuer \"" STR_FMT "\") is not enabled",
-                                  STR_ARG(str_sub(issuer.n ? issuer : name, 0, 200)));
+                                  STR_ARG(str_sub(issuer, 0, 200)));
         bool off = str_ends(str_c(why), STR("is disabled"));
         return auth_fail_text(c, off ? AUTH_ERROR_provider_disabled : AUTH_ERROR_validation_failed,
                               "Custom provider \"" STR_FMT "\" %s", STR_ARG(str_sub(name, 0, 64)),
@@ -450,6 +454,7 @@ static bool find_issuer(struct auth_call *c, struct auth_provider *p) {
     bool found = auth_provider_is(p, "azure") ? auth_provider_tenant(c, p, auth_text(c, "id_token"), &why)
                                               : auth_provider_discover(c, p, &why);
     if (!found) return tell(c, p, "Error finding the provider's keys", why);
+    issuer = auth_text(c, "issuer");
     if (issuer.n && !str_eq(issuer, p->issuer) && !auth_provider_is(p, "apple") && !custom)
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Provided issuer does not match ID token issuer");
     return true;

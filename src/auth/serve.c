@@ -72,6 +72,7 @@ static void answer_error(struct auth_call *c) {
         json_put_str(&w, "error", c->oauth_error);
         json_put_str(&w, "error_description", c->message);
         json_put_end(&w);
+        if (newer) auth_add_field(c, "x-supabase-api-version", auth_header(c, "x-supabase-api-version"));
         (void)auth_answer(c, c->status);
         return;
     }
@@ -219,8 +220,8 @@ static bool read_body(struct auth_call *c) {
     str body = str_trim(c->rq->body);
     bool deletes = str_eqc(c->rq->method, "DELETE"), reads = str_eqc(c->rq->method, "GET");
     c->body = (struct json){.kind = JSON_KIND_OBJECT};
-    static const char *const forms[] = {"/verify", "/callback", "/oauth/token"};
-    bool form = false;
+    static const char *const forms[] = {"/verify", "/oauth/token"};
+    bool form = str_eqc(c->rq->path, "/callback"); /* whatever it says that it is */
     for (size_t i = 0; i < ARRAY_COUNT(forms); i++) form |= str_eqc(c->rq->path, forms[i]) && auth_is_form(c);
     if (c->rq->body.n > (form ? FORM_BYTES_MAX : AUTH_BODY_BYTES_MAX)) return auth_fail(c, AUTH_ERROR_request_entity_too_large);
     if (reads || form || (!body.n && (deletes || may_be_empty(c->rq->path)))) return true;

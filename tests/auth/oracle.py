@@ -14,6 +14,7 @@ from nodes import *  # noqa: E402
 from admin_test import cli  # noqa: E402
 from database_test import project  # noqa: E402
 from front_test import keys_of  # noqa: E402
+from providers_test import Double, github  # noqa: E402
 
 SECRET = "a secret of thirty-two bytes and more"
 SITE = "https://app.example"
@@ -24,6 +25,10 @@ FIELDS = ("content-type", "x-supabase-api-version", "x-sb-error-code", "x-total-
 
 # Which row differs in what, and why it is so on purpose.
 KNOWN = {
+    "comes back: refused": "in the fragment, too, what is told is escaped once",
+    "comes back: a code that is none": "the same",
+    "pkce: session": "where addresses are not confirmed, one of which a provider is not sure links nobody all the same",
+    "unlink: the last": "the same: so there is one",
     "sign-in: banned, wrong password": "who does not know the password is not told that the user is banned",
     "settings": "saml_private_key_next_configured is false where nothing of it is configured",
     "admin: list, as clients do": "the pages' links say how many a page has",
@@ -260,6 +265,91 @@ def sign(claims):
     return text + "." + b64(hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).digest())
 
 
+class Again(dict):
+    """Codes that are good for both sides, each of which asks once."""
+
+    def pop(self, key, otherwise=None):
+        return self.get(key, otherwise)
+
+
+def double_for():
+    double = Double()
+    double.codes = Again()
+    double.gives("ann", "gh-ann", github("gh-ann", "ann@gh.example", 101), refresh_token="gh-ann-refresh")
+    double.gives("ann2", "gh-ann2", {**github("gh-ann", "ann@gh.example", 101), "api/v3/user": {"id": 101, "login": "annie", "name": "Annie", "avatar_url": "https://x.example"}})
+    double.gives("cat", "gh-cat", github("gh-cat", "cat-PLACE@example.com", 102))
+    double.gives("unsure", "gh-unsure", github("gh-unsure", "unsure@gh.example", 103, verified=False))
+    double.gives("taken", "gh-taken", github("gh-taken", "ann@gh.example", 104, verified=False))
+    double.gives("none", "gh-none", {"api/v3/user": {"id": 105, "login": "none", "name": "None"}, "api/v3/user/emails": []})
+    double.gives("more", "gh-more", github("gh-more", "more@gh.example", 106, more=({"email": "second@gh.example", "primary": False, "verified": True},)))
+    double.gives("fb", "fb", {"me": {"id": "f1", "email": "eva@fb.example", "first_name": "Eva", "last_name": "Ek", "name": "Eva Ek", "picture": {"data": {"url": "https://p.example"}}}})
+    double.gives("dc", "dc", {"api/users/@me": {"id": "80", "username": "fay", "discriminator": "7", "global_name": "Fay", "avatar": "a_1f", "email": "fay@dc.example", "verified": True}})
+    double.gives("gl", "gl", {"api/v4/user": {"id": 5, "name": "Gil", "email": "gil@gl.example", "avatar_url": "https://g.example", "confirmed_at": "2024-01-01"}, "api/v4/user/emails": [{"id": 1, "email": "o@gl.example"}]})
+    return double
+
+
+CALLBACK = "http://shop.localhost/auth/v1/callback"
+PROVIDERS = ("github", "facebook", "discord", "gitlab")
+
+
+def by_providers():
+    """Rows of other providers: each flow is begun, and comes back with a code of the double's."""
+    def flow(name, provider, back, begin="", after=()):
+        yield (f"{name}: begun", "GET", f"/authorize?provider={provider}&redirect_to={SITE}/in{begin}", None, {"key": None})
+        yield (name, "GET", lambda s: f"/callback?state={s.said[name + ': begun'].get('state')}{back}", None, {"key": None})
+        yield from after
+    yield ("authorize: nobody", "GET", "/authorize", None, {})
+    for what in ("provider=nope", "provider=twitch", "provider=custom:nope", "provider=github&code_challenge=x", "provider=github&code_challenge=x&code_challenge_method=s256", "provider=github&code_challenge_method=s256",
+                 "provider=github&invite_token=x"):
+        yield (f"authorize: {what}", "GET", "/authorize?" + what, None, {})
+    for what in ("", "?state=x", "?state=6f1c0a52-9d5e-4f0c-8f57-0d7b8b0a7a11", "?code=x", "?error=access_denied"):
+        yield (f"callback{what}", "GET", "/callback" + what, None, {})
+    yield ("callback: form", "POST", "/callback", "state=x", {})
+    yield from flow("comes back: refused", "github", "&error=access_denied&error_description=No%20%26%20no")
+    yield from flow("comes back: no code", "github", "")
+    yield from flow("comes back: a code that is none", "github", "&code=none-such")
+    yield from flow("comes back", "github", "&code=ann", after=[("comes back: who", "GET", "/user", None, {"bearer": "{comes back.access_token}"}),
+                                                                 ("comes back: refreshed", "POST", "/token?grant_type=refresh_token", {"refresh_token": "{comes back.refresh_token}"}, {})])
+    yield ("comes back: twice", "GET", lambda s: f"/callback?state={s.said['comes back: begun'].get('state')}&code=ann", None, {})
+    yield from flow("comes again", "github", "&code=ann2", after=[("comes again: who", "GET", "/user", None, {"bearer": "{comes again.access_token}"})])
+    yield from flow("unsure", "github", "&code=unsure")
+    yield from flow("somebody's address, unsure", "github", "&code=taken")
+    yield from flow("no address", "github", "&code=none")
+    yield from flow("two addresses", "github", "&code=more", after=[("two addresses: who", "GET", "/user", None, {"bearer": "{two addresses.access_token}"})])
+    for provider, code in (("facebook", "fb"), ("discord", "dc"), ("gitlab", "gl")):
+        yield from flow(provider, provider, "&code=" + code, after=[(f"{provider}: who", "GET", "/user", None, {"bearer": f"{{{provider}.access_token}}"})])
+    yield from flow("pkce", "github", "&code=ann", f"&code_challenge={CHALLENGE}&code_challenge_method=s256")
+    yield ("pkce: twice", "GET", lambda s: f"/callback?state={s.said['pkce: begun'].get('state')}&code=ann", None, {})
+    yield ("pkce: wrong", "POST", "/token?grant_type=pkce", {"auth_code": "{pkce.code}", "code_verifier": "x" * 64}, {})
+    yield ("pkce: session", "POST", "/token?grant_type=pkce", {"auth_code": "{pkce.code}", "code_verifier": VERIFIER}, {})
+    yield ("pkce: session, twice", "POST", "/token?grant_type=pkce", {"auth_code": "{pkce.code}", "code_verifier": VERIFIER}, {})
+    # added and taken away
+    bearer = {"bearer": "{pkce: session.access_token}"}
+    yield ("link: begun", "GET", "/user/identities/authorize?provider=discord&skip_http_redirect=true", None, bearer)
+    yield ("link: nobody", "GET", "/user/identities/authorize?provider=discord", None, {})
+    yield ("link: nope", "GET", "/user/identities/authorize?provider=nope", None, bearer)
+    linked = lambda s: "/callback?code=dc&state=" + dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(s.said["link: begun"].get("url", "")).query)).get("state", "")
+    yield ("link: another's", "GET", linked, None, {})
+    yield ("unlink: the last", "DELETE", "/user/identities/6f1c0a52-9d5e-4f0c-8f57-0d7b8b0a7a11", None, bearer)
+    yield ("unlink: no id", "DELETE", "/user/identities/x", None, bearer)
+    yield ("unlink: nobody", "DELETE", "/user/identities/x", None, {})
+    # by a token
+    for i, body in enumerate(({}, {"id_token": "x"}, {"id_token": "x", "provider": "github"}, {"id_token": "x", "provider": "nope"}, {"id_token": "x", "provider": "google"},
+                              {"id_token": "x", "provider": "custom:nope"}, {"id_token": "x", "issuer": "https://evil.example", "client_id": "x"}, {"id_token": "x", "provider": "google", "link_identity": True})):
+        yield (f"id_token {i}", "POST", "/token?grant_type=id_token", body, {})
+    # of the admin
+    whole = {"provider_type": "oauth2", "identifier": "custom:x", "name": "X", "client_id": "c", "client_secret": "s", "authorization_url": "https://x", "token_url": "https://x", "userinfo_url": "https://x"}
+    for i, more in enumerate(({"provider_type": "x"}, {"identifier": ""}, {"identifier": "x"}, {"name": ""}, {"client_id": ""}, {"client_secret": ""}, {"authorization_url": ""}, {"provider_type": "oidc"}, {"authorization_params": {"state": "x"}},
+                              {"authorization_params": {"a": 1}}, {"attribute_mapping": {"role": "x"}}, {"custom_claims_allowlist": [""]})):
+        yield (f"custom {i}", "POST", "/admin/custom-providers", {**whole, **more}, {"admin": True})
+    yield ("custom: none", "GET", "/admin/custom-providers", None, {"admin": True})
+    yield ("custom: a type", "GET", "/admin/custom-providers?type=x", None, {"admin": True})
+    yield ("custom: one", "GET", "/admin/custom-providers/custom:nope", None, {"admin": True})
+    yield ("custom: no name", "GET", "/admin/custom-providers/nope", None, {"admin": True})
+    yield ("custom: gone", "DELETE", "/admin/custom-providers/custom:nope", None, {"admin": True})
+    yield ("custom: a user", "GET", "/admin/custom-providers", None, bearer)
+
+
 class Side:
     def __init__(self, port, host, prefix, anon, service, gate):
         self.port, self.host, self.prefix, self.anon, self.service, self.gate, self.said = port, host, prefix, anon, service, gate, {}
@@ -290,13 +380,16 @@ class Side:
         except ValueError:
             value = text
         self.said[name] = value if isinstance(value, dict) else {}
+        if "location" in fields:
+            at = urllib.parse.urlsplit(fields["location"])
+            self.said[name] = dict(urllib.parse.parse_qsl(at.query) + urllib.parse.parse_qsl(at.fragment))
         conn.close()
         return r.status, {k: fields[k] for k in FIELDS if k in fields}, value
 
 
 # What is one's own: ids, times, tokens, secrets, hashes.
 OWN = {"id", "identity_id", "sub", "user_id", "access_token", "refresh_token", "expires_at", "created_at", "updated_at", "last_sign_in_at", "email_confirmed_at", "confirmed_at", "confirmation_sent_at", "recovery_sent_at",
-       "invited_at", "banned_until", "deleted_at", "email_change_sent_at", "reauthentication_sent_at", "action_link", "email_otp", "hashed_token", "session_id", "iat", "exp", "timestamp", "iss", "error_id", "qr_code", "secret", "uri", "challenge", "challenge_id", "last_challenged_at"}
+       "invited_at", "banned_until", "deleted_at", "email_change_sent_at", "reauthentication_sent_at", "action_link", "email_otp", "hashed_token", "session_id", "iat", "exp", "timestamp", "iss", "error_id", "qr_code", "secret", "uri", "challenge", "challenge_id", "last_challenged_at", "state"}
 WORDS = re.compile(r"(?<=parse request body as JSON: ).*|(?<=verify signature, ).*|(?<=Unable to validate email address: ).*")
 
 
@@ -314,8 +407,11 @@ def plain(v, key=""):
 
 
 def led(v):
+    """Towards a provider: a verifier of ours goes along to each that understands it, and what is the app's own does not."""
     url = urllib.parse.urlsplit(v)
-    pairs = lambda s: [(k, "…" if k in OWN or k == "code" else x) for k, x in urllib.parse.parse_qsl(s, keep_blank_values=True)]
+    if "client_id=" in url.query:
+        url = url._replace(query="&".join(p for p in url.query.split("&") if p.partition("=")[0] not in ("redirect_to", "code_challenge", "code_challenge_method", "skip_http_redirect")))
+    pairs = lambda s: [(k, "…" if k in OWN or k == "code" else x) for k, x in sorted(urllib.parse.parse_qsl(s, keep_blank_values=True))]
     return url._replace(query="", fragment="").geturl(), pairs(url.query), pairs(url.fragment)
 
 
@@ -325,6 +421,8 @@ def comparable(answer):
     if "location" in fields:
         fields["location"], value = led(fields["location"]), ""
         fields.pop("content-type", None)
+    if isinstance(value, dict) and "client_id=" in str(value.get("url")):
+        value = {"url": led(value["url"])}
     if isinstance(value, dict) and isinstance(value.get("users"), list):
         value = {**value, "users": [sorted(u) for u in value["users"]][:1]}
     return status, fields, plain(value)
@@ -341,7 +439,7 @@ def differences(a, b, at=""):
         yield f"{at}: {a!r} is {b!r} here"
 
 
-def gotrue(program, migrations, cluster, name, confirm):
+def gotrue(program, migrations, cluster, name, confirm, double):
     cluster.psql(f"create database {name}")
     if name.endswith("a"):
         cluster.psql("create role supabase_auth_admin login superuser; create role postgres_x; create role anon; create role authenticated; create role service_role; create role dashboard_user")
@@ -352,7 +450,10 @@ def gotrue(program, migrations, cluster, name, confirm):
            "GOTRUE_JWT_AUD": "authenticated", "GOTRUE_JWT_DEFAULT_GROUP_NAME": "authenticated", "GOTRUE_JWT_ADMIN_ROLES": "service_role", "GOTRUE_DISABLE_SIGNUP": "false", "GOTRUE_EXTERNAL_EMAIL_ENABLED": "true", "GOTRUE_MAILER_AUTOCONFIRM": str(not confirm).lower(),
            "GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED": "true", "GOTRUE_SECURITY_REFRESH_TOKEN_ROTATION_ENABLED": "true", "GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL": "10", "GOTRUE_SECURITY_REFRESH_TOKEN_ALGORITHM_VERSION": "2", "GOTRUE_SMTP_MAX_FREQUENCY": "1ns",
            "GOTRUE_RATE_LIMIT_EMAIL_SENT": "100000", "GOTRUE_MAILER_OTP_EXP": "3600", "GOTRUE_MFA_WEB_AUTHN_ENROLL_ENABLED": "true", "GOTRUE_MFA_WEB_AUTHN_VERIFY_ENABLED": "true", "GOTRUE_PASSKEY_ENABLED": "true",
-           "GOTRUE_WEBAUTHN_RP_ID": "app.example", "GOTRUE_WEBAUTHN_RP_DISPLAY_NAME": "app.example", "GOTRUE_WEBAUTHN_RP_ORIGINS": SITE, "GOTRUE_LOG_LEVEL": "error"}
+           "GOTRUE_WEBAUTHN_RP_ID": "app.example", "GOTRUE_WEBAUTHN_RP_DISPLAY_NAME": "app.example", "GOTRUE_WEBAUTHN_RP_ORIGINS": SITE, "GOTRUE_LOG_LEVEL": "error", "GOTRUE_SECURITY_MANUAL_LINKING_ENABLED": "true", "GOTRUE_URI_ALLOW_LIST": "myapp://**"}
+    for provider in PROVIDERS:
+        for key, value in (("ENABLED", "true"), ("CLIENT_ID", "c"), ("SECRET", "s"), ("REDIRECT_URI", CALLBACK), ("URL", f"{double.url}/{provider}")):
+            env[f"GOTRUE_EXTERNAL_{provider.upper()}_{key}"] = value
     made = subprocess.run([program, "migrate"], env=env, cwd=os.path.dirname(os.path.abspath(program)), capture_output=True, text=True)
     assert made.returncode == 0, made.stderr[-2000:]
     p = subprocess.Popen([program, "serve"], env=env, cwd=os.path.dirname(os.path.abspath(program)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -375,14 +476,17 @@ def main():
     seen = set()
     with Cluster() as cluster:
         for confirm in (False, True):
-            p, theirs = gotrue(program, migrations, cluster, "oracle_" + ("c" if confirm else "a"), confirm)
+            double = double_for()
+            p, theirs = gotrue(program, migrations, cluster, "oracle_" + ("c" if confirm else "a"), confirm, double)
             try:
-                with node("--workers", "1") as n:
-                    cli(n, "deploy", project({"migrations/001.sql": "create table t (id int);"}, f'name = "shop"\ndatabase = "sqlite"\n[auth]\nanonymous = true\nsite_url = "{SITE}"\nconfirm_email = {str(confirm).lower()}\nmail_every_s = 0\nmails_per_hour = 100000\n'
-                                                                                              'sign_ins_per_5min = 100000\nrefreshes_per_5min = 100000\ncodes_per_5min = 100000\n[auth.mfa]\nwebauthn = true\nwebauthn_enrol = true\ntries_per_min = 100000\n[auth.passkeys]\nasks_per_5min = 100000\n'))
+                with node("--workers", "1", "--config", file_of("operator.toml", b"auth_private = 1\n")) as n:
+                    cli(n, "secrets", "set", "shop", "ONE", data=b"s")
+                    providers = "".join(f'[auth.providers.{p}]\nclient_id = "c"\nsecret = "ONE"\nurl = "{double.url}/{p}"\nredirect_url = "{CALLBACK}"\n' for p in PROVIDERS)
+                    cli(n, "deploy", project({"migrations/001.sql": "create table t (id int);"}, f'name = "shop"\ndatabase = "sqlite"\n[auth]\nanonymous = true\nsite_url = "{SITE}"\nconfirm_email = {str(confirm).lower()}\nmanual_linking = true\ncustom_providers = true\nmail_every_s = 0\nmails_per_hour = 100000\n'
+                                                                                              'sign_ins_per_5min = 100000\nrefreshes_per_5min = 100000\ncodes_per_5min = 100000\n[auth.mfa]\nwebauthn = true\nwebauthn_enrol = true\ntries_per_min = 100000\n[auth.passkeys]\nasks_per_5min = 100000\n' + providers))
                     keys = keys_of(n, "shop")
                     ours = Side(n.port, "shop.localhost", "/auth/v1", keys["anon"], keys["service_role"], True)
-                    for step in steps(confirm):
+                    for step in (*steps(confirm), *by_providers()):
                         there, here = comparable(theirs.ask(*step)), comparable(ours.ask(*step))
                         found = list(differences(there, here))
                         known = step[0] in KNOWN
@@ -394,6 +498,7 @@ def main():
                             print(f"DIFFERS {'confirm' if confirm else 'auto'} {step[0]}:", *found[:8], sep="\n    ")
             finally:
                 p.kill(), p.wait()
+                double.__exit__()
     for name in sorted(set(KNOWN) - seen):
         print("KNOWN, and differs no more:", name)
         failed += 1
