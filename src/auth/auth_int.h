@@ -251,6 +251,10 @@ void auth_spend_challenge(struct auth_call *c, struct auth_batch *b, const struc
 /* The rest of what a right answer means: the session is raised, and answered. wrong: what it means that something of the batch is taken (23505). */
 bool auth_factor_verified(struct auth_call *c, struct auth_batch *b, const struct json *factor, const char *wrong);
 
+/* ---- captcha.c ---- */
+
+bool auth_captcha(struct auth_call *c); /* it has been proven, or need not be */
+
 /* ---- openid.c, openid_client.c: third parties ---- */
 
 bool auth_openid_on(struct auth_call *c);

@@ -242,7 +242,7 @@ void auth_serve(const struct auth_host *host, const struct app_auth *config, con
     *to = (struct auth_response){0};
     c.now = auth_time_text(mem, host->now_us);
     const struct route *r = find(&c);
-    bool ok = r && read_body(&c) && may(&c, r) && r->serve(&c) && auth_hooks_after(&c, r->who < USER);
+    bool ok = r && read_body(&c) && may(&c, r) && auth_captcha(&c) && r->serve(&c) && auth_hooks_after(&c, r->who < USER);
     if (!ok) {
         if (!c.failed) (void)auth_fail(&c, AUTH_ERROR_unexpected_failure);
         answer_error(&c);

@@ -1,5 +1,5 @@
 """Hooks of /auth/v1: functions of the app, of its database, and webhooks that are signed."""
-import base64, contextlib, hashlib, hmac, http.server, re, threading
+import base64, contextlib, hashlib, hmac, http.server, re, threading, urllib.parse
 
 from nodes import *
 from admin_test import cli
@@ -240,3 +240,42 @@ def test_hooks_round():
         hook.before = lambda body: None
         eq(until(lambda: (lambda r: r if r[0] == 200 else None)(ask.sign_up("ann@once.example")))[0], 200)
         hook.close()
+
+
+def test_hooks_captcha():
+    """Who signs up or in brings what hCaptcha's double takes; refreshes and the service_role need not."""
+    asked = []
+
+    class Judge(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            form = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
+            asked.append(form)
+            answer = {"good": b'{"success": true}', "spent": b'{"success": false, "error-codes": ["timeout-or-duplicate", "x"]}'}.get(form["response"], b"<html>")
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args):
+            pass
+
+    judge = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    threading.Thread(target=judge.serve_forever, daemon=True).start()
+    with node("--workers", "1", "--config", file_of("hooks.toml", b"auth_private = 1\n")) as n:
+        cli(n, "deploy", project({}, f'name = "shop"\ndatabase = "sqlite"\n[auth]\n{LOOSE}[auth.captcha]\nprovider = "hcaptcha"\nsecret = "CAPTCHA"\nurl = "http://127.0.0.1:{judge.server_address[1]}/siteverify"\n'))
+        cli(n, "secrets", "set", "shop", "CAPTCHA", data=b"0xsecret\n")
+        ask = Asker(n)
+        body = {"email": "ann@example.com", "password": PASSWORD}
+        proof = lambda token: {"gotrue_meta_security": {"captcha_token": token}}
+        refused(ask("POST", "/signup", body), 400, "captcha_failed", "captcha protection: request disallowed (no captcha_token found)")
+        refused(ask("POST", "/signup", {**body, **proof("spent")}), 400, "captcha_failed", "captcha protection: request disallowed (timeout-or-duplicate, x)")
+        refused(ask("POST", "/signup", {**body, **proof("odd")}), 503, "unexpected_failure", "captcha verification process failed")
+        status, s = ask("POST", "/signup", {**body, **proof(" good ")})
+        eq((status, asked[-1]), (200, {"secret": "0xsecret", "response": "good", "remoteip": "127.0.0.1"}), s)
+        for path, more in (("/token?grant_type=password", {"password": PASSWORD}), ("/recover", {}), ("/otp", {}), ("/magiclink", {}), ("/resend", {"type": "signup"})):
+            eq(ask("POST", path, {"email": "ann@example.com", **more})[1]["code"], "captcha_failed", path)
+        eq(ask("POST", "/token?grant_type=password", {**body, **proof("good")})[0], 200)
+        eq(ask.refresh(s["refresh_token"])[0], 200)
+        eq(ask.admin("POST", "/signup", {"email": "ben@example.com", "password": PASSWORD})[0], 200)
+        judge.shutdown(), judge.server_close()
+        refused(ask("POST", "/token?grant_type=password", {**body, **proof("good")}), 503, "unexpected_failure", "captcha verification process failed")
