@@ -19,6 +19,7 @@ enum {
     ISSUER_MAX = 128,
     NAME_MAX_BYTES = 255,
     STALE_US = 300'000'000,
+    TRIES = 3,
     RECOVERY = 10,
     RECOVERY_BYTES = 10 /* 80 bits: nobody finds what such a hash is of */
 };
@@ -654,17 +655,33 @@ static bool verify_phone(struct auth_call *c, const struct json *factor) {
     return auth_factor_verified(c, &b, factor, wrong);
 }
 
-bool auth_do_factor_verify(struct auth_call *c) {
+static bool verify_once(struct auth_call *c, enum auth_factor *kind) {
     const struct json *factor;
-    enum auth_factor kind;
-    if (!load_owner(c) || !find_factor(c, c->user, c->id, &factor)) return false;
-    if (!auth_limited(c, "factor", auth_network(c), c->config->factor_tries, 60)) return false;
-    if (!kind_of(json_str(json_get(factor, "factor_type")), &kind)) return auth_fail(c, AUTH_ERROR_unexpected_failure);
-    if (!auth_text(c, "code").n && kind != AUTH_FACTOR_WEBAUTHN)
+    if (!find_factor(c, c->user, c->id, &factor)) return false;
+    if (!kind_of(json_str(json_get(factor, "factor_type")), kind)) return auth_fail(c, AUTH_ERROR_unexpected_failure);
+    if (!auth_text(c, "code").n && *kind != AUTH_FACTOR_WEBAUTHN)
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Code needs to be non-empty");
-    if (!may_verify(c, kind)) return auth_fail_text(c, kinds[kind].verify, "%s", kinds[kind].no_verify);
-    if (kind == AUTH_FACTOR_TOTP) return verify_totp(c, factor);
-    return kind == AUTH_FACTOR_PHONE ? verify_phone(c, factor) : auth_verify_webauthn(c, factor);
+    if (!may_verify(c, *kind)) return auth_fail_text(c, kinds[*kind].verify, "%s", kinds[*kind].no_verify);
+    if (*kind == AUTH_FACTOR_TOTP) return verify_totp(c, factor);
+    return *kind == AUTH_FACTOR_PHONE ? verify_phone(c, factor) : auth_verify_webauthn(c, factor);
+}
+
+/* It was decided by a session that was refreshed meanwhile, in another tab: nothing was spent, and it is decided anew. */
+static bool is_again(struct auth_call *c, int tries) {
+    if (!c->failed || c->error != AUTH_ERROR_conflict || tries + 1 >= TRIES) return false;
+    c->failed = false;
+    return auth_load_caller(c) && load_owner(c);
+}
+
+bool auth_do_factor_verify(struct auth_call *c) {
+    enum auth_factor kind;
+    bool done = false;
+    if (!load_owner(c) || !auth_limited(c, "factor", auth_network(c), c->config->factor_tries, 60)) return false;
+    for (int i = 0; i < TRIES; i++) {
+        done = verify_once(c, &kind);
+        if (done || !is_again(c, i)) break;
+    }
+    return done;
 }
 
 /* ---- recovery ---- */
@@ -694,22 +711,38 @@ bool auth_do_recovery_codes(struct auth_call *c) {
     return auth_answer(c, 200);
 }
 
-bool auth_do_recovery_verify(struct auth_call *c) {
+/* Whether it is one of his that holds, before it is taken: so that a session which was refreshed meanwhile is told from a wrong code. */
+static bool find_recovery(struct auth_call *c, str hash, bool *found) {
+    struct auth_batch b;
+    struct json answers;
+    auth_batch_begin(&b);
+    auth_tree(&b, "select", "orlo_recovery_codes");
+    json_put_raw(&b.w, "select", STR("[\"id\"]"));
+    auth_where(&b);
+    auth_eq(&b, "user_id", json_str(json_get(c->user, "id")));
+    auth_eq(&b, "code_hash", hash);
+    auth_is_null(&b, "used_at");
+    auth_end(&b), auth_end(&b);
+    if (auth_run(c, &b, "Database error finding a recovery code", &answers) != AUTH_RAN)
+        return auth_fail(c, AUTH_ERROR_unexpected_failure);
+    *found = auth_first(&answers, 0);
+    return true;
+}
+
+static bool recover_once(struct auth_call *c, str code) {
     static const char wrong[] = "Invalid recovery code entered";
     struct auth_batch b;
     struct json answers;
-    str user = json_str(json_get(c->user, "id")), code = auth_text(c, "code");
-    if (!load_owner(c)) return false;
-    if (!code.n || code.n > 64) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Code needs to be non-empty");
-    if (!auth_limited(c, "factor", auth_network(c), c->config->factor_tries, 60)) return false;
-    if (!c->config->recovery_codes || !auth_has_factor(c->user))
-        return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, wrong);
+    bool found = false;
+    str user = json_str(json_get(c->user, "id")), hash = recovery_hash(c, user, code);
+    if (!find_recovery(c, hash, &found)) return false;
+    if (!found) return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, wrong);
     auth_batch_begin(&b);
     auth_tree(&b, "update", "orlo_recovery_codes");
     auth_set(&b), json_put_str(&b.w, "used_at", c->now), auth_end(&b);
     auth_where(&b);
     auth_eq(&b, "user_id", user);
-    auth_eq(&b, "code_hash", recovery_hash(c, user, code));
+    auth_eq(&b, "code_hash", hash);
     auth_is_null(&b, "used_at");
     auth_end(&b);
     auth_one(&b);
@@ -719,9 +752,24 @@ bool auth_do_recovery_verify(struct auth_call *c) {
     delete_lower_sessions(c, &b);
     uint32_t last = select_raised(c, &b);
     enum auth_ran ran = auth_run(c, &b, "Database error verifying a recovery code", &answers);
-    if (ran == AUTH_MOVED) return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, wrong);
+    if (ran == AUTH_MOVED) return auth_fail(c, AUTH_ERROR_conflict);
     if (ran != AUTH_RAN) return auth_fail(c, AUTH_ERROR_unexpected_failure);
     return auth_answer_raised(c, auth_first(&answers, last), (str){0});
+}
+
+bool auth_do_recovery_verify(struct auth_call *c) {
+    str code = auth_text(c, "code");
+    bool done = false;
+    if (!load_owner(c)) return false;
+    if (!code.n || code.n > 64) return auth_fail_text(c, AUTH_ERROR_validation_failed, "Code needs to be non-empty");
+    if (!auth_limited(c, "factor", auth_network(c), c->config->factor_tries, 60)) return false;
+    if (!c->config->recovery_codes || !auth_has_factor(c->user))
+        return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, "Invalid recovery code entered");
+    for (int i = 0; i < TRIES; i++) {
+        done = recover_once(c, code);
+        if (done || !is_again(c, i)) break;
+    }
+    return done;
 }
 
 /* ---- the end of one ---- */

@@ -74,6 +74,7 @@ def test_factors():
             ask = app(n, engine)
             clock, s, codes = by_clock(ask)
             replayed(ask)
+            raced(ask)
             recovered(ask, codes)
             levels(ask)
             sealed(ask)
@@ -146,6 +147,19 @@ def replayed(ask):
     threads = [threading.Thread(target=lambda x=x, ch=ch: got.append(verify(ask, x, f, said, ch))) for x, ch in zip(sessions, chs)]
     [t.start() for t in threads], [t.join() for t in threads]
     eq(sorted(status for status, _ in got).count(200), 1, got)
+
+
+def raced(ask):
+    """A tab that refreshes the session meanwhile keeps nobody from raising it."""
+    for i in range(4):
+        clock, f, up = raised(ask, f"tabs{i}@example.com")
+        s = ask.sign_in(f"tabs{i}@example.com")[1]
+        ch, codes, got = challenge(ask, s, f)[1]["id"], up["recovery_codes"], []
+        said = clock.next()
+        raises = (lambda: verify(ask, s, f, said, ch)) if i % 2 else lambda: ask("POST", "/factors/recovery_codes/verify", {"code": codes[0]}, bearer=s["access_token"])
+        threads = [threading.Thread(target=lambda: got.append(raises()[0])), threading.Thread(target=ask.refresh, args=(s["refresh_token"],))]
+        [t.start() for t in threads], [t.join() for t in threads]
+        eq(got, [200])
 
 
 def recovered(ask, codes):
@@ -244,6 +258,19 @@ def administered(ask):
     eq(ask.admin("DELETE", f"/admin/users/{user}/factors/{f}")[1]["id"], f)
     eq(ask.admin("DELETE", f"/admin/users/{user}/factors/{f}")[1]["code"], "mfa_factor_not_found")
     eq(claims(ask.refresh(up["refresh_token"])[1]["access_token"])["aal"], "aal1")
+
+
+def test_factors_moved():
+    """What is sealed goes along to the other engine, and comes back with a backup."""
+    with node("--workers", "1") as n:
+        ask = app(n)
+        clock, f, up = raised(ask, "ann@example.com")
+        has(cli(n, "db", "move", "shop", "--to", "postgres"), "shop is on postgres")
+        low = ask.sign_in("ann@example.com")[1]
+        status, got = verify(ask, low, f, clock.next())
+        eq((status, claims(got["access_token"])["aal"]), (200, "aal2"), got)
+        low = ask.sign_in("ann@example.com")[1]
+        eq(ask("POST", "/factors/recovery_codes/verify", {"code": up["recovery_codes"][9]}, bearer=low["access_token"])[0], 200)
 
 
 def test_factors_limits():
