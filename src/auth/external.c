@@ -451,8 +451,11 @@ static bool find_issuer(struct auth_call *c, struct auth_provider *p) {
     if (!p->issuer.n && !auth_provider_is(p, "azure"))
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Provider \"" STR_FMT "\" is not an OIDC provider", STR_ARG(name));
     if (auth_provider_is(p, "facebook")) p->skip_nonce = true; /* it has none */
-    bool found = auth_provider_is(p, "azure") ? auth_provider_tenant(c, p, auth_text(c, "id_token"), &why)
-                                              : auth_provider_discover(c, p, &why);
+    str token = auth_text(c, "id_token"), parts[3], left = token;
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) str_cut(left, '.', &parts[i], &left);
+    if (!parts[0].n || !parts[1].n || !parts[2].n || left.n) /* nobody is called for what cannot be one */
+        return oauth_error(c, "invalid request", "Bad ID token");
+    bool found = auth_provider_is(p, "azure") ? auth_provider_tenant(c, p, token, &why) : auth_provider_discover(c, p, &why);
     if (!found) return tell(c, p, "Error finding the provider's keys", why);
     issuer = auth_text(c, "issuer");
     if (issuer.n && !str_eq(issuer, p->issuer) && !auth_provider_is(p, "apple") && !custom)
