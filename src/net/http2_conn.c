@@ -21,6 +21,7 @@ void http2_queue_put(struct http2_stream *st, struct http2_queue *q, str data) {
 }
 
 static void free_bytes(struct buf *b) {
+    if (!b->p) return;
     base_heap_freed((uint32_t)(b->cap >> 9)); /* of many streams it is much */
     buf_free(b);
 }
@@ -56,11 +57,11 @@ void http2_stream_due(struct http2_stream *st) {
 }
 
 static struct http2_stream *stream_new(struct http2_conn *h, int32_t id) {
-    struct http2_stream *st = calloc(1, sizeof *st);
-    ENSURE(st);
+    arena *mem = arena_new(0);
+    struct http2_stream *st = arena_array(mem, struct http2_stream, 1);
     st->h = h;
     st->id = id;
-    st->mem = arena_new(0);
+    st->mem = mem;
     st->body_bytes_max = h->c->server->limits.body_bytes_max;
     st->ring = (struct net_ring){h->streams.prev, &h->streams};
     st->ring.prev->next = h->streams.prev = &st->ring;
@@ -76,7 +77,6 @@ static void stream_free(struct http2_stream *st) {
     drop_queue(st, &st->out);
     buf_free(&st->cookie);
     arena_free(st->mem);
-    free(st);
 }
 
 void http2_consumed(struct http2_stream *st, size_t n) {

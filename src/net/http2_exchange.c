@@ -69,10 +69,15 @@ static const struct net_source_ops source_ops = {source_peek, source_consume, so
 
 /* ---- the response ---- */
 
+/* Names in small letters (RFC 9113 §8.2.1). They live as long as the stream, so nghttp2 needs no copy of its own. */
 static struct net_field *copy_fields(arena *mem, const struct net_field *fields, uint32_t count) {
     struct net_field *copy = arena_array(mem, struct net_field, count ? count : 1);
-    for (uint32_t i = 0; i < count; i++)
-        copy[i] = (struct net_field){arena_str(mem, fields[i].name), arena_str(mem, fields[i].value)};
+    for (uint32_t i = 0; i < count; i++) {
+        str name = fields[i].name;
+        uint8_t *small = arena_array(mem, uint8_t, name.n);
+        for (size_t k = 0; k < name.n; k++) small[k] = name.p[k] >= 'A' && name.p[k] <= 'Z' ? name.p[k] | 0x20 : name.p[k];
+        copy[i] = (struct net_field){{small, name.n}, arena_str(mem, fields[i].value)};
+    }
     return copy;
 }
 
@@ -85,11 +90,14 @@ static void exchange_respond(struct net_exchange *x, const struct net_head *h) {
 }
 
 static nghttp2_nv nv(str name, str value) {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n, value.n, NGHTTP2_NV_FLAG_NONE};
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name.p, (uint8_t *)(uintptr_t)value.p, name.n, value.n,
+                        NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
 }
 
 static nghttp2_nv nv_status(struct http2_stream *st, uint16_t status) {
-    return nv(STR(":status"), arena_fmt(st->mem, "%u", status));
+    uint8_t *digits = arena_array(st->mem, uint8_t, 3);
+    for (int i = 2; i >= 0; i--, status /= 10) digits[i] = (uint8_t)('0' + status % 10);
+    return nv(STR(":status"), (str){digits, 3});
 }
 
 static err exchange_inform(struct net_exchange *x, const struct net_head *h) {
@@ -98,9 +106,10 @@ static err exchange_inform(struct net_exchange *x, const struct net_head *h) {
     if (net_bytes_left(&st->h->c->out) >= limits_of(st)->queue_bytes_max) return ERR_AGAIN;
     nghttp2_nv *all = arena_array(st->mem, nghttp2_nv, h->fields_count + 1);
     size_t n = 0;
+    const struct net_field *fields = copy_fields(st->mem, h->fields, h->fields_count);
     all[n++] = nv_status(st, h->status);
     for (uint32_t i = 0; i < h->fields_count; i++)
-        if (!http1_field_hop(h->fields[i].name)) all[n++] = nv(h->fields[i].name, h->fields[i].value);
+        if (!http1_field_hop(fields[i].name)) all[n++] = nv(fields[i].name, fields[i].value);
     nghttp2_submit_headers(st->h->session, NGHTTP2_FLAG_NONE, st->id, NULL, all, n, NULL);
     http2_stream_due(st);
     return ERR_OK;
@@ -174,7 +183,7 @@ static void submit(struct http2_stream *st) {
     }
     if (st->out_ended && !st->x.no_body && h->content_length == UINT64_MAX)
         all[n++] = nv(STR("content-length"), arena_fmt(st->mem, "%zu", http2_queued(&st->out)));
-    if (!h->has_date) all[n++] = nv(STR("date"), arena_fmt(st->mem, "%s", http1_date_text(&s->date, net_loop_wall_s(s->loop))));
+    if (!h->has_date) all[n++] = nv(STR("date"), arena_str(st->mem, str_c(http1_date_text(&s->date, net_loop_wall_s(s->loop)))));
     if (!h->has_server && s->c.server_name.n) all[n++] = nv(STR("server"), s->c.server_name);
     nghttp2_data_provider body = {.source.ptr = st, .read_callback = on_read};
     st->head_due = false;
