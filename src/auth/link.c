@@ -9,7 +9,7 @@
  * 3. The address that is confirmed is the one that the provider is sure of, and no other. */
 #include "auth/provider_int.h"
 
-enum { TRIES = 4 };
+enum { TRIES = 8 };
 
 enum decision { EXISTS, LINKS, CREATES };
 struct plan {
@@ -103,17 +103,31 @@ static void put_unchanged(struct auth_batch *b, const struct json *user) {
     auth_end(b);
 }
 
+/* What he has said of himself, with what the provider says over it. */
+static bool merge(struct auth_call *c, const struct auth_arrival *a, const struct plan *p, struct json *merged) {
+    static const struct json_limits limits = {64 << 10, JSON_DEPTH_MAX, 20'000};
+    struct buf text = {0};
+    struct json_writer t = json_writer_of(&text);
+    auth_put_merged(&t, NULL, p->drops ? NULL : json_get(p->user, "raw_user_meta_data"), a->known->data);
+    bool ok = json_read(c->mem, arena_str(c->mem, buf_str(&text)), &limits, merged, NULL) == ERR_OK;
+    buf_free(&text);
+    return ok || auth_fail(c, AUTH_ERROR_unexpected_failure);
+}
+
+/* Most who come have been here, and nothing of them is new: then nothing is written, and several at once wait for nobody. */
+static bool is_as_it_was(const struct auth_arrival *a, const struct plan *p, const struct json *merged) {
+    bool has = false;
+    JSON_EACH(one, json_get(json_get(p->user, "raw_app_meta_data"), "providers")) has |= str_eq(json_str(one), a->provider->name);
+    return has && p->decision == EXISTS && !p->drops && !p->confirms &&
+           json_equals(merged, json_get(p->user, "raw_user_meta_data"));
+}
+
 static void update_user(struct auth_call *c, struct auth_batch *b, const struct auth_arrival *a, const struct plan *p) {
     struct json_writer *w = &b->w;
     struct json_member verified = {STR_INIT("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};
-    struct json own = *a->known->data, merged = {.kind = JSON_KIND_OBJECT};
+    struct json merged = {.kind = JSON_KIND_OBJECT};
     const struct json over = {.kind = JSON_KIND_OBJECT, .n = p->confirms, .members = &verified};
-    struct buf text = {0};
-    struct json_writer t = json_writer_of(&text);
-    auth_put_merged(&t, NULL, p->drops ? NULL : json_get(p->user, "raw_user_meta_data"), &own);
-    static const struct json_limits limits = {64 << 10, JSON_DEPTH_MAX, 20'000};
-    if (json_read(c->mem, arena_str(c->mem, buf_str(&text)), &limits, &merged, NULL) != ERR_OK) merged.n = 0;
-    buf_free(&text);
+    if (!merge(c, a, p, &merged) || is_as_it_was(a, p, &merged)) return;
     auth_tree(b, "update", "users");
     auth_set(b);
     size_t since = b->b.n;
@@ -312,6 +326,7 @@ static bool accept(struct auth_call *c, struct auth_arrival *a, struct plan *p) 
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Invited email does not match emails from external provider");
     if (auth_banned(c, p->user)) return auth_fail(c, AUTH_ERROR_user_banned);
     p->identity_id = auth_new_id(c);
+    p->decision = LINKS;
     p->drops = p->confirms = !auth_confirmed(p->user);
     auth_batch_begin(&b);
     auth_tree(&b, "delete", "one_time_tokens");

@@ -64,6 +64,7 @@ class Double:
 
     def __init__(self):
         self.rsa, self.ec, self.asked, self.codes, self.users, self.broken = Key("RS256", "r1"), Key("ES256", "e1"), [], {}, {}, {}
+        self.held, self.waiting, self.lock = {}, 0, threading.Lock()
         self.keys = [self.rsa.jwk(), self.ec.jwk()]
         double = self
 
@@ -79,7 +80,7 @@ class Double:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server.daemon_threads, self.server.handle_error = True, lambda *args: None
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -98,6 +99,10 @@ class Double:
         name = path.split("/")[1]
         status, said = 404, {"error": "nothing there"}
         bearer = h.headers.get("authorization", "").removeprefix("Bearer ")
+        if path in self.held:
+            with self.lock:
+                self.waiting += 1
+            self.held[path].wait(processes.PATIENCE_S)
         if path in self.broken:
             status, said = self.broken[path]
         elif path.endswith("/.well-known/openid-configuration"):
@@ -181,11 +186,11 @@ def user_of(ask, session):
     return user
 
 
-def deployed(n, double, engine, more=""):
+def deployed(n, double, engine, more="", name="shop"):
     for key, value in (("ONE", b"the client's secret"), ("APPLE_KEY", double.ec.pem), ("ANDROID", b"google-android")):
-        cli(n, "secrets", "set", "shop", key, data=value)
-    cli(n, "deploy", project({"migrations/1.sql": "select 1;"}, manifest(double, engine, more)))
-    return Asker(n, "shop")
+        cli(n, "secrets", "set", name, key, data=value)
+    cli(n, "deploy", project({"migrations/1.sql": "select 1;"}, manifest(double, engine, more).replace('"shop"', f'"{name}"', 1)))
+    return Asker(n, name)
 
 
 def test_providers_doubles():
@@ -510,6 +515,76 @@ def custom(flow):
     eq((admin("DELETE", "/custom:ours")[0], admin("DELETE", "/custom:ours")[0]), (204, 404))
     # where nobody allows it, no address that is private is asked; and no other one where [auth] names nobody
     check("auth-call-failed" in ask.n.log(), "nobody was told why")
+
+
+def all_of(n, fn):
+    """What each of n said, who asked at once."""
+    out, start = [None] * n, threading.Barrier(n)
+
+    def one(i):
+        start.wait()
+        out[i] = fn(i)
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(n)]
+    [t.start() for t in threads]
+    return out, threads
+
+
+def test_providers_at_once():
+    """Several at once: of one flow, of one new user, of a provider that does not answer; and where nobody allows private addresses."""
+    with Double() as double, node("--workers", "2", "--config", file_of("operator.toml", OPERATOR)) as n:
+        for engine in ENGINES:
+            ask = deployed(n, double, engine, "confirm_email = true\n", name=engine)
+            flow = Flow(ask, double)
+            # a flow that comes back eight times at once is good for one
+            where, said = flow.begin("github")
+            double.codes.update({f"w{i}": {"access_token": "gh-w"} for i in range(8)})
+            double.users["gh-w"] = github("una", "una@example.com", 60)
+            got, threads = all_of(8, lambda i: flow.back(state=said["state"], code=f"w{i}"))
+            [t.join() for t in threads]
+            eq(sorted(bool(session.get("access_token")) for _, _, session in got), [False] * 7 + [True], got)
+            check({query.get("error_code") for _, query, _ in got} <= {None, "oauth_client_state_not_found", "bad_oauth_state"}, got)  # taken by another, or over by then
+            eq(len([c for c in double.codes if c.startswith("w")]), 7)
+            # one who is new, by six flows at once: one user
+            double.users["gh-v"] = github("vic", "vic@example.com", 61)
+            states = [flow.begin("github")[1]["state"] for _ in range(6)]
+            double.codes.update({f"v{i}": {"access_token": "gh-v"} for i in range(6)})
+            flow.cookie = ""
+            got, threads = all_of(6, lambda i: flow.back(state=states[i], code=f"v{i}"))
+            [t.join() for t in threads]
+            check(all(session.get("access_token") for _, _, session in got), got)
+            eq(len({claims(session["access_token"])["sub"] for _, _, session in got}), 1)
+            eq(len(ask.rows({"schema": "auth", "from": "users", "select": ["id"], "where": {"column": "email", "op": "eq", "value": "vic@example.com"}})), 1)
+            double.codes.clear()
+    with Double() as double, Double() as elsewhere, node("--workers", "1", "--config", file_of("operator.toml", OPERATOR)) as n:
+        ask = deployed(n, double, "sqlite", f'[auth.providers.else]\nclient_id = "x"\nauthorize_url = "{elsewhere.url}/e/auth"\ntoken_url = "{elsewhere.url}/e/token"\nuserinfo_url = "{elsewhere.url}/e/me"\n')
+        flow = Flow(ask, double)
+        eq(ask.sign_up("wim@example.com")[0], 200)
+        # a provider that does not answer: those who wait for it are so many, and hold nobody else
+        double.held["/github/login/oauth/access_token"] = threading.Event()
+        double.users["gh-x"] = github("xan", "xan@example.com", 62)
+        states = [flow.begin("github")[1]["state"] for _ in range(40)]
+        double.codes.update({f"x{i}": {"access_token": "gh-x"} for i in range(40)})
+        flow.cookie = ""
+        got, threads = all_of(40, lambda i: flow.back(state=states[i], code=f"x{i}"))
+        until(lambda: double.waiting == 24 and len([g for g in got if g]) == 16)
+        eq({(query["error"], query["error_code"]) for _, query, _ in filter(None, got)}, {("temporarily_unavailable", "unexpected_failure")})
+        eq(ask.sign_in("wim@example.com")[0], 200)
+        check(Flow(ask, elsewhere).whole("custom:else", "y", "el", {"me": {"sub": "81", "email": "y@example.com", "email_verified": True}})[2].get("access_token"), "another provider")
+        double.held["/github/login/oauth/access_token"].set()
+        [t.join() for t in threads]
+        eq(len([g for g in got if g[2].get("access_token")]), 24)
+        # one that goes on for ever, and one that is gone
+        double.broken["/github/login/oauth/access_token"] = (200, b"x" * 5_000_000)
+        where, said = flow.begin("github")
+        eq(flow.back(state=said["state"], code="z")[1]["error"], "server_error")
+    with Double() as double, node("--workers", "1") as n:
+        ask = deployed(n, double, "sqlite")
+        flow = Flow(ask, double)
+        where, said = flow.begin("github")
+        double.gives("p", "gh-p", github("pim", "pim@example.com", 63))
+        eq((flow.back(state=said["state"], code="p")[1]["error"], double.asked), ("server_error", []))
+        check("auth_private" in n.wait_event("auth-call-failed")["reason"], n.log())
+        eq(ask("GET", "/authorize?provider=google", key=None)[0], 400)
 
 
 OIDC = r"""
