@@ -10,6 +10,7 @@ alter table auth.flow_state add column if not exists oauth_client_state_id uuid;
 alter table auth.flow_state add column if not exists linking_target_id uuid;
 alter table auth.flow_state add column if not exists email_optional boolean not null default false;
 create index if not exists sessions_not_after_idx on auth.sessions (not_after);
+create index if not exists orlo_users_email_idx on auth.users (email); -- GoTrue's is of some rows, which neither planner knows a filter's "is false" to be of
 create index if not exists mfa_factors_user_id_idx on auth.mfa_factors (user_id);
 create index if not exists mfa_amr_claims_session_id_idx on auth.mfa_amr_claims (session_id);
 create index if not exists one_time_tokens_token_hash_idx on auth.one_time_tokens (token_hash);
