@@ -243,7 +243,10 @@ bool auth_do_admin_update(struct auth_call *c) {
         auth_where(&b), auth_eq(&b, "user_id", c->id), auth_end(&b), auth_end(&b);
     }
     auth_audit(c, &b, "user_modified", "user", STR("00000000-0000-0000-0000-000000000000"), STR("service_role"), NULL);
-    return run_and_answer(c, &b, c->id, false, "Error updating user");
+    bool done = run_and_answer(c, &b, c->id, false, "Error updating user");
+    const struct json banned = {.kind = until.n ? JSON_KIND_STR : JSON_KIND_NULL, .s = until};
+    if (done && bans) auth_ended(c, c->id, auth_time_of(&banned));
+    return done;
 }
 
 /* What says who he was is gone, and his row stays: what refers to it does, too. */
@@ -288,6 +291,7 @@ bool auth_do_admin_delete(struct auth_call *c) {
         auth_where(&b), auth_eq(&b, "id", c->id), auth_end(&b), auth_end(&b);
     }
     if (auth_run(c, &b, "Database error deleting user", &answers) != AUTH_RAN) return auth_fail(c, AUTH_ERROR_unexpected_failure);
+    auth_ended(c, c->id, INT64_MAX);
     buf_puts(&c->out, STR("{}"));
     return auth_answer(c, 200);
 }

@@ -107,6 +107,8 @@ struct auth_host {
     void (*wait)(void *arg, uint32_t ms);
     /* What is answered is sent now; the call goes on after it. */
     void (*answer)(void *arg);
+    /* A user is banned or gone: his tokens that are out there hold no more, for so long; 0: they do again. NULL: nobody can say so. */
+    void (*ended)(void *arg, str user, uint64_t for_s);
     /* Of what key says one is let through each so many ns, and so many at once: 0, or the ns after which there is room. take false: it is only asked. */
     uint64_t (*limit)(void *arg, str key, uint64_t each_ns, uint64_t burst, bool take);
     /* DONE: there was an answer, whatever its status, redirects too. BUSY: they cannot be reached, or are slow, or too many are asked already. BROKEN: they may

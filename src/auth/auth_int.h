@@ -142,6 +142,8 @@ void auth_put_user(struct json_writer *w, const char *key, const struct json *us
 void auth_put_user_fields(struct json_writer *w, const struct json *user);
 void auth_as_made(const struct json *user); /* its confirmed_at is told from the next time on: GoTrue has not computed it yet */
 bool auth_banned(const struct auth_call *c, const struct json *user);
+void auth_ended(const struct auth_call *c, str user,
+                int64_t until_us); /* his tokens hold no more until then: INT64_MAX, he is gone */
 bool auth_confirmed(const struct json *user);
 const struct json *auth_identity(const struct json *user, const char *provider);
 /* An object with what more says over it; a null there takes a member away. more NULL: as it is. */

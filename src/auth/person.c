@@ -302,6 +302,7 @@ bool auth_do_person_delete(struct auth_call *c) {
     if (!dry) put_deletion(&p, &b);
     if (!b.n) buf_free(&b.b);
     else if (!run(c, &b, "nothing was deleted", &answers)) return false;
+    if (!dry) auth_ended(c, c->id, INT64_MAX);
     w = json_writer_of(&c->out);
     json_put_object(&w, NULL);
     json_put_str(&w, "id", c->id);

@@ -101,6 +101,11 @@ bool auth_banned(const struct auth_call *c, const struct json *user) {
     return until != INT64_MIN && until > c->host->now_us;
 }
 
+void auth_ended(const struct auth_call *c, str user, int64_t until_us) {
+    int64_t s = until_us > c->host->now_us ? (until_us - c->host->now_us) / 1'000'000 + 1 : 0;
+    if (c->host->ended) c->host->ended(c->host->arg, user, MIN((uint64_t)s, (uint64_t)c->config->jwt_s + 60));
+}
+
 bool auth_confirmed(const struct json *user) { return auth_time_of(json_get(user, "email_confirmed_at")) != INT64_MIN; }
 
 const struct json *auth_identity(const struct json *user, const char *provider) {

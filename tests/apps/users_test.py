@@ -287,7 +287,8 @@ def administered(ask):
     eq(ask("GET", "/admin/users")[1]["code"], "no_authorization")
     status, u = ask.admin("POST", "/admin/users", {"email": "made@example.com", "password": PASSWORD, "email_confirm": True, "user_metadata": {"a": 1}, "app_metadata": {"plan": "pro"}, "role": "authenticated"})
     eq((status, u["app_metadata"]["plan"], u["user_metadata"]["a"]), (200, "pro", 1), u)
-    eq(claims(ask.sign_in("made@example.com")[1]["access_token"])["app_metadata"]["plan"], "pro")
+    early = ask.sign_in("made@example.com")[1]["access_token"]
+    eq(claims(early)["app_metadata"]["plan"], "pro")
     hashed = "$2b$04$" + "abcdefghijklmnopqrstuu"
     import crypt, warnings
     warnings.simplefilter("ignore")
@@ -311,11 +312,16 @@ def administered(ask):
     status, u2 = ask.admin("PUT", "/admin/users/" + u["id"], {"email": "renamed@example.com", "email_confirm": True, "app_metadata": {"plan": None, "level": 2}, "ban_duration": "24h"})
     eq((status, u2["email"], u2["app_metadata"].get("plan"), u2["app_metadata"]["level"], "banned_until" in u2), (200, "renamed@example.com", None, 2, True), u2)
     eq(ask.sign_in("renamed@example.com")[1]["code"], "user_banned")
+    # a token that is out there is refused while he is banned, by all workers, and by /auth/v1 in GoTrue's words
+    eq([ask.rest("GET", "/notes", early)[0] for _ in range(6)], [401] * 6)
+    eq(ask("GET", "/user", bearer=early)[1]["code"], "user_banned")
     eq("banned_until" in ask.admin("PUT", "/admin/users/" + u["id"], {"ban_duration": "none"})[1], False)
+    eq([ask.rest("GET", "/notes", early)[0] for _ in range(6)], [200] * 6)
     eq(ask.admin("PUT", "/admin/users/" + u["id"], {"ban_duration": "soon"})[0], 400)
     s = ask.sign_in("renamed@example.com")[1]
     eq(ask.admin("DELETE", "/admin/users/" + u["id"]), (200, {}))
     eq(ask("GET", "/user", bearer=s["access_token"])[1]["code"], "user_not_found")
+    eq([ask.rest("GET", "/notes", s["access_token"])[0] for _ in range(4)], [401] * 4)
     eq(ask.admin("DELETE", "/admin/users/" + b["id"], {"should_soft_delete": True}), (200, {}))
     eq(ask.sign_in("bcrypt@example.com", "from elsewhere")[0], 400)
     # links

@@ -75,7 +75,7 @@ uint64_t node_rates_take(uint32_t app, uint64_t per_second, uint64_t burst, uint
     return take_from(bucket, each, burst, now_ns, true);
 }
 
-uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t burst, uint64_t now_ns, bool take) {
+static uint64_t hash_of(uint32_t app, str key) {
     uint8_t text[512], mac[CRYPTO_SHA256_BYTES];
     struct buf b = BUF_FIXED(text);
     uint64_t hash;
@@ -83,6 +83,41 @@ uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t b
     buf_puts(&b, str_sub(key, 0, sizeof text - sizeof app));
     crypto_hmac_sha256((str){node_rates->salt, sizeof node_rates->salt}, buf_str(&b), mac);
     memcpy(&hash, mac, sizeof hash);
+    return hash;
+}
+
+/* ---- users whose tokens hold no more ---- */
+
+bool node_rates_ended(uint32_t app, str user, uint64_t now_ns) {
+    if (!user.n || __atomic_load_n(&node_rates->ended_ns, __ATOMIC_RELAXED) <= now_ns) return false;
+    uint64_t hash = hash_of(app, user);
+    for (uint64_t i = 0; i < LOOK_AT; i++) {
+        uint64_t at = (hash + i) % NODE_ENDED;
+        if (__atomic_load_n(&node_rates->ended[at].user, __ATOMIC_RELAXED) == hash)
+            return __atomic_load_n(&node_rates->ended[at].until_ns, __ATOMIC_RELAXED) > now_ns;
+    }
+    return false;
+}
+
+/* Two at once for the same place: one of both is told of a moment later, by its token's end. */
+void node_rates_end(uint32_t app, str user, uint64_t for_ns, uint64_t now_ns) {
+    uint64_t hash = hash_of(app, user), at = hash % NODE_ENDED, until = for_ns ? now_ns + for_ns : 0;
+    for (uint64_t i = 0, least = UINT64_MAX; i < LOOK_AT; i++) {
+        uint64_t k = (hash + i) % NODE_ENDED, end = __atomic_load_n(&node_rates->ended[k].until_ns, __ATOMIC_RELAXED);
+        bool his = __atomic_load_n(&node_rates->ended[k].user, __ATOMIC_RELAXED) == hash;
+        if (his || end < least) at = k, least = end;
+        if (his) break;
+        if (i == LOOK_AT - 1 && !until) return; /* he is not there */
+    }
+    __atomic_store_n(&node_rates->ended[at].user, hash, __ATOMIC_RELAXED);
+    __atomic_store_n(&node_rates->ended[at].until_ns, until, __ATOMIC_RELAXED);
+    uint64_t last = __atomic_load_n(&node_rates->ended_ns, __ATOMIC_RELAXED);
+    while (last < until &&
+           !__atomic_compare_exchange_n(&node_rates->ended_ns, &last, until, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+}
+
+uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t burst, uint64_t now_ns, bool take) {
+    uint64_t hash = hash_of(app, key);
     return take_from(bucket_of((struct bucket *)node_rates->keyed, hash, now_ns, true), MAX(each_ns, (uint64_t)1), burst, now_ns,
                      take);
 }

@@ -12,13 +12,18 @@
 
 #include "base/base.h"
 
+enum { NODE_ENDED = 4096 }; /* users who were banned within the life of a token; beyond that those go whose tokens expire first */
 enum { NODE_RATES = 16384 }; /* apps that may be at their rate at the same time, each with a bucket of its own */
 struct node_rates {
     struct {
         uint64_t app;                    /* its id + 1; 0: none yet */
         uint64_t full_ns;                /* of clock_mono_ns */
     } of[NODE_RATES], keyed[NODE_RATES]; /* keyed: of what an app's users do, by a hash of what is said of it */
-    uint8_t salt[32];                    /* of that hash: nobody chooses names that meet */
+    struct {
+        uint64_t user, until_ns;
+    } ended[NODE_ENDED]; /* users whose tokens hold no more, by a hash, until the last of those has expired */
+    uint64_t ended_ns;   /* the last of them: whoever asks later need not look */
+    uint8_t salt[32];    /* of that hash: nobody chooses names that meet */
 };
 /* This process's own, where there is no other; never NULL. */
 extern struct node_rates *node_rates;
@@ -27,6 +32,9 @@ int node_rates_new(void); /* a memory file for all workers; -1: there is none */
 /* One more request: 0, or the nanoseconds after which there is room for one. burst: so many may come at once. */
 /* The same of what a key says, of an app: each so many ns. take false: whether there is room. */
 uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t burst, uint64_t now_ns, bool take);
+/* Tokens of a user of an app's that were signed before now are nobody's from now on, for so long; 0: they are his again. */
+void node_rates_end(uint32_t app, str user, uint64_t for_ns, uint64_t now_ns);
+bool node_rates_ended(uint32_t app, str user, uint64_t now_ns);
 uint64_t node_rates_take(uint32_t app, uint64_t per_second, uint64_t burst, uint64_t now_ns);
 
 #endif

@@ -73,9 +73,32 @@ static void test_shared(void **state) {
     node_rates = before;
 }
 
+/* A user who is banned: of his app alone, for so long, and more of them than there is room for leave those whose tokens hold longest. */
+static void test_ended(void **state) {
+    const uint64_t s = 1'000'000'000, now = 1000 * s;
+    char name[32];
+    uint32_t kept = 0;
+    assert_false(node_rates_ended(1, STR("ann"), now));
+    node_rates_end(1, STR("ann"), 60 * s, now);
+    assert_true(node_rates_ended(1, STR("ann"), now) && node_rates_ended(1, STR("ann"), now + 59 * s));
+    assert_false(node_rates_ended(1, STR("ann"), now + 60 * s) || node_rates_ended(2, STR("ann"), now) ||
+                 node_rates_ended(1, STR("bob"), now) || node_rates_ended(1, (str){0}, now));
+    node_rates_end(1, STR("bob"), 0, now);
+    node_rates_end(1, STR("ann"), 0, now);
+    assert_false(node_rates_ended(1, STR("ann"), now));
+    node_rates_end(1, STR("last"), 3600 * s, now);
+    for (uint32_t i = 0; i < 3 * NODE_ENDED; i++) {
+        snprintf(name, sizeof name, "user%u", i);
+        node_rates_end(1, str_c(name), 60 * s, now);
+        kept += node_rates_ended(1, str_c(name), now);
+    }
+    assert_int_equal(kept, 3 * NODE_ENDED); /* the newest is there, whoever goes for it */
+    assert_true(node_rates_ended(1, STR("last"), now));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rate), cmocka_unit_test(test_many_apps),
-                                       cmocka_unit_test(test_many_keys), cmocka_unit_test(test_nonsense),
-                                       cmocka_unit_test(test_shared)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ended),     cmocka_unit_test(test_rate),
+                                       cmocka_unit_test(test_many_apps), cmocka_unit_test(test_many_keys),
+                                       cmocka_unit_test(test_nonsense),  cmocka_unit_test(test_shared)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

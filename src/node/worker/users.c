@@ -406,6 +406,11 @@ static enum auth_done fetch(void *arg, arena *out, const struct auth_fetch *what
     return done;
 }
 
+static void ended(void *arg, str user, uint64_t for_s) {
+    const struct node_users *u = arg;
+    node_rates_end(u->app->record.id, user, for_s * 1'000'000'000u, clock_mono_ns());
+}
+
 static void failed(void *arg, const char *what, const struct pg_error *error) {
     const struct node_users *u = arg;
     bool row =
@@ -582,6 +587,7 @@ static void run(void *arg) {
                                    .answer = answer,
                                    .wait = wait_for,
                                    .limit = limit,
+                                   .ended = ended,
                                    .plain = u->dev || u->handler->limits->auth_private,
                                    .fetch = fetch,
                                    .secret = secret,

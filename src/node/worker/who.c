@@ -11,6 +11,7 @@
  * 5. A preflight has neither: it is let through (amend.c), as is what another function of the app asks.
  */
 #include "base/json.h"
+#include "node/worker/gate.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/keys.h"
 #include <stdlib.h>
@@ -148,12 +149,14 @@ static const struct refusal *check_opaque(struct node_request *r, const struct n
     return ends[end];
 }
 
-static const struct refusal *check_token(struct node_request *r, str token, int64_t now, struct refusal *parts) {
+/* looks: at whether its user was banned meanwhile; /auth/v1 asks its tables that. */
+static const struct refusal *check_token(struct node_request *r, str token, int64_t now, bool looks, struct refusal *parts) {
     arena *scratch = arena_new(0);
     struct node_jwt jwt;
     enum node_jwt_end end = node_keys_verify(r->app->keys, scratch, token, now, &jwt);
     str audience = r->app->record.rest.audience;
     if (end == NODE_JWT_GOOD && audience.n && !node_jwt_is_for(&jwt, audience)) end = NODE_JWT_AUDIENCE;
+    if (end == NODE_JWT_GOOD && looks && node_rates_ended(r->app->record.id, jwt.subject, clock_mono_ns())) end = NODE_JWT_ENDED;
     bool none = end == NODE_JWT_GOOD && jwt.has_role && !jwt.role.n;
     if (end == NODE_JWT_GOOD) is_role(r, jwt.has_role ? jwt.role : STR("anon"), jwt.subject, jwt.claims, !jwt.has_role);
     arena_free(scratch);
@@ -177,10 +180,10 @@ static const struct refusal *check(struct node_request *r, struct refusal *own) 
     const struct refusal *why = NULL;
     if (node_opaque_is(given)) why = check_opaque(r, rq, given, now);
     else if (given.n) {
-        why = check_token(r, given, now, own);
+        why = check_token(r, given, now, true, own);
         if (why && brings) why = &wrong_key; /* the token may be good */
     }
-    return why || !brings ? why : check_token(r, token, now, own);
+    return why || !brings ? why : check_token(r, token, now, true, own);
 }
 
 /* ---- refusals ---- */
@@ -247,14 +250,14 @@ bool node_who_key(struct node_request *r, bool open, struct node_who_said *said)
     *said = (struct node_who_said){.brings = brings};
     if (same && !given.n) given = token;
     if (node_opaque_is(given)) why = check_opaque(r, rq, given, now);
-    else if (given.n) why = check_token(r, given, now, &own) ? &wrong_key : NULL;
+    else if (given.n) why = check_token(r, given, now, false, &own) ? &wrong_key : NULL;
     else if (!brings) why = &nothing;
     bool good = given.n && !why;
     if (good && same) said->claims = STR("{}");
     if (good && same && !node_opaque_is(given)) said->claims = r->rq.principal.claims;
     if (good) said->role = r->rq.principal.role;
     if (!why && brings && !same) {
-        const struct refusal *bad = check_token(r, token, now, &own);
+        const struct refusal *bad = check_token(r, token, now, false, &own);
         if (bad) said->why = token_words(bad), said->role = (str){0};
         else said->role = r->rq.principal.role, said->claims = r->rq.principal.claims;
         if (bad && !given.n) why = bad;
