@@ -39,8 +39,10 @@ str auth_param(struct auth_call *c, const char *name) {
     return (str){0};
 }
 
+/* curl -d says that of JSON, too; a form that a browser sends has no brace as it is. */
 bool auth_is_form(const struct auth_call *c) {
-    return str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded"));
+    return str_starts(auth_header(c, "content-type"), STR("application/x-www-form-urlencoded")) &&
+           !str_starts(c->rq->body, STR("{"));
 }
 
 str auth_text(const struct auth_call *c, const char *key) { return json_str(json_get(&c->body, key)); }

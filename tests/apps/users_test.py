@@ -458,6 +458,7 @@ def by_code(ask):
     status, s = ask("POST", "/verify", {"type": "email", "email": "Cod@example.com", "token": code})
     eq((status, s["user"]["email"], claims(s["access_token"])["amr"][0]["method"]), (200, "cod@example.com", "otp"), s)
     eq(ask("POST", "/verify", {"type": "email", "email": "cod@example.com", "token": code})[1]["code"], "otp_expired")
+    eq(ask("POST", "/verify", {"type": "email", "email": "cod@example.com", "token": code}, Content_Type="application/x-www-form-urlencoded")[1]["code"], "otp_expired")  # as curl -d says of what it sends
     # a new one by its mail alone; an old one; a hash is not made of address and code
     eq(ask("POST", "/otp", {"email": "new@example.com", "data": {"handle": "new"}}), (200, {}))
     mail = ask.mail("new@example.com")
