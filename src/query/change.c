@@ -243,7 +243,9 @@ static bool failed(struct query_change *c, err e, const struct diag *d) {
     static const struct query called = {.kind = QUERY_CALL};
     bool key = strstr(d->text, "FOREIGN KEY constraint failed") && !c->conn->raised.set && (c->written || c->unwritten);
     if (key && query_failed_key(c->conn, c->of, c->written, c->unwritten, &c->conn->raised)) return false;
+    c->conn->written = c->conn->target == c->of ? c->written : NULL;
     query_failed(c->conn, c->q ? c->q : &called, e, d, &c->conn->raised);
+    c->conn->written = NULL;
     return false;
 }
 

@@ -165,9 +165,25 @@ static bool *which_come_again(const struct failing *f, const catalog_ids *column
     return again;
 }
 
+/* Of a whole row. False: one of them is null. */
+static bool of_columns(const struct catalog_relation *of, const catalog_ids *columns, const struct db_value *row,
+                       struct db_value *values) {
+    for (uint32_t i = 0; i < columns->n; i++)
+        if ((values[i] = row[catalog_column_of(of, columns->p[i]) - of->columns.p]).kind == DB_NULL) return false;
+    return true;
+}
+
 static void tell_key(const struct failing *f, const catalog_ids *columns, bool exclusion) {
     struct db_value values[32];
     if (!columns->n || columns->n > ARRAY_COUNT(values) || !may_tell(f, f->of, columns) || f->q->kind == QUERY_CALL) return;
+    struct buf of_row = {0};
+    if (f->conn->written) { /* as triggers have left it */
+        bool tells =
+            of_columns(f->of, columns, f->conn->written, values) && !exclusion && put_key(f, f->of, columns, values, &of_row);
+        if (tells) query_fail_detail(f->error, "Key " STR_FMT " already exists.", STR_ARG(buf_str(&of_row)));
+        buf_free(&of_row);
+        if (tells) return;
+    }
     const bool *again = which_come_again(f, columns);
     for (uint32_t row = 0; row < f->q->cells_count; row++) {
         struct buf b = {0};
@@ -453,13 +469,6 @@ static bool foreign_failed(struct failing *f) {
 }
 
 /* ---- of a row that a function's statement wrote: its values are at hand ---- */
-
-static bool of_columns(const struct catalog_relation *of, const catalog_ids *columns, const struct db_value *row,
-                       struct db_value *values) {
-    for (uint32_t i = 0; i < columns->n; i++)
-        if ((values[i] = row[catalog_column_of(of, columns->p[i]) - of->columns.p]).kind == DB_NULL) return false;
-    return true;
-}
 
 static bool changes(const struct catalog_relation *of, const catalog_ids *columns, const struct db_value *new,
                     const struct db_value *old) {

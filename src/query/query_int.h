@@ -263,6 +263,7 @@ struct query_conn {
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
     struct db_table_function tables[3];
     const struct query_transition *transition; /* of the trigger at hand */
+    const struct db_value *written;            /* the row of conn->target that a statement failed with; NULL: it is not known */
     const struct catalog_trigger *firing;      /* whose function is about to be called, for this relation */
     uint32_t firing_of;
     const struct frame *frame;    /* of the body at hand (routine.c) */

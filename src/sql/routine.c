@@ -31,16 +31,26 @@ static void check_not_null(struct routine *r, const struct sql_variable *v) {
                          sql_routine_text(r, sql_literal_text(r->cx->mem, v->not_null)), 0, 0);
 }
 
+/* Where a value comes in before it is looked at: who forbids NULL keeps what he had. */
+static uint32_t place_for(struct routine *r, const struct routine_target *t) {
+    return t->variable && t->variable->not_null.n ? sql_routine_places(r, 1) : t->place;
+}
+static void let_in(struct routine *r, const struct routine_target *t, uint32_t place) {
+    if (place == t->place) return;
+    sql_routine_emit(r, CATALOG_OP_NOT_NULL, place, sql_routine_text(r, sql_literal_text(r->cx->mem, t->variable->not_null)), 0,
+                     0);
+    sql_routine_emit(r, CATALOG_OP_COPY, t->place, place, 1, 0);
+}
+
 /* The value of a place, of a type, goes to a target. */
 static err hand(struct routine *r, uint32_t from, uint32_t type, const struct routine_target *t) {
-    uint32_t e;
-    if (type == t->type && t->typmod == -1) sql_routine_emit(r, CATALOG_OP_COPY, t->place, from, 1, 0);
+    uint32_t e, place = place_for(r, t);
+    if (type == t->type && t->typmod == -1) sql_routine_emit(r, CATALOG_OP_COPY, place, from, 1, 0);
     else {
         TRY(sql_routine_cast(r, from, type, t->type, t->typmod, &e));
-        sql_routine_emit(r, CATALOG_OP_SET, t->place, e, 0, 0);
+        sql_routine_emit(r, CATALOG_OP_SET, place, e, 0, 0);
     }
-    check_not_null(r, t->variable);
-    return ERR_OK;
+    return let_in(r, t, place), ERR_OK;
 }
 
 /* There is a row in it from now on, or none. */
@@ -88,9 +98,9 @@ static err assign_to(struct routine *r, const struct routine_target *t, const st
         return check_not_null(r, t->variable), ERR_OK;
     }
     TRY(sql_routine_value(r, x, t->type, t->typmod, &e, NULL));
-    sql_routine_emit(r, CATALOG_OP_SET, t->place, e, 0, 0);
-    check_not_null(r, t->variable);
-    return ERR_OK;
+    uint32_t place = place_for(r, t);
+    sql_routine_emit(r, CATALOG_OP_SET, place, e, 0, 0);
+    return let_in(r, t, place), ERR_OK;
 }
 
 static err assignment(struct routine *r, const statement *s) {
