@@ -281,9 +281,23 @@ static void test_picture(void **state) {
     arena_free(mem);
 }
 
+/* What manifests know by name is what there is. */
+static void test_presets(void **state) {
+    static const char *const names[] = {
+#define PROVIDER(name, ...) #name,
+#include "auth/providers.def"
+#undef PROVIDER
+    };
+#define X(name) +1
+    assert_int_equal(ARRAY_COUNT(names), 0 APP_PROVIDERS_LIST(X));
+#undef X
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) assert_true(app_provider_known(str_c(names[i])));
+    assert_false(app_provider_known(STR("acme")) || app_provider_known(STR("")));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_led), cmocka_unit_test(test_led_long),
-                                       cmocka_unit_test(test_nobody_is_told), cmocka_unit_test(test_totp),
-                                       cmocka_unit_test(test_picture)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_presets),  cmocka_unit_test(test_led),
+                                       cmocka_unit_test(test_led_long), cmocka_unit_test(test_nobody_is_told),
+                                       cmocka_unit_test(test_totp),     cmocka_unit_test(test_picture)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,12 +106,12 @@ class Double:
         if path in self.broken:
             status, said = self.broken[path]
         elif path.endswith("/.well-known/openid-configuration"):
-            iss = f"{self.url}/{name}"
+            iss = self.url + path.removesuffix("/.well-known/openid-configuration")
             status, said = 200, {"issuer": iss, "authorization_endpoint": iss + "/auth", "token_endpoint": iss + "/token", "userinfo_endpoint": iss + "/me", "jwks_uri": iss + "/jwks",
                                  "response_types_supported": ["code"], "id_token_signing_alg_values_supported": ["RS256", "ES256"]}
         elif path.endswith("/jwks"):
             status, said = 200, {"keys": self.keys}
-        elif path.endswith(("/token", "/access_token")):
+        elif path.endswith(("/token", "/access_token", ".token")):
             got = self.codes.pop(form.get("code"), None)
             status, said = (200, got) if got else (400, {"error": "invalid_grant"})
         elif bearer in self.users:
@@ -137,6 +137,7 @@ def manifest(double, engine, more=""):
     at = lambda name, rest="": f'[auth.providers.{name}]\nclient_id = "{name}-client"\nsecret = "ONE"\nurl = "{double.url}/{name}"\n{rest}'
     return (f'name = "shop"\ndatabase = "{engine}"\n[auth]\nsite_url = "{SITE}"\nredirect_urls = ["myapp://**"]\nmanual_linking = true\ncustom_providers = true\n{LOOSE}{more}'
             + at("github") + at("facebook") + at("discord") + at("gitlab") + at("google").replace('"google-client"', '["google-client", "google-ios", "env(ANDROID)"]')
+            + at("azure") + at("slack_oidc") + at("keycloak")
             + at("apple", 'team_id = "TEAM"\nkey_id = "KEY"\n').replace('"ONE"', '"APPLE_KEY"')
             + f'[auth.providers.acme]\nclient_id = "acme-client"\nsecret = "ONE"\nissuer = "{double.url}/acme"\n[auth.providers.off]\nenabled = false\nclient_id = "x"\nissuer = "{double.url}/off"\n')
 
@@ -283,6 +284,21 @@ def by_others(flow):
     eq(user_of(flow.ask, session)["email"], "gil@example.com")
 
 
+    _, _, session = flow.whole("slack_oidc", "c-s", "sl", {"api/openid.connect.userInfo": {"https://slack.com/user_id": "U1", "https://slack.com/team_id": "T1", "email": "sue@example.com", "email_verified": True, "name": "Sue"}})
+    data = user_of(flow.ask, session)["identities"][0]["identity_data"]
+    eq((data["sub"], data["name"], data["custom_claims"], data["iss"]), ("U1", "Sue", {"https://slack.com/team_id": "T1"}, flow.double.url + "/slack_oidc/api"), data)
+    _, _, session = flow.whole("keycloak", "c-k", "kc", {"protocol/openid-connect/userinfo": {"sub": "k1", "email": "kit@example.com", "email_verified": True, "name": "Kit"}})
+    eq(user_of(flow.ask, session)["email"], "kit@example.com")
+    # Azure: the tenant that the app has named is believed, and no other
+    azure = lambda **more: lambda said: token_of(flow.double, "azure/v2.0", said, **{"aud": "azure-client", "sub": "z1", "email": "zoe@example.com", "name": "Zoe", "preferred_username": "zoe", **more})
+    _, _, session = flow.whole("azure", "c-z", "az", token=azure())
+    data = user_of(flow.ask, session)["identities"][0]["identity_data"]
+    eq((data["email"], data["email_verified"], data["full_name"], data["preferred_username"]), ("zoe@example.com", True, "Zoe", "zoe"), data)
+    eq(flow.whole("azure", "c-z2", "az", token=azure(sub="z2", email="ann@example.com", xms_edov=False))[1]["error_code"], "provider_email_needs_verification")
+    for more in ({"iss": "https://login.microsoftonline.com/evil/v2.0"}, {"iss": flow.double.url + "/azure"}, {"aud": "x"}):
+        eq(flow.whole("azure", "c-z3", "az", token=azure(**more))[1]["error"], "server_error", more)
+
+
 def token_of(double, at, said=None, key=None, **more):
     now = int(time.time())
     return (key or double.rsa).sign({k: v for k, v in {"iss": f"{double.url}/{at}", "aud": f"{at}-client", "iat": now, "exp": now + 300, "nonce": said["nonce"] if said else None, **more}.items() if v is not None})
@@ -330,7 +346,7 @@ def by_openid(flow):
 def refused(flow):
     double = flow.double
     said = lambda path: flow.ask("GET", path, key=None)
-    for provider, words in (("nope", "Unsupported provider: Provider nope could not be found"), ("off", "Unsupported provider: Provider off could not be found"), ("azure", "Unsupported provider: provider is not enabled"),
+    for provider, words in (("nope", "Unsupported provider: Provider nope could not be found"), ("off", "Unsupported provider: Provider off could not be found"), 
                             ("twitch", "Unsupported provider: provider is not enabled"), ("custom:nope", "Unsupported provider: custom provider custom:nope not found"), ("", "Unsupported provider: Provider  could not be found")):
         status, got = flow.ask("GET", "/authorize?provider=" + provider, key=None)
         eq((status, got["code"], got["message"]), (400, "validation_failed", words))
@@ -453,7 +469,7 @@ def by_token(flow):
                                       (good(at_hash="x"), {"nonce": "a nonce", "access_token": "y"}, "invalid request", "Bad ID token")):
         eq(other(*grant(token, **more)), (400, {"error": error, "error_description": words}))
     eq(other(*ask("POST", "/token?grant_type=id_token", {"id_token": "x"})), (400, {"error": "invalid request", "error_description": "provider or client_id and issuer required"}))
-    for provider, code in (("github", "validation_failed"), ("nope", "validation_failed"), ("azure", "provider_disabled"), ("custom:nope", "validation_failed")):
+    for provider, code in (("github", "validation_failed"), ("nope", "validation_failed"), ("custom:nope", "validation_failed")):
         status, said = grant(good(), provider=provider)
         eq((status, said.get("code")), (400, code), provider)
     # added to an account
@@ -484,7 +500,7 @@ def custom(flow):
                         ({**CUSTOM, **urls, "authorization_params": {"state": "x"}}, "Cannot override reserved OAuth parameter: state"), ({**CUSTOM, **urls, "authorization_params": {"a": 1}}, 'Authorization parameter "a" must be a string'),
                         ({**CUSTOM, **urls, "attribute_mapping": {"role": "x"}}, "Cannot map to protected system field: role"), ({**CUSTOM, **urls, "custom_claims_allowlist": [" "]}, "custom_claims_allowlist entries"),
                         ({**CUSTOM, **urls, "token_url": "ftp://x"}, "URL must use HTTPS"), ({**CUSTOM, **urls, "token_url": "https://"}, "URL must have a valid hostname"),
-                        ({**CUSTOM, "provider_type": "oidc"}, "issuer is required for OIDC providers"), ({**CUSTOM, "provider_type": "oidc", "issuer": double.url + "/x/y"}, "issuer mismatch")):
+                        ({**CUSTOM, "provider_type": "oidc"}, "issuer is required for OIDC providers"), ({**CUSTOM, "provider_type": "oidc", "issuer": double.url + "/x", "discovery_url": double.url + "/z/.well-known/openid-configuration"}, "issuer mismatch")):
         status, got = admin("POST", "", body)
         check(status == 400 and got["code"] == "validation_failed" and words in got["message"], words, status, got)
     eq(admin("POST", "", {**CUSTOM, "scopes": "x"})[1]["code"], "bad_json")
