@@ -155,6 +155,21 @@ static void write_provider(struct buf *to, const struct app_provider *p) {
     write_u32(to, p->skip_nonce | p->email_optional << 1);
 }
 
+const char *app_template_text(enum app_template_kind kind) {
+    static const char *const names[] = {
+#define X(name) #name,
+        APP_TEMPLATES_LIST(X)
+#undef X
+    };
+    return names[kind];
+}
+
+static void write_template(struct buf *to, const struct app_template *t) {
+    const str texts[] = {t->language, t->subject, t->html_path, t->text_path, t->html, t->text};
+    write_u32(to, t->kind);
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) write_str(to, texts[i]);
+}
+
 static void write_sms(struct buf *to, const struct app_sms *s) {
     write_u32(to, s->provider);
     write_str(to, s->account);
@@ -186,6 +201,8 @@ static void write_auth(struct buf *to, const struct app_auth *a) {
     write_u32(to, a->providers.n);
     for (uint32_t i = 0; i < a->providers.n; i++) write_provider(to, &a->providers.p[i]);
     write_sms(to, &a->sms);
+    write_u32(to, a->templates.n);
+    for (uint32_t i = 0; i < a->templates.n; i++) write_template(to, &a->templates.p[i]);
 }
 
 static void write_hooks(struct buf *to, const struct app_hook *hooks) {
@@ -472,6 +489,24 @@ static struct app_provider read_provider(arena *out, struct rd *from) {
     return p;
 }
 
+static str read_words(struct rd *from) {
+    str s = read_str(from, APP_TEMPLATES_BYTES_MAX);
+    if (!from->fail && !str_is_utf8(s)) rd_fail(from, "words that are no UTF-8");
+    return s;
+}
+
+static struct app_template read_template(struct rd *from) {
+    struct app_template t = {0};
+    uint32_t kind = rd_u32le(from);
+    t.kind = (uint8_t)kind;
+    t.language = read_plain(from, APP_LANGUAGE_MAX);
+    t.subject = read_plain(from, APP_MAIL_WORDS_MAX);
+    t.html_path = read_plain(from, APP_PATH_MAX), t.text_path = read_plain(from, APP_PATH_MAX);
+    t.html = read_words(from), t.text = read_words(from);
+    if (kind >= APP_TEMPLATES) rd_fail(from, "words of no mail");
+    return t;
+}
+
 static void read_sms(arena *out, struct rd *from, struct app_sms *s) {
     uint32_t provider = rd_u32le(from);
     s->provider = (uint8_t)provider;
@@ -508,6 +543,8 @@ static void read_auth(arena *out, struct rd *from, struct app_auth *a) {
     for (uint32_t n = read_count(from, 13 * 4, APP_PROVIDERS_MAX); n && !from->fail; n--)
         vec_push(out, &a->providers, read_provider(out, from));
     read_sms(out, from, &a->sms);
+    for (uint32_t n = read_count(from, 28, APP_TEMPLATES_OF_APP_MAX); n && !from->fail; n--)
+        vec_push(out, &a->templates, read_template(from));
 }
 
 static void read_hooks(struct rd *from, struct app_hook *hooks) {

@@ -165,6 +165,36 @@ enum app_sms_provider {
 struct app_test_code {
     str phone, code; /* a telephone that gets no messages, and whose code is always that one */
 };
+/* X(name): mails whose words an app may have. Those from password_changed on tell of what was done, where mail.notify says so. */
+#define APP_TEMPLATES_LIST(X)                                                                                                    \
+    X(confirmation)                                                                                                              \
+    X(invite)                                                                                                                    \
+    X(magic_link)                                                                                                                \
+    X(recovery)                                                                                                                  \
+    X(email_change)                                                                                                              \
+    X(reauthentication)                                                                                                          \
+    X(password_changed)                                                                                                          \
+    X(email_changed)                                                                                                             \
+    X(phone_changed)                                                                                                             \
+    X(identity_linked)                                                                                                           \
+    X(identity_unlinked)                                                                                                         \
+    X(mfa_factor_enrolled)                                                                                                       \
+    X(mfa_factor_unenrolled)
+enum app_template_kind {
+#define X(name) APP_TEMPLATE_##name,
+    APP_TEMPLATES_LIST(X)
+#undef X
+        APP_TEMPLATES
+};
+const char *app_template_text(enum app_template_kind kind);
+struct app_template {
+    uint8_t kind;
+    str language;             /* "de", "pt-br"; empty: where there is none for the user's */
+    str subject;              /* in Go's notation, as its words are; empty: the usual one */
+    str html_path, text_path; /* in the bundle; empty: the usual words */
+    str html, text;           /* what stands there */
+};
+enum { APP_TEMPLATES_OF_APP_MAX = 256, APP_TEMPLATES_BYTES_MAX = 192 << 10 /* of all together */, APP_LANGUAGE_MAX = 16 };
 struct app_sms {
     uint8_t provider;
     str account, secret, from; /* secret: the app's, that is the token there */
@@ -190,6 +220,7 @@ enum app_password {
     X(reuse_s, 10, 0, 3600)                                                                                                      \
     X(password_min, 6, 6, 72)                                                                                                    \
     X(otp_digits, 6, 6, 10)                                                                                                      \
+    X(notify, 0, 0, (1 << APP_TEMPLATES) - 1) /* 1 << enum app_template_kind */                                                  \
     X(sms_every_s, 60, 0, 86'400)                                                                                                \
     X(sms_hour, 30, 1, 1'000'000)                                                                                                \
     X(sms_digits, 6, 6, 10)                                                                                                      \
@@ -320,6 +351,7 @@ struct app_auth {
     struct app_oauth oauth;
     struct app_captcha captcha;
     struct app_pages pages;
+    VEC(struct app_template) templates;
 };
 enum { APP_AUTH_REDIRECTS_MAX = 64, APP_AUTH_ORIGINS_MAX = 32 };
 void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing */

@@ -142,7 +142,7 @@ enum {
               12 /* users: flags, a name, a list */ + 4 /* where passwords that leaked are */ +
               12 /* passkeys: two names, a list */ + 24 /* mails: five texts, a number */ +
               APP_HOOKS * 12 /* whom, at what, a secret */ + 4 /* providers: how many */ +
-              28 /* messages: a number, five texts, a list */ + 28 /* flags, six texts */,
+              28 /* messages: a number, five texts, a list */ + 28 /* flags, six texts */ + 4 /* templates: how many */,
     NO_CALLS = 8 /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {

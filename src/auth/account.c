@@ -175,8 +175,10 @@ bool auth_do_user_put(struct auth_call *c) {
     bool both = mails && own.n && c->config->both_addresses && c->config->confirm_email;
     if (mails && !auth_may_mail(c, want.email)) return false;
     if (want.changes_phone && !want.phone.at_once && !auth_may_sms(c, want.phone.phone)) return false;
+    c->new_email = want.email;
     auth_batch_begin(&b);
     put_update(c, &b, &want, at_once);
+    if (want.made.n) auth_notify(c, &b, APP_TEMPLATE_password_changed, c->user, own, &(struct auth_words){0});
     if (at_once) auth_insert_identity(c, &b, json_str(json_get(c->user, "id")), want.email);
     if (want.made.n) { /* who is signed in elsewhere has to know the new one, and who has an old mail */
         auth_delete_sent(&b, id);
@@ -191,6 +193,9 @@ bool auth_do_user_put(struct auth_call *c) {
     if (mails) auth_send(c, &b, AUTH_MAIL_CHANGE_NEW, id, want.email, auth_has_challenge(c), true, &sent[0]);
     if (both) auth_send(c, &b, AUTH_MAIL_CHANGE_CURRENT, id, own, auth_has_challenge(c), true, &sent[1]);
     if (want.changes_phone) auth_put_phone_change(c, &b, &want.phone);
+    if (want.changes_phone && want.phone.at_once)
+        auth_notify(c, &b, APP_TEMPLATE_phone_changed, c->user, own,
+                    &(struct auth_words){.phone = want.phone.phone, .old_phone = json_str(json_get(c->user, "phone"))});
     auth_select_user(&b);
     auth_where(&b), auth_eq(&b, "id", id), auth_end(&b), auth_end(&b);
     uint32_t last = b.n - 1;

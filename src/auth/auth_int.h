@@ -67,6 +67,9 @@ struct auth_call {
         str user, phone, code;
         const char *kind;
     } texted;
+    const struct json *data; /* user_metadata of whom a mail is for; NULL: it is not known */
+    str new_email;           /* of a change of address */
+    bool notified;           /* a mail tells somebody of what is done */
 };
 /* False, so that whoever finds it returns it. */
 bool auth_fail(struct auth_call *c, enum auth_error e);
@@ -313,6 +316,20 @@ void auth_put_phone_change(struct auth_call *c, struct auth_batch *b, struct aut
 void auth_put_phone_reauthentication(struct auth_call *c, struct auth_batch *b, str phone, str *code);
 /* sms.c: brings it; what came of it is in p. */
 void auth_send_sms(struct auth_call *c, bool whatsapp, struct auth_post *p);
+
+/* ---- words.c: what mails say ---- */
+
+struct auth_words { /* what stands for what in templates */
+    str to, email, new_email, code, hash, link, redirect, old_email, phone, old_phone, provider, factor;
+    const struct json *data;
+};
+void auth_words(struct auth_call *c, enum app_template_kind kind, const struct auth_words *w, str *subject, str *text, str *html);
+/* mail.c: its row. word: its kind, as people read it. Gives its id. */
+str auth_put_mail(struct auth_call *c, struct auth_batch *b, enum app_template_kind kind, const char *word, str user, str to,
+                  const struct auth_words *w, uint32_t holds_s);
+/* Where the app wants it: a mail that tells the user of what this batch does. to: where he reads it; empty: nowhere. more: what stands there besides .Email, .Data. */
+void auth_notify(struct auth_call *c, struct auth_batch *b, enum app_template_kind kind, const struct json *user, str to,
+                 const struct auth_words *more);
 
 /* ---- flow.c: codes of PKCE ---- */
 

@@ -12,24 +12,20 @@
 enum { HASH_BYTES = 28, CODE_MAX = 10 };
 
 static const struct {
-    const char *action, *type, *column, *sent_at, *subject, *words;
+    const char *action, *type, *column, *sent_at;
+    enum app_template_kind template;
 } mails[AUTH_MAILS] = {
     [AUTH_MAIL_SIGN_UP] = {"signup", "confirmation_token", "confirmation_token", "confirmation_sent_at",
-                           "Confirm your email address",
-                           "Follow the link below to confirm this email address and finish signing up."},
-    [AUTH_MAIL_INVITE] = {"invite", "confirmation_token", "confirmation_token", "confirmation_sent_at", "You have been invited",
-                          "You have been invited to create an account. Follow the link below to accept."},
-    [AUTH_MAIL_MAGIC_LINK] = {"magiclink", "recovery_token", "recovery_token", "recovery_sent_at", "Your sign-in link",
-                              "Follow the link below to sign in."},
-    [AUTH_MAIL_RECOVERY] = {"recovery", "recovery_token", "recovery_token", "recovery_sent_at", "Reset your password",
-                            "Follow the link below to choose a new password."},
+                           APP_TEMPLATE_confirmation},
+    [AUTH_MAIL_INVITE] = {"invite", "confirmation_token", "confirmation_token", "confirmation_sent_at", APP_TEMPLATE_invite},
+    [AUTH_MAIL_MAGIC_LINK] = {"magiclink", "recovery_token", "recovery_token", "recovery_sent_at", APP_TEMPLATE_magic_link},
+    [AUTH_MAIL_RECOVERY] = {"recovery", "recovery_token", "recovery_token", "recovery_sent_at", APP_TEMPLATE_recovery},
     [AUTH_MAIL_CHANGE_NEW] = {"email_change", "email_change_token_new", "email_change_token_new", "email_change_sent_at",
-                              "Confirm your new email address", "Follow the link below to use this email address from now on."},
+                              APP_TEMPLATE_email_change},
     [AUTH_MAIL_CHANGE_CURRENT] = {"email_change", "email_change_token_current", "email_change_token_current",
-                                  "email_change_sent_at", "Confirm the change of your email address",
-                                  "Follow the link below to let your account have another email address."},
+                                  "email_change_sent_at", APP_TEMPLATE_email_change},
     [AUTH_MAIL_REAUTHENTICATE] = {"reauthentication", "reauthentication_token", "reauthentication_token",
-                                  "reauthentication_sent_at", "Your code", "Enter this code to go on."},
+                                  "reauthentication_sent_at", APP_TEMPLATE_reauthentication},
 };
 const char *auth_mail_type(enum auth_mail kind) { return mails[kind].type; }
 const char *auth_mail_action(enum auth_mail kind) { return mails[kind].action; }
@@ -84,36 +80,53 @@ static str make_link(struct auth_call *c, const char *page, const char *action, 
     return link;
 }
 
-/* user empty: nobody's. Gives the row's id. */
-static str put_mail(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email,
-                    const struct auth_sent *sent) {
-    struct json_writer *w = &b->w;
-    str id = auth_new_id(c);
+str auth_put_mail(struct auth_call *c, struct auth_batch *b, enum app_template_kind kind, const char *word, str user, str to,
+                  const struct auth_words *w, uint32_t holds_s) {
+    struct json_writer *j = &b->w;
+    str id = auth_new_id(c), subject, text, html;
+    const struct {
+        const char *name;
+        str value;
+    } all[] = {{"Token", w->code},          {"TokenHash", w->hash},   {"ConfirmationURL", w->link}, {"SiteURL", auth_site(c)},
+               {"RedirectTo", w->redirect}, {"Email", w->email},      {"NewEmail", w->new_email},   {"OldEmail", w->old_email},
+               {"Provider", w->provider},   {"FactorType", w->factor}};
+    auth_words(c, kind, w, &subject, &text, &html);
     auth_tree(b, "insert", "orlo_mails");
     auth_row(b);
-    json_put_str(w, "id", id);
-    if (user.n) json_put_str(w, "user_id", user);
-    json_put_cstr(w, "kind", mails[kind].action);
-    json_put_str(w, "recipient", email);
-    json_put_cstr(w, "subject", mails[kind].subject);
-    json_put_object(w, "variables");
-    json_put_str(w, "Token", sent->code);
-    json_put_str(w, "TokenHash", sent->hash);
-    json_put_str(w, "ConfirmationURL", sent->link);
-    json_put_str(w, "SiteURL", auth_site(c));
-    json_put_str(w, "RedirectTo", auth_redirect(c));
-    json_put_str(w, "Email", email);
-    json_put_end(w);
-    bool code_alone = kind == AUTH_MAIL_REAUTHENTICATE;
-    str text = arena_fmt(c->mem, "%s\n\n" STR_FMT "%sYour code: " STR_FMT "\n", mails[kind].words,
-                         STR_ARG(code_alone ? STR("") : sent->link), code_alone ? "" : "\n\n", STR_ARG(sent->code));
-    json_put_str(w, "body", text);
-    json_put_str(w, "created_at", c->now);
-    json_put_str(w, "next_at", c->now);
-    json_put_str(w, "expires_at", auth_time_text(c->mem, c->host->now_us + c->config->otp_s * 1'000'000ll));
+    json_put_str(j, "id", id);
+    if (user.n) json_put_str(j, "user_id", user);
+    json_put_cstr(j, "kind", word);
+    json_put_str(j, "recipient", to);
+    json_put_str(j, "subject", subject);
+    json_put_object(j, "variables");
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+        if (all[i].value.n) json_put_str(j, all[i].name, all[i].value);
+    json_put_end(j);
+    json_put_str(j, "body", text);
+    json_put_str(j, "html", html);
+    json_put_str(j, "created_at", c->now);
+    json_put_str(j, "next_at", c->now);
+    json_put_str(j, "expires_at", auth_time_text(c->mem, c->host->now_us + holds_s * 1'000'000ll));
     auth_row_end(b);
     auth_end(b);
     return id;
+}
+
+/* user empty: nobody's. Gives the row's id. */
+static str put_mail(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email,
+                    const struct auth_sent *sent) {
+    str own = kind == AUTH_MAIL_CHANGE_NEW && c->user ? json_str(json_get(c->user, "email")) : (str){0};
+    const struct auth_words w = {.to = email,
+                                 .email = own.n ? own : email,
+                                 .new_email = kind == AUTH_MAIL_CHANGE_NEW       ? email
+                                              : kind == AUTH_MAIL_CHANGE_CURRENT ? c->new_email
+                                                                                 : (str){0},
+                                 .code = sent->code,
+                                 .hash = sent->hash,
+                                 .link = sent->link,
+                                 .redirect = auth_redirect(c),
+                                 .data = c->data ? c->data : json_get(c->user, "raw_user_meta_data")};
+    return auth_put_mail(c, b, mails[kind].template, mails[kind].action, user, email, &w, c->config->otp_s);
 }
 
 /* What of his, and of all, nobody comes back for. */

@@ -430,6 +430,10 @@ bool auth_phone_verify(struct auth_call *c, bool change, str given, str code) {
     auth_where(&b), auth_eq(&b, "user_id", id), auth_end(&b), auth_end(&b);
     auth_audit(c, &b, change ? "user_modified" : "user_signedup", change ? "user" : "team", id, phone, change ? NULL : "phone");
     if (change) put_identity(c, &b, user, phone);
+    str was = json_str(json_get(user, "phone"));
+    if (change && was.n)
+        auth_notify(c, &b, APP_TEMPLATE_phone_changed, user, json_str(json_get(user, "email")),
+                    &(struct auth_words){.phone = phone, .old_phone = was});
     auth_insert_session(c, &b, id, "otp", &s);
     auth_select_user(&b);
     auth_where(&b), auth_eq(&b, "id", id), auth_end(&b), auth_end(&b);

@@ -236,13 +236,20 @@ static bool read_body(struct auth_call *c) {
            auth_fail_status(c, AUTH_ERROR_validation_failed, 422, "\\u0000 cannot be kept: no text of a database has it");
 }
 
+/* What tells somebody of what was done waits: it is a mail as any other. */
+static bool auth_told(struct auth_call *c) {
+    if (c->notified) c->host->mailed(c->host->arg, false, "notification", (str){0}, (str){0}, (str){0});
+    return true;
+}
+
 void auth_serve(const struct auth_host *host, const struct app_auth *config, const struct auth_request *rq, arena *mem,
                 struct auth_response *to) {
     struct auth_call c = {.host = host, .config = config, .rq = rq, .mem = mem, .to = to};
     *to = (struct auth_response){0};
     c.now = auth_time_text(mem, host->now_us);
     const struct route *r = find(&c);
-    bool ok = r && read_body(&c) && may(&c, r) && auth_captcha(&c) && r->serve(&c) && auth_hooks_after(&c, r->who < USER);
+    bool ok = r && read_body(&c) && may(&c, r) && auth_captcha(&c) && r->serve(&c) && auth_told(&c) &&
+              auth_hooks_after(&c, r->who < USER);
     if (!ok) {
         if (!c.failed) (void)auth_fail(&c, AUTH_ERROR_unexpected_failure);
         answer_error(&c);

@@ -85,6 +85,7 @@ static enum auth_ran sign_up(struct auth_call *c, const struct json *there, bool
                               .email_confirmed = confirmed,
                               .own = true,
                               .user_data = data};
+    c->data = there ? json_get(there, "raw_user_meta_data") : data;
     auth_batch_begin(&b);
     if (!there) auth_insert_user(c, &b, &u);
     else if (drops) auth_replace_unconfirmed(&b, u.id, STR(""));
@@ -158,6 +159,7 @@ static bool send_one(struct auth_call *c, const struct json *user, enum auth_mai
     struct json answers;
     struct auth_sent sent;
     str id = json_str(json_get(user, "id"));
+    c->data = json_get(user, "raw_user_meta_data");
     auth_batch_begin(&b);
     auth_audit(c, &b, action, "user", id, json_str(json_get(user, "email")), NULL);
     auth_insert_flow(c, &b, id, flow);

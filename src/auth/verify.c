@@ -183,6 +183,9 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
     }
     end_update(c, b, f);
     if (f->half) return;
+    str was = json_str(json_get(f->user, "email"));
+    if (was.n) /* to the old one: whoever reads that is to know */
+        auth_notify(c, b, APP_TEMPLATE_email_changed, f->user, was, &(struct auth_words){.email = to, .old_email = was});
     auth_delete_sent(b, id);
     if (identity) put_verified_identity(c, b, identity, to);
     else auth_insert_identity(c, b, id, to);

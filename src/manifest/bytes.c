@@ -184,7 +184,7 @@ void manifest_write(struct buf *to, const struct manifest *m) {
         put(to, n->line), put(to, n->column), put(to, n->is_error);
         put_str(to, n->key), put_str(to, n->text);
     }
-    if (m->errors) return;
+    if (m->errors || m->format == MANIFEST_MAILS) return;
     if (m->format == MANIFEST_CONFIG) {
         manifest_config_write(to, m->config);
         return;
@@ -236,6 +236,7 @@ static struct manifest_source get_fetch(struct rd *from) {
 }
 
 static void get_content(arena *out, struct rd *from, struct manifest *m) {
+    if (m->format == MANIFEST_MAILS) return;
     if (m->format == MANIFEST_CONFIG) {
         m->config = arena_make(out, struct manifest_config);
         manifest_config_read(out, from, m->config);

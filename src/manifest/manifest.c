@@ -61,6 +61,10 @@ err manifest_read(arena *mem, str text, enum manifest_format format, str name, s
     struct manifest_note wrong;
     struct reader r = {.mem = mem, .to = out};
     *out = (struct manifest){.format = format, .record = {.name = arena_str(mem, name), .weight = 1}};
+    if (format == MANIFEST_MAILS) {
+        manifest_read_mails(&r, text);
+        return out->errors ? refuse(out, d) : ERR_OK;
+    }
     const struct toml *root = manifest_toml(mem, arena_str(mem, text), &wrong);
     if (!root) {
         vec_push(mem, &out->notes, wrong);

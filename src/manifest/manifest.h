@@ -22,7 +22,8 @@ struct manifest_config;
     X(ORLO, "orlo.toml")                                                                                                         \
     X(SPIN, "spin.toml")                                                                                                         \
     X(SUPABASE, "supabase/config.toml")                                                                                          \
-    X(CONFIG, "a node's configuration")
+    X(CONFIG, "a node's configuration")                                                                                          \
+    X(MAILS, "words of mails")
 enum manifest_format {
 #define X(name, file) MANIFEST_##name,
     MANIFEST_FORMATS_LIST(X)

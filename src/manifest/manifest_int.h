@@ -124,6 +124,13 @@ void manifest_mail_port(struct reader *r, const struct toml *v, struct app_mail 
 void manifest_mail_tls(struct reader *r, const struct toml *v, struct app_mail *m);
 void manifest_mail_words(struct reader *r, const struct toml *v, str *to);
 void manifest_mail_address(struct reader *r, const struct toml *v, str *to);
+/* Words of mails: one more; a subject; "de-AT" in small letters; what a user is told of. */
+void manifest_template_add(struct reader *r, const struct toml *v, const struct app_template *t);
+void manifest_template_subject(struct reader *r, const struct toml *v, struct app_template *t);
+bool manifest_language(struct reader *r, const struct toml *v, str *language);
+void manifest_notify(struct reader *r, void *to, const struct toml *v);
+/* Files of words, as control gives them to a job (mails.c): each "PATH\nKIND html|text\nBYTES\n", and so many bytes. */
+void manifest_read_mails(struct reader *r, str text);
 /* Who brings messages to telephones; his address; what they say; a number and its code; what it lacks. */
 void manifest_sms_provider(struct reader *r, const struct toml *v, str word, struct app_sms *s);
 void manifest_sms_url(struct reader *r, const struct toml *v, struct app_sms *s);

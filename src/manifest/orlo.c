@@ -621,6 +621,35 @@ NUMBER(refreshes_per_5min, refreshes)
 NUMBER(codes_per_5min, verifies)
 NUMBER(anonymous_per_hour, anonymous_hour)
 #undef NUMBER
+static void auth_templates(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_templates, to); }
+static void one_template(struct reader *r, const struct toml *v, enum app_template_kind kind, str language, int shape) {
+    struct app_template t = {.kind = (uint8_t)kind, .language = language};
+    read_shape(r, v, shape, &t);
+    manifest_template_add(r, v, &t);
+}
+#define X(name)                                                                                                                  \
+    static void templates_##name(struct reader *r, void *to, const struct toml *v) {                                             \
+        one_template(r, v, APP_TEMPLATE_##name, (str){0}, SHAPE_template);                                                       \
+    }
+APP_TEMPLATES_LIST(X)
+#undef X
+static void template_subject(struct reader *r, void *to, const struct toml *v) { manifest_template_subject(r, v, to); }
+static void template_html(struct reader *r, void *to, const struct toml *v) {
+    ((struct app_template *)to)->html_path = manifest_bundle_path(r, v);
+}
+static void template_text(struct reader *r, void *to, const struct toml *v) {
+    ((struct app_template *)to)->text_path = manifest_bundle_path(r, v);
+}
+static void one_language(struct reader *r, void *to, const struct toml *v) {
+    str language;
+    if (!manifest_is(r, v, MANIFEST_TABLE) || !manifest_language(r, v, &language)) return;
+    one_template(r, v, ((struct app_template *)to)->kind, language, SHAPE_template_language);
+}
+static void template_languages(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, 64, one_language, to); }
+static void template_language_subject(struct reader *r, void *to, const struct toml *v) { template_subject(r, to, v); }
+static void template_language_html(struct reader *r, void *to, const struct toml *v) { template_html(r, to, v); }
+static void template_language_text(struct reader *r, void *to, const struct toml *v) { template_text(r, to, v); }
+static void auth_mail_notify(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, 16, manifest_notify, NULL); }
 static void auth_sms(struct reader *r, void *to, const struct toml *v) {
     struct app_sms *s = &r->to->record.auth.sms;
     r->to->record.auth.phone = true;

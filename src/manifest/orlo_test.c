@@ -318,6 +318,15 @@ static void test_database(void **state) {
     const struct app_sms *sms = &m->record.auth.sms;
     assert_true(m->record.auth.phone && m->record.auth.calls && sms->provider == APP_SMS_TWILIO && str_eqc(sms->secret, "T"));
     assert_true(sms->tests.n == 1 && str_eqc(sms->tests.p[0].phone, "1555") && str_eqc(sms->words, "{{ .Code }}!"));
+    m = read_whole("name = \"a\"\ndatabase = \"sqlite\"\n[auth.mail]\nnotify = "
+                   "[\"password_changed\"]\n[auth.templates.invite]\nsubject = \"{{ "
+                   ".Email }}\"\nhtml = \"m/i.html\"\n[auth.templates.invite.languages.pt-BR]\ntext = \"m/i.txt\"\n");
+    assert_true(m->record.auth.templates.n == 2 && m->record.auth.notify == 1u << APP_TEMPLATE_password_changed);
+    says("database = \"sqlite\"\n[auth.templates.invite]\nsubject = \"{{ .OldEmail }}\"", "there is no .OldEmail here");
+    says("database = \"sqlite\"\n[auth.templates.invite]\nhtml = \"/etc/passwd\"",
+         "auth.templates.invite.html: it takes a path below");
+    says("database = \"sqlite\"\n[auth.templates.invite.languages.x]\nsubject = \"a\"", "a language is");
+    says("database = \"sqlite\"\n[auth.mail]\nnotify = [\"invite\"]", "auth.mail.notify.0: nobody is told of that");
     says("database = \"sqlite\"\n[auth.sms]\nprovider = \"pigeon\"", "auth.sms.provider: it takes \"twilio\"");
     says("database = \"sqlite\"\n[auth.sms]\nprovider = \"twilio\"", "auth.sms: it lacks an account");
     says("database = \"sqlite\"\n[auth.sms]\nmessage = \"no code\"", "auth.sms.message: it takes a line of up to 480 bytes");
@@ -427,6 +436,9 @@ static const struct {
     {"passwords", "[auth.passwords]\n", "auth.passwords.", ""},
     {"auth_mail", "[auth.mail]\n", "auth.mail.", ""},
     {"auth_sms", "[auth.sms]\n", "auth.sms.", ""},
+    {"templates", "[auth.templates]\n", "auth.templates.", ""},
+    {"template", "[auth.templates.invite]\n", "auth.templates.invite.", ""},
+    {"template_language", "[auth.templates.invite.languages.de]\n", "auth.templates.invite.languages.de.", ""},
     {"auth_secret", "[auth.mail.password]\n", "auth.mail.password.", ""},
     {"passkeys", "[auth.passkeys]\n", "auth.passkeys.", ""},
     {"oauth_server", "[auth.oauth_server]\n", "auth.oauth_server.", ""},

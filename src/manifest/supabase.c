@@ -348,8 +348,43 @@ static void smtp_admin_email(struct reader *r, void *to, const struct toml *v) {
 static void smtp_sender_name(struct reader *r, void *to, const struct toml *v) {
     manifest_mail_words(r, v, &((struct app_mail *)to)->sender);
 }
-NOT_YET(mail, template, "mails have the node's own words yet")
-NOT_YET(mail, notification, "nobody is told of changes yet")
+static void mail_template(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_mail_templates, to); }
+static void mail_notification(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_mail_notices, to); }
+static void of_kind(struct reader *r, const struct toml *v, enum app_template_kind kind, int shape) {
+    struct app_template t = {.kind = (uint8_t)kind};
+    read_shape(r, v, shape, &t);
+    manifest_template_add(r, v, &t);
+}
+#define KIND(shape, of, name)                                                                                                    \
+    static void shape##_##name(struct reader *r, void *to, const struct toml *v) {                                               \
+        of_kind(r, v, APP_TEMPLATE_##name, SHAPE_##of);                                                                          \
+    }
+KIND(mail_templates, mail_template, confirmation)
+KIND(mail_templates, mail_template, invite)
+KIND(mail_templates, mail_template, magic_link)
+KIND(mail_templates, mail_template, recovery)
+KIND(mail_templates, mail_template, email_change)
+KIND(mail_templates, mail_template, reauthentication)
+KIND(mail_notices, mail_notice, password_changed)
+KIND(mail_notices, mail_notice, email_changed)
+KIND(mail_notices, mail_notice, phone_changed)
+KIND(mail_notices, mail_notice, identity_linked)
+KIND(mail_notices, mail_notice, identity_unlinked)
+KIND(mail_notices, mail_notice, mfa_factor_enrolled)
+KIND(mail_notices, mail_notice, mfa_factor_unenrolled)
+#undef KIND
+static void mail_template_subject(struct reader *r, void *to, const struct toml *v) { manifest_template_subject(r, v, to); }
+/* From the project's folder, as `supabase start` has it. */
+static void mail_template_content_path(struct reader *r, void *to, const struct toml *v) {
+    struct toml below = *v;
+    while (str_starts(below.s, STR("./"))) below.s = str_sub(below.s, 2, below.s.n);
+    ((struct app_template *)to)->html_path = manifest_bundle_path(r, &below);
+}
+static void mail_notice_enabled(struct reader *r, void *to, const struct toml *v) {
+    if (v->i) r->to->record.auth.notify |= 1u << ((struct app_template *)to)->kind;
+}
+static void mail_notice_subject(struct reader *r, void *to, const struct toml *v) { mail_template_subject(r, to, v); }
+static void mail_notice_content_path(struct reader *r, void *to, const struct toml *v) { mail_template_content_path(r, to, v); }
 FLAG(sms, enable_signup, phone)
 FLAG(sms, enable_confirmations, confirm_phone)
 TIME(sms, max_frequency, sms_every_s)

@@ -29,7 +29,7 @@ enum node_channel {
 #undef CHANNEL
     NODE_CHANNELS
 };
-enum { NODE_MANIFEST_FORMATS = 4 }; /* enum manifest_format */
+enum { NODE_MANIFEST_FORMATS = 5 }; /* enum manifest_format */
 
 enum { NODE_WIRE_FDS_MAX = 20, NODE_TEXT_MAX = 767 /* of a TEXT: what a diag holds */ };
 

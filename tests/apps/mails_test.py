@@ -7,7 +7,7 @@ from admin_test import cli
 from database_test import project
 from rest_test import ENGINES
 from smtp import Relay
-from users_test import Asker, LOOSE, eq
+from users_test import Asker, LOOSE, PASSWORD, eq
 
 CONFIG = 'auth_private = 1\nmail_timeout_ms = 1500\n'
 
@@ -175,6 +175,64 @@ def test_mails_secure():
         del os.environ["SSL_CERT_FILE"]
         for relay in (secure, bare, own):
             relay.close()
+
+
+TEMPLATES = """
+[auth.templates.confirmation]
+subject = "Willkommen{{ if .Data.handle }}, {{ .Data.handle }}{{ end }}"
+html = "mails/confirm.html"
+text = "mails/confirm.txt"
+[auth.templates.confirmation.languages.fr]
+subject = "Bienvenue"
+text = "mails/confirm.fr.txt"
+[auth.templates.password_changed]
+subject = "Neues Passwort für {{ .Email }}"
+"""
+WORDS = {
+    "mails/confirm.html": '<p title="{{ .Data.handle }}">{{ .Data.handle }}</p>\n<a href="{{ .ConfirmationURL }}">ja</a>\n<a href="{{ .SiteURL }}/in?token_hash={{ .TokenHash }}&to={{ .RedirectTo }}">auch</a>',
+    "mails/confirm.txt": "Hallo {{ .Data.handle }}: {{ .Token }}\n",
+    "mails/confirm.fr.txt": "Bonjour: {{ .Token }}\n",
+}
+
+
+def test_mails_templates():
+    """Words of the app's own, in the user's language, escaped by where they stand; what is wrong with them is said at deployment, by file and line."""
+    relay = Relay()
+    manifest = f'name = "shop"\ndatabase = "sqlite"\n[auth]\nsite_url = "https://shop.example"\n{LOOSE}' + relay_of(relay, 'notify = ["password_changed", "email_changed"]\n') + TEMPLATES
+    with node("--workers", "1", "--config", file_of("operator.toml", CONFIG.encode())) as n:
+        for name, text, why in [("mails/confirm.html", "<p>\n{{ .Nope }}", "mails/confirm.html:2:1: there is no .Nope here"),
+                                ("mails/confirm.fr.txt", "a\nb\n{{ range .Data.x }}", "mails/confirm.fr.txt:3:1: range is not there"),
+                                ("mails/confirm.html", "<script>{{ .Token }}</script>", "mails/confirm.html:1:1: in <script> nothing can be put safely")]:
+            has(cli(n, "deploy", project({**WORDS, name: text}, manifest), code=65), why)
+        eq(n.apps(), {})
+        has(cli(n, "deploy", project({k: v for k, v in WORDS.items() if "fr" not in k}, manifest), code=66), "confirm.fr.txt")
+        has(cli(n, "deploy", project(WORDS, manifest.replace("Willkommen", "{{ .Nope }}")), code=65), "auth.templates.confirmation: subject: there is no .Nope here")
+        cli(n, "deploy", project(WORDS, manifest))
+        ask = Asker(n, "shop")
+        eq(ask.sign_up("ann@example.com", handle='<b>"Ann"\r\nBcc: x@y.z')[0], 200)
+        mail = relay.wait_to("ann@example.com")
+        eq((mail["subject"], mail["bcc"]), ('Willkommen, <b>"Ann"  Bcc: x@y.z', None))
+        html = mail.get_body(("html",)).get_content()
+        has(html, '<p title="&lt;b&gt;&#34;Ann&#34;  Bcc: x@y.z">&lt;b&gt;', 'href="https://shop.example/in?token_hash=', "&to=https%3A%2F%2Fshop.example")
+        code = re.search(r"^Hallo .*: (\d{6})\s*$", mail.get_body(("plain",)).get_content(), re.M)[1]
+        status, s = ask("POST", "/verify", {"type": "signup", "email": "ann@example.com", "token": code})
+        eq(status, 200, s)
+        # another language, by what the user says of himself, or by the request
+        eq(ask.sign_up("bea@example.com", locale="fr_CA")[0], 200)
+        mail = relay.wait_to("bea@example.com")
+        eq((mail["subject"], mail.get_body(("plain",)).get_content()[:8]), ("Bienvenue", "Bonjour:"))
+        eq(ask("POST", "/signup", {"email": "cec@example.com", "password": PASSWORD}, Accept_Language="fr-FR,de;q=0.5")[0], 200)
+        eq(relay.wait_to("cec@example.com")["subject"], "Bienvenue")
+        # what was done is told
+        eq(ask("PUT", "/user", {"password": "another one"}, bearer=s["access_token"])[0], 200)
+        eq(relay.wait_to("ann@example.com", 2)["subject"], "Neues Passwort für ann@example.com")
+        # what has no words of the app's has the node's own, in HTML and text
+        eq(ask("POST", "/recover", {"email": "ann@example.com"})[0], 200)
+        mail = relay.wait_to("ann@example.com", 3)
+        eq(mail["subject"], "Reset your password")
+        has(mail.get_body(("html",)).get_content(), 'href="http://', "Reset my password</a>")
+        has(mail.get_body(("plain",)).get_content(), "/auth/v1/confirm?token=", "Your code: ")
+    relay.close()
 
 
 if __name__ == "__main__":

@@ -163,6 +163,11 @@ err node_bundle_of(arena *mem, const struct manifest *m, str folder, struct bund
         str path = str_eqc(r->files.p[i].folder, ".") ? (str){0} : r->files.p[i].folder;
         TRY(add_folder(out, path, path.n ? join(mem, folder, path) : folder.n ? folder : STR("."), 0, d));
     }
+    for (uint32_t i = 0; i < r->auth.templates.n; i++) {
+        const struct app_template *t = &r->auth.templates.p[i];
+        if (t->html_path.n) TRY(add(out, t->html_path, join(mem, folder, t->html_path), false, d));
+        if (t->text_path.n) TRY(add(out, t->text_path, join(mem, folder, t->text_path), false, d));
+    }
     TRY(add_migrations(out, m, folder, d));
     if (out->files.n) qsort(out->files.p, out->files.n, sizeof *out->files.p, by_path);
     uint32_t n = 0;

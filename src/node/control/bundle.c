@@ -79,14 +79,16 @@ static err read_manifest(struct deployment *dep, struct manifest *m, struct diag
     return manifest_decode(dep->mem, (str){p, (size_t)st.st_size}, m, d);
 }
 
-static err take_notes(struct deployment *dep, const struct manifest *m, struct diag *d) {
+static err take_notes(struct deployment *dep, const struct manifest *m, bool mails, struct diag *d) {
     const char *file = arena_cstr(dep->mem, dep->manifest_name.n ? dep->manifest_name : STR("the manifest"));
     err e = ERR_OK;
     for (uint32_t i = 0; i < m->notes.n; i++) {
         const struct manifest_note *n = &m->notes.p[i];
         *vec_add(dep->mem, &dep->remarks) = (struct control_remark){.key = n->key, .text = n->text, .line = n->line};
         if (!n->is_error || e != ERR_OK) continue;
-        str text = manifest_note_text(dep->mem, file, n);
+        if (mails) file = arena_cstr(dep->mem, n->key);
+        const struct manifest_note bare = {.line = n->line, .column = n->column, .is_error = true, .text = n->text};
+        str text = manifest_note_text(dep->mem, file, mails ? &bare : n);
         dep->wrong = n->key;
         dep->line = n->line;
         e = diag_set(d, ERR_INVALID, DIAG_NOWHERE, STR_FMT, STR_ARG(text));
@@ -232,6 +234,14 @@ static const struct node_pack_file *packed(const struct deployment *dep, const u
     return &node_pack_files(*pack, &count)[(uint32_t)at];
 }
 
+static bool is_mail(const struct deployment *dep, const struct control_file *file) {
+    for (uint32_t i = 0; i < dep->record.auth.templates.n; i++)
+        if (str_eq(dep->record.auth.templates.p[i].html_path, file->path) ||
+            str_eq(dep->record.auth.templates.p[i].text_path, file->path))
+            return true;
+    return false;
+}
+
 static bool is_sql(const struct deployment *dep, const struct control_file *file) {
     for (uint32_t i = 0; i < dep->sql.n; i++)
         if (!memcmp(dep->sql.p[i].digest, file->digest, APP_DIGEST_BYTES)) return true;
@@ -267,7 +277,7 @@ static void look_for_files(struct control *c, struct deployment *dep) {
         const struct node_pack *pack;
         const struct node_pack_file *there = packed(dep, file->digest, &pack);
         if (map_get(&here, (str){file->digest, sizeof file->digest}, &bytes)) file->bytes = bytes;
-        else if (is_module(dep, file) || is_sql(dep, file)) miss(dep, file);
+        else if (is_module(dep, file) || is_sql(dep, file) || is_mail(dep, file)) miss(dep, file);
         else if (there) file->bytes = there->bytes;
         else if (is_static(dep, file)) miss(dep, file);
     }
@@ -301,6 +311,69 @@ static err check_bytes(struct deployment *dep, struct diag *d) {
     return within_bytes(dep, bytes, d);
 }
 
+/* ---- words of mails ---- */
+
+static err read_words(struct deployment *dep, str path, str *to) {
+    const struct control_file *file = node_bundle_file(dep, path);
+    char digest[NODE_DIGEST_NAME_BYTES], name[APP_NAME_MAX + 80];
+    if (!file)
+        return diag_set(&dep->d, ERR_NOT_FOUND, DIAG_NOWHERE,
+                        "a mail's words are " STR_FMT ", which is not among the files that came", STR_ARG(str_sub(path, 0, 200)));
+    if (file->bytes > APP_TEMPLATES_BYTES_MAX)
+        return diag_set(&dep->d, ERR_LIMIT, DIAG_NOWHERE, STR_FMT " has more than %d KiB", STR_ARG(str_sub(path, 0, 200)),
+                        APP_TEMPLATES_BYTES_MAX >> 10);
+    node_digest_name(file->digest, digest);
+    snprintf(name, sizeof name, STR_FMT ".%s", STR_ARG(dep->record.name), digest);
+    int fd = openat(dep->control->state.blobs, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    uint8_t *p = arena_alloc(dep->mem, (size_t)file->bytes + 1, 1);
+    ssize_t n = fd >= 0 ? pread(fd, p, (size_t)file->bytes, 0) : -1;
+    if (fd >= 0) close(fd);
+    if (n != (ssize_t)file->bytes)
+        return diag_set(&dep->d, ERR_NOT_FOUND, DIAG_NOWHERE, "the file " STR_FMT " is not here any more: upload it again",
+                        STR_ARG(str_sub(path, 0, 200)));
+    *to = (str){p, (size_t)n};
+    return ERR_OK;
+}
+
+static void put_words(struct deployment *dep, const struct app_template *t, str path, const char *as, str words) {
+    if (path.n)
+        buf_printf(&dep->mails, STR_FMT "\n%s %s\n%zu\n" STR_FMT, STR_ARG(path),
+                   app_template_text((enum app_template_kind)t->kind), as, words.n, STR_ARG(words));
+}
+
+/* On a thread. */
+static void read_mails(struct deployment *dep) {
+    for (uint32_t i = 0; i < dep->record.auth.templates.n && dep->failed == ERR_OK; i++) {
+        struct app_template *t = &dep->record.auth.templates.p[i];
+        if (t->html_path.n) dep->failed = read_words(dep, t->html_path, &t->html);
+        if (t->text_path.n && dep->failed == ERR_OK) dep->failed = read_words(dep, t->text_path, &t->text);
+        put_words(dep, t, t->html_path, "html", t->html), put_words(dep, t, t->text_path, "text", t->text);
+        if (dep->failed == ERR_OK && dep->mails.n > APP_TEMPLATES_BYTES_MAX)
+            dep->failed = diag_set(&dep->d, ERR_LIMIT, DIAG_NOWHERE, "the words of its mails have more than %d KiB together",
+                                   APP_TEMPLATES_BYTES_MAX >> 10);
+    }
+    if (dep->failed != ERR_OK) buf_free(&dep->mails);
+}
+
+static void ask_job(struct control *c, struct deployment *dep, str text);
+static void look_at_mails(struct control *c, struct deployment *dep) {
+    if (dep->manifest >= 0) close(dep->manifest);
+    dep->manifest = -1;
+    dep->mails_asked = true;
+    dep->format = MANIFEST_MAILS;
+    ask_job(c, dep, buf_str(&dep->mails));
+    buf_free(&dep->mails);
+    if (dep->failed != ERR_OK) node_deployment_end(c, dep, dep->failed, &dep->d);
+}
+
+static void mails_seen(struct control *c, struct deployment *dep, err e, struct diag *d) {
+    struct manifest m;
+    if (e == ERR_OK) e = read_manifest(dep, &m, d);
+    if (e == ERR_OK) e = take_notes(dep, &m, true, d);
+    if (e == ERR_OK) node_deployment_go_on(c, dep);
+    else node_deployment_end(c, dep, e, d);
+}
+
 static void files_known(struct control *c, struct deployment *dep) {
     struct diag d = DIAG_INIT;
     look_for_files(c, dep);
@@ -315,7 +388,8 @@ static void files_known(struct control *c, struct deployment *dep) {
         node_deployment_end(c, dep, e, &d);
         return;
     }
-    node_deployment_go_on(c, dep);
+    if (dep->record.auth.templates.n && !dep->missing.n) node_deployment_send(dep, read_mails, look_at_mails);
+    else node_deployment_go_on(c, dep);
 }
 
 /* The app has to be there before they can be set from a console; what lacks them says so when it is asked. */
@@ -334,7 +408,7 @@ static err note_secrets(struct control *c, struct deployment *dep, struct diag *
 static err read_all(struct control *c, struct deployment *dep, struct diag *d) {
     struct manifest m;
     TRY(read_manifest(dep, &m, d));
-    TRY(take_notes(dep, &m, d));
+    TRY(take_notes(dep, &m, false, d));
     if (c->config) manifest_defaults(&m, &c->config->defaults, &c->config->max);
     dep->record = m.record;
     TRY(add_what_was_asked(dep, d));
@@ -347,6 +421,10 @@ static err read_all(struct control *c, struct deployment *dep, struct diag *d) {
 
 void node_bundle_read(struct control *c, struct deployment *dep, err e, const struct diag *d) {
     struct diag own = *d;
+    if (dep->mails_asked) {
+        mails_seen(c, dep, e, &own);
+        return;
+    }
     if (e == ERR_OK) e = read_all(c, dep, &own);
     if (e == ERR_OK) node_deployment_send(dep, open_packs, files_known);
     else node_deployment_end(c, dep, e, &own);

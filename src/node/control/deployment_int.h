@@ -47,6 +47,8 @@ struct deployment {
     VEC(struct migration_file) sql;        /* what of the bundle is in it */
     VEC(struct control_migration) applied; /* what became of them */
     VEC(struct control_missing) missing;
+    bool mails_asked; /* a job looks at the words of its mails */
+    struct buf mails; /* those, as it is told them; on the heap only while a thread reads them */
     VEC(struct control_remark) remarks;
     str wrong; /* key of the manifest */
     uint32_t line;

@@ -37,6 +37,7 @@ struct node_dev_project {
     str name, manifest; /* the manifest's file name */
     VEC(struct node_dev_function) functions;
     VEC(str) folders; /* of static files */
+    VEC(str) mails;   /* files with their words */
     str migrations;   /* a folder of SQL; empty: the app has no database, or none that files make */
     VEC(str) seeds;   /* patterns */
     bool has_database;

@@ -33,6 +33,8 @@ enum node_dev_due node_dev_due(const struct node_dev_project *p, str path, uint6
     }
     for (uint32_t i = 0; i < p->folders.n; i++)
         if (below(p->folders.p[i], path)) due = MAX(due, NODE_DEV_DEPLOY);
+    for (uint32_t i = 0; i < p->mails.n; i++)
+        if (str_eq(p->mails.p[i], path)) due = MAX(due, NODE_DEV_DEPLOY);
     bool sql = str_ends(path, STR(".sql"));
     if (sql && p->migrations.n && below(p->migrations, path)) due = MAX(due, NODE_DEV_DEPLOY);
     for (uint32_t i = 0; i < p->seeds.n; i++)
@@ -82,6 +84,11 @@ static void take(struct node_dev_project *p, const struct manifest *m) {
     if (whole) add_function(p, (str){0}, (str){0}, whole); /* the app's own comes first */
     for (uint32_t i = 0; i < r->functions.n; i++)
         add_function(p, r->functions.p[i].name, r->functions.p[i].source, build_of(m, r->functions.p[i].name));
+    for (uint32_t i = 0; i < r->auth.templates.n; i++) {
+        const str paths[] = {r->auth.templates.p[i].html_path, r->auth.templates.p[i].text_path};
+        for (size_t k = 0; k < ARRAY_COUNT(paths); k++)
+            if (paths[k].n) vec_push(p->mem, &p->mails, arena_str(p->mem, paths[k]));
+    }
     for (uint32_t i = 0; i < r->files.n; i++) vec_push(p->mem, &p->folders, arena_str(p->mem, r->files.p[i].folder));
     for (uint32_t i = 0; i < r->routes.n; i++) {
         const struct app_route *route = &r->routes.p[i];
