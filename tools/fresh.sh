@@ -22,6 +22,7 @@ done
 [[ $(id -u) -eq 0 ]] || { echo "fresh: skipped: only root can make a machine in a folder"; exit 77; }
 
 root=${1:-$(mktemp -d /var/tmp/orlo-fresh.XXXXXX)}
+chmod 755 "$root" # it becomes "/", for all users
 log=$root.log
 [[ -n $keep ]] || trap 'rm -rf --one-file-system "$root"' EXIT
 since=$SECONDS
