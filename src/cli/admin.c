@@ -3,8 +3,18 @@
 #include "cli/cli_int.h"
 #include <sysexits.h>
 
-static struct node_where where_of(const struct cli_options *o) {
+struct node_where cli_where(const struct cli_options *o) {
     return (struct node_where){.state_dir = o->state_dir, .url = o->to, .token = o->token};
+}
+
+size_t cli_verb(const char *command, const char *word, const char *const *names, size_t n, struct diag *d) {
+    size_t i = 0;
+    while (i < n && strcmp(word, names[i])) i++;
+    if (i < n) return i;
+    const char *meant = text_nearest(word, names, n);
+    diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo %s has no verb '%s'%s%s%s", command, word,
+             meant ? ", did you mean '" : "; --help lists them", meant ? meant : "", meant ? "'?" : "");
+    return n;
 }
 
 static int done(err e, const struct diag *d) { return e == ERR_OK ? EX_OK : cli_complain(NULL, e, d); }
@@ -116,7 +126,7 @@ static void print_json(const struct json *v) {
 
 int cli_deploy(arena *mem, const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_deploy_config config = {.where = where_of(o),
+    struct node_deploy_config config = {.where = cli_where(o),
                                         .path = operand(o, 0),
                                         .app = o->app,
                                         .dry_run = o->dry_run,
@@ -147,19 +157,19 @@ int cli_deploy(arena *mem, const struct cli_options *o) {
 
 int cli_apps(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     return done(node_command_apps(&where, o->json, stdout, &d), &d);
 }
 
 int cli_delete(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     return done(node_command_delete(&where, o->operands.p[0], &d), &d);
 }
 
 int cli_versions(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     return done(node_command_versions(&where, o->operands.p[0], o->json, stdout, &d), &d);
 }
 
@@ -173,7 +183,7 @@ static bool version_of(const char *text, uint32_t *version) {
 
 int cli_rollback(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     uint32_t version = 0;
     const char *text = operand(o, 1);
     if (text && !version_of(text, &version))
@@ -194,7 +204,7 @@ static bool share_of(const char *text, uint32_t *permille) {
 
 int cli_promote(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     uint32_t version, permille = 1000;
     if (!version_of(operand(o, 1), &version))
         return wrong("'%s' is no version: a number, as orlo versions %s lists them", operand(o, 1), o->operands.p[0]);
@@ -207,7 +217,7 @@ int cli_promote(const struct cli_options *o) {
 
 int cli_backup(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_backup_config c = {.where = where_of(o),
+    struct node_backup_config c = {.where = cli_where(o),
                                    .path = o->operands.p[0],
                                    .at = o->at,
                                    .app = o->app,
@@ -221,7 +231,7 @@ int cli_backup(const struct cli_options *o) {
 
 int cli_secrets(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     const char *verb = o->operands.p[0], *app = operand(o, 1), *key = operand(o, 2);
     if (!strcmp(verb, "list") && !key) return done(node_command_secrets(&where, app, o->json, stdout, &d), &d);
     bool set = !strcmp(verb, "set"), remove = !strcmp(verb, "rm");
@@ -239,7 +249,7 @@ int cli_secrets(const struct cli_options *o) {
 
 int cli_logs(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     return done(node_command_logs(&where, o->operands.p[0], o->follow, o->lines, o->since, o->level, o->json, stdout, &d), &d);
 }
 
@@ -247,19 +257,19 @@ int cli_logs(const struct cli_options *o) {
 
 int cli_status(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     return done(node_command_status(&where, o->json, stdout, &d), &d);
 }
 
 int cli_top(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     return done(node_command_top(&where, o->sort, o->once, o->json, stdout, &d), &d);
 }
 
 int cli_reload(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     return done(node_command_reload(&where, stdout, &d), &d);
 }
 
@@ -279,7 +289,7 @@ static bool lasts(const char *text, uint64_t *s) {
 int cli_keys(const struct cli_options *o) {
     static const char *const verbs[] = {"", "list", "create", "rotate", "revoke", "import", "token"};
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     uint64_t overlap_s = 0;
     struct node_keys_config c = {.where = &where,
                                  .algorithm = o->algorithm,
@@ -310,7 +320,7 @@ int cli_keys(const struct cli_options *o) {
 
 int cli_tokens(const struct cli_options *o) {
     struct diag d = DIAG_INIT;
-    struct node_where where = where_of(o);
+    struct node_where where = cli_where(o);
     const char *verb = operand(o, 0), *id = operand(o, 1);
     struct node_token_config c = {.app = o->app, .hosts = o->host.p, .hosts_count = o->host.n, .read_only = o->read_only};
     bool makes = verb && !strcmp(verb, "create"), revokes = verb && !strcmp(verb, "revoke");

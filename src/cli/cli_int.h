@@ -39,6 +39,10 @@ struct cli_options {
 int cli_complain(const char *about, err e, const struct diag *d);
 [[nodiscard]] err cli_read_grants(arena *mem, const struct cli_options *o, struct app_grants *g, struct diag *d);
 
+/* Of names, which one a word after `orlo COMMAND` is. n: none; d says what was meant, perhaps. */
+size_t cli_verb(const char *command, const char *word, const char *const *names, size_t n, struct diag *d);
+struct node_where cli_where(const struct cli_options *o);
+
 /* admin.c: each gives the exit status. */
 int cli_deploy(arena *mem, const struct cli_options *o);
 int cli_apps(const struct cli_options *o);

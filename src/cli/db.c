@@ -50,14 +50,9 @@ static int cli_db_check(struct node_db_config *c) {
 
 static const struct verb *verb_of(const char *word, struct diag *d) {
     const char *names[ARRAY_COUNT(verbs)];
-    for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) {
-        if (!strcmp(word, verbs[i].name)) return &verbs[i];
-        names[i] = verbs[i].name;
-    }
-    const char *meant = text_nearest(word, names, ARRAY_COUNT(verbs));
-    diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo db has no verb '%s'%s%s%s", word,
-             meant ? ", did you mean '" : "; orlo db --help lists them", meant ? meant : "", meant ? "'?" : "");
-    return NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) names[i] = verbs[i].name;
+    size_t at = cli_verb("db", word, names, ARRAY_COUNT(verbs), d);
+    return at < ARRAY_COUNT(verbs) ? &verbs[at] : NULL;
 }
 
 /* orlo db move APP: what follows may be a folder, as with the other verbs. */
@@ -76,7 +71,7 @@ int cli_db(arena *mem, const struct cli_options *o) {
         return cli_complain(NULL, ERR_USAGE, &d);
     }
     struct node_db_config c = {.mem = mem,
-                               .where = {.state_dir = o->state_dir, .url = o->to, .token = o->token},
+                               .where = cli_where(o),
                                .app = o->app,
                                .operand = n ? o->operands.p[1] : NULL,
                                .second = n > 1 ? o->operands.p[2] : NULL,

@@ -19,32 +19,19 @@ static const struct verb {
 
 static const struct verb *verb_of(const char *word, struct diag *d) {
     const char *names[ARRAY_COUNT(verbs)];
-    for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) {
-        if (!strcmp(word, verbs[i].name)) return &verbs[i];
-        names[i] = verbs[i].name;
-    }
-    const char *meant = text_nearest(word, names, ARRAY_COUNT(verbs));
-    diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo users has no verb '%s'%s%s%s", word,
-             meant ? ", did you mean '" : "; orlo users --help lists them", meant ? meant : "", meant ? "'?" : "");
-    return NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(verbs); i++) names[i] = verbs[i].name;
+    size_t at = cli_verb("users", word, names, ARRAY_COUNT(verbs), d);
+    return at < ARRAY_COUNT(verbs) ? &verbs[at] : NULL;
 }
 
 static struct node_users_config config_of(arena *mem, const struct cli_options *o) {
     uint32_t n = o->operands.n - 1;
-    return (struct node_users_config){.mem = mem,
-                                      .where = {.state_dir = o->state_dir, .url = o->to, .token = o->token},
-                                      .app = o->app,
-                                      .operand = n ? o->operands.p[1] : NULL,
-                                      .second = n > 1 ? o->operands.p[2] : NULL,
-                                      .from = o->from,
-                                      .hashes = o->hashes,
-                                      .hash_config = o->hash_config,
-                                      .jwt_secret = o->jwt_secret,
-                                      .since = o->since,
-                                      .to = stdout,
-                                      .json = o->json,
-                                      .yes = o->yes,
-                                      .dry_run = o->dry_run};
+    struct node_users_config c = {.to = stdout, .mem = mem, .where = cli_where(o), .app = o->app};
+    c.json = o->json, c.yes = o->yes, c.dry_run = o->dry_run, c.since = o->since;
+    c.from = o->from, c.hashes = o->hashes, c.hash_config = o->hash_config, c.jwt_secret = o->jwt_secret;
+    if (n) c.operand = o->operands.p[1];
+    if (n > 1) c.second = o->operands.p[2];
+    return c;
 }
 
 int cli_import(arena *mem, const struct cli_options *o) {

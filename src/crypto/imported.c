@@ -15,19 +15,9 @@
 #include <stdlib.h>
 
 /* What is allowed to cost anything: at most what takes a core about half a second. */
-enum {
-    ARGON2_KIB_MAX = 64 << 10,
-    ARGON2_PASSES_MAX = 10,
-    BCRYPT_MIN = 4,
-    BCRYPT_MAX = 13,
-    SCRYPT_LOG_MAX = 17,
-    SCRYPT_BLOCKS_MAX = 1 << 20, /* N r p: 128 bytes each */
-    SCRYPT_THREADS_MAX = 16,
-    PBKDF2_ROUNDS_MAX = 2'000'000,
-    SALT_MAX = 128,
-    KEY_MAX = 64,
-    HASH_MIN = 16
-};
+enum { ARGON2_KIB_MAX = 64 << 10, ARGON2_PASSES_MAX = 10, BCRYPT_MIN = 4, BCRYPT_MAX = 13, PBKDF2_ROUNDS_MAX = 2'000'000 };
+enum { SCRYPT_LOG_MAX = 17, SCRYPT_BLOCKS_MAX = 1 << 20 /* N r p: 128 bytes each */, SCRYPT_THREADS_MAX = 16 };
+enum { SALT_MAX = 128, KEY_MAX = 64, HASH_MIN = 16 };
 
 struct bytes {
     size_t n;

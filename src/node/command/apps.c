@@ -6,14 +6,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-static void print_json(FILE *to, const struct json *v) {
-    struct buf b = {0};
-    struct json_writer w = json_writer_of(&b);
-    json_put(&w, NULL, v);
-    fprintf(to, STR_FMT "\n", STR_ARG(buf_str(&b)));
-    buf_free(&b);
-}
-
 static str member(const struct json *v, const char *key) { return json_str(json_get(v, key)); }
 static int64_t number(const struct json *v, const char *key) { return json_i64(json_get(v, key)); }
 
@@ -72,7 +64,7 @@ static void take_apps(struct list *l, const struct json *apps) {
     JSON_EACH(app, apps) {
         if (!l->json) put_app_row(l->mem, &l->table, app);
         else if (l->any) fputs(",", l->to);
-        if (l->json) print_json(l->to, app);
+        if (l->json) node_table_json(l->to, app);
         l->any = true;
     }
 }
@@ -133,7 +125,7 @@ err node_command_versions(const struct node_where *where, const char *app, bool 
     err e = node_ask_once(where, mem, "GET", node_ask_path(mem, "/apps/%s/versions", app), NULL, &answer, d);
     node_table_begin(&t, mem, heads);
     const struct json *versions = e == ERR_OK ? json_get(&answer.body, "versions") : NULL;
-    if (e == ERR_OK && json) print_json(to, versions);
+    if (e == ERR_OK && json) node_table_json(to, versions);
     JSON_EACH(v, versions) put_version_row(&t, v);
     if (e == ERR_OK && !json) node_table_print(&t, to);
     arena_free(mem);
@@ -141,7 +133,7 @@ err node_command_versions(const struct node_where *where, const char *app, bool 
 }
 
 static void print_served(FILE *to, const struct json *app, bool json) {
-    if (json) print_json(to, app);
+    if (json) node_table_json(to, app);
     else
         fprintf(to,
                 STR_FMT " serves version %lld"
@@ -259,7 +251,7 @@ err node_command_secrets(const struct node_where *where, const char *app, bool j
     err e = node_ask_once(where, mem, "GET", node_ask_path(mem, "/apps/%s/secrets", app), NULL, &answer, d);
     node_table_begin(&t, mem, heads);
     const struct json *secrets = e == ERR_OK ? json_get(&answer.body, "secrets") : NULL;
-    if (e == ERR_OK && json) print_json(to, secrets);
+    if (e == ERR_OK && json) node_table_json(to, secrets);
     JSON_EACH(s, secrets) node_table_put(&t, member(s, "key")), node_table_put(&t, member(s, "changed"));
     if (e == ERR_OK && !json) node_table_print(&t, to);
     arena_free(mem);
@@ -287,7 +279,7 @@ err node_command_tokens(const struct node_where *where, bool json, FILE *to, str
     err e = node_ask_once(where, mem, "GET", STR("/tokens"), NULL, &answer, d);
     node_table_begin(&t, mem, heads);
     const struct json *tokens = e == ERR_OK ? json_get(&answer.body, "tokens") : NULL;
-    if (e == ERR_OK && json) print_json(to, tokens);
+    if (e == ERR_OK && json) node_table_json(to, tokens);
     if (e == ERR_OK && !json && !json_count(tokens)) fputs("no token; orlo tokens create makes one\n", stderr);
     JSON_EACH(token, tokens) put_token_row(&t, token);
     if (e == ERR_OK && !json) node_table_print(&t, to);
@@ -310,7 +302,7 @@ err node_command_token_make(const struct node_where *where, const struct node_to
     if (c->expires_s) json_put_u64(&w, "expires_s", c->expires_s);
     json_put_end(&w);
     err e = node_ask_once(where, mem, "POST", STR("/tokens"), &w, &answer, d);
-    if (e == ERR_OK && json) print_json(to, &answer.body);
+    if (e == ERR_OK && json) node_table_json(to, &answer.body);
     else if (e == ERR_OK) fprintf(to, STR_FMT "\n", STR_ARG(member(&answer.body, "token")));
     buf_free(&b);
     arena_free(mem);
@@ -364,7 +356,7 @@ err node_command_status(const struct node_where *where, bool json, FILE *to, str
     arena *mem = arena_new(0);
     struct answer answer;
     err e = node_ask_once(where, mem, "GET", STR("/status"), NULL, &answer, d);
-    if (e == ERR_OK && json) print_json(to, &answer.body);
+    if (e == ERR_OK && json) node_table_json(to, &answer.body);
     else if (e == ERR_OK) print_status(mem, to, &answer.body);
     arena_free(mem);
     return e;

@@ -105,14 +105,6 @@ static void print_tamed(FILE *to, str s) {
     for (size_t i = 0; i < s.n; i++) fputc(s.p[i] < ' ' || s.p[i] == 127 ? '?' : s.p[i], to);
 }
 
-static void print_json(FILE *to, const struct json *v) {
-    struct buf b = {0};
-    struct json_writer w = json_writer_of(&b);
-    json_put(&w, NULL, v);
-    fprintf(to, STR_FMT "\n", STR_ARG(buf_str(&b)));
-    buf_free(&b);
-}
-
 /* ---- migrations ---- */
 
 static void print_note(const struct project *p, str file, int64_t line, int64_t column, str kind, str code, str text) {
@@ -138,7 +130,7 @@ static err print_migrated(const struct project *p, const struct json *body, stru
     JSON_EACH(n, json_get(body, "notes"))
     print_note(p, json_str(json_get(n, "file")), json_i64(json_get(n, "line")), json_i64(json_get(n, "column")), kind_of(n),
                json_str(json_get(n, "code")), json_str(json_get(n, "text")));
-    if (p->c->json) print_json(p->c->to, body);
+    if (p->c->json) node_table_json(p->c->to, body);
     for (uint32_t i = 0; i < json_count(list) && !p->c->json; i++) {
         const struct json *m = json_item(list, i);
         if (problem && !json_bool(json_get(m, "applied"))) continue;
@@ -275,7 +267,7 @@ err node_db_status(const struct node_db_config *c, struct diag *d) {
     TRY(open_project(&p, c, c->operand, d));
     err e = p.file ? read_files(&p, false, d) : ERR_OK;
     if (e == ERR_OK) e = ask_node(&p, "GET", "", NULL, &answer, d);
-    if (e == ERR_OK && c->json) print_json(c->to, &answer.body);
+    if (e == ERR_OK && c->json) node_table_json(c->to, &answer.body);
     else if (e == ERR_OK) print_status(&p, &answer.body);
     node_ask_close(p.a);
     return e;
@@ -583,7 +575,7 @@ err node_db_move(const struct node_db_config *c, struct diag *d) {
     node_ask_close(p.a);
     if (e != ERR_OK) return e;
     if (c->json) {
-        print_json(c->to, &answer.body);
+        node_table_json(c->to, &answer.body);
     } else {
         JSON_EACH(t, json_get(&answer.body, "tables")) {
             fprintf(c->to, "moved %lld row%s of ", (long long)json_i64(json_get(t, "rows")),

@@ -16,14 +16,6 @@ struct keys {
 
 static str member(const struct json *v, const char *key) { return json_str(json_get(v, key)); }
 
-static void print_json(FILE *to, const struct json *v) {
-    struct buf b = {0};
-    struct json_writer w = json_writer_of(&b);
-    json_put(&w, NULL, v);
-    fprintf(to, STR_FMT "\n", STR_ARG(buf_str(&b)));
-    buf_free(&b);
-}
-
 /* path: below the app's. w: its object is closed here; NULL: none. */
 static err ask(struct keys *k, const char *method, const char *path, struct json_writer *w, struct answer *to) {
     if (w) json_put_end(w);
@@ -36,7 +28,7 @@ static err ask(struct keys *k, const char *method, const char *path, struct json
 static err show(struct keys *k) {
     struct answer a;
     TRY(ask(k, "GET", "/keys", NULL, &a));
-    if (k->c->json) print_json(k->c->to, &a.body);
+    if (k->c->json) node_table_json(k->c->to, &a.body);
     else
         fprintf(k->c->to, "SUPABASE_URL=" STR_FMT "\nSUPABASE_ANON_KEY=" STR_FMT "\nSUPABASE_SERVICE_ROLE_KEY=" STR_FMT "\n",
                 STR_ARG(member(&a.body, "url")), STR_ARG(member(&a.body, "anon")), STR_ARG(member(&a.body, "service_role")));
@@ -143,7 +135,7 @@ static const char *path_of(const struct keys *k, const struct found *f, const ch
 /* ---- changes ---- */
 
 static err told(struct keys *k, err e, const struct answer *a, const char *what) {
-    if (e == ERR_OK && k->c->json) print_json(k->c->to, &a->body);
+    if (e == ERR_OK && k->c->json) node_table_json(k->c->to, &a->body);
     else if (e == ERR_OK) fprintf(k->c->to, STR_FMT "\n", STR_ARG(member(&a->body, what)));
     return e;
 }

@@ -66,3 +66,11 @@ str node_table_bytes(arena *out, uint64_t n) {
     while (v >= 999.95 && unit + 1 < ARRAY_COUNT(units)) v /= 1000, unit++;
     return arena_fmt(out, v < 10 ? "%.1f %s" : "%.0f %s", v, units[unit]);
 }
+
+void node_table_json(FILE *to, const struct json *v) {
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    json_put(&w, NULL, v);
+    fprintf(to, STR_FMT "\n", STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}

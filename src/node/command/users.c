@@ -105,15 +105,15 @@ static err serve(struct users *u, const char *method, str path, str query_text, 
     app_auth_usual(&config);
     config.on = true;
     config.audit_days = UINT32_MAX, config.audit_rows = UINT32_MAX; /* an app's own say when lines go */
-    const struct auth_host host = {.arg = &h,
-                                   .now_us = (int64_t)now.tv_sec * 1'000'000 + now.tv_nsec / 1000,
-                                   .query = query,
-                                   .hash = hash,
-                                   .verify = verify,
-                                   .sign = sign,
-                                   .limit = limit,
+    const struct auth_host host = {.query = query,
+                                   .arg = &h,
                                    .failed = failed,
-                                   .mailed = mailed};
+                                   .mailed = mailed,
+                                   .limit = limit,
+                                   .hash = hash,
+                                   .sign = sign,
+                                   .verify = verify,
+                                   .now_us = (int64_t)now.tv_sec * 1'000'000 + now.tv_nsec / 1000};
     static const struct auth_field newer = {STR_INIT("x-supabase-api-version"), STR_INIT("2024-01-01")};
     const struct auth_request rq = {.method = str_c(method),
                                     .path = path,
@@ -172,14 +172,6 @@ static err find(struct users *u, const char *who, str *id, struct diag *d) {
 
 /* ---- verbs ---- */
 
-static void print_json(FILE *to, const struct json *v) {
-    struct buf b = {0};
-    struct json_writer w = json_writer_of(&b);
-    json_put(&w, NULL, v);
-    fprintf(to, STR_FMT "\n", STR_ARG(buf_str(&b)));
-    buf_free(&b);
-}
-
 static str escaped(arena *out, const char *text) {
     struct buf b = {0};
     for (const char *p = text; *p; p++) buf_printf(&b, "%%%02X", (unsigned char)*p);
@@ -217,7 +209,7 @@ err node_users_list(const struct node_users_config *c, struct diag *d) {
         got = e == ERR_OK ? json_count(json_get(&v, "users")) : 0;
         n += got;
         for (uint32_t i = 0; i < got; i++) {
-            if (c->json) print_json(c->to, json_item(json_get(&v, "users"), i));
+            if (c->json) node_table_json(c->to, json_item(json_get(&v, "users"), i));
             else put_row(&t, json_item(json_get(&v, "users"), i));
         }
     }
@@ -238,7 +230,7 @@ static str password_of(arena *out) {
 }
 
 static err tell(const struct users *u, const struct json *user, const char *what) {
-    if (u->c->json) print_json(u->c->to, user);
+    if (u->c->json) node_table_json(u->c->to, user);
     else {
         str email = json_str(json_get(user, "email"));
         fprintf(u->c->to, "%s " STR_FMT " " STR_FMT "\n", what, STR_ARG(json_str(json_get(user, "id"))), STR_ARG(email));
@@ -305,7 +297,7 @@ static void print_rest(struct users *u, str id, const struct json *table, FILE *
         next = 0;
         JSON_EACH(t, json_get(&v, "tables")) {
             if (*e != ERR_OK || !str_eq(json_str(json_get(t, "column")), json_str(json_get(table, "column")))) continue;
-            JSON_EACH(r, json_get(t, "rows")) fputc(',', to), print_json(to, r);
+            JSON_EACH(r, json_get(t, "rows")) fputc(',', to), node_table_json(to, r);
             next = (uint64_t)json_i64(json_get(t, "next"));
         }
     }
@@ -315,7 +307,7 @@ static void print_rest(struct users *u, str id, const struct json *table, FILE *
 static err print_person(struct users *u, str id, const struct json *v, FILE *to, struct diag *d) {
     static const char *const others[] = {"sessions", "audit"};
     err e = ERR_OK;
-    fputs("{\"user\":", to), print_json(to, json_get(v, "user"));
+    fputs("{\"user\":", to), node_table_json(to, json_get(v, "user"));
     fputs(",\"tables\":[", to);
     JSON_EACH(t, json_get(v, "tables")) {
         struct buf b = {0};
@@ -329,7 +321,7 @@ static err print_person(struct users *u, str id, const struct json *v, FILE *to,
         buf_free(&b);
         JSON_EACH(r, json_get(t, "rows")) {
             if (!first) fputc(',', to);
-            print_json(to, r);
+            node_table_json(to, r);
             first = false;
         }
         print_rest(u, id, t, to, &e, d);
@@ -338,7 +330,7 @@ static err print_person(struct users *u, str id, const struct json *v, FILE *to,
     fputs("]", to);
     for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
         fprintf(to, ",\"%s\":", others[i]);
-        print_json(to, json_get(v, others[i]));
+        node_table_json(to, json_get(v, others[i]));
     }
     fputs("}\n", to);
     return e == ERR_OK && fflush(to) ? diag_set(d, ERR_IO, DIAG_NOWHERE, "it cannot be written") : e;
@@ -361,7 +353,7 @@ static void print_deleted(const struct users *u, const struct json *v) {
     static const char *const heads[] = {"TABLE", "COLUMN", "ROWS", "THEN", NULL};
     struct table t;
     if (u->c->json) {
-        print_json(u->c->to, v);
+        node_table_json(u->c->to, v);
         return;
     }
     node_table_begin(&t, u->mem, heads);
@@ -405,7 +397,7 @@ err node_users_audit(const struct node_users_config *c, struct diag *d) {
                                STR_ARG(escaped(c->mem, c->since ? c->since : "")));
         e = serve(&u, "GET", STR("/admin/audit"), params, (str){0}, &v, NULL, d);
         got = e == ERR_OK ? json_count(&v) : 0;
-        for (uint32_t i = 0; i < got; i++) print_json(c->to, json_item(&v, i));
+        for (uint32_t i = 0; i < got; i++) node_table_json(c->to, json_item(&v, i));
     }
     node_ask_close(u.a);
     return e;
