@@ -206,12 +206,56 @@ static void remember(struct query_change *c, uint32_t event, struct db_value *ne
         vec_push(c->mem, &c->happened, ((struct query_happened){event, c->depth, new, old}));
 }
 
+/* ---- constraint triggers that are deferred: to the end of the transaction ---- */
+
+enum { DEFERRED_BYTES_MAX = 64 << 20 };
+
+static struct db_value *row_kept(arena *mem, const struct db_value *row, uint32_t n) {
+    if (!row) return NULL;
+    struct db_value *to = arena_array(mem, struct db_value, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        to[i] = row[i];
+        if (to[i].kind >= DB_TEXTUAL) to[i].s = arena_str(mem, to[i].s);
+    }
+    return to;
+}
+
+static bool defer(struct query_change *c, const struct catalog_trigger *t, const struct query_happened *h) {
+    struct query_conn *conn = c->conn;
+    if (!conn->deferred_mem) conn->deferred_mem = arena_new(0);
+    arena *mem = conn->deferred_mem;
+    vec_push(mem, &conn->deferred,
+             ((struct query_deferred){t, c->of, h->event, row_kept(mem, h->new, c->of->columns.n),
+                                      row_kept(mem, h->old, c->of->columns.n)}));
+    return arena_bytes(mem) <= DEFERRED_BYTES_MAX || query_fail(&conn->raised, "53200", "out of memory");
+}
+
+void query_deferred_forget(struct query_conn *conn) {
+    if (conn->deferred_mem) arena_free(conn->deferred_mem);
+    conn->deferred_mem = NULL;
+    conn->deferred.p = NULL, conn->deferred.n = conn->deferred.cap = 0;
+}
+
+bool query_deferred_run(struct query_conn *conn) {
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < conn->deferred.n; i++) { /* what they do may defer more */
+        const struct query_deferred d = conn->deferred.p[i];
+        struct query_change c = {.conn = conn, .mem = arena_new(0), .event = d.event, .of = d.of, .role = conn->current};
+        struct db_value *out;
+        ok = db_goes_on(conn->db) || query_fail(&conn->raised, "57014", "canceling statement due to statement timeout");
+        ok = ok && fire(&c, d.trigger, d.event, d.new, d.old, &out);
+        arena_free(c.mem);
+    }
+    query_deferred_forget(conn);
+    return ok;
+}
+
 /* Rows that keys took along went first; they are told of last, those that are nearest before others. */
 static bool fire_after_row(struct query_change *c, const struct query_happened *h) {
     const struct catalog_trigger *t = NULL;
     struct db_value *out;
     while ((t = next_trigger(c, h->event, CATALOG_TRIGGER_AFTER, true, t)))
-        if (!fire(c, t, h->event, h->new, h->old, &out)) return false;
+        if (t->constraint && t->deferred ? !defer(c, t, h) : !fire(c, t, h->event, h->new, h->old, &out)) return false;
     return true;
 }
 
@@ -1034,6 +1078,7 @@ void query_change_name_key(const struct query_expanding *x, const struct catalog
     struct pg_error before = *error, raised = conn->raised;
     struct diag d = DIAG_INIT;
     bool walled = conn->walled;
+    uint32_t deferred = conn->deferred.n;
     if (strcmp(before.state, "23503") != 0 || before.constraint[0] || !(f->flags & CATALOG_WRITES) ||
         f->flags & CATALOG_VOLATILE || f->calls.n || conn->reads_only)
         return;
@@ -1043,6 +1088,7 @@ void query_change_name_key(const struct query_expanding *x, const struct catalog
         (void)!query_change_statement(&c, x, f->text, value, arg);
         arena_free(c.mem);
         conn->walled = false;
+        conn->deferred.n = deferred;
         if (db_script(conn->db, "rollback to orlo_named; release orlo_named", &d) == ERR_OK &&
             !strcmp(conn->raised.state, "23503") && conn->raised.constraint[0])
             before = conn->raised;

@@ -226,6 +226,12 @@ struct query_touch { /* a table that a statement writes */
     const struct catalog_relation *of;
     bool whole; /* it is named: any column is read. Else SQLite writes it, because of a key */
 };
+struct query_deferred {
+    const struct catalog_trigger *trigger;
+    const struct catalog_relation *of;
+    uint32_t event;
+    struct db_value *new, *old;
+};
 struct query_conn {
     struct db *db;
     const struct catalog *catalog;
@@ -263,8 +269,10 @@ struct query_conn {
     uint64_t routine_bytes; /* that variables and rows of those that run now take */
     struct db_table_function tables[3];
     const struct query_transition *transition; /* of the trigger at hand */
-    const struct db_value *written;            /* the row of conn->target that a statement failed with; NULL: it is not known */
-    const struct catalog_trigger *firing;      /* whose function is about to be called, for this relation */
+    VEC(struct query_deferred) deferred;       /* triggers that wait for the transaction's end, and their rows (change.c) */
+    arena *deferred_mem;
+    const struct db_value *written;       /* the row of conn->target that a statement failed with; NULL: it is not known */
+    const struct catalog_trigger *firing; /* whose function is about to be called, for this relation */
     uint32_t firing_of;
     const struct frame *frame;    /* of the body at hand (routine.c) */
     struct query_script *scripts; /* texts of EXECUTE that are kept, those used last in front (script.c) */
@@ -369,6 +377,9 @@ bool query_change_needed(const struct query_expanding *x, str text);
 const struct catalog_relation *query_change_target(const struct query_expanding *x, str text); /* NULL: it is none that writes */
 [[nodiscard]] bool query_change_statement(struct query_change *c, const struct query_expanding *x, str text,
                                           struct db_value (*value)(void *arg, uint32_t place), void *arg);
+/* Constraint triggers that are deferred, once all else is done; and none is any more. False: raised. */
+[[nodiscard]] bool query_deferred_run(struct query_conn *conn);
+void query_deferred_forget(struct query_conn *conn);
 /* error: that a key said no to such a statement, which was run whole. Which one it was is added, if that can be told. */
 void query_change_name_key(const struct query_expanding *x, const struct catalog_fragment *f,
                            struct db_value (*value)(void *arg, uint32_t place), void *arg, struct pg_error *error);

@@ -887,7 +887,8 @@ bool query_step_call(struct query_conn *conn, uint32_t function) {
     if (ok) {
         warm_code(conn, f, &f->routine, f->owner, 0);
         conn->raised = (struct pg_error){0};
-        ok = call_code(conn, f, &f->routine, f->owner, NULL, 0, &rows);
+        ok = call_code(conn, f, &f->routine, f->owner, NULL, 0, &rows) && query_deferred_run(conn);
+        query_deferred_forget(conn);
     }
     arena_free(rows.mem);
     return ok;

@@ -72,7 +72,8 @@ bool query_frame_try(struct frame *f, const uint32_t *op) {
     if (f->tries_n == TRIES_MAX) return query_frame_raised(f, "54001", "exception blocks nest too deep");
     bool writes = op[2] && !f->conn->reads_only;
     if (writes && !point(f, "savepoint", f->tries_n)) return false;
-    f->tries[f->tries_n++] = (struct try){.handler = op[1], .writes = writes, .settings = f->conn->session.settings};
+    f->tries[f->tries_n++] =
+        (struct try){.handler = op[1], .writes = writes, .settings = f->conn->session.settings, .deferred = f->conn->deferred.n};
     return true;
 }
 
@@ -110,6 +111,7 @@ bool query_frame_unwind(struct frame *f, uint32_t *at) {
             query_sequences_again(conn);
         }
         conn->session.settings = t->settings;
+        conn->deferred.n = MIN(conn->deferred.n, t->deferred);
         t->handling = true;
         t->error = e;
         *at = t->handler;

@@ -33,6 +33,7 @@ struct cursor {
 struct try {
     uint32_t handler;
     pg_settings settings; /* that held where it began */
+    uint32_t deferred;    /* triggers that waited then */
     bool writes, handling;
     struct pg_error *error;
 };

@@ -995,6 +995,14 @@ bool query_run_batch(struct query_conn *conn, const struct pg_session *asks, str
         conn->answered += results[i].body.n;
     }
     conn->answered = 0;
+    if (ok && b->count && conn->deferred.n) {
+        struct pg_error *error = &results[b->count - 1].error;
+        conn->raised = (struct pg_error){0};
+        ok = query_deferred_run(conn);
+        if (!ok) *error = conn->raised;
+        conn->walled = false;
+    }
+    query_deferred_forget(conn);
     if (!ok) return false;
     *said = query_said_of(&session);
     return !b->counted || query_said_ok(said, &results[0].error);

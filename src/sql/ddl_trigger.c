@@ -303,13 +303,7 @@ err sql_do_create_trigger(struct sql_ddl *d, const PgQuery__Node *node_) {
                         : (!sql_is_routine(f) && !is_brought(f)) || f->returns != PG_TRIGGER
                             ? "a trigger whose function is not one in PL/pgSQL"
                             : NULL;
-    if (!lacks || d->platform) {
-        if (t.deferred)
-            sql_remark(d, s->relation->location, NULL,
-                       "trigger \"" STR_FMT "\" fires when its statement ends, and not at the transaction's end",
-                       STR_ARG(trigger));
-        return ERR_OK;
-    }
+    if (!lacks || d->platform) return ERR_OK;
     return sql_needs_postgres(d, s->relation->location, "database = \"postgres\" runs it",
                               "%s is not there on SQLite: \"" STR_FMT "\" would not fire", lacks, STR_ARG(trigger));
 }
