@@ -151,6 +151,9 @@ bool auth_confirmed(const struct json *user);
 const struct json *auth_identity(const struct json *user, const char *provider);
 /* An object with what more says over it; a null there takes a member away. more NULL: as it is. */
 void auth_put_merged(struct json_writer *w, const char *key, const struct json *object, const struct json *more);
+/* app_metadata with the providers that his identities are of, but for one (NULL: all), in the order in which they came, and more (empty: none). */
+void auth_put_providers(struct json_writer *w, const char *key, const struct json *user, const struct json *identities,
+                        const struct json *but, str more);
 /* What was put since is too much: an error is set, and a batch that it is in does not run. */
 void auth_bound_metadata(struct auth_call *c, const struct buf *b, size_t since, size_t most, const char *what);
 /* Reads one by a column; *user NULL: there is none. False: an error is set. */

@@ -70,28 +70,6 @@ static void update_identity(struct auth_call *c, struct auth_batch *b, const str
     auth_end(b);
 }
 
-/* app_metadata with the providers that he has then: in the order in which they came. user NULL: he is new. alone: this one is the only one. */
-static void put_providers(struct json_writer *w, const char *key, const struct json *user, str more, bool alone) {
-    const struct json *app = json_get(user, "raw_app_meta_data"), *identities = alone ? NULL : json_get(user, "identities");
-    str first = json_str(json_get(json_item(identities, 0), "provider"));
-    json_put_object(w, key);
-    for (uint32_t i = 0; json_is(app, JSON_KIND_OBJECT) && i < app->n; i++)
-        if (!str_eqc(app->members[i].key, "provider") && !str_eqc(app->members[i].key, "providers"))
-            json_put(w, (const char *)app->members[i].key.p, &app->members[i].v);
-    json_put_str(w, "provider", first.n ? first : more);
-    json_put_array(w, "providers");
-    for (uint32_t i = 0; i < json_count(identities); i++) {
-        str one = json_str(json_get(json_item(identities, i), "provider"));
-        bool told = false;
-        for (uint32_t k = 0; k < i && !told; k++) told = str_eq(one, json_str(json_get(json_item(identities, k), "provider")));
-        if (!told) json_put_str(w, NULL, one);
-        if (str_eq(one, more)) more = (str){0};
-    }
-    if (more.n) json_put_str(w, NULL, more);
-    json_put_end(w);
-    json_put_end(w);
-}
-
 /* Nobody has changed him since he was read. */
 static void put_unchanged(struct auth_batch *b, const struct json *user) {
     str at = json_str(json_get(user, "updated_at"));
@@ -133,7 +111,8 @@ static void update_user(struct auth_call *c, struct auth_batch *b, const struct 
     size_t since = b->b.n;
     auth_put_merged(w, "raw_user_meta_data", &merged, &over);
     auth_bound_metadata(c, &b->b, since, AUTH_USER_DATA_MAX, "user_metadata");
-    put_providers(w, "raw_app_meta_data", p->user, a->provider->name, p->drops);
+    auth_put_providers(w, "raw_app_meta_data", p->user, p->drops ? NULL : json_get(p->user, "identities"), NULL,
+                       a->provider->name);
     if (p->drops) json_put_cstr(w, "encrypted_password", "");
     if (p->confirms) json_put_str(w, "email_confirmed_at", c->now), json_put_cstr(w, "confirmation_token", "");
     json_put_str(w, "updated_at", c->now);
@@ -154,7 +133,7 @@ static void create_user(struct auth_call *c, struct auth_batch *b, const struct 
     struct json_writer t = json_writer_of(&text);
     static const struct json_limits limits = {4 << 10, 8, 100};
     json_put_object(&t, NULL);
-    put_providers(&t, "a", NULL, a->provider->name, true);
+    auth_put_providers(&t, "a", NULL, NULL, NULL, a->provider->name);
     json_put_end(&t);
     if (json_read(c->mem, arena_str(c->mem, buf_str(&text)), &limits, &said, NULL) != ERR_OK) said.n = 0;
     buf_free(&text);
@@ -369,7 +348,7 @@ static void update_target(struct auth_call *c, struct auth_batch *b, const struc
     struct json_writer *w = &b->w;
     auth_tree(b, "update", "users");
     auth_set(b);
-    put_providers(w, "raw_app_meta_data", p->user, a->provider->name, false);
+    auth_put_providers(w, "raw_app_meta_data", p->user, json_get(p->user, "identities"), NULL, a->provider->name);
     if (p->email.n) json_put_str(w, "email", p->email);
     if (p->confirms) json_put_str(w, "email_confirmed_at", c->now);
     if (p->confirms || !a->known->email.n) json_put_bool(w, "is_anonymous", false);
@@ -434,28 +413,6 @@ static const struct json *best(struct auth_call *c, const struct json *gone, boo
     return first;
 }
 
-static void put_left(struct auth_call *c, struct json_writer *w, const struct json *gone) {
-    const struct json *app = json_get(c->user, "raw_app_meta_data"), *all = json_get(c->user, "identities");
-    str first = {0};
-    json_put_object(w, "raw_app_meta_data");
-    for (uint32_t i = 0; json_is(app, JSON_KIND_OBJECT) && i < app->n; i++)
-        if (!str_eqc(app->members[i].key, "provider") && !str_eqc(app->members[i].key, "providers"))
-            json_put(w, (const char *)app->members[i].key.p, &app->members[i].v);
-    JSON_EACH(i, all) if (i != gone && !first.n) first = json_str(json_get(i, "provider"));
-    json_put_str(w, "provider", first);
-    json_put_array(w, "providers");
-    JSON_EACH(i, all) {
-        bool told = i == gone;
-        JSON_EACH(k, all) {
-            if (k == i) break;
-            told |= k != gone && str_eq(json_str(json_get(k, "provider")), json_str(json_get(i, "provider")));
-        }
-        if (!told) json_put_str(w, NULL, json_str(json_get(i, "provider")));
-    }
-    json_put_end(w);
-    json_put_end(w);
-}
-
 static void put_email_of(struct auth_call *c, struct json_writer *w, const struct json *next) {
     static const char *const columns[] = {"confirmation_token",         "recovery_token",
                                           "reauthentication_token",     "email_change_token_new",
@@ -490,7 +447,7 @@ bool auth_do_identity_delete(struct auth_call *c) {
     auth_end(&b);
     auth_tree(&b, "update", "users");
     auth_set(&b);
-    put_left(c, &b.w, gone);
+    auth_put_providers(&b.w, "raw_app_meta_data", c->user, json_get(c->user, "identities"), gone, (str){0});
     if (phone) json_put_null(&b.w, "phone"), json_put_null(&b.w, "phone_confirmed_at");
     if (other) put_email_of(c, &b.w, next);
     json_put_str(&b.w, "updated_at", c->now);

@@ -351,22 +351,6 @@ static bool is_right(struct auth_call *c, const struct json *user, enum kind kin
            c->host->now_us - sent <= (int64_t)c->config->sms_s * 1'000'000;
 }
 
-/* The providers that he is known by, with this one. */
-static void put_providers(struct json_writer *w, const struct json *user) {
-    const struct json *app = json_get(user, "raw_app_meta_data");
-    str first = json_str(json_get(app, "provider"));
-    json_put_object(w, "raw_app_meta_data");
-    for (uint32_t i = 0; json_is(app, JSON_KIND_OBJECT) && i < app->n; i++)
-        if (!str_eqc(app->members[i].key, "provider") && !str_eqc(app->members[i].key, "providers"))
-            json_put(w, (const char *)app->members[i].key.p, &app->members[i].v);
-    json_put_str(w, "provider", first.n ? first : STR("phone"));
-    json_put_array(w, "providers");
-    JSON_EACH(i, json_get(user, "identities")) json_put_str(w, NULL, json_str(json_get(i, "provider")));
-    if (!auth_identity(user, "phone")) json_put_cstr(w, NULL, "phone");
-    json_put_end(w);
-    json_put_end(w);
-}
-
 /* What a number that is his means, in an update of users that is open. */
 static void put_confirmed(struct auth_call *c, struct auth_batch *b, const struct json *user, str phone, bool change) {
     if (change) json_put_str(&b->w, "phone", phone), json_put_cstr(&b->w, "phone_change", "");
@@ -374,7 +358,7 @@ static void put_confirmed(struct auth_call *c, struct auth_batch *b, const struc
     if (change) json_put_cstr(&b->w, "reauthentication_token", "");
     json_put_str(&b->w, "phone_confirmed_at", c->now);
     json_put_bool(&b->w, "is_anonymous", false);
-    put_providers(&b->w, user);
+    auth_put_providers(&b->w, "raw_app_meta_data", user, json_get(user, "identities"), NULL, STR("phone"));
     json_put_str(&b->w, "updated_at", c->now);
 }
 

@@ -114,6 +114,35 @@ const struct json *auth_identity(const struct json *user, const char *provider) 
     return NULL;
 }
 
+/* Whether one of the first n of them is of a provider. */
+static bool has_told(const struct json *identities, uint32_t n, const struct json *but, str provider) {
+    for (uint32_t i = 0; i < n; i++)
+        if (json_item(identities, i) != but && str_eq(json_str(json_get(json_item(identities, i), "provider")), provider))
+            return true;
+    return false;
+}
+
+void auth_put_providers(struct json_writer *w, const char *key, const struct json *user, const struct json *identities,
+                        const struct json *but, str more) {
+    const struct json *app = json_get(user, "raw_app_meta_data");
+    uint32_t n = json_count(identities);
+    str first = {0};
+    json_put_object(w, key);
+    for (uint32_t i = 0; json_is(app, JSON_KIND_OBJECT) && i < app->n; i++)
+        if (!str_eqc(app->members[i].key, "provider") && !str_eqc(app->members[i].key, "providers"))
+            json_put(w, (const char *)app->members[i].key.p, &app->members[i].v);
+    JSON_EACH(i, identities) if (i != but && !first.n) first = json_str(json_get(i, "provider"));
+    json_put_str(w, "provider", first.n ? first : more);
+    json_put_array(w, "providers");
+    for (uint32_t i = 0; i < n; i++) {
+        str one = json_str(json_get(json_item(identities, i), "provider"));
+        if (json_item(identities, i) != but && !has_told(identities, i, but, one)) json_put_str(w, NULL, one);
+    }
+    if (more.n && !has_told(identities, n, but, more)) json_put_str(w, NULL, more);
+    json_put_end(w);
+    json_put_end(w);
+}
+
 /* ---- finding one ---- */
 
 /* Who was deleted and is kept is nobody. */

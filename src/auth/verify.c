@@ -139,22 +139,6 @@ static void put_verified_identity(struct auth_call *c, struct auth_batch *b, con
     auth_end(b);
 }
 
-static void put_providers(struct json_writer *w, const struct json *user) {
-    const struct json *app = json_get(user, "raw_app_meta_data");
-    bool email = auth_identity(user, "email");
-    json_put_object(w, "raw_app_meta_data");
-    for (uint32_t i = 0; json_is(app, JSON_KIND_OBJECT) && i < app->n; i++)
-        if (!str_eqc(app->members[i].key, "provider") && !str_eqc(app->members[i].key, "providers"))
-            json_put(w, (const char *)app->members[i].key.p, &app->members[i].v);
-    str first = json_str(json_get(app, "provider"));
-    json_put_str(w, "provider", first.n ? first : STR("email"));
-    json_put_array(w, "providers");
-    JSON_EACH(i, json_get(user, "identities")) json_put_str(w, NULL, json_str(json_get(i, "provider")));
-    if (!email) json_put_cstr(w, NULL, "email");
-    json_put_end(w);
-    json_put_end(w);
-}
-
 /* His address is another from now on; or the first of both has confirmed that. */
 static void put_change(struct auth_call *c, struct auth_batch *b, struct found *f) {
     str to = json_str(json_get(f->user, "email_change")), id = json_str(json_get(f->user, "id"));
@@ -179,7 +163,7 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
         json_put_str(&b->w, "email_confirmed_at", c->now);
         json_put_bool(&b->w, "is_anonymous", false);
         auth_put_merged(&b->w, "raw_user_meta_data", json_get(f->user, "raw_user_meta_data"), &over);
-        put_providers(&b->w, f->user);
+        auth_put_providers(&b->w, "raw_app_meta_data", f->user, json_get(f->user, "identities"), NULL, STR("email"));
     }
     end_update(c, b, f);
     if (f->half) return;

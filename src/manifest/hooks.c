@@ -35,14 +35,8 @@ void manifest_hook_sql(struct reader *r, struct app_hook *hook, const struct tom
     lead_to_sql(r, hook, v, schema, name);
 }
 
-static bool is_web(str s) {
-    bool ok = s.n <= 2048 && (str_starts(s, STR("https://")) || str_starts(s, STR("http://"))) && s.n > 8;
-    for (size_t i = 0; i < s.n && ok; i++) ok = s.p[i] > ' ' && s.p[i] < 0x7f && s.p[i] != '"' && s.p[i] != '\\';
-    return ok;
-}
-
 void manifest_hook_url(struct reader *r, struct app_hook *hook, const struct toml *v) {
-    if (!is_web(v->s)) manifest_error(r, v, "it takes a URL: \"https://hooks.example.com/users\"");
+    if (!manifest_is_web(v->s)) manifest_error(r, v, "it takes a URL: \"https://hooks.example.com/users\"");
     else lead(r, hook, v, APP_HOOK_TO_URL, v->s), r->to->record.auth.calls = true;
 }
 
@@ -156,7 +150,7 @@ void manifest_captcha_secret(struct reader *r, const struct toml *v, str name) {
 }
 
 void manifest_captcha_url(struct reader *r, const struct toml *v) {
-    if (!is_web(v->s)) manifest_error(r, v, "it takes a URL: \"https://captcha.example.com/siteverify\"");
+    if (!manifest_is_web(v->s)) manifest_error(r, v, "it takes a URL: \"https://captcha.example.com/siteverify\"");
     else r->to->record.auth.captcha.url = v->s;
 }
 

@@ -165,6 +165,7 @@ void manifest_pages_logo(struct reader *r, const struct toml *v);
 void manifest_pages_colour(struct reader *r, const struct toml *v);
 void manifest_hooks_of_functions(struct reader *r);
 void manifest_check_hooks(struct reader *r, const struct toml *root);
+bool manifest_is_web(str s); /* "https://…", "http://…", and no fragment */
 /* Providers of identities. required: a deployment needs the secret. */
 void manifest_provider_url(struct reader *r, const struct toml *v, str *to);
 void manifest_provider_text(struct reader *r, const struct toml *v, str *to);

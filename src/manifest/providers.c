@@ -13,7 +13,7 @@ static bool name_ok(str name) {
 /* "env(NAME)": the NAME; else nothing. */
 static str env_of(str s) { return str_starts(s, STR("env(")) && str_ends(s, STR(")")) ? str_sub(s, 4, s.n - 5) : (str){0}; }
 
-static bool is_web(str s) {
+bool manifest_is_web(str s) {
     bool https = str_starts(s, STR("https://")), ok = s.n <= 2048 && (https || str_starts(s, STR("http://")));
     ok = ok && s.n > (https ? 8u : 7u);
     for (size_t i = 0; i < s.n && ok; i++) ok = s.p[i] > ' ' && s.p[i] < 0x7f && !strchr("\"\\<>#", s.p[i]);
@@ -22,7 +22,7 @@ static bool is_web(str s) {
 
 void manifest_provider_url(struct reader *r, const struct toml *v, str *to) {
     if (!v->s.n) return;
-    if (!is_web(v->s)) manifest_error(r, v, "it takes a URL: \"https://id.example.com\"");
+    if (!manifest_is_web(v->s)) manifest_error(r, v, "it takes a URL: \"https://id.example.com\"");
     else *to = v->s;
 }
 
