@@ -578,6 +578,9 @@ bool auth_factor_verified(struct auth_call *c, struct auth_batch *b, const struc
     delete_lower_sessions(c, b);
     delete_unverified(c, b, type, false);
     if (gives) replace_recovery_codes(c, b, codes);
+    if (fresh)
+        auth_notify(c, b, APP_TEMPLATE_mfa_factor_enrolled, c->user, json_str(json_get(c->user, "email")),
+                    &(struct auth_words){.factor = type});
     uint32_t last = select_raised(c, b);
     enum auth_ran ran = auth_run(c, b, "Database error verifying factor", &answers);
     if (ran == AUTH_MOVED) return auth_fail(c, AUTH_ERROR_conflict);
@@ -829,6 +832,9 @@ static bool unenrol(struct auth_call *c, const struct json *user, const struct j
     struct json answers;
     if (!put_unenrolled(c, &b, user, factor)) return false;
     auth_audit(c, &b, action, "factor", json_str(json_get(user, "id")), json_str(json_get(user, "email")), NULL);
+    if (user == c->user)
+        auth_notify(c, &b, APP_TEMPLATE_mfa_factor_unenrolled, user, json_str(json_get(user, "email")),
+                    &(struct auth_words){.factor = json_str(json_get(factor, "factor_type"))});
     enum auth_ran ran = auth_run(c, &b, "Database error deleting factor", &answers);
     if (ran == AUTH_MOVED) return auth_fail(c, AUTH_ERROR_mfa_factor_not_found);
     return ran == AUTH_RAN || auth_fail(c, AUTH_ERROR_unexpected_failure);

@@ -15,7 +15,7 @@ create policy own on secrets for all to authenticated using (owner = auth.uid())
 create policy twice on secrets as restrictive for all to authenticated using (auth.jwt() ->> 'aal' = 'aal2');
 grant all on all tables in schema public to anon, authenticated, service_role;
 """
-FACTORS = LOOSE + "[auth.mfa]\ntries_per_min = 100000\n"
+FACTORS = LOOSE + "[auth.mfa]\ntries_per_min = 100000\n[auth.mail]\nnotify = [\"mfa_factor_enrolled\", \"mfa_factor_unenrolled\"]\n"
 
 
 def app(n, engine="sqlite", more="", limits=FACTORS):
@@ -114,6 +114,7 @@ def by_clock(ask):
     codes = up["recovery_codes"]
     check(len(set(codes)) == 10 and all(re.fullmatch("([A-Z2-7]{4}-){3}[A-Z2-7]{4}", x) for x in codes), codes)
     eq([(x["status"], x["factor_type"]) for x in up["user"]["factors"]], [("verified", "totp")])  # the other one, never verified, is gone
+    eq(ask.mail("ann@example.com")["kind"], "mfa_factor_enrolled")
     # sessions below it are over; the refresh token from before gives no more
     eq(ask("GET", "/user", bearer=other["access_token"])[1]["code"], "session_not_found")
     eq(claims(ask.refresh(up["refresh_token"])[1]["access_token"])["aal"], "aal2")
@@ -182,6 +183,7 @@ def recovered(ask, codes):
     # who lost his factor takes it away, and recovery codes go with the last one
     factor = up["user"]["factors"][0]["id"]
     eq(ask("DELETE", f"/factors/{factor}", bearer=up["access_token"]), (200, {"id": factor}))
+    eq(ask.mail("ann@example.com")["kind"], "mfa_factor_unenrolled")
     eq(ask.rows({"schema": "auth", "from": "orlo_recovery_codes", "select": ["id"], "where": {"column": "user_id", "op": "eq", "value": up["user"]["id"]}}), [])
     down = ask.refresh(up["refresh_token"])[1]
     eq((claims(down["access_token"])["aal"], [a["method"] for a in claims(down["access_token"])["amr"]]), ("aal1", ["password"]))
