@@ -274,12 +274,30 @@ def refreshed(ask):
     eq(ask("GET", "/user", bearer=r["access_token"])[1]["code"], "session_not_found")
     eq(ask.refresh("x" * 12)[1]["code"], "refresh_token_not_found")
     eq([ask.refresh(t)[1]["code"] for t in ("", "x", "A" * 55, tokens[0][:-1] + ("A" if tokens[0][-1] != "A" else "B"))], ["validation_failed"] * 4)
+    forged(ask)
     # several at once all end up with the same one
     s, got = ask.sign_in("ref@example.com")[1], []
     threads = [threading.Thread(target=lambda: got.append(ask.refresh(s["refresh_token"]))) for _ in range(8)]
     [t.start() for t in threads], [t.join() for t in threads]
     eq({g[0] for g in got}, {200}, got)
     eq(len({g[1]["refresh_token"] for g in got}), 1)
+
+
+def forged(ask):
+    """Refresh tokens that were never given: whoever knows a session's id, which every access token says, does nothing to it."""
+    good = ask.sign_in("ref@example.com")[1]["refresh_token"]
+    raw = base64.urlsafe_b64decode(good + "=" * (-len(good) % 4))
+    id, mac = raw[1:17], raw[18:34]
+    make = lambda id=id, counter=b"\0", mac=mac, version=b"\0", more=b"": (lambda p: b64(p + hashlib.sha256(p).digest()[:4]))(version + id + counter + mac + more)
+    eq(make(), good)
+    other = base64.urlsafe_b64decode((t := ask.sign_up("forger@example.com")[1]["refresh_token"]) + "=" * (-len(t) % 4))
+    unknown, nonsense = "refresh_token_not_found", "validation_failed"
+    for bad, code in ((make(mac=bytes(16)), unknown), (make(counter=b"\1"), unknown), (make(counter=b"\x7f"), unknown), (make(counter=b"\x80\0"), unknown), (make(counter=b"\xff" * 7 + b"\x7f"), unknown),
+                      (make(mac=other[18:34]), unknown), (make(id=other[1:17]), unknown), (make(id=bytes(16)), unknown), (make(version=b"\1"), nonsense), (make(more=b"\0"), nonsense), (make(counter=b""), nonsense),
+                      (make(counter=b"\x80" * 9 + b"\1"), nonsense), (make(mac=mac[:-1]), nonsense), (good[:-1], nonsense), (good + "A", nonsense), (good + "=", nonsense), (" " + good, nonsense), (b64(raw[:-4] + bytes(4)), nonsense)):
+        status, r = ask.refresh(bad)
+        eq((bad, status, r["code"]), (bad, 400, code))
+    eq(counter_of(ask.refresh(good)[1]["refresh_token"]), 1)
 
 
 def administered(ask):
