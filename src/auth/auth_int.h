@@ -259,6 +259,11 @@ void auth_spend_challenge(struct auth_call *c, struct auth_batch *b, const struc
 /* The rest of what a right answer means: the session is raised, and answered. wrong: what it means that something of the batch is taken (23505). */
 bool auth_factor_verified(struct auth_call *c, struct auth_batch *b, const struct json *factor, const char *wrong);
 
+/* Of a session's newest refresh token, which stays that: NULL: none that holds. False: an error is set. */
+bool auth_session_of(struct auth_call *c, str token, const struct json **session);
+bool auth_session_handed(struct auth_call *c, const struct json *session,
+                         struct buf *to); /* its tokens, as they go into a fragment */
+
 /* ---- captcha.c ---- */
 
 bool auth_captcha(struct auth_call *c); /* it has been proven, or need not be */

@@ -106,11 +106,19 @@ bool auth_may_lead_to(const struct app_auth *config, str site, str url) {
 
 str auth_site(struct auth_call *c) { return c->config->site_url.n ? c->config->site_url : c->rq->url; }
 
+/* Where the node's own pages go on, whatever the site's address is. */
+static bool is_own_page(struct auth_call *c, str url) {
+    struct place p;
+    str own = arena_fmt(c->mem, STR_FMT "/auth/v1/pages/callback", STR_ARG(c->rq->url));
+    bool at = str_starts(url, own) && (url.n == own.n || url.p[own.n] == '?');
+    return at && read_place(url, &p);
+}
+
 str auth_redirect(struct auth_call *c) {
     if (c->redirect.n) return c->redirect;
     const str asked[] = {auth_param(c, "redirect_to"), auth_header(c, "redirect_to"), auth_text(c, "redirect_to"),
                          auth_header(c, "referer")};
     for (size_t i = 0; i < ARRAY_COUNT(asked); i++)
-        if (asked[i].n && auth_may_lead_to(c->config, auth_site(c), asked[i])) return asked[i];
+        if (asked[i].n && (auth_may_lead_to(c->config, auth_site(c), asked[i]) || is_own_page(c, asked[i]))) return asked[i];
     return auth_site(c);
 }

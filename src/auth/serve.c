@@ -223,6 +223,7 @@ static bool read_body(struct auth_call *c) {
     static const char *const forms[] = {"/verify", "/oauth/token"};
     bool form = str_eqc(c->rq->path, "/callback"); /* whatever it says that it is */
     for (size_t i = 0; i < ARRAY_COUNT(forms); i++) form |= str_eqc(c->rq->path, forms[i]) && auth_is_form(c);
+    form |= str_starts(c->rq->path, STR("/pages/")) && auth_is_form(c);
     if (c->rq->body.n > (form ? FORM_BYTES_MAX : AUTH_BODY_BYTES_MAX)) return auth_fail(c, AUTH_ERROR_request_entity_too_large);
     if (reads || form || (!body.n && (deletes || may_be_empty(c->rq->path)))) return true;
     if (json_read(c->mem, body, &limits, &c->body, &d) != ERR_OK)

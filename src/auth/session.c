@@ -508,6 +508,40 @@ bool auth_refresh(struct auth_call *c, str text) {
     return again && !c->failed ? auth_fail(c, AUTH_ERROR_later) : done;
 }
 
+/* ---- the node's own pages ---- */
+
+bool auth_session_of(struct auth_call *c, str token, const struct json **session) {
+    const struct json *row = NULL;
+    struct refresh r;
+    str key;
+    *session = NULL;
+    if (!read_refresh(c, token, &r)) return true;
+    if (!load_session(c, r.session, &row)) return false;
+    const struct json *counter = json_get(row, "refresh_token_counter");
+    bool known = row && json_is(counter, JSON_KIND_I64) && r.counter == (uint64_t)json_i64(counter) &&
+                 auth_base64url_read(c->mem, json_str(json_get(row, "refresh_token_hmac_key")), &key) && is_signed(&r, key);
+    if (known && !has_ended(c, row)) *session = row;
+    c->failed = false;
+    return true;
+}
+
+bool auth_session_handed(struct auth_call *c, const struct json *session, struct buf *to) {
+    str key, id = json_str(json_get(session, "id")), token;
+    if (!auth_base64url_read(c->mem, json_str(json_get(session, "refresh_token_hmac_key")), &key))
+        return auth_fail(c, AUTH_ERROR_session_not_found);
+    struct granted g = {.session = id,
+                        .refresh = make_refresh(c->mem, id, (uint64_t)json_i64(json_get(session, "refresh_token_counter")), key),
+                        .aal = json_str(json_get(session, "aal")),
+                        .amr = json_get(session, "mfa_amr_claims")};
+    if (!sign(c, json_get(session, "users"), &g, &token)) return false;
+    buf_puts(to, STR("access_token="));
+    auth_put_escaped(to, token);
+    buf_printf(to, "&expires_at=%llu&expires_in=%u&refresh_token=", (unsigned long long)g.expires_s, c->config->jwt_s);
+    auth_put_escaped(to, g.refresh);
+    buf_puts(to, STR("&sb=&token_type=bearer"));
+    return true;
+}
+
 /* ---- the end ---- */
 
 bool auth_do_log_out(struct auth_call *c) {

@@ -105,6 +105,9 @@ void manifest_hooks_of_functions(struct reader *r) {
 void manifest_check_hooks(struct reader *r, const struct toml *root) {
     const struct app_record *record = &r->to->record;
     const struct toml *auth = manifest_toml_get(root, "auth"), *all = auth ? manifest_toml_get(auth, "hooks") : NULL;
+    bool own_pages = record->auth.pages.on || (record->auth.oauth.on && !record->auth.oauth.path.n);
+    if (record->auth.captcha.kind && own_pages)
+        manifest_error(r, auth, "captchas are not on the node's own pages: no [auth.pages], and a consent_path of yours");
     for (uint32_t i = 0; all && i < APP_HOOKS; i++) {
         const struct toml *at = manifest_toml_get(all, manifest_hook_names[i]);
         const struct app_hook *hook = &record->auth.hooks[i];

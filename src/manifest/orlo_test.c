@@ -367,6 +367,8 @@ static void test_database(void **state) {
          "auth.oauth_server.consent_path: it takes a path");
     says("database = \"sqlite\"\n[auth.captcha]\nprovider = \"x\"", "auth.captcha.provider: it takes \"hcaptcha\"");
     says("database = \"sqlite\"\n[auth.captcha]\nprovider = \"turnstile\"", "it lacks a secret");
+    says("database = \"sqlite\"\n[auth.pages]\n[auth.captcha]\nprovider = \"turnstile\"\nsecret = \"C\"",
+         "captchas are not on the node's own pages");
     says("database = \"sqlite\"\n[auth.pages]\ncolour = \"red\"", "auth.pages.colour: it takes a colour");
     says("database = \"sqlite\"\n[auth.pages]\nlogo = \"https://a.example/l.png; script-src *\"",
          "auth.pages.logo: it takes an https URL");
