@@ -78,7 +78,7 @@ class Body:
                    lambda: f"quote_literal({e(TEXT)})", lambda: f"array_to_string({e(INTS)}, ',')"],
             BOOL: [lambda: f"({e(INT)} {r.choice(['<', '=', '>=', '<>'])} {e(INT)})"] * 3 + [lambda: f"({m(BOOL)} {r.choice(['and', 'or'])} {m(BOOL)})", lambda: f"(not {e(BOOL)})", lambda: f"({e(TEXT)} is null)",
                    lambda: f"({e(TEXT)} {r.choice(['=', '<'])} {e(TEXT)})", lambda: f"({e(INT)} is distinct from {e(INT)})", lambda: f"({e(INT)} in ({e(INT)}, {self.plain(INT)}))", lambda: f"({e(NUM)} {r.choice('<>=')} {e(NUM)})",
-                   lambda: f"({e(INT)} between {e(INT)} and {e(INT)})", lambda: f"({e(TEXT)} like {r.choice(['$$a%$$', '$$%z$$', '$$_n%$$'])})".replace("$$", "'"), lambda: f"({self.plain(INT)} = any ({e(INTS)}))", lambda: "found", lambda: f"({e(INTS)} = {e(INTS)})"],
+                   lambda: f"({m(INT)} between {e(INT)} and {e(INT)})", lambda: f"({e(TEXT)} like {r.choice(['$$a%$$', '$$%z$$', '$$_n%$$'])})".replace("$$", "'"), lambda: f"({self.plain(INT)} = any ({e(INTS)}))", lambda: "found", lambda: f"({e(INTS)} = {e(INTS)})"],
             NUM: [lambda: f"({m(NUM)} {r.choice('+-*')} {e(NUM)})"] * 2 + [lambda: f"({m(NUM)} / {r.choice(['2', '4.0', '0'])})", lambda: f"round({m(NUM)}, {r.randrange(3)})", lambda: f"({e(INT)})::numeric", lambda: f"trunc({e(NUM)})"],
             INTS: [lambda: f"array_append({e(INTS)}, {e(INT)})", lambda: f"array[{e(INT)}, {e(INT)}]", lambda: f"({e(INTS)} || {e(INTS)})", lambda: f"({e(INTS)})[1:2]", lambda: f"array_remove({e(INTS)}, {e(INT)})"],
         }[type_])()
