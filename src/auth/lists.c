@@ -13,16 +13,28 @@ static bool number(struct auth_call *c, const char *name, uint64_t usual, uint64
     return true;
 }
 
-/* `page` stands first: what clients read is what follows the first equals sign. */
+/* `page` stands first: what clients read is what follows the first equals sign. Behind it what else was asked for. */
+static void put_link(struct auth_call *c, struct buf *b, const char *path, uint64_t page, uint64_t per_page, const char *rel) {
+    static const char *const others[] = {"filter", "query", "since", "sort", "until"};
+    buf_printf(b, "%s<%s?page=%llu&per_page=%llu", b->n ? ", " : "", path, (unsigned long long)page,
+               (unsigned long long)per_page);
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        str value = auth_param(c, others[i]);
+        if (!value.n) continue;
+        buf_printf(b, "&%s=", others[i]);
+        auth_put_escaped(b, str_sub(value, 0, 256));
+    }
+    buf_printf(b, ">; rel=\"%s\"", rel);
+}
+
 static void add_pages(struct auth_call *c, const char *path, uint64_t page, uint64_t per_page, uint64_t total) {
+    struct buf b = {0};
     uint64_t last = MAX((total + per_page - 1) / per_page, (uint64_t)1);
-    str next = page < last ? arena_fmt(c->mem, "<%s?page=%llu&per_page=%llu>; rel=\"next\", ", path, (unsigned long long)page + 1,
-                                       (unsigned long long)per_page)
-                           : STR("");
-    auth_add_field(c, "link",
-                   arena_fmt(c->mem, STR_FMT "<%s?page=%llu&per_page=%llu>; rel=\"last\"", STR_ARG(next), path,
-                             (unsigned long long)last, (unsigned long long)per_page));
+    if (page < last) put_link(c, &b, path, page + 1, per_page, "next");
+    put_link(c, &b, path, last, per_page, "last");
+    auth_add_field(c, "link", arena_str(c->mem, buf_str(&b)));
     auth_add_field(c, "x-total-count", arena_fmt(c->mem, "%llu", (unsigned long long)total));
+    buf_free(&b);
 }
 
 static bool page_of(struct auth_call *c, uint64_t *page, uint64_t *per_page) {
