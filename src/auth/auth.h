@@ -119,6 +119,7 @@ struct auth_host {
     bool (*secret)(void *arg, arena *out, str name, str *value);
     int64_t (*clock)(void *arg);                                  /* now_us, as it is by then */
     bool posts;                                                   /* there is a relay for its mails */
+    bool catches;                                                 /* somebody develops, and reads mails here: GET /mails */
     void (*post)(void *arg, struct auth_post *mails, uint32_t n); /* all at once; each has its outcome then */
     uint32_t post_s_max;                                          /* after that nobody is at it any more */
     /* For the app's owner: a mail did not leave; again_s 0: it is given up. */

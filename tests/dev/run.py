@@ -239,6 +239,29 @@ def page_shows(page, document, *wanted):
         check(url.startswith("/rest/v1/") and not set(path) & set("<> \"#?") and ".." not in path.split("/"), url)
 
 
+def test_mails_are_caught():
+    """What an app sends to its users is shown, whatever relay it has, and can be read on a page where nothing that it says runs."""
+    folder = tempfile.mkdtemp(prefix="dev-", dir=WORK)
+    put(folder, "orlo.toml", 'name = "shop"\ndatabase = "sqlite"\n[auth]\nconfirm_email = true\n[auth.sms]\n[auth.mail]\nhost = "127.0.0.1"\nport = 1\nadmin_email = "a@b.c"\n'
+                             '[auth.templates.confirmation]\nsubject = "Hi {{ .Data.name }}"\n')
+    with developing(folder) as d:
+        keys = orlo("keys", "shop", "--state", os.path.join(folder, ".orlo"))
+        key = re.search(r"SUPABASE_ANON_KEY=(\S+)", keys[1])
+        check(key, keys)
+        key = key[1]
+        said = json.dumps({"email": "ann@example.com", "password": "correct horse", "data": {"name": "</iframe><script>x()</script>\"'"}})
+        head = ("-H", "Host: shop.localhost", "-H", f"apikey: {key}")
+        has(d.get("/auth/v1/mails", *head).text, "None so far")
+        eq(d.get("/auth/v1/signup", *head, "-d", said).status, 200)
+        eq(d.get("/auth/v1/otp", *head, "-d", '{"phone": "15550100"}').status, 200)
+        d.wait("mail (signup) to ann@example.com")
+        d.wait("(sms) to 15550100")
+        page = d.get("/auth/v1/mails", "-H", "Host: shop.localhost")
+        has(page.text, "Hi &lt;/iframe&gt;&lt;script&gt;", "<iframe sandbox=", "15550100", "Your code is ", "/auth/v1/confirm?token=")
+        check("<script" not in page.text and page.text.count("<iframe") == 1, page.text)
+        check(re.search(r"code <code>\d{6}</code>", page.text), page.text)
+
+
 def test_a_database():
     """The template with a database: its tables and seeds are there at once, a new migration when it is saved, and an edited one is told kindly."""
     folder = os.path.join(tempfile.mkdtemp(prefix="dev-", dir=WORK), "book")

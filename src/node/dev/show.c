@@ -122,6 +122,7 @@ static void show_mail(struct node_dev_show *s, const struct json *e) {
     put_text(s, text_of(e, "to"), "");
     buf_putc(&s->out, '\n');
     for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        if (!text_of(e, keys[i]).n) continue;
         put(s, margin);
         put(s, i ? "code: " : "link: ");
         put_text(s, text_of(e, keys[i]), margin);

@@ -592,6 +592,7 @@ static void run(void *arg) {
                                    .fetch = fetch,
                                    .secret = secret,
                                    .clock = the_clock,
+                                   .catches = u->dev,
                                    .posts = node_mails_leave(u->app->guest->mails, u->app, false),
                                    .post = post,
                                    .post_s_max = node_mails_s_max(u->app->guest->mails),
