@@ -168,6 +168,7 @@ OTHER = {
     "wants_out": r"wasi:body_wants_out", "try": r"wasi:try_\w+",
     # what the loop calls: a timer, a descriptor, a job, work of another thread
     "fn": None, "done": None, "turn": None, "allow_address": None, "run": None,
+    "may:allow": None, "attempt_more:told": None, "on_attempt:told": None,  # of who dials, from the loop
     # of an app's kind, once a turn or a run
     "kill": None, "bind": None, "main": None, "close": None, "start": None, "free": None, "rest": None,
     # tables of a decoder, a printer, a macro

@@ -288,8 +288,6 @@ bool auth_hook_password(struct auth_call *c, str user, bool valid);
 bool auth_hook_factor(struct auth_call *c, str user, str factor, str type, bool valid);
 /* True: it sends that mail, once what was asked has been done; nobody else is to. */
 bool auth_hook_sends(struct auth_call *c, enum auth_mail kind, str user, const struct auth_sent *sent);
-/* Of one that is there. type: "mfa"; NULL: none is said. */
-bool auth_hook_send_sms(struct auth_call *c, const struct json *user, str phone, str code, const char *type);
 /* What was asked is done, and is about to be answered. anybody: who asks need not be known. */
 bool auth_hooks_after(struct auth_call *c, bool anybody);
 
@@ -324,6 +322,15 @@ void auth_put_phone_change(struct auth_call *c, struct auth_batch *b, struct aut
 void auth_put_phone_reauthentication(struct auth_call *c, struct auth_batch *b, str phone, str *code);
 /* sms.c: brings it; what came of it is in p. */
 void auth_send_sms(struct auth_call *c, bool whatsapp, struct auth_post *p);
+
+/* sign_up.c: a password's hash; whether it is that user's. False: an error is set. */
+bool auth_hash_password(struct auth_call *c, str password, str *made);
+bool auth_is_password(struct auth_call *c, str password, const struct json *user, bool *same);
+/* mail.c: digits that nobody guesses; a row of one_time_tokens. */
+str auth_make_code(struct auth_call *c, uint32_t count);
+void auth_put_token(struct auth_call *c, struct auth_batch *b, str user, const char *type, str hash, str relates);
+
+void auth_put_html(struct buf *to, str text); /* of an element, or an attribute in quotes */
 
 /* ---- words.c: what mails say ---- */
 

@@ -454,26 +454,7 @@ static bool send_one(struct auth_call *c, const struct auth_mail_waits *m) {
     return ask(c, APP_HOOK_send_email, &b, &output);
 }
 
-static bool send_message(struct auth_call *c) {
-    const struct json *user;
-    str id = c->texted.user;
-    c->texted.user = (str){0};
-    if (!id.n) return true;
-    return auth_read_user(c, "id", id, &user) &&
-           (!user || auth_hook_send_sms(c, user, c->texted.phone, c->texted.code, strcmp(c->texted.kind, "mfa") ? NULL : "mfa"));
-}
-
-static bool send_mails(struct auth_call *c) {
-    bool ok = send_message(c);
-    for (uint32_t i = 0; i < c->mails_count; i++) {
-        if (!c->mails[i].user.n) continue;
-        ok &= send_one(c, &c->mails[i]);
-    }
-    c->mails_count = 0;
-    return ok;
-}
-
-bool auth_hook_send_sms(struct auth_call *c, const struct json *user, str phone, str code, const char *type) {
+static bool send_sms(struct auth_call *c, const struct json *user, str phone, str code, const char *type) {
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
     struct json output;
@@ -487,6 +468,25 @@ bool auth_hook_send_sms(struct auth_call *c, const struct json *user, str phone,
     json_put_end(&w);
     json_put_end(&w);
     return ask(c, APP_HOOK_send_sms, &b, &output);
+}
+
+static bool send_message(struct auth_call *c) {
+    const struct json *user;
+    str id = c->texted.user;
+    c->texted.user = (str){0};
+    if (!id.n) return true;
+    return auth_read_user(c, "id", id, &user) &&
+           (!user || send_sms(c, user, c->texted.phone, c->texted.code, strcmp(c->texted.kind, "mfa") ? NULL : "mfa"));
+}
+
+static bool send_mails(struct auth_call *c) {
+    bool ok = send_message(c);
+    for (uint32_t i = 0; i < c->mails_count; i++) {
+        if (!c->mails[i].user.n) continue;
+        ok &= send_one(c, &c->mails[i]);
+    }
+    c->mails_count = 0;
+    return ok;
 }
 
 /* ---- after what was asked has been done ---- */

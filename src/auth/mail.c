@@ -54,13 +54,13 @@ bool auth_may_mail(struct auth_call *c, str email) {
     return !wait || auth_fail(c, AUTH_ERROR_over_email_send_rate_limit);
 }
 
-static str make_code(struct auth_call *c) {
+str auth_make_code(struct auth_call *c, uint32_t count) {
     uint8_t digits[CODE_MAX + 1] = {0}, byte;
-    for (uint32_t i = 0; i < c->config->otp_digits;) {
+    for (uint32_t i = 0; i < MIN(count, (uint32_t)CODE_MAX);) {
         crypto_random(&byte, 1);
         if (byte < 250) digits[i++] = (uint8_t)('0' + byte % 10);
     }
-    return arena_str(c->mem, (str){digits, c->config->otp_digits});
+    return arena_str(c->mem, (str){digits, MIN(count, (uint32_t)CODE_MAX)});
 }
 
 static str make_hash(struct auth_call *c, bool pkce) {
@@ -147,24 +147,29 @@ static void put_forgotten(struct auth_call *c, struct auth_batch *b, enum auth_m
     }
 }
 
-void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool is_mailed,
-               struct auth_sent *sent) {
+void auth_put_token(struct auth_call *c, struct auth_batch *b, str user, const char *type, str hash, str relates) {
     struct json_writer *w = &b->w;
-    sent->code = make_code(c);
-    sent->hash = make_hash(c, pkce);
-    sent->link = make_link(c, is_mailed ? "confirm" : "verify", mails[kind].action, sent->hash);
-    put_forgotten(c, b, kind, user);
     auth_tree(b, "insert", "one_time_tokens");
     auth_row(b);
     json_put_str(w, "id", auth_new_id(c));
     json_put_str(w, "user_id", user);
-    json_put_cstr(w, "token_type", mails[kind].type);
-    json_put_str(w, "token_hash", sent->hash);
-    json_put_str(w, "relates_to", email);
+    json_put_cstr(w, "token_type", type);
+    json_put_str(w, "token_hash", hash);
+    json_put_str(w, "relates_to", relates);
     json_put_str(w, "created_at", str_sub(c->now, 0, c->now.n - 1));
     json_put_str(w, "updated_at", str_sub(c->now, 0, c->now.n - 1));
     auth_row_end(b);
     auth_end(b);
+}
+
+void auth_send(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str user, str email, bool pkce, bool is_mailed,
+               struct auth_sent *sent) {
+    struct json_writer *w = &b->w;
+    sent->code = auth_make_code(c, c->config->otp_digits);
+    sent->hash = make_hash(c, pkce);
+    sent->link = make_link(c, is_mailed ? "confirm" : "verify", mails[kind].action, sent->hash);
+    put_forgotten(c, b, kind, user);
+    auth_put_token(c, b, user, mails[kind].type, sent->hash, email);
     auth_tree(b, "update", "users");
     auth_set(b);
     json_put_str(w, mails[kind].column, auth_code_hash(c, email, sent->code));
@@ -194,7 +199,7 @@ void auth_delete_sent(struct auth_batch *b, str user) {
 
 void auth_send_nothing(struct auth_call *c, struct auth_batch *b, enum auth_mail kind, str nobody, str email,
                        struct auth_sent *sent) {
-    *sent = (struct auth_sent){.code = make_code(c), .hash = make_hash(c, false)};
+    *sent = (struct auth_sent){.code = auth_make_code(c, c->config->otp_digits), .hash = make_hash(c, false)};
     sent->link = make_link(c, "confirm", mails[kind].action, sent->hash);
     put_forgotten(c, b, kind, nobody);
     auth_tree(b, "update", "users");

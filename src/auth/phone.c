@@ -4,7 +4,7 @@
  */
 #include "auth/auth_int.h"
 
-enum { DIGITS_MAX = 15, TRIES = 10, TRIES_S = 3600, TRIES_OF_ALL = 100, CODE_MAX = 10 };
+enum { DIGITS_MAX = 15, TRIES = 10, TRIES_S = 3600, TRIES_OF_ALL = 100 };
 
 static const struct {
     const char *type, *token, *sent_at, *word;
@@ -65,14 +65,8 @@ static bool is_on(struct auth_call *c, uint16_t status, const char *message) {
 /* ---- messages ---- */
 
 static str make_code(struct auth_call *c, str phone) {
-    uint8_t digits[CODE_MAX + 1] = {0}, byte;
     str test = auth_test_code(c, phone);
-    if (test.n) return test;
-    for (uint32_t i = 0; i < c->config->sms_digits;) {
-        crypto_random(&byte, 1);
-        if (byte < 250) digits[i++] = (uint8_t)('0' + byte % 10);
-    }
-    return arena_str(c->mem, (str){digits, c->config->sms_digits});
+    return test.n ? test : auth_make_code(c, c->config->sms_digits);
 }
 
 str auth_put_sms(struct auth_call *c, struct auth_batch *b, const char *kind, str user, str phone, str code, str channel) {
@@ -117,17 +111,7 @@ static void put_code(struct auth_call *c, struct auth_batch *b, enum kind kind, 
     auth_tree(b, "delete", "one_time_tokens");
     auth_where(b), auth_eq(b, "user_id", user), auth_eq(b, "token_type", str_c(kinds[kind].type)), auth_end(b);
     auth_end(b);
-    auth_tree(b, "insert", "one_time_tokens");
-    auth_row(b);
-    json_put_str(w, "id", auth_new_id(c));
-    json_put_str(w, "user_id", user);
-    json_put_cstr(w, "token_type", kinds[kind].type);
-    json_put_str(w, "token_hash", auth_hex(c->mem, random, sizeof random));
-    json_put_str(w, "relates_to", phone);
-    json_put_str(w, "created_at", str_sub(c->now, 0, c->now.n - 1));
-    json_put_str(w, "updated_at", str_sub(c->now, 0, c->now.n - 1));
-    auth_row_end(b);
-    auth_end(b);
+    auth_put_token(c, b, user, kinds[kind].type, auth_hex(c->mem, random, sizeof random), phone);
     auth_tree(b, "update", "users");
     auth_set(b);
     json_put_str(w, kinds[kind].token, auth_code_hash(c, phone, *code));
@@ -183,19 +167,6 @@ static bool send_code(struct auth_call *c, const struct json *user, enum kind ki
 }
 
 /* ---- sign-up ---- */
-
-static bool hash(struct auth_call *c, str password, str *made) {
-    enum auth_done done = c->host->hash(c->host->arg, c->mem, password, made);
-    if (done == AUTH_BUSY) return auth_fail(c, AUTH_ERROR_later);
-    return done == AUTH_DONE || auth_fail(c, AUTH_ERROR_unexpected_failure);
-}
-
-static bool is_same(struct auth_call *c, str password, const struct json *user, bool *same) {
-    bool old;
-    enum auth_done done = c->host->verify(c->host->arg, password, json_str(json_get(user, "encrypted_password")), same, &old);
-    if (done == AUTH_BUSY) return auth_fail(c, AUTH_ERROR_later);
-    return done == AUTH_DONE || auth_fail(c, AUTH_ERROR_unexpected_failure);
-}
 
 /* As of an address (sign_up.c): of who is there and has not confirmed his number nothing is changed, but that a password with which another hand competes is
  * nobody's. */
@@ -273,7 +244,8 @@ bool auth_phone_sign_up(struct auth_call *c, str given, str password) {
     for (int tries = 0; tries < 2; tries++) { /* whoever it is: it takes as long */
         if (!auth_read_user(c, "phone", phone, &user)) return false;
         bool waits = user && confirms && !auth_phone_confirmed(user);
-        if (waits ? !is_same(c, password, user, &same) : !made.n && !hash(c, password, &made)) return false;
+        if (waits ? !auth_is_password(c, password, user, &same) : !made.n && !auth_hash_password(c, password, &made))
+            return false;
         if (user && (auth_phone_confirmed(user) || !confirms))
             return confirms && c->config->confirm_email ? answer_made_up(c, user, phone)
                                                         : auth_fail(c, AUTH_ERROR_user_already_exists);

@@ -3,13 +3,13 @@
 
 static bool insert_failed(struct auth_call *c) { return c->failed ? false : auth_fail(c, AUTH_ERROR_unexpected_failure); }
 
-static bool hash(struct auth_call *c, str password, str *made) {
+bool auth_hash_password(struct auth_call *c, str password, str *made) {
     enum auth_done done = c->host->hash(c->host->arg, c->mem, password, made);
     if (done == AUTH_BUSY) return auth_fail(c, AUTH_ERROR_later);
     return done == AUTH_DONE || auth_fail(c, AUTH_ERROR_unexpected_failure);
 }
 
-static bool is_same(struct auth_call *c, str password, const struct json *user, bool *same) {
+bool auth_is_password(struct auth_call *c, str password, const struct json *user, bool *same) {
     bool old;
     enum auth_done done = c->host->verify(c->host->arg, password, json_str(json_get(user, "encrypted_password")), same, &old);
     if (done == AUTH_BUSY) return auth_fail(c, AUTH_ERROR_later);
@@ -133,7 +133,8 @@ bool auth_do_sign_up(struct auth_call *c) {
     for (int tries = 0; tries < 2; tries++) { /* whoever it is: it takes as long */
         if (!auth_read_user(c, "email", email, &user)) return false;
         bool waits = user && confirms && !auth_confirmed(user);
-        if (waits ? !is_same(c, password, user, &same) : !made.n && !hash(c, password, &made)) return false;
+        if (waits ? !auth_is_password(c, password, user, &same) : !made.n && !auth_hash_password(c, password, &made))
+            return false;
         if (user && auth_confirmed(user))
             return confirms ? answer_made_up(c, user, email) : auth_fail(c, AUTH_ERROR_user_already_exists);
         if (user && !confirms) return auth_fail(c, AUTH_ERROR_user_already_exists); /* whose password that is, nobody knows */

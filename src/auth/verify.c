@@ -387,7 +387,7 @@ bool auth_do_verify_link(struct auth_call *c) {
 
 /* ---- the page that a mail's link leads to ---- */
 
-static void put_html(struct buf *to, str text) {
+void auth_put_html(struct buf *to, str text) {
     for (size_t i = 0; i < text.n; i++) switch (text.p[i]) {
         case '<': buf_puts(to, STR("&lt;")); break;
         case '>': buf_puts(to, STR("&gt;")); break;
@@ -418,7 +418,7 @@ bool auth_do_confirm_page(struct auth_call *c) {
                button);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         buf_printf(&c->out, "<input type=\"hidden\" name=\"%s\" value=\"", names[i]);
-        put_html(&c->out, auth_param(c, names[i]));
+        auth_put_html(&c->out, auth_param(c, names[i]));
         buf_puts(&c->out, STR("\">"));
     }
     buf_printf(&c->out, "<p><button type=\"submit\" autofocus>%s</button></p></form></main></body></html>", button);
