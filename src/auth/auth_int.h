@@ -96,6 +96,7 @@ str auth_new_id(struct auth_call *c);
 str auth_hex(arena *out, const uint8_t *p, size_t n);
 str auth_base64url(arena *out, str bytes);
 bool auth_base64url_read(arena *out, str text, str *bytes);
+void auth_put_html(struct buf *to, str text);    /* as it stands in a page, or an attribute of it */
 void auth_put_escaped(struct buf *to, str text); /* of a query or a fragment, as Go's QueryEscape */
 
 /* ---- times ---- */
@@ -350,6 +351,7 @@ void auth_notify(struct auth_call *c, struct auth_batch *b, enum app_template_ki
 
 bool auth_challenge_ok(struct auth_call *c); /* of the body: both, or none */
 bool auth_has_challenge(const struct auth_call *c);
+bool auth_verifier_is(struct auth_call *c, str verifier, const struct json *flow); /* of its challenge */
 void auth_insert_flow(struct auth_call *c, struct auth_batch *b, str user, const char *method);
 
 #define X(method, path, who, function) bool auth_do_##function(struct auth_call *c);

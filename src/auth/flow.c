@@ -46,7 +46,7 @@ void auth_insert_flow(struct auth_call *c, struct auth_batch *b, str user, const
     auth_end(b);
 }
 
-static bool is_of(struct auth_call *c, str verifier, const struct json *flow) {
+bool auth_verifier_is(struct auth_call *c, str verifier, const struct json *flow) {
     str challenge = json_str(json_get(flow, "code_challenge")), said = verifier;
     uint8_t digest[CRYPTO_SHA256_BYTES];
     if (str_eqc(json_str(json_get(flow, "code_challenge_method")), "s256")) {
@@ -84,7 +84,7 @@ bool auth_grant_pkce(struct auth_call *c) {
     str user = json_str(json_get(flow, "user_id")), id = json_str(json_get(flow, "id"));
     if (!flow || !user.n || issued == INT64_MIN) return auth_fail(c, AUTH_ERROR_flow_state_not_found);
     if (c->host->now_us - issued > (int64_t)CODE_S * 1'000'000) return auth_fail(c, AUTH_ERROR_flow_state_expired);
-    if (!is_of(c, verifier, flow)) return auth_fail(c, AUTH_ERROR_bad_code_verifier);
+    if (!auth_verifier_is(c, verifier, flow)) return auth_fail(c, AUTH_ERROR_bad_code_verifier);
     if (!unseal_tokens(c, flow)) return false;
     auth_batch_begin(&b);
     auth_tree(&b, "delete", "flow_state");

@@ -365,6 +365,12 @@ static bool end_sessions(struct auth_call *c, str user) {
     return auth_run(c, &b, "Error logging out user", &answers) == AUTH_RAN || auth_fail(c, AUTH_ERROR_unexpected_failure);
 }
 
+static void begin_attempt(struct auth_call *c, struct json_writer *w, enum app_hook_name name, str user) {
+    json_put_object(w, NULL);
+    put_metadata(c, w, name);
+    json_put_str(w, "user_id", user);
+}
+
 static bool is_rejected(const struct json *output) { return str_eqc(json_str(json_get(output, "decision")), "reject"); }
 
 bool auth_hook_password(struct auth_call *c, str user, bool valid) {
@@ -372,9 +378,7 @@ bool auth_hook_password(struct auth_call *c, str user, bool valid) {
     struct json_writer w = json_writer_of(&b);
     struct json output;
     if (!auth_hook_on(c, APP_HOOK_password_verification_attempt)) return true;
-    json_put_object(&w, NULL);
-    put_metadata(c, &w, APP_HOOK_password_verification_attempt);
-    json_put_str(&w, "user_id", user);
+    begin_attempt(c, &w, APP_HOOK_password_verification_attempt, user);
     json_put_bool(&w, "valid", valid);
     json_put_end(&w);
     if (!ask(c, APP_HOOK_password_verification_attempt, &b, &output)) return false;
@@ -390,9 +394,7 @@ bool auth_hook_factor(struct auth_call *c, str user, str factor, str type, bool 
     struct json_writer w = json_writer_of(&b);
     struct json output;
     if (!auth_hook_on(c, APP_HOOK_mfa_verification_attempt)) return true;
-    json_put_object(&w, NULL);
-    put_metadata(c, &w, APP_HOOK_mfa_verification_attempt);
-    json_put_str(&w, "user_id", user);
+    begin_attempt(c, &w, APP_HOOK_mfa_verification_attempt, user);
     json_put_str(&w, "factor_id", factor);
     json_put_str(&w, "factor_type", type);
     json_put_bool(&w, "valid", valid);
@@ -454,6 +456,7 @@ static bool send_one(struct auth_call *c, const struct auth_mail_waits *m) {
     return ask(c, APP_HOOK_send_email, &b, &output);
 }
 
+/* type: "mfa"; NULL: none is said. */
 static bool send_sms(struct auth_call *c, const struct json *user, str phone, str code, const char *type) {
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);

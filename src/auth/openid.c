@@ -502,16 +502,6 @@ static bool authenticate(struct auth_call *c, const struct json **client) {
            auth_fail_text(c, AUTH_ERROR_invalid_credentials, "invalid client credentials");
 }
 
-static bool verifier_ok(struct auth_call *c, const struct json *row, str verifier) {
-    str challenge = json_str(json_get(row, "code_challenge")), is = verifier;
-    uint8_t sum[CRYPTO_SHA256_BYTES];
-    if (str_eqc(json_str(json_get(row, "code_challenge_method")), "s256")) {
-        crypto_sha256(verifier, sum);
-        is = auth_base64url(c->mem, (str){sum, sizeof sum});
-    }
-    return is.n == challenge.n && crypto_equal(is.p, challenge.p, is.n);
-}
-
 static void put_text_of(struct json_writer *w, const char *key, const struct json *data, const char *a, const char *b,
                         str otherwise) {
     str s = json_str(json_get(data, a));
@@ -561,12 +551,23 @@ static bool make_id_token(struct auth_call *c, const struct json *row, const str
     return (done == AUTH_DONE && !secret) || auth_fail_text(c, AUTH_ERROR_unexpected_failure, "Error generating ID token");
 }
 
+/* Which of the trees has the user, as he is then. */
+static uint32_t put_login(struct auth_call *c, struct auth_batch *b, const struct json *user, struct auth_new_session *s) {
+    str id = json_str(json_get(user, "id")), email = json_str(json_get(user, "email"));
+    auth_select_user(b);
+    auth_where(b), auth_eq(b, "id", id), auth_end(b), auth_end(b);
+    uint32_t at = b->n - 1;
+    auth_insert_session(c, b, id, "oauth_provider/authorization_code", s);
+    auth_audit(c, b, "login", "account", id, email, NULL);
+    return at;
+}
+
 /* The row is spent with the session that it becomes. */
 static bool exchange(struct auth_call *c, const struct json *row, const struct json *user) {
     struct auth_batch b;
     struct json answers;
     struct auth_new_session s;
-    str id = json_str(json_get(user, "id")), scope = json_str(json_get(row, "scope"));
+    str scope = json_str(json_get(row, "scope"));
     c->oauth = (struct auth_oauth){.client = json_str(json_get(row, "client_id")), .scope = scope};
     if (scope_has(scope, STR("openid")) && !make_id_token(c, row, user, scope, &c->oauth.id_token)) return false;
     auth_batch_begin(&b);
@@ -574,11 +575,7 @@ static bool exchange(struct auth_call *c, const struct json *row, const struct j
     auth_where(&b), auth_eq(&b, "id", json_str(json_get(row, "id"))), auth_eq(&b, "status", STR("approved")), auth_end(&b);
     auth_one(&b);
     auth_end(&b);
-    auth_audit(c, &b, "login", "account", id, json_str(json_get(user, "email")), NULL);
-    auth_insert_session(c, &b, id, "oauth_provider/authorization_code", &s);
-    auth_select_user(&b);
-    auth_where(&b), auth_eq(&b, "id", id), auth_end(&b), auth_end(&b);
-    uint32_t last = b.n - 1;
+    uint32_t last = put_login(c, &b, user, &s);
     enum auth_ran ran = auth_run(c, &b, "Error exchanging authorization code", &answers);
     if (ran == AUTH_MOVED) return refuse(c, "invalid_grant", "Invalid authorization code");
     if (ran != AUTH_RAN || !auth_first(&answers, last)) return auth_fail(c, AUTH_ERROR_unexpected_failure);
@@ -613,7 +610,7 @@ static bool by_code(struct auth_call *c, const struct json *client) {
         return refuse(c, "invalid_grant", "Invalid redirect_uri");
     if (!verifier.n)
         return refuse(c, "invalid_grant", "PKCE verification failed: code_verifier is required when PKCE challenge is present");
-    if (!verifier_ok(c, row, verifier))
+    if (!auth_verifier_is(c, verifier, row))
         return refuse(c, "invalid_grant",
                       "PKCE verification failed: code challenge does not match previously saved code verifier");
     if (!of.n) return refuse(c, "invalid_grant", "Authorization code has no associated user");

@@ -33,14 +33,12 @@ static void put_client(struct json_writer *w, const struct json *client, str sec
     json_put_str(w, "client_id", json_str(json_get(client, "id")));
     if (secret.n) json_put_str(w, "client_secret", secret), json_put_u64(w, "client_secret_expires_at", 0); /* RFC 7591 */
     json_put_str(w, "client_type", json_str(json_get(client, "client_type")));
+    static const char *const texts[] = {"token_endpoint_auth_method", "client_name", "client_uri", "logo_uri",
+                                        "registration_type"};
     put_list(w, "redirect_uris", json_str(json_get(client, "redirect_uris")));
-    put_some(w, "token_endpoint_auth_method", client, "token_endpoint_auth_method");
     put_list(w, "grant_types", json_str(json_get(client, "grant_types")));
     put_list(w, "response_types", STR("code"));
-    put_some(w, "client_name", client, "client_name");
-    put_some(w, "client_uri", client, "client_uri");
-    put_some(w, "logo_uri", client, "logo_uri");
-    put_some(w, "registration_type", client, "registration_type");
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) put_some(w, texts[i], client, texts[i]);
     auth_put_time(w, "created_at", json_get(client, "created_at"));
     auth_put_time(w, "updated_at", json_get(client, "updated_at"));
     json_put_end(w);

@@ -103,20 +103,9 @@ static bool is_own(struct auth_call *c) {
 
 /* ---- HTML ---- */
 
-static void put_html(struct buf *to, str text) {
-    for (size_t i = 0; i < text.n; i++) switch (text.p[i]) {
-        case '<': buf_puts(to, STR("&lt;")); break;
-        case '>': buf_puts(to, STR("&gt;")); break;
-        case '&': buf_puts(to, STR("&amp;")); break;
-        case '"': buf_puts(to, STR("&quot;")); break;
-        case '\'': buf_puts(to, STR("&#39;")); break;
-        default: buf_putc(to, text.p[i]);
-        }
-}
-
 static const char *say(const struct page *p, enum text t) { return texts[t][p->language]; }
 static void put(struct page *p, const char *html) { buf_puts(&p->c->out, str_c(html)); }
-static void put_text(struct page *p, enum text t) { put_html(&p->c->out, str_c(say(p, t))); }
+static void put_text(struct page *p, enum text t) { auth_put_html(&p->c->out, str_c(say(p, t))); }
 
 static void begin(struct page *p, enum text title, str refresh) {
     struct auth_call *c = p->c;
@@ -129,8 +118,8 @@ static void begin(struct page *p, enum text title, str refresh) {
                "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
                "content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">",
                languages[p->language]);
-    if (refresh.n) put(p, "<meta http-equiv=\"refresh\" content=\"0;url="), put_html(&c->out, refresh), put(p, "\">");
-    put(p, "<title>"), put_text(p, title), put(p, " – "), put_html(&c->out, name);
+    if (refresh.n) put(p, "<meta http-equiv=\"refresh\" content=\"0;url="), auth_put_html(&c->out, refresh), put(p, "\">");
+    put(p, "<title>"), put_text(p, title), put(p, " – "), auth_put_html(&c->out, name);
     buf_printf(&c->out,
                "</title><style nonce=\"" STR_FMT "\">body{font:16px/1.5 "
                "system-ui,sans-serif;margin:0;background:#f4f5f7;color:#1a1a1a}main{max-width:22rem;margin:8vh auto;padding:2rem;"
@@ -145,10 +134,10 @@ static void begin(struct page *p, enum text title, str refresh) {
                "22252b}input{background:#16181c;color:#eee}a{color:#9cc4ff}}</style></head><body><main>",
                STR_ARG(p->nonce), STR_ARG(colour), STR_ARG(colour));
     put(p, "<p>");
-    if (look->logo.n) put(p, "<img alt=\"\" src=\""), put_html(&c->out, look->logo), put(p, "\"> ");
-    put_html(&c->out, name);
+    if (look->logo.n) put(p, "<img alt=\"\" src=\""), auth_put_html(&c->out, look->logo), put(p, "\"> ");
+    auth_put_html(&c->out, name);
     put(p, "</p><h1>"), put_text(p, title), put(p, "</h1>");
-    if (p->says) put(p, "<p role=\"alert\">"), put_html(&c->out, str_c(p->says)), put(p, "</p>");
+    if (p->says) put(p, "<p role=\"alert\">"), auth_put_html(&c->out, str_c(p->says)), put(p, "</p>");
 }
 
 /* Where pictures come from: the logo's host alone. */
@@ -211,7 +200,7 @@ static void begin_form(struct page *p, const char *page) {
     buf_printf(&p->c->out, "<form method=\"post\" action=\"" AT "/%s\">", page);
     for (size_t i = 0; i < n; i++) {
         buf_printf(&p->c->out, "<input type=\"hidden\" name=\"%s\" value=\"", pairs[i].key);
-        put_html(&p->c->out, pairs[i].value), put(p, "\">");
+        auth_put_html(&p->c->out, pairs[i].value), put(p, "\">");
     }
 }
 
@@ -219,7 +208,7 @@ static void put_input(struct page *p, const char *name, const char *type, const 
     buf_printf(&p->c->out, "<label for=\"%s\">", name), put_text(p, label);
     buf_printf(&p->c->out, "</label><input id=\"%s\" name=\"%s\" type=\"%s\" autocomplete=\"%s\" required value=\"", name, name,
                type, complete);
-    put_html(&p->c->out, value), put(p, "\">");
+    auth_put_html(&p->c->out, value), put(p, "\">");
 }
 
 static void end_form(struct page *p, enum text button) {
@@ -227,7 +216,7 @@ static void end_form(struct page *p, enum text button) {
 }
 
 static void put_link(struct page *p, enum text t, str to) {
-    put(p, "<p><a href=\""), put_html(&p->c->out, to), put(p, "\">"), put_text(p, t), put(p, "</a></p>");
+    put(p, "<p><a href=\""), auth_put_html(&p->c->out, to), put(p, "\">"), put_text(p, t), put(p, "</a></p>");
 }
 
 static bool show_status(struct page *p, enum text title, enum text t) {
@@ -348,8 +337,8 @@ static void put_providers(struct page *p) {
         buf_puts(&to, STR("&redirect_to=")),
             auth_put_escaped(&to, arena_fmt(c->mem, STR_FMT STR_FMT, STR_ARG(c->rq->url), STR_ARG(path_of(p, "callback", NULL))));
         buf_puts(&to, STR("&code_challenge_method=s256&code_challenge=")), buf_puts(&to, challenge_of(p));
-        put(p, "<p><a href=\""), put_html(&c->out, buf_str(&to)), put(p, "\">"), put_text(p, TEXT_WITH), put(p, " ");
-        put_html(&c->out, name), put(p, "</a></p>");
+        put(p, "<p><a href=\""), auth_put_html(&c->out, buf_str(&to)), put(p, "\">"), put_text(p, TEXT_WITH), put(p, " ");
+        auth_put_html(&c->out, name), put(p, "</a></p>");
         buf_free(&to);
     }
 }
@@ -397,7 +386,7 @@ static bool show_consent(struct page *p, const struct json *about) {
     const struct json *client = json_get(about, "client");
     str name = json_str(json_get(client, "name")), scope = json_str(json_get(about, "scope")), one;
     begin(p, TEXT_CONSENT, (str){0});
-    put(p, "<p><strong>"), put_html(&c->out, name.n ? name : json_str(json_get(client, "id"))), put(p, "</strong> "),
+    put(p, "<p><strong>"), auth_put_html(&c->out, name.n ? name : json_str(json_get(client, "id"))), put(p, "</strong> "),
         put_text(p, TEXT_WANTS), put(p, "</p><ul>");
     while (scope.n) {
         str_cut(scope, ' ', &one, &scope);
@@ -405,9 +394,9 @@ static bool show_consent(struct page *p, const struct json *about) {
             if (str_eqc(one, of[i].scope)) put(p, "<li>"), put_text(p, of[i].text), put(p, "</li>");
     }
     put(p, "</ul><p>"), put_text(p, TEXT_SIGNED_IN_AS), put(p, " <strong>"),
-        put_html(&c->out, json_str(json_get(c->user, "email"))), put(p, "</strong>. ");
+        auth_put_html(&c->out, json_str(json_get(c->user, "email"))), put(p, "</strong>. ");
     put_text(p, TEXT_LEADS_TO), put(p, " <strong>"),
-        put_html(&c->out, str_sub(json_str(json_get(about, "redirect_uri")), 0, 200)), put(p, "</strong></p>");
+        auth_put_html(&c->out, str_sub(json_str(json_get(about, "redirect_uri")), 0, 200)), put(p, "</strong></p>");
     begin_form(p, "consent");
     put(p, "<button type=\"submit\" name=\"action\" value=\"approve\">"), put_text(p, TEXT_APPROVE);
     put(p, "</button><button class=\"no\" type=\"submit\" name=\"action\" value=\"deny\">"), put_text(p, TEXT_DENY),
@@ -477,7 +466,7 @@ static bool proceed(struct page *p) {
     if (p->redirect.n) return go_back(p);
     begin(p, TEXT_SIGN_IN, (str){0});
     put(p, "<p role=\"status\">"), put_text(p, TEXT_SIGNED_IN_AS), put(p, " "),
-        put_html(&c->out, json_str(json_get(c->user, "email"))), put(p, "</p>");
+        auth_put_html(&c->out, json_str(json_get(c->user, "email"))), put(p, "</p>");
     begin_form(p, "sign-out");
     end_form(p, TEXT_SIGN_OUT);
     return end(p, 200);
