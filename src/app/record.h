@@ -242,8 +242,8 @@ enum app_password {
     X(passkeys_most, 10, 1, 100)                                                                                                 \
     X(passkey_challenge_s, 300, 30, 3600)                                                                                        \
     X(passkey_asks, 30, 1, 1'000'000)                                                                                            \
-    X(audit_days, 365, 1, 36'500)                                                                                                \
-    X(audit_rows, 1'000'000, 1000, 2'000'000'000)                                                                                \
+    X(audit_days, 365, 30, 36'500)                                                                                               \
+    X(audit_rows, 1'000'000, 10'000, 2'000'000'000)                                                                              \
     X(passwords, APP_PASSWORD_ANY, 0, APP_PASSWORDS - 1)
 /* X(name, what an app has that says nothing) */
 #define APP_AUTH_FLAGS(X)                                                                                                        \

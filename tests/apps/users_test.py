@@ -1066,8 +1066,11 @@ def person(ask, run):
     for tree in ({"kind": "update", "from": "audit_log_entries", "set": {"ip_address": "x"}}, {"kind": "delete", "from": "audit_log_entries"}):
         status, _, text = ask.raw("POST", "/data/v1/query", {"query": {"schema": "auth", **tree}}, key="service_role", bearer=ask.keys["service_role"])
         eq((status, json.loads(text)["code"]), (403, "42501"), tree)
-    status, _, text = ask.raw("POST", "/data/v1/query", {"query": {"kind": "call", "schema": "auth", "function": "orlo_audit_trim", "args": {"older_days": 36500, "most_rows": 3}}}, key="service_role", bearer=ask.keys["service_role"])
-    eq((status, len(ask.admin("GET", "/admin/audit?per_page=1000")[1]) <= 4), (200, True), text)
+    sql("insert into auth.audit_log_entries (id, instance_id, payload, created_at, ip_address) values (gen_random_uuid(), '00000000-0000-0000-0000-000000000000', json_build_object('action', 'old'), now() - interval '400 days', '')")
+    calls = lambda function, **args: ask.raw("POST", "/data/v1/query", {"query": {"kind": "call", "schema": "auth", "function": function, "args": args}}, key="service_role", bearer=ask.keys["service_role"])[0]
+    total = len(ask.admin("GET", "/admin/audit?per_page=1000")[1])
+    eq((calls("orlo_audit_trim", older_days=0, most_rows=0), len(ask.admin("GET", "/admin/audit?per_page=1000")[1])), (200, total - 1))  # what is older than a month goes, and no line of today's
+    eq((calls("orlo_audit_forget", person=other), ask.admin("GET", "/admin/audit?query=author:otto@person")[1][0]["payload"]["actor_id"]), (200, other))  # who is there is not forgotten
     # what no text has, and whom a token never says
     eq((ask("POST", "/signup", '{"email":"nul@person.example","password":"correct horse","data":{"a":"\\u0000"}}')[0], ask("POST", "/signup", '{"email":"nul@person.example","password":"correct horse","data":{"a":"\\\\u0000"}}')[0]), (422, 200))
     eq([ask.admin("PUT", f"/admin/users/{other}", {"role": r})[0] for r in ("service_role", "supabase_admin", "postgres", "pg_read_all_data", "editor")], [400] * 4 + [200])
@@ -1218,6 +1221,7 @@ COPY public.elsewhere (id) FROM stdin;
 1
 \\.
 SELECT pg_catalog.setval('"public"."notes_id_seq"', 8, true);
+SELECT pg_catalog.setval('public.notes_id_seq', (select 99), true);
 """
 
 

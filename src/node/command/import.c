@@ -188,6 +188,45 @@ static str copied(str t, size_t *at) {
     return str_sub(t, from, t.n);
 }
 
+/* The next value of a tuple, as it stands there: of a dump that is a literal. False: it is something else. */
+static bool literal(str *s, str *value) {
+    size_t i = 0;
+    while (i < s->n && s->p[i] != ',') {
+        if (s->p[i] == '(' || s->p[i] == ';') return false;
+        i = behind(*s, i);
+    }
+    *value = str_sub(*s, 0, i);
+    *s = str_sub(*s, i + 1, s->n);
+    while (value->n && strchr(" \t\r\n", value->p[0])) *value = str_sub(*value, 1, value->n);
+    while (value->n && strchr(" \t\r\n", value->p[value->n - 1])) value->n--;
+    if (!value->n) return false;
+    uint8_t c = value->p[0];
+    if (c == '\'' || ((c | 32) == 'e' && value->n > 1 && value->p[1] == '\'') ||
+        ((c | 32) == 'b' && value->n > 1 && value->p[1] == '\'')) {
+        size_t end = behind(*value, c == '\'' ? 0 : 1);
+        str cast = str_sub(*value, end, value->n);
+        bool ok = !cast.n || str_starts(cast, STR("::"));
+        for (size_t k = 2; k < cast.n && ok; k++)
+            ok = (cast.p[k] | 32) >= 'a' || strchr("_\". []", cast.p[k]) || (cast.p[k] >= '0' && cast.p[k] <= '9');
+        return ok;
+    }
+    bool number = true;
+    for (size_t k = 0; k < value->n; k++) number &= strchr("+-.0123456789eE", value->p[k]) != NULL;
+    return number || str_eq_nocase(*value, STR("null")) || str_eq_nocase(*value, STR("true")) ||
+           str_eq_nocase(*value, STR("false"));
+}
+
+/* ('public.notes_id_seq', 42, true): three literals, and nothing else. */
+static void keep_sequence(struct import *m, str rest) {
+    str inside, of, n, called;
+    if (!brackets(&rest, &inside) || !literal(&inside, &of) || !literal(&inside, &n) || !literal(&inside, &called) || inside.n)
+        return;
+    if (of.p[0] != '\'' || str_starts(of, STR("'auth.")) || str_starts(of, STR("'\"auth\""))) return;
+    vec_push(m->mem, &m->sequences,
+             arena_fmt(m->mem, "select pg_catalog.setval(" STR_FMT ", " STR_FMT ", " STR_FMT ")", STR_ARG(of), STR_ARG(n),
+                       STR_ARG(called)));
+}
+
 static void read_dump(struct import *m, str t) {
     for (size_t at = 0; at < t.n;) {
         str s = statement(t, &at), rest = s, schema, table;
@@ -207,8 +246,7 @@ static void read_dump(struct import *m, str t) {
             continue;
         }
         rest = s;
-        if (word(&rest, "SELECT pg_catalog.setval('") && !str_starts(rest, STR("auth.")) && !str_starts(rest, STR("\"auth\"")))
-            vec_push(m->mem, &m->sequences, s);
+        if (word(&rest, "SELECT pg_catalog.setval")) keep_sequence(m, rest);
     }
 }
 
@@ -292,34 +330,6 @@ static void put_field(struct buf *b, str f) {
         buf_putc(b, c);
     }
     buf_putc(b, '\'');
-}
-
-/* The next value of a tuple, as it stands there: of a dump that is a literal. False: it is something else. */
-static bool literal(str *s, str *value) {
-    size_t i = 0;
-    while (i < s->n && s->p[i] != ',') {
-        if (s->p[i] == '(' || s->p[i] == ';') return false;
-        i = behind(*s, i);
-    }
-    *value = str_sub(*s, 0, i);
-    *s = str_sub(*s, i + 1, s->n);
-    while (value->n && strchr(" \t\r\n", value->p[0])) *value = str_sub(*value, 1, value->n);
-    while (value->n && strchr(" \t\r\n", value->p[value->n - 1])) value->n--;
-    if (!value->n) return false;
-    uint8_t c = value->p[0];
-    if (c == '\'' || ((c | 32) == 'e' && value->n > 1 && value->p[1] == '\'') ||
-        ((c | 32) == 'b' && value->n > 1 && value->p[1] == '\'')) {
-        size_t end = behind(*value, c == '\'' ? 0 : 1);
-        str cast = str_sub(*value, end, value->n);
-        bool ok = !cast.n || str_starts(cast, STR("::"));
-        for (size_t k = 2; k < cast.n && ok; k++)
-            ok = (cast.p[k] | 32) >= 'a' || strchr("_\". []", cast.p[k]) || (cast.p[k] >= '0' && cast.p[k] <= '9');
-        return ok;
-    }
-    bool number = true;
-    for (size_t k = 0; k < value->n; k++) number &= strchr("+-.0123456789eE", value->p[k]) != NULL;
-    return number || str_eq_nocase(*value, STR("null")) || str_eq_nocase(*value, STR("true")) ||
-           str_eq_nocase(*value, STR("false"));
 }
 
 static err run_piece(struct import *m, struct diag *d) {

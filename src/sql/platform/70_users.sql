@@ -227,17 +227,17 @@ language sql stable as $$
 revoke all on function auth.orlo_keys(), auth.orlo_tables(), auth.orlo_schemas(), auth.orlo_columns(), auth.orlo_declared() from public;
 grant execute on function auth.orlo_keys(), auth.orlo_tables(), auth.orlo_schemas(), auth.orlo_columns(), auth.orlo_declared() to postgres, supabase_auth_admin, service_role;
 
--- The audit log: who serves /auth/v1 appends, and nobody changes a line; what is old goes by a function that takes nothing else.
+-- The audit log: who serves /auth/v1 appends, and nobody changes a line; what is old goes by a function that takes nothing else, whoever calls it.
 revoke update, delete, truncate on auth.audit_log_entries from anon, authenticated, service_role, supabase_auth_admin;
 create or replace function auth.orlo_audit_trim(older_days integer, most_rows integer) returns void language plpgsql security definer set search_path = '' as $$
 begin
-  delete from auth.audit_log_entries where id in (select e.id from auth.audit_log_entries e where e.created_at < now() - make_interval(days => older_days) order by e.created_at limit 2000);
-  delete from auth.audit_log_entries where id in (select e.id from auth.audit_log_entries e where e.created_at < (select n.created_at from auth.audit_log_entries n order by n.created_at desc offset most_rows limit 1) order by e.created_at limit 2000);
+  delete from auth.audit_log_entries where id in (select e.id from auth.audit_log_entries e where e.created_at < now() - make_interval(days => greatest(older_days, 30)) order by e.created_at limit 2000);
+  delete from auth.audit_log_entries where id in (select e.id from auth.audit_log_entries e where e.created_at < (select n.created_at from auth.audit_log_entries n order by n.created_at desc offset greatest(most_rows, 10000) limit 1) order by e.created_at limit 2000);
 end $$;
 -- Who was deleted is an id there, and no name or address.
 create or replace function auth.orlo_audit_forget(person uuid) returns void language plpgsql security definer set search_path = '' as $$
 begin
-  update auth.audit_log_entries set payload = (payload::jsonb - 'actor_username' - 'actor_name')::json, ip_address = '' where payload ->> 'actor_id' = person::text;
+  update auth.audit_log_entries set payload = (payload::jsonb - 'actor_username' - 'actor_name')::json, ip_address = '' where payload ->> 'actor_id' = person::text and not exists (select 1 from auth.users u where u.id = person);
 end $$;
 revoke all on function auth.orlo_audit_trim(integer, integer), auth.orlo_audit_forget(uuid) from public;
 grant execute on function auth.orlo_audit_trim(integer, integer), auth.orlo_audit_forget(uuid) to postgres, supabase_auth_admin, service_role;
