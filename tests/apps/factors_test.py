@@ -263,7 +263,7 @@ def administered(ask):
 
 
 def test_factors_moved():
-    """What is sealed goes along to the other engine, and comes back with a backup."""
+    """What is sealed goes along to the other engine."""
     with node("--workers", "1") as n:
         ask = app(n)
         clock, f, up = raised(ask, "ann@example.com")
