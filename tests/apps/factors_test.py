@@ -275,6 +275,37 @@ def test_factors_moved():
         eq(ask("POST", "/factors/recovery_codes/verify", {"code": up["recovery_codes"][9]}, bearer=low["access_token"])[0], 200)
 
 
+def test_factors_restored():
+    """What is sealed comes back with a backup and its key; without that no code holds, and a recovery code lets in."""
+    state, backup = new_state(), os.path.join(WORK, "factors-backup")
+    shutil.rmtree(backup, ignore_errors=True)
+    with node("--workers", "1", state=state) as n:
+        clock, f, up = raised(app(n), "ann@example.com")
+        status, out, error = orlo("backup", backup, "--with-keys", "--state", state)
+        check(status == 0, out, error)
+    for has_key in (True, False):
+        other = new_state()
+        os.rmdir(other)
+        status, out, error = orlo("restore", backup, "--state", other)
+        check(status == 0, out, error)
+        if not has_key:  # another's, of as many bytes
+            with open(os.path.join(other, "seal.key"), "wb") as key:
+                key.write(os.urandom(32))
+        with node("--workers", "1", state=other) as n:
+            if not has_key:
+                cli(n, "keys", "rotate", "shop")  # the one that signs was sealed, too
+            ask = Asker(n, "shop")
+            low = ask.sign_in("ann@example.com")[1]
+            if has_key:
+                clock.ask = ask
+                status, got = verify(ask, low, f, clock.next())
+            else:
+                eq(verify(ask, low, f, code(clock.secret))[0], 500)
+                n.wait_event("auth-failed", what="mfa_factors.secret")
+                status, got = ask("POST", "/factors/recovery_codes/verify", {"code": up["recovery_codes"][0]}, bearer=low["access_token"])
+            eq((status, claims(got["access_token"])["aal"]), (200, "aal2"), got)
+
+
 def test_factors_limits():
     with node("--workers", "2") as n:
         ask = app(n, limits=LOOSE, more="[auth.mfa]\ntries_per_min = 1000\nmax_factors = 2\nphone = true\nphone_enrol = true\n[auth.sms]\nevery_s = 0\n")
