@@ -481,6 +481,8 @@ static bool open(struct auth_call *c, struct page *p) {
     if (!on) return auth_fail(c, AUTH_ERROR_not_found);
     str to = field(c, "redirect_to"), challenge = field(c, "code_challenge"), id = field(c, "authorization_id");
     if (to.n && auth_may_lead_to(c->config, auth_site(c), to)) p->redirect = to;
+    if (challenge.n && !verifier_ok(challenge)) /* else it would be the session that is sent, and no code */
+        return auth_fail_text(c, AUTH_ERROR_validation_failed, "code_challenge is of 43 letters: the base64url of a SHA-256");
     if (verifier_ok(challenge)) p->challenge = challenge, p->method = field(c, "code_challenge_method");
     if (id.n <= 64) p->authorization = id;
     if (str_eqc(field(c, "next"), "new-password")) p->next = STR("new-password");

@@ -117,6 +117,8 @@ def test_pages():
             other = Browser(ask)
             other.go("/auth/v1/pages/sign-in?" + urllib.parse.urlencode({"redirect_to": evil})).submit(email="ann@example.com", password=PASSWORD)
             eq((other.status, other.leads(), "evil" in other.page), (200, "", False), evil)
+        # a challenge that is none is no reason to send the session itself
+        eq(ask.raw("GET", "/auth/v1/pages/sign-in?redirect_to=myapp://in&code_challenge=short", key=None)[0], 400)
         # forms of others
         for origin in ("https://evil.example", "null", "http://shop.localhost.evil.example"):
             eq(Browser(ask).go("/auth/v1/pages/sign-in", {"email": "ann@example.com", "password": PASSWORD}, origin=origin).status, 403)
