@@ -14,6 +14,7 @@ void sql_path_begin(struct sql_ddl *d) {
 const struct catalog_schema *sql_temporary_schema(struct sql_ddl *d) {
     if (there(d)) return there(d);
     struct catalog_schema s = {.id = d->c->next_id++, .owner = d->c->owner, .name = STR("pg_temp")};
+    vec_push(d->mem, &s.grants, ((struct catalog_grant){CATALOG_PUBLIC, CATALOG_USAGE | CATALOG_CREATE, 0}));
     vec_push(d->mem, &d->c->schemas, s);
     if (d->path_n == ARRAY_COUNT(d->path)) d->path_n--;
     memmove(d->path + 1, d->path, d->path_n * sizeof *d->path);

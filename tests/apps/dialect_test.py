@@ -191,7 +191,9 @@ create index on moved (old);
 create temporary table seen (n int default 7, what text);
 insert into seen (what) select slug from orgs where id in (select kept from moved);
 create function pg_temp.twice(n int) returns int language sql as $$ select n * 2 $$;
-update members m set org = v.kept from moved v where v.old = m.org and v.kept <> v.old;
+create function pg_temp.same(n int) returns int language plpgsql as $$ begin return pg_temp.twice(n) - n + (select count(*) from pg_temp.moved where false); end $$;
+select pg_temp.same(3);
+update members m set org = pg_temp.same(v.kept) from moved v where v.old = m.org and v.kept <> v.old;
 do $$ declare n int; begin
   select count(*) into n from moved v where v.old <> v.kept;
   if n <> 1 then raise exception 'moved %', n; end if;
