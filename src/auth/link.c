@@ -234,6 +234,11 @@ static bool decide(struct auth_call *c, const struct auth_arrival *a, struct pla
     return true;
 }
 
+/* At the address that the user had before. */
+static void tell(struct auth_call *c, struct auth_batch *b, enum app_template_kind kind, const struct json *user, str provider) {
+    auth_notify(c, b, kind, user, json_str(json_get(user, "email")), &(struct auth_words){.provider = provider});
+}
+
 static bool arrive(struct auth_call *c, struct auth_arrival *a, struct plan *p) {
     struct auth_batch b;
     str name = a->provider->name;
@@ -258,7 +263,10 @@ static bool arrive(struct auth_call *c, struct auth_arrival *a, struct plan *p) 
     else insert_identity(c, &b, a, p);
     if (!is_new) update_user(c, &b, a, p);
     char *provider = arena_cstr(c->mem, name);
-    if (p->decision == LINKS) auth_audit(c, &b, "identity_linked", "user", p->id, p->email, provider);
+    if (p->decision == LINKS) {
+        auth_audit(c, &b, "identity_linked", "user", p->id, p->email, provider);
+        tell(c, &b, APP_TEMPLATE_identity_linked, p->user, name);
+    }
     if (p->confirms) auth_audit(c, &b, "user_signedup", "team", p->id, p->email, provider);
     else if (!p->waits) auth_audit(c, &b, "login", "account", p->id, p->email, provider);
     if (mails) auth_send(c, &b, AUTH_MAIL_SIGN_UP, p->id, p->email, false, true, &p->sent);
@@ -373,6 +381,7 @@ static bool add(struct auth_call *c, struct auth_arrival *a, struct plan *p) {
     insert_identity(c, &b, a, p);
     update_target(c, &b, a, p);
     auth_audit(c, &b, "identity_linked", "user", p->id, own.n ? own : p->email, arena_cstr(c->mem, a->provider->name));
+    tell(c, &b, APP_TEMPLATE_identity_linked, p->user, a->provider->name);
     if (p->waits) auth_send(c, &b, AUTH_MAIL_SIGN_UP, p->id, p->email, false, true, &p->sent);
     if (!end(c, a, p, &b)) return false;
     if (!p->waits) return true;
@@ -457,6 +466,7 @@ bool auth_do_identity_delete(struct auth_call *c) {
         auth_tree(&b, "delete", "one_time_tokens");
         auth_where(&b), auth_eq(&b, "user_id", user), auth_end(&b), auth_end(&b);
     }
+    tell(c, &b, APP_TEMPLATE_identity_unlinked, c->user, json_str(json_get(gone, "provider")));
     enum auth_ran ran = auth_run(c, &b, "Database error deleting identity", &answers);
     if (ran == AUTH_MOVED) return auth_fail(c, AUTH_ERROR_conflict);
     if (ran == AUTH_TAKEN) return auth_fail(c, AUTH_ERROR_email_conflict_identity_not_deletable);

@@ -135,7 +135,7 @@ class Double:
 
 def manifest(double, engine, more=""):
     at = lambda name, rest="": f'[auth.providers.{name}]\nclient_id = "{name}-client"\nsecret = "ONE"\nurl = "{double.url}/{name}"\n{rest}'
-    return (f'name = "shop"\ndatabase = "{engine}"\n[auth]\nsite_url = "{SITE}"\nredirect_urls = ["myapp://**"]\nmanual_linking = true\ncustom_providers = true\n{LOOSE}{more}'
+    return (f'name = "shop"\ndatabase = "{engine}"\n[auth]\nsite_url = "{SITE}"\nredirect_urls = ["myapp://**"]\nmanual_linking = true\ncustom_providers = true\n{LOOSE}{more}[auth.mail]\nnotify = ["identity_linked", "identity_unlinked"]\n'
             + at("github") + at("facebook") + at("discord") + at("gitlab") + at("google").replace('"google-client"', '["google-client", "google-ios", "env(ANDROID)"]')
             + at("azure") + at("slack_oidc") + at("keycloak")
             + at("apple", 'team_id = "TEAM"\nkey_id = "KEY"\n').replace('"ONE"', '"APPLE_KEY"')
@@ -434,6 +434,8 @@ def linked(flow):
     url, _, session = flow.back(state=said["state"], code="c-l1")
     user = user_of(ask, session)
     eq((url, user["id"], user["email"], user["app_metadata"]["providers"]), ("myapp://in", made["id"], "nan@example.com", ["email", "github"]), user)
+    told = lambda: (lambda m: (m["kind"], m["variables"]["Provider"]))(ask.mail("nan@example.com"))
+    eq(told(), ("identity_linked", "github"))
     # the same once more, and somebody else's
     for number, words in ((50, "Identity is already linked"), (17, "Identity is already linked to another user")):
         said = dict(urllib.parse.parse_qsl(link(nan["access_token"])[1]["url"].partition("?")[2]))
@@ -446,6 +448,7 @@ def linked(flow):
     eq((delete("x")[0], delete("x")[1]["code"]), (404, "validation_failed"))
     eq((delete(made["id"])[0], delete(made["id"])[1]["code"]), (422, "identity_not_found"))
     eq(delete(identities["github"]), (200, {}))
+    eq(told(), ("identity_unlinked", "github"))
     eq((delete(identities["email"])[0], delete(identities["email"])[1]["code"]), (422, "single_identity_not_deletable"))
     eq(user_of(ask, nan)["app_metadata"], {"provider": "email", "providers": ["email"]})
     eq(ask("DELETE", "/user/identities/" + identities["email"])[0], 401)
