@@ -100,6 +100,11 @@ static bool is_as_it_was(const struct auth_arrival *a, const struct plan *p, con
            json_equals(merged, json_get(p->user, "raw_user_meta_data"));
 }
 
+/* By what somebody comes in, or who came in may come again. */
+static const char *const doors[] = {"one_time_tokens",     "flow_state",           "webauthn_credentials",
+                                    "webauthn_challenges", "orlo_recovery_codes",  "sessions",
+                                    "mfa_factors",         "oauth_authorizations", "oauth_consents"};
+
 static void update_user(struct auth_call *c, struct auth_batch *b, const struct auth_arrival *a, const struct plan *p) {
     struct json_writer *w = &b->w;
     struct json_member verified = {STR_INIT("email_verified"), {.kind = JSON_KIND_BOOL, .b = true}};
@@ -113,7 +118,12 @@ static void update_user(struct auth_call *c, struct auth_batch *b, const struct 
     auth_bound_metadata(c, &b->b, since, AUTH_USER_DATA_MAX, "user_metadata");
     auth_put_providers(w, "raw_app_meta_data", p->user, p->drops ? NULL : json_get(p->user, "identities"), NULL,
                        a->provider->name);
-    if (p->drops) json_put_cstr(w, "encrypted_password", "");
+    if (p->drops) {
+        json_put_cstr(w, "encrypted_password", "");
+        json_put_null(w, "phone"), json_put_null(w, "phone_confirmed_at");
+        json_put_cstr(w, "email_change", ""), json_put_cstr(w, "phone_change", "");
+        json_put_bool(w, "is_anonymous", false);
+    }
     if (p->confirms) json_put_str(w, "email_confirmed_at", c->now), json_put_cstr(w, "confirmation_token", "");
     json_put_str(w, "updated_at", c->now);
     auth_end(b);
@@ -121,10 +131,10 @@ static void update_user(struct auth_call *c, struct auth_batch *b, const struct 
     if (!p->drops) return;
     auth_tree(b, "delete", "identities");
     auth_where(b), auth_eq(b, "user_id", p->id), auth_op(b, "id", "neq", p->identity_id), auth_end(b), auth_end(b);
-    auth_tree(b, "delete", "one_time_tokens");
-    auth_where(b), auth_eq(b, "user_id", p->id), auth_end(b), auth_end(b);
-    auth_tree(b, "delete", "sessions");
-    auth_where(b), auth_eq(b, "user_id", p->id), auth_end(b), auth_end(b);
+    for (size_t i = 0; i < ARRAY_COUNT(doors); i++) {
+        auth_tree(b, "delete", doors[i]);
+        auth_where(b), auth_eq(b, "user_id", p->id), auth_end(b), auth_end(b);
+    }
 }
 
 static void create_user(struct auth_call *c, struct auth_batch *b, const struct auth_arrival *a, const struct plan *p) {

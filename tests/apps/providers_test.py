@@ -198,7 +198,7 @@ def test_providers_doubles():
     """Each engine in one node: GitHub, Facebook, Discord, Google and Apple by doubles; what is refused; linking."""
     for engine in ENGINES:
         with Double() as double, node("--workers", "1", "--config", file_of("operator.toml", OPERATOR)) as n:
-            ask = deployed(n, double, engine, "confirm_email = true\n")
+            ask = deployed(n, double, engine, "confirm_email = true\nanonymous = true\n[auth.passkeys]\nrp_id = \"shop.example\"\norigins = [\"https://shop.example\"]\n")
             flow = Flow(ask, double)
             by_github(flow)
             by_pkce(flow)
@@ -419,6 +419,29 @@ def unsure(flow):
     user = user_of(flow.ask, session)
     eq(([i["provider"] for i in user["identities"]], user["app_metadata"]["providers"], user["user_metadata"].get("handle")), (["github"], ["github"], None), user)
     eq(flow.ask.sign_in("max@example.com", "a password of somebody else's")[1]["code"], "invalid_credentials")
+    taken_before(flow)
+
+
+def taken_before(flow):
+    """Who has a session, and another's address that nobody confirmed: by nothing that he left does he come in once its owner is there."""
+    ask = flow.ask
+    own = ask("POST", "/signup", {})[1]
+    got = ask("GET", "/user/identities/authorize?provider=github&skip_http_redirect=true", bearer=own["access_token"])[1]
+    said = dict(urllib.parse.parse_qsl(got["url"].partition("?")[2]))
+    flow.double.gives("c-t1", "gh-t1", github("rob", "vic@example.com", 43, verified=False))
+    flow.cookie = ""
+    eq(flow.back(state=said["state"], code="c-t1")[1]["error_code"], "email_not_confirmed")
+    user = own["user"]["id"]
+    eq((user_of(ask, own)["email"], ask.admin("PUT", f"/admin/users/{user}", {"phone": "15550001111", "phone_confirm": True})[0]), ("vic@example.com", 200))
+    at = "2026-01-01T00:00:00Z"
+    for table, row in (("webauthn_credentials", {"credential_id": "\\x0102", "public_key": "\\x01"}), ("mfa_factors", {"factor_type": "totp", "status": "verified", "secret": "x", "created_at": at, "updated_at": at})):
+        ask.rows({"kind": "insert", "schema": "auth", "from": table, "rows": [{"id": user, "user_id": user, **row}], "select": ["id"]})
+    _, _, session = flow.whole("github", "c-t2", "gh-t2", github("vic", "vic@example.com", 44))
+    seen = user_of(ask, session)
+    eq((seen["id"], seen["phone"], seen["is_anonymous"], seen.get("factors", []), [i["id"] for i in seen["identities"]]), (user, "", False, [], ["44"]), seen)
+    for table in ("webauthn_credentials", "mfa_factors", "one_time_tokens"):
+        eq(ask.rows({"schema": "auth", "from": table, "select": ["id"], "where": {"column": "user_id", "op": "eq", "value": user}}), [], table)
+    eq((ask("GET", "/user", bearer=own["access_token"])[0], ask.refresh(own["refresh_token"])[0]), (403, 400))
 
 
 def linked(flow):
