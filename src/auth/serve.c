@@ -245,7 +245,9 @@ static bool auth_told(struct auth_call *c) {
 
 void auth_serve(const struct auth_host *host, const struct app_auth *config, const struct auth_request *rq, arena *mem,
                 struct auth_response *to) {
-    struct auth_call c = {.host = host, .config = config, .rq = rq, .mem = mem, .to = to};
+    struct auth_request own = *rq; /* "/token/" is "/token", to whoever asks where this is */
+    struct auth_call c = {.host = host, .config = config, .rq = &own, .mem = mem, .to = to};
+    while (own.path.n > 1 && own.path.p[own.path.n - 1] == '/') own.path.n--;
     *to = (struct auth_response){0};
     c.now = auth_time_text(mem, host->now_us);
     const struct route *r = find(&c);

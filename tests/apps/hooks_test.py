@@ -272,7 +272,7 @@ def test_hooks_captcha():
         refused(ask("POST", "/signup", {**body, **proof("odd")}), 503, "unexpected_failure", "captcha verification process failed")
         status, s = ask("POST", "/signup", {**body, **proof(" good ")})
         eq((status, asked[-1]), (200, {"secret": "0xsecret", "response": "good", "remoteip": "127.0.0.1"}), s)
-        for path, more in (("/token?grant_type=password", {"password": PASSWORD}), ("/recover", {}), ("/otp", {}), ("/magiclink", {}), ("/resend", {"type": "signup"})):
+        for path, more in (("/token?grant_type=password", {"password": PASSWORD}), ("/token/?grant_type=password", {"password": PASSWORD}), ("/signup//", {"password": PASSWORD}), ("/recover", {}), ("/otp", {}), ("/magiclink", {}), ("/resend", {"type": "signup"})):
             eq(ask("POST", path, {"email": "ann@example.com", **more})[1]["code"], "captcha_failed", path)
         eq(ask("POST", "/token?grant_type=password", {**body, **proof("good")})[0], 200)
         eq(ask.refresh(s["refresh_token"])[0], 200)
