@@ -74,6 +74,12 @@ static bool load_owner(struct auth_call *c) {
     return true;
 }
 
+/* One that was begun before there was a verified one may be of who has the password alone: it goes on only as another one is begun (check_enrolment). */
+static bool may_go_on(struct auth_call *c, const struct json *factor) {
+    return is_verified(factor) || !auth_has_factor(c->user) || auth_is_aal2(c) ||
+           auth_fail_text(c, AUTH_ERROR_insufficient_aal, "AAL2 required to verify a new factor");
+}
+
 static bool find_factor(struct auth_call *c, const struct json *user, str id, const struct json **factor) {
     if (!auth_is_id(id)) return auth_fail_status(c, AUTH_ERROR_validation_failed, 404, "factor_id must be an UUID");
     JSON_EACH(f, json_get(user, "mfa_factors"))
@@ -367,6 +373,7 @@ bool auth_do_factor_challenge(struct auth_call *c) {
     if (!auth_limited(c, "factor", auth_network(c), c->config->factor_tries, 60)) return false;
     if (!kind_of(json_str(json_get(factor, "factor_type")), &kind)) return auth_fail(c, AUTH_ERROR_unexpected_failure);
     if (!may_verify(c, kind)) return auth_fail_text(c, kinds[kind].verify, "%s", kinds[kind].no_verify);
+    if (!may_go_on(c, factor)) return false;
     str id = auth_new_id(c);
     if (kind == AUTH_FACTOR_WEBAUTHN) return auth_challenge_webauthn(c, factor, id);
     if (kind == AUTH_FACTOR_PHONE) return challenge_phone(c, factor, id);
@@ -665,6 +672,7 @@ static bool verify_once(struct auth_call *c, enum auth_factor *kind) {
     if (!auth_text(c, "code").n && *kind != AUTH_FACTOR_WEBAUTHN)
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Code needs to be non-empty");
     if (!may_verify(c, *kind)) return auth_fail_text(c, kinds[*kind].verify, "%s", kinds[*kind].no_verify);
+    if (!may_go_on(c, factor)) return false;
     if (*kind == AUTH_FACTOR_TOTP) return verify_totp(c, factor);
     return *kind == AUTH_FACTOR_PHONE ? verify_phone(c, factor) : auth_verify_webauthn(c, factor);
 }

@@ -684,6 +684,15 @@ def by_phone(ask):
     low = ask.sign_in("ann@example.com")[1]
     one, two = (post(low, at + "/challenge", {})[1]["id"] for _ in range(2))
     eq(verify(ask, low, again["id"], ask.mail("15550001234")["variables"]["Code"], one)[0], 422)
+    # who has the password alone began one before there was a verified one: it leads nobody up
+    s = ask.sign_up("late@example.com")[1]
+    early = post(s, "/factors", {"factor_type": "phone", "phone": "15550009999", "friendly_name": "early"})[1]["id"]
+    begun = challenge(ask, s, early)[1]["id"]
+    f = enrol(ask, s, "own")[1]
+    eq(verify(ask, s, f["id"], code(f["totp"]["secret"]))[0], 200)
+    low = ask.sign_in("late@example.com")[1]
+    eq(verify(ask, low, early, "246802", begun)[1]["code"], "insufficient_aal")
+    eq(challenge(ask, low, early)[1]["code"], "insufficient_aal")
     # a number of tests
     s = ask.sign_up("review@example.com")[1]
     f = post(s, "/factors", {"factor_type": "phone", "phone": "15550009999"})[1]
