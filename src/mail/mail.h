@@ -52,7 +52,10 @@ struct mail_template {
     void (*find)(void *arg, const str *path, uint32_t n, struct mail_value *value);
     void *arg;
 };
-enum { MAIL_TEMPLATE_BYTES_MAX = 128 << 10 };
+enum {
+    MAIL_TEMPLATE_BYTES_MAX = 128 << 10,
+    MAIL_FILLED_BYTES_MAX = 256 << 10 /* a value stands there as often as it is named */
+};
 /* All of it is looked at, branches that are not taken, too. False: fault says what is wrong. */
 [[nodiscard]] bool mail_template_fill(struct buf *to, str text, const struct mail_template *t, struct mail_fault *fault);
 /* A message to a telephone: {{ .Code }}. words empty: "Your code is {{ .Code }}". */

@@ -241,6 +241,24 @@ static void test_templates_refused(void **state) {
     }
 }
 
+/* What a user says of himself, named as often as a template has room for: it has an end, and where no branch has it, it costs nothing. */
+static void test_templates_bound(void **state) {
+    static const char *const frames[][2] = {{"", ""}, {"{{ if .Data.none }}", "{{ end }}"}};
+    const struct mail_template t = {.html = true, .names = names, .find = find};
+    for (size_t i = 0; i < ARRAY_COUNT(frames); i++) {
+        struct buf text = {0}, b = {0};
+        struct mail_fault fault;
+        buf_puts(&text, str_c(frames[i][0]));
+        while (text.n < MAIL_TEMPLATE_BYTES_MAX - 100) buf_puts(&text, STR("{{.Data.name}}"));
+        buf_puts(&text, str_c(frames[i][1]));
+        bool ok = mail_template_fill(&b, buf_str(&text), &t, &fault);
+        assert_int_equal(ok, i);
+        if (!ok) assert_non_null(strstr(fault.text, "filled, it has more than"));
+        assert_true(i ? !b.n : b.n < MAIL_FILLED_BYTES_MAX + 1000);
+        buf_free(&text), buf_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_addresses),
                                        cmocka_unit_test(test_message),
@@ -248,6 +266,7 @@ int main(void) {
                                        cmocka_unit_test(test_smtp),
                                        cmocka_unit_test(test_hostile),
                                        cmocka_unit_test(test_templates),
-                                       cmocka_unit_test(test_templates_refused)};
+                                       cmocka_unit_test(test_templates_refused),
+                                       cmocka_unit_test(test_templates_bound)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

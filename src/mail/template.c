@@ -203,6 +203,7 @@ struct run {
     struct mail_fault *fault;
     str all, left; /* left: of an action */
     struct buf *to;
+    size_t begun; /* of to */
     struct place place;
     uint32_t depth, parens;
     struct level {
@@ -484,11 +485,14 @@ static bool put(struct run *r) {
     if (r->left.n) return fail(r, "a parenthesis has no beginning");
     if (v.kind == MAIL_MANY) v = (struct mail_value){0};
     struct buf escaped = {0};
+    if (!takes(r)) { /* nothing is written, and that costs nothing */
+        r->place.begun |= r->place.where == VALUE && r->place.what == URL && v.text.n;
+        return true;
+    }
     if (query) put_percent(&escaped, str_sub(v.text, 0, VALUE_BYTES_MAX), true), v.text = buf_str(&escaped);
-    struct buf nowhere = {0};
-    put_value(takes(r) ? r->to : &nowhere, &v, &r->place, r->t->html);
-    buf_free(&escaped), buf_free(&nowhere);
-    return true;
+    put_value(r->to, &v, &r->place, r->t->html);
+    buf_free(&escaped);
+    return r->to->n - r->begun <= MAIL_FILLED_BYTES_MAX || fail(r, "filled, it has more than %d bytes", MAIL_FILLED_BYTES_MAX);
 }
 
 static bool act(struct run *r) {
@@ -526,7 +530,7 @@ static void put_literal(struct run *r, str text, bool trims) {
 }
 
 bool mail_template_fill(struct buf *to, str text, const struct mail_template *t, struct mail_fault *fault) {
-    struct run r = {.t = t, .fault = fault, .all = text, .to = to};
+    struct run r = {.t = t, .fault = fault, .all = text, .to = to, .begun = to->n};
     bool trims = false;
     *fault = (struct mail_fault){0};
     r.left = str_sub(text, 0, 0);
