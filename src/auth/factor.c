@@ -445,9 +445,11 @@ static bool may_guess(struct auth_call *c, str factor) {
     return is_known_place(c) || auth_fail(c, AUTH_ERROR_over_request_rate_limit);
 }
 
-static void guessed_wrong(struct auth_call *c, str factor) {
+/* Once it is compared, without a pause between: of many at once that all were let in above, no more than so many are told how it went. */
+static bool guessed(struct auth_call *c, str factor, bool right) {
     str all = arena_fmt(c->mem, "factor-strangers " STR_FMT, STR_ARG(factor));
-    (void)c->host->limit(c->host->arg, all, strangers_each_ns, STRANGERS, true);
+    return c->host->limit(c->host->arg, all, strangers_each_ns, STRANGERS, !right) == 0 || is_known_place(c) ||
+           auth_fail(c, AUTH_ERROR_over_request_rate_limit);
 }
 
 /* ---- recovery codes ---- */
@@ -624,7 +626,7 @@ static bool verify_totp(struct auth_call *c, const struct json *factor) {
     if (!auth_load_challenge(c, factor, &challenge) || !may_guess(c, id) || !open_secret(c, factor, &secret, &was_open))
         return false;
     bool right = auth_totp_is(secret, auth_text(c, "code"), c->host->now_us / 1'000'000, &step);
-    if (!right) guessed_wrong(c, id);
+    if (!guessed(c, id, right)) return false;
     if (!auth_hook_factor(c, json_str(json_get(c->user, "id")), id, STR("totp"), right)) return false;
     if (!right) return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, "%s", wrong);
     auth_batch_begin(&b);
@@ -657,7 +659,7 @@ static bool verify_phone(struct auth_call *c, const struct json *factor) {
                      &sent))
         return false;
     bool right = code.n == sent.n && sent.n && crypto_equal(code.p, sent.p, sent.n);
-    if (!right) guessed_wrong(c, id);
+    if (!guessed(c, id, right)) return false;
     if (!auth_hook_factor(c, json_str(json_get(c->user, "id")), id, STR("phone"), right)) return false;
     if (!right) return auth_fail_text(c, AUTH_ERROR_mfa_verification_failed, "%s", wrong);
     auth_batch_begin(&b);

@@ -307,7 +307,7 @@ def test_factors_restored():
 
 
 def test_factors_limits():
-    with node("--workers", "2") as n:
+    with node("--workers", "2", "--trusted-proxy", "127.0.0.1") as n:
         ask = app(n, limits=LOOSE, more="[auth.mfa]\ntries_per_min = 1000\nmax_factors = 2\nphone = true\nphone_enrol = true\n[auth.sms]\nevery_s = 0\n")
         clock, f, up = raised(ask, "guessed@example.com")
         # from one network, ten tries in five minutes, and then not even the right one; a recovery code still lets in
@@ -319,6 +319,20 @@ def test_factors_limits():
         check(got.count(422) >= 8 and got[-1] == 429, got)
         eq(verify(ask, low, f, clock.next())[0], 429)
         eq(ask("POST", "/factors/recovery_codes/verify", {"code": up["recovery_codes"][0]}, bearer=low["access_token"])[0], 200)
+        # many networks at once: ten are told how it went, however many are asked before the first of them is
+        clock, f, up = raised(ask, "swarm@example.com")
+        low, bad, go = ask.sign_in("swarm@example.com")[1], wrong(code(clock.secret)), threading.Barrier(32)
+
+        def guess(k, got):
+            at = {"X_Forwarded_For": f"2001:db8:{k:x}::1"}
+            ch = ask("POST", f"/factors/{f}/challenge", {}, bearer=low["access_token"], **at)[1]["id"]
+            go.wait()
+            got.append(ask("POST", f"/factors/{f}/verify", {"challenge_id": ch, "code": bad}, bearer=low["access_token"], **at)[0])
+
+        got = []
+        threads = [threading.Thread(target=guess, args=(k, got)) for k in range(32)]
+        [t.start() for t in threads], [t.join() for t in threads]
+        check(set(got) <= {422, 429} and len(got) == 32 and got.count(422) <= 11, got)
         # so many, and no more
         s = ask.sign_up("many@example.com")[1]
         eq([enrol(ask, s, name)[0] for name in "ab"], [200, 200])
