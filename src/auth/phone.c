@@ -301,6 +301,8 @@ bool auth_phone_resend(struct auth_call *c, bool change) {
     if (!auth_read_user(c, "phone", phone, &user)) return false;
     str to = change ? json_str(json_get(user, "phone_change")) : phone;
     bool sends = user && to.n && (change || !auth_phone_confirmed(user));
+    if (sends && !str_eq(to, phone) && !auth_may_sms(c, to)) /* who asks is told nothing of the other number */
+        sends = c->failed = false;
     if (!sends) return send_nothing(c, phone) && answer_empty(c);
     return send_code(c, user, change ? CHANGES : CONFIRMS, to, STR("sms"), change ? NULL : "user_recovery_requested") &&
            answer_sent(c, to);

@@ -214,6 +214,13 @@ def test_phones_limits():
         check(re.fullmatch(r"For security purposes, you can only request this after \d+ seconds.", e["message"]), e)
         eq(ask("POST", "/otp", {"phone": "15550101"})[0], 200)
         eq(ask("POST", "/otp", {"phone": "15550102"}), (429, {"code": "over_sms_send_rate_limit", "message": "SMS rate limit exceeded"}))
+        # a change that waits is sent again to its own number: so often, whoever asks by which number
+        ask = app(n, "pumped", "sqlite", "[auth.sms]\nper_hour = 100\n")
+        eq(ask.admin("POST", "/admin/users", {"phone": "15550400", "password": PASSWORD, "phone_confirm": True})[0], 200)
+        s = ask("POST", "/token?grant_type=password", {"phone": "15550400", "password": PASSWORD})[1]
+        eq(ask("PUT", "/user", {"phone": "15550401"}, bearer=s["access_token"])[0], 200)
+        eq(ask("POST", "/resend", {"type": "phone_change", "phone": "15550400"}), (200, {}))
+        eq(len(ask.rows({"schema": "auth", "from": "orlo_mails", "select": ["id"], "where": {"column": "recipient", "op": "eq", "value": "15550401"}})), 1)
         # numbers that need no confirmation
         ask = app(n, "open", "sqlite", "[auth.sms]\nconfirm = false\n")
         status, s = ask("POST", "/signup", {"phone": "15550100", "password": PASSWORD})
