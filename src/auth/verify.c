@@ -175,16 +175,47 @@ static void put_change(struct auth_call *c, struct auth_batch *b, struct found *
     else auth_insert_identity(c, b, id, to);
 }
 
+static bool is_own_identity(const struct json *i) {
+    str provider = json_str(json_get(i, "provider"));
+    return str_eqc(provider, "email") || str_eqc(provider, "phone");
+}
+
+/* Who had the address and did not confirm it: his sessions, his passkeys and what he linked are no way in to whoever's it is. */
+static void put_others_away(struct auth_call *c, struct auth_batch *b, const struct found *f) {
+    static const char *const doors[] = {"sessions", "webauthn_credentials"};
+    str id = json_str(json_get(f->user, "id"));
+    for (size_t i = 0; i < ARRAY_COUNT(doors); i++) {
+        auth_tree(b, "delete", doors[i]);
+        auth_where(b), auth_eq(b, "user_id", id), auth_end(b), auth_end(b);
+    }
+    JSON_EACH(i, json_get(f->user, "identities")) {
+        if (is_own_identity(i)) continue;
+        auth_tree(b, "delete", "identities");
+        auth_where(b), auth_eq(b, "id", json_str(json_get(i, "id"))), auth_end(b), auth_end(b);
+    }
+    if (!auth_identity(f->user, "email")) auth_insert_identity(c, b, id, json_str(json_get(f->user, "email")));
+}
+
+static void put_own_providers(struct auth_call *c, struct auth_batch *b, const struct json *user) {
+    const struct json *all = json_get(user, "identities");
+    struct json *kept = arena_array(c->mem, struct json, json_count(all) + 1);
+    uint32_t n = 0;
+    JSON_EACH(i, all) if (is_own_identity(i)) kept[n++] = *i;
+    const struct json own = {.kind = JSON_KIND_ARRAY, .n = n, .items = kept};
+    auth_put_providers(&b->w, "raw_app_meta_data", user, &own, NULL, STR("email"));
+}
+
 static void put_confirmed(struct auth_call *c, struct auth_batch *b, struct found *f) {
-    bool confirms = !auth_confirmed(f->user);
+    bool confirms = !auth_confirmed(f->user), other = confirms && f->mail != AUTH_MAIL_SIGN_UP;
     const struct json *identity = auth_identity(f->user, "email");
     auth_tree(b, "update", "users");
     auth_set(b);
     if (confirms) auth_confirm_email(c, b, f->user);
     /* Who comes without the password may be another than who signed up with it. */
-    if (confirms && f->mail != AUTH_MAIL_SIGN_UP) json_put_cstr(&b->w, "encrypted_password", "");
+    if (other) json_put_cstr(&b->w, "encrypted_password", ""), put_own_providers(c, b, f->user);
     if (!confirms || strcmp(auth_mail_column(f->mail), "confirmation_token")) json_put_cstr(&b->w, auth_mail_column(f->mail), "");
     end_update(c, b, f);
+    if (other) put_others_away(c, b, f);
     if (confirms && identity && str_eq(json_str(json_get(identity, "email")), json_str(json_get(f->user, "email"))))
         put_verified_identity(c, b, identity, json_str(json_get(f->user, "email")));
     if (!confirms) return;

@@ -425,13 +425,26 @@ def unsure(flow):
 def taken_before(flow):
     """Who has a session, and another's address that nobody confirmed: by nothing that he left does he come in once its owner is there."""
     ask = flow.ask
-    own = ask("POST", "/signup", {})[1]
-    got = ask("GET", "/user/identities/authorize?provider=github&skip_http_redirect=true", bearer=own["access_token"])[1]
-    said = dict(urllib.parse.parse_qsl(got["url"].partition("?")[2]))
-    flow.double.gives("c-t1", "gh-t1", github("rob", "vic@example.com", 43, verified=False))
-    flow.cookie = ""
-    eq(flow.back(state=said["state"], code="c-t1")[1]["error_code"], "email_not_confirmed")
-    user = own["user"]["id"]
+
+
+    def squats(email, number):
+        own = ask("POST", "/signup", {})[1]
+        got = ask("GET", "/user/identities/authorize?provider=github&skip_http_redirect=true", bearer=own["access_token"])[1]
+        said = dict(urllib.parse.parse_qsl(got["url"].partition("?")[2]))
+        flow.double.gives(f"c-t{number}", f"gh-t{number}", github("rob", email, number, verified=False))
+        flow.cookie = ""
+        eq(flow.back(state=said["state"], code=f"c-t{number}")[1]["error_code"], "email_not_confirmed")
+        return own, own["user"]["id"]
+
+    # by a mail that the owner asked for
+    own, user = squats("wes@example.com", 45)
+    eq(ask("POST", "/recover", {"email": "wes@example.com"})[0], 200)
+    status, session = ask("POST", "/verify", {"type": "recovery", "token": ask.mail("wes@example.com")["variables"]["Token"], "email": "wes@example.com"})
+    eq((status, session["user"]["id"], session["user"]["app_metadata"]["providers"], [i["provider"] for i in session["user"]["identities"]]), (200, user, ["email"], ["email"]), session)
+    eq((ask("GET", "/user", bearer=own["access_token"])[0], ask.refresh(own["refresh_token"])[0], user_of(ask, session)["id"]), (403, 400, user))
+    eq(flow.whole("github", "c-t3", "gh-t3", github("rob", "wes@example.com", 45, verified=False))[1]["error_code"], "provider_email_needs_verification")
+    # by a provider that is sure
+    own, user = squats("vic@example.com", 43)
     eq((user_of(ask, own)["email"], ask.admin("PUT", f"/admin/users/{user}", {"phone": "15550001111", "phone_confirm": True})[0]), ("vic@example.com", 200))
     at = "2026-01-01T00:00:00Z"
     for table, row in (("webauthn_credentials", {"credential_id": "\\x0102", "public_key": "\\x01"}), ("mfa_factors", {"factor_type": "totp", "status": "verified", "secret": "x", "created_at": at, "updated_at": at})):
