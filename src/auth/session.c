@@ -549,7 +549,8 @@ bool auth_do_log_out(struct auth_call *c) {
     bool others = str_eqc(scope, "others"), local = str_eqc(scope, "local");
     struct auth_batch b;
     struct json answers;
-    if (scope.n && !others && !local && !str_eqc(scope, "global"))
+    if (json_str(json_get(c->session, "oauth_client_id")).n) local = true, others = false; /* a third party ends its own alone */
+    else if (scope.n && !others && !local && !str_eqc(scope, "global"))
         return auth_fail_text(c, AUTH_ERROR_validation_failed, "Unsupported logout scope \"" STR_FMT "\"",
                               STR_ARG(str_sub(scope, 0, 64)));
     auth_batch_begin(&b);

@@ -168,6 +168,10 @@ def signs_in(ask, third, ann):
     back, _ = third.consent(ann)
     other.verifier = third.verifier
     eq(other.by_code(back["code"])[1]["error_description"], "Authorization code was not issued for this client")
+    # what it ends is its own session, and none of the user's
+    back, _ = third.consent(ann)
+    own = third.by_code(back["code"])[1]["access_token"]
+    eq((ask("POST", "/logout?scope=global", bearer=own)[0], ask("GET", "/user", bearer=own)[0], ask("GET", "/user", bearer=ann["access_token"])[0]), (204, 403, 200))
 
 
 def one_decides(ask, third, ann, ben):
