@@ -999,6 +999,11 @@ def test_users_import():
             f1 = json.loads(run("list", "f1@fb", "--json")[0])
             eq((f1["app_metadata"]["plan"], f1["app_metadata"]["firebase_uid"], sorted(f1["app_metadata"]["providers"]), f1["user_metadata"]["full_name"], f1["created_at"]), ("pro", "fb1", ["email", "google"], 'F "1" }', "2022-04-15T05:20:00.123Z"))
             eq(sorted((i["provider"], i["id"]) for i in f1["identities"] if i["provider"] != "email"), [("google", "g-77")])
+            # whose id is an account's already brings it no way to sign in, and no more does who stands there twice
+            put("theirs.json", json.dumps([{"id": i, "email": e, "identities": [{"provider": "google", "provider_id": sub, "identity_data": {"sub": sub}}]}
+                                           for i, e, sub in ((f1["id"], "thief@example.com", "g-thief"), (ANN_ID[:-4] + "beef", "new@example.com", "g-new"), (ANN_ID[:-4] + "beef", "old@example.com", "g-old"))]))
+            eq(json.loads(run("import", os.path.join(files, "theirs.json"), "--json")[0])["imported"], 1)
+            eq([r["provider_id"] for r in ask.rows({"schema": "auth", "from": "identities", "select": ["provider_id"], "where": {"column": "provider_id", "op": "in", "values": ["g-thief", "g-new", "g-old"]}})], ["g-new"])
             moved(ask)
             managed(ask, run)
             person(ask, run)

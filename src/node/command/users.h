@@ -31,6 +31,7 @@ struct person {
     str created, confirmed, phone_confirmed, signed_in, banned, deleted; /* times; empty: none */
     const struct json *user_data, *app_data;                             /* objects; NULL: none */
     str source, source_id;                                               /* "firebase_uid": what they called him */
+    bool there;                                                          /* an account has its id */
     bool anonymous, sso;
     VEC(struct identity) identities;
 };

@@ -173,6 +173,7 @@ static uint32_t put_identities(const struct import *m, const struct person *of, 
     uint32_t count = 0;
     for (uint32_t k = 0; k < n; k++) {
         const struct person *p = &of[k];
+        if (p->there) continue;
         if (email_identity(p)) put_identity(m, p, w, STR("email"), p->id, NULL), count++;
         if (phone_identity(p)) put_identity(m, p, w, STR("phone"), p->id, NULL), count++;
         for (uint32_t i = 0; i < p->identities.n; i++, count++)
@@ -212,24 +213,58 @@ static bool passes(const char *state) {
     return false;
 }
 
+/* What passes is waited for. */
+static err ask_again(struct import *m, str batch, str *answer, struct pg_error *error, struct diag *d) {
+    err e = ERR_OK;
+    for (int i = 0; i < TRIES; i++) {
+        *error = (struct pg_error){0};
+        e = node_users_ask(m->u, m->mem, batch, answer, error, d);
+        bool again = e == ERR_BUSY || e == ERR_AGAIN || (e == ERR_INVALID && passes(error->state));
+        if (!again) break;
+        nanosleep(&(struct timespec){.tv_nsec = 200'000'000L << i}, NULL);
+    }
+    return e;
+}
+
 static err ask(struct import *m, const struct person *of, uint32_t n, uint64_t *made, struct pg_error *error, struct diag *d) {
     static const struct json_limits limits = {1 << 20, 16, 10'000};
     struct buf b = {0};
     struct json answers;
     str answer;
-    err e = ERR_OK;
     put_batch(m, of, n, &b);
-    for (int i = 0; i < TRIES; i++) {
-        *error = (struct pg_error){0};
-        e = node_users_ask(m->u, m->mem, buf_str(&b), &answer, error, d);
-        bool again = e == ERR_BUSY || e == ERR_AGAIN || (e == ERR_INVALID && passes(error->state));
-        if (!again) break;
-        nanosleep(&(struct timespec){.tv_nsec = 200'000'000L << i}, NULL);
-    }
+    err e = ask_again(m, buf_str(&b), &answer, error, d);
     buf_free(&b);
     if (e == ERR_OK) e = json_read(m->mem, answer, &limits, &answers, d);
     if (e == ERR_OK) *made = (uint64_t)json_i64(json_get(json_item(&answers, 0), "affected"));
     return e;
+}
+
+/* Whose id is an account's already, or another's before him: that stays as it is, and gets no ways to sign in. */
+static err mark_there(struct import *m, struct diag *d) {
+    static const struct json_limits limits = {1 << 20, 16, 10'000};
+    struct pg_error error = {0};
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    struct json v;
+    str answer;
+    json_put_object(&w, NULL);
+    json_put_array(&w, "batch");
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "schema", "auth"), json_put_cstr(&w, "from", "users"), json_put_raw(&w, "select", STR("[\"id\"]"));
+    json_put_object(&w, "where");
+    json_put_cstr(&w, "column", "id"), json_put_cstr(&w, "op", "in");
+    json_put_array(&w, "values");
+    for (uint32_t i = 0; i < m->n; i++) json_put_str(&w, NULL, m->people[i].id);
+    json_put_end(&w), json_put_end(&w), json_put_end(&w), json_put_end(&w), json_put_end(&w);
+    err e = ask_again(m, buf_str(&b), &answer, &error, d);
+    buf_free(&b);
+    if (e == ERR_OK) e = json_read(m->mem, answer, &limits, &v, d);
+    if (e != ERR_OK) return e;
+    JSON_EACH(row, json_get(json_item(&v, 0), "rows"))
+    for (uint32_t i = 0; i < m->n; i++) m->people[i].there |= str_eq_nocase(m->people[i].id, json_str(json_get(row, "id")));
+    for (uint32_t i = 1; i < m->n; i++)
+        for (uint32_t k = 0; k < i; k++) m->people[i].there |= str_eq_nocase(m->people[i].id, m->people[k].id);
+    return ERR_OK;
 }
 
 /* By halves, down to who it is: none of them is there half. */
@@ -263,7 +298,8 @@ static void progress(const struct import *m, bool over) {
 }
 
 static err flush(struct import *m, struct diag *d) {
-    err e = m->n ? insert(m, m->people, m->n, d) : ERR_OK;
+    err e = m->n ? mark_there(m, d) : ERR_OK;
+    if (m->n && e == ERR_OK) e = insert(m, m->people, m->n, d);
     m->n = 0;
     arena_reset(m->mem);
     progress(m, false);
