@@ -236,7 +236,7 @@ def test_hooks_round():
         until(lambda: deepest[0] > 3)
         eq(ask("GET", "/health", key=None)[0], 200)
         t.join(PATIENCE_S)
-        eq(got[0][0], 422, got)
+        check(got[0][0] in (200, 422), got)  # the innermost was refused in time for all of them, or the outermost's time was over before
         hook.before = lambda body: None
         eq(until(lambda: (lambda r: r if r[0] == 200 else None)(ask.sign_up("ann@once.example")))[0], 200)
         hook.close()
