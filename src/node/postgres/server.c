@@ -116,7 +116,9 @@ static void put_roles(struct making *m, const char *may) {
     put_words(m, "exists (select from pg_roles where rolname = 'service_role' and rolbypassrls)",
               "alter role service_role bypassrls");
     for (size_t i = 0; i < ARRAY_COUNT(others); i++) put_role(m, others[i]);
-    put_step(m, arena_fmt(m->mem, "pg_has_role(current_user, '%s', '%s')", NODE_TREE_OWN_ROLE, may),
+    put_step(m,
+             arena_fmt(m->mem, "coalesce(pg_has_role(current_user, (select oid from pg_roles where rolname = '%s'), '%s'), true)",
+                       NODE_TREE_OWN_ROLE, may),
              STR("do $orlo_own$ begin execute format('grant " NODE_TREE_OWN_ROLE
                  " to %I', current_user); exception when others then null; end $orlo_own$"),
              (str){0}); /* where it may not be that one, hooks are called as the service_role */
