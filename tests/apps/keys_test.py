@@ -14,6 +14,7 @@ create policy own on notes for all to authenticated using (owner = (auth.uid()):
 create function who() returns json language sql stable as $$ select json_build_object('role', current_user, 'claims', current_setting('request.jwt.claims', true), 'uid', auth.uid(), 'said', auth.role()) $$;
 create role editor nologin;
 grant editor to authenticator;
+grant usage on schema auth to editor;
 grant all on all tables in schema public to anon, authenticated, service_role, editor;
 """
 USER = "7f5a1c1e-9d4b-4c7e-8f00-0123456789ab"

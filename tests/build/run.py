@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from harness import *
 
 ALONE = os.path.join(ROOT, "build-alone")  # kept, so that only what changed is built again
-NEEDED = ("libuv", "libssl", "libcrypto", "openssl", "sqlite3", "libpq", "libpcre2-8", "jansson")
+NEEDED = ("libuv", "libssl", "libcrypto", "openssl", "sqlite3", "libpq", "libpcre2-8", "libqrencode", "jansson")
 
 
 def said(*command, **more):
