@@ -198,7 +198,7 @@ def run_one(name, cmd, env, timeout, cwd=ROOT):
     skips = [l for l in text.splitlines() if re.match(r"(SKIP|skipped?)\b", l)]
     r.notes += [s for s in skips[:20] if s not in r.notes]
     if r.failed:
-        r.late = len(re.findall(r"^LATE ", text, re.M))
+        r.late = 1 if isinstance(code, str) else len(re.findall(r"^LATE ", text, re.M))  # a program that has to be ended waits, too
         lines = [l for l in text.splitlines() if not re.match(r"ok |\[ RUN  |\[       OK", l)]
         r.output = "\n".join(lines)[-6000:]
         r.reasons = list(dict.fromkeys(l[:400] for l in lines if re.match(r"FAIL|LATE|\[  FAILED  \] \D|.*(ERROR: \w+Sanitizer|runtime error:)", l)))[:20]
