@@ -77,15 +77,29 @@ static int tear_down(void **state) {
     return system(command);
 }
 
+/* What nobody answers is found here, with what was asked: a program that is only ended says nothing. */
+enum { HANGS_MS = 300'000 };
+static struct net_timer *watchdog;
+static uint32_t open_asks;
+static char asked[200];
+static void hangs(void *arg) {
+    fprintf(stderr, "%u asks are open; the last: %s\n", open_asks, asked);
+    abort();
+}
+
 static int make(void **state) {
     if (!*bin) {
         print_message("no PostgreSQL is installed here\n");
         skip();
     }
     loop = net_loop_new();
+    watchdog = net_timer_new(loop, hangs, NULL);
+    net_timer_start(watchdog, HANGS_MS, 0);
     return 0;
 }
 static int unmake(void **state) {
+    net_timer_free(watchdog);
+    watchdog = NULL;
     if (loop) net_loop_free(loop);
     loop = NULL;
     return 0;
@@ -101,7 +115,6 @@ struct said {
     uint64_t affected;
     bool told;
 };
-static uint32_t open_asks;
 static void told(void *arg, const struct postgres_answer *a) {
     struct said *s = arg;
     s->outcome = postgres_outcome(a), s->error = *postgres_error(a), s->told = true;
@@ -124,6 +137,7 @@ static void ask_text(struct postgres *db, const char *text, const char *value, s
     struct postgres_statement one = {.text = str_c(text), .values = &v, .count = strstr(text, "$1") ? 1 : 0, .kept = kept};
     *s = (struct said){0};
     open_asks++;
+    snprintf(asked, sizeof asked, "%.190s", text);
     postgres_ask(db, &(struct postgres_question){.statements = &one, .count = 1, .ms_max = ms, .undone = undone}, told, s);
 }
 
@@ -292,6 +306,7 @@ static void take(struct postgres *db, const char *text, uint32_t ms, struct take
     struct postgres_statement both[] = {{.text = STR("select 'before'"), .kept = true}, {.text = str_c(text), .kept = true}};
     t->timer = net_timer_new(loop, go_on, t);
     open_asks++;
+    snprintf(asked, sizeof asked, "%.190s", text);
     t->ask = postgres_ask(
         db,
         &(struct postgres_question){
