@@ -2,7 +2,7 @@
 """Measurements with their bars, peers measured in the same run: ./dev bench [NAME…] [--json]
 
 Names: js-start compile hello routes guests p3 lifecycle kernels exceptions collected echo idle hostile; none means all of these. By its name
-alone: hardening and lto, which build the program a second time, and node, which takes a quarter of an hour (bench/node.py has its parts), store, rest, dialect and identity, which have files of their own. A row is a figure, its bar, where it must end,
+alone: hardening and lto, which build the program a second time, and node, which takes a quarter of an hour (bench/node.py has its parts), store, rest, dialect, identity and edge, which have files of their own. A row is a figure, its bar, where it must end,
 and a verdict; rows without a bar are there to be read. Times are processor time where requests are counted: other work on the
 machine then disturbs least; rounds of ours and the peer's alternate, and the median of their ratios counts. Servers run on the
 first core, what loads them on the last. Peers (nginx, wasmtime, clang) are measured when on PATH. Nothing here fails a build.
@@ -726,9 +726,19 @@ def identity(name):
     return measure
 
 
+def edge(name):
+    def measure():
+        import edge as parts
+
+        parts.measure(name)
+
+    return measure
+
+
+EDGE = ["edge", *("edge-" + part for part in ("hello", "files", "handshakes", "idle", "download", "cache", "websocket"))]
 IDENTITY = ["identity", *("identity-" + part for part in ("refresh", "verify", "beside", "million"))]
 DIALECT = ["dialect", *("dialect-" + part for part in ("loops", "triggers", "deploy"))]
-BY_NAME = {**{name: identity(name) for name in IDENTITY}, **{name: dialect(name) for name in DIALECT}, **{name: rest(name) for name in REST}, "hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}, **{name: store(name) for name in STORE}}
+BY_NAME = {**{name: edge(name) for name in EDGE}, **{name: identity(name) for name in IDENTITY}, **{name: dialect(name) for name in DIALECT}, **{name: rest(name) for name in REST}, "hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}, **{name: store(name) for name in STORE}}
 BENCHES = {"js-start": js_start, "compile": compile_speed, "hello": hello, "routes": routes, "share": share, "guests": guests, "p3": p3, "lifecycle": lifecycle, "kernels": kernels, "exceptions": exceptions, "collected": collected, "echo": echo, "idle": idle, "hostile": hostile}
 
 
