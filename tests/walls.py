@@ -16,7 +16,7 @@ def rooms():
 ROOMS = rooms()
 # third-party header prefix: the one room that may include it
 THIRD_PARTY = {"openssl/": "crypto", "jansson.h": "base", "uv.h": "net", "toml++/": "manifest", "sqlite3.h": "db", "libpq-fe.h": "postgres", "pg_query": "sql",
-               "pcre2.h": "pg", "crypt.h": "crypto", "sodium.h": "crypto", "qrencode.h": "auth", "libstemmer.h": "pg"}
+               "pcre2.h": "pg", "crypt.h": "crypto", "sodium.h": "crypto", "qrencode.h": "auth", "libstemmer.h": "pg", "brotli/": "coding", "zstd.h": "coding", "zlib.h": "coding"}
 
 # What a room's globals may be called besides room_…, and why.
 OTHER_NAMES = {
