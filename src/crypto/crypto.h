@@ -101,6 +101,19 @@ bool crypto_cert_extension(const struct crypto_cert *cert, const char *oid, bool
 bool crypto_cert_has_usage(const struct crypto_cert *cert, const char *oid);                             /* extended key usage */
 bool crypto_cert_names_have(const struct crypto_cert *cert, const char *oid); /* a directory name among its other names */
 
+/* Whose key signed it, as it says (its key identifier), and its serial number as DER has it; borrowed, the number until the next of this thread. False: it says no such thing. */
+[[nodiscard]] bool crypto_cert_authority(const struct crypto_cert *cert, str *key_identifier, str *serial);
+
+/* What a certificate for a host is asked for with, or what answers an authority's challenge (acme-tls/1) for it: DER, of a new key of P-256, which comes along as
+ * PKCS #8. False: no name of a host, in small letters. */
+enum { CRYPTO_REQUEST_SECRET_MAX = 256, CRYPTO_REQUEST_MAX = 1024 };
+struct crypto_request {
+    uint8_t secret[CRYPTO_REQUEST_SECRET_MAX], made[CRYPTO_REQUEST_MAX];
+    size_t secret_n, made_n;
+};
+[[nodiscard]] bool crypto_request_make(str host, struct crypto_request *out);
+[[nodiscard]] bool crypto_challenge_make(str host, const uint8_t digest[CRYPTO_SHA256_BYTES], struct crypto_request *out);
+
 /* HMAC with SHA-256 (RFC 2104). */
 void crypto_hmac_sha256(str key, str message, uint8_t out[CRYPTO_SHA256_BYTES]);
 

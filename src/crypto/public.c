@@ -152,3 +152,15 @@ bool crypto_cert_names_have(const struct crypto_cert *cert, const char *oid) {
     GENERAL_NAMES_free(all);
     return found;
 }
+
+bool crypto_cert_authority(const struct crypto_cert *cert, str *key_identifier, str *serial) {
+    const ASN1_OCTET_STRING *id = X509_get0_authority_key_id((X509 *)(uintptr_t)cert);
+    const ASN1_INTEGER *number = X509_get0_serialNumber((const X509 *)cert);
+    static _Thread_local uint8_t own[64];
+    uint8_t *at = own;
+    int n = number && ASN1_STRING_length(number) < 40 ? i2d_ASN1_INTEGER((ASN1_INTEGER *)(uintptr_t)number, &at) : 0;
+    if (!id || n <= 2) return false;
+    *key_identifier = (str){ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id)};
+    *serial = (str){own + 2, (size_t)n - 2}; /* behind its tag and a length of one byte */
+    return key_identifier->n > 0;
+}
