@@ -1,5 +1,5 @@
 /* record: an app in one version, as bytes; and the names it goes by. */
-#include "app/record.h"
+#include "app/record_int.h"
 #include "net/addr.h"
 
 /* ---- as bytes ---- */
@@ -12,6 +12,7 @@ enum {
     LAYOUT_CALLS = 7,
     LAYOUT_ROOT = 8,
     LAYOUT_AUTH = 9,
+    LAYOUT_RULES = 10,
     LAYOUT = APP_RECORD_LAYOUT
 };
 enum { FOLLOWS = 1 << 8, USERS = 1 << 9 /* beside a database */ };
@@ -24,29 +25,6 @@ static const char *const databases[] = {
 };
 const char *app_database_text(enum app_database_engine engine) { return databases[engine]; }
 
-static void write_u32(struct buf *to, uint64_t v) {
-    ENSURE(v <= UINT32_MAX);
-    buf_put(to, &(uint32_t){(uint32_t)v}, 4);
-}
-
-static void write_str(struct buf *to, str s) {
-    write_u32(to, s.n);
-    buf_puts(to, s);
-}
-
-static str read_str(struct rd *from, size_t most) {
-    uint32_t n = rd_u32le(from);
-    if (n > most) rd_fail(from, "a name is too long");
-    return rd_bytes(from, n > most ? 0 : n);
-}
-
-static uint32_t read_count(struct rd *from, size_t least, uint32_t most) {
-    uint32_t n = rd_u32le(from);
-    if (n <= most && n <= rd_left(from) / least) return n;
-    rd_fail(from, "more than there may be");
-    return 0;
-}
-
 static void read_digest(struct rd *from, uint8_t digest[APP_DIGEST_BYTES]) {
     str bytes = rd_bytes(from, APP_DIGEST_BYTES);
     if (bytes.n) memcpy(digest, bytes.p, bytes.n);
@@ -56,11 +34,6 @@ static void write_route(struct buf *to, const struct app_route *r) {
     write_str(to, r->path);
     write_u32(to, r->exact | r->strip << 1 | r->internal << 2 | r->slash << 3 | r->to << 8);
     write_u32(to, r->index);
-}
-
-static void write_list(struct buf *to, const str *list, uint32_t n) {
-    write_u32(to, n);
-    for (uint32_t i = 0; i < n; i++) write_str(to, list[i]);
 }
 
 static void write_trigger(struct buf *to, const struct app_trigger *t) {
@@ -98,16 +71,7 @@ static void write_files(struct buf *to, const struct app_files *f) {
     buf_put(to, f->digest, APP_DIGEST_BYTES);
     write_str(to, f->index);
     write_str(to, f->not_found);
-    write_u32(to, f->spa);
-}
-
-static void write_cors(struct buf *to, const struct app_cors *c) {
-    write_list(to, c->origins.p, c->origins.n);
-    write_list(to, c->methods.p, c->methods.n);
-    write_list(to, c->headers.p, c->headers.n);
-    write_list(to, c->expose.p, c->expose.n);
-    write_u32(to, c->credentials);
-    write_u32(to, c->max_age_s);
+    write_u32(to, f->spa | f->clean << 1 | f->no_immutable << 2);
 }
 
 static void write_rest(struct buf *to, const struct app_rest *r) {
@@ -248,7 +212,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
         write_str(to, r->secrets.p[i].otherwise);
         write_u32(to, r->secrets.p[i].required);
     }
-    write_cors(to, &r->cors);
+    app_cors_write(to, &r->cors);
     app_limits_write(to, &r->limits);
     write_u32(to, r->weight);
     write_str(to, r->database.secret);
@@ -257,6 +221,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_auth(to, &r->auth);
     write_hooks(to, r->auth.hooks);
     write_pages(to, &r->auth);
+    app_rules_write(to, r);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -348,19 +313,6 @@ void app_record_read_routing(arena *out, struct rd *from, struct app_record *r) 
 
 /* ---- reading: the rest ---- */
 
-static bool plain(str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] < ' ' || s.p[i] == 0x7f) return false;
-    return true;
-}
-
-/* What is written into a header, or looked up in a folder. */
-static str read_plain(struct rd *from, size_t most) {
-    str s = read_str(from, most);
-    if (!plain(s)) rd_fail(from, "a name with control characters");
-    return s;
-}
-
 /* A name in the database, as people write it. */
 static str read_identifier(struct rd *from) {
     str s = read_plain(from, APP_IDENTIFIER_MAX);
@@ -412,7 +364,9 @@ static struct app_files read_files(struct rd *from) {
     read_digest(from, f.digest);
     f.index = read_plain(from, APP_PATH_MAX);
     f.not_found = read_plain(from, APP_PATH_MAX);
-    f.spa = rd_u32le(from) != 0;
+    uint32_t flags = rd_u32le(from);
+    f.spa = flags & 1, f.clean = flags & 2, f.no_immutable = flags & 4;
+    if (flags > 7) rd_fail(from, "no folder");
     return f;
 }
 
@@ -429,19 +383,6 @@ static struct app_secret read_secret(struct rd *from) {
     s.required = rd_u32le(from) != 0;
     if (!s.key.n) rd_fail(from, "a secret without a name");
     return s;
-}
-
-#define READ_LIST(out, from, list)                                                                                               \
-    for (uint32_t n_ = read_count(from, 4, APP_CORS_MAX); n_ && !(from)->fail; n_--)                                             \
-    vec_push(out, list, read_plain(from, APP_URL_MAX))
-
-static void read_cors(arena *out, struct rd *from, struct app_cors *c) {
-    READ_LIST(out, from, &c->origins);
-    READ_LIST(out, from, &c->methods);
-    READ_LIST(out, from, &c->headers);
-    READ_LIST(out, from, &c->expose);
-    c->credentials = rd_u32le(from) != 0;
-    c->max_age_s = rd_u32le(from);
 }
 
 static void read_api(arena *out, struct rd *from, struct app_rest *r, uint32_t layout) {
@@ -580,7 +521,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     for (; redirects && !from->fail; redirects--) vec_push(out, &r->redirects, read_redirect(from));
     for (uint32_t n = read_count(from, SECRET_BYTES_MIN, APP_SECRETS_MAX); n && !from->fail; n--)
         vec_push(out, &r->secrets, read_secret(from));
-    read_cors(out, from, &r->cors);
+    app_cors_read(out, from, &r->cors, layout < LAYOUT_RULES);
     app_limits_read(from, &r->limits);
     r->weight = rd_u32le(from);
     if (layout >= LAYOUT_DATABASE) r->database.secret = read_plain(from, APP_FUNCTION_NAME_MAX);
@@ -590,6 +531,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     if (layout >= LAYOUT_CALLS) r->made_ms = rd_u64le(from);
     app_auth_usual(&r->auth);
     if (layout >= LAYOUT_AUTH) read_auth(out, from, &r->auth), read_hooks(from, r->auth.hooks), read_pages(from, &r->auth);
+    if (layout >= LAYOUT_RULES) app_rules_read(out, from, r);
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */

@@ -7,7 +7,7 @@
  * 2. Reading is by a sticky reader, and refuses what could not have been said as text. No route leads to what there is not.
  * 3. The layouts before this one are read too (app_record_read): the first one's app's grants and limits are those of each of its functions; the
  *    second one knew of no database, those before the sixth of none that functions reach, those before the seventh of none that calls functions,
- *    those before the eighth of no root document of its own.
+ *    those before the eighth of no root document of its own, those before the tenth had no rules.
  * 4. What stands in it is no secret: a server's URL is the value of a secret of the app's, which is named here.
  */
 #ifndef ORLO_APP_RECORD_H
@@ -36,7 +36,7 @@ enum {
     APP_ATTEMPTS_MAX = 100,  /* at telling a function of a change */
     APP_COMPUTED_MAX = 64,   /* columns that a function computes */
     APP_IDENTIFIER_MAX = 63, /* bytes of a name in the database */
-    APP_RECORD_LAYOUT = 9,   /* as app_record_write writes it */
+    APP_RECORD_LAYOUT = 10,  /* as app_record_write writes it */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -84,11 +84,17 @@ struct app_function {
     VEC(struct app_trigger) triggers;
     VEC(struct app_computed) computes;
 };
+struct app_cache {    /* which files of a folder are to be kept for how long */
+    str match, value; /* a pattern (pattern.h) of its path within the folder; a Cache-Control */
+};
 struct app_files { /* a static folder */
     str name, folder;
     uint8_t digest[APP_DIGEST_BYTES]; /* of its pack */
     str index, not_found;             /* file names; empty: none */
     bool spa;                         /* what is not there is the index, 200 */
+    bool clean;                       /* about.html is /about */
+    bool no_immutable;                /* files whose names have a hash are as others */
+    VEC(struct app_cache) cache;      /* the first that matches */
 };
 struct app_redirect {
     str to; /* a path or a URL */
@@ -358,9 +364,84 @@ void app_auth_usual(struct app_auth *a); /* as an app has it that says nothing *
 
 struct app_cors {
     VEC(str) origins, methods, headers, expose; /* no origins: no rules; "*" any */
-    bool credentials;
+    bool credentials, private_network;
     uint32_t max_age_s;
 };
+/* ---- rules for requests (docs/routing.md). match: a pattern (pattern.h) of the path as app_path_normal has it ---- */
+
+enum {
+    APP_RULES_MAX = 256, /* of each kind */
+    APP_RULE_FIELDS_MAX = 64,
+    APP_RULE_WORDS_MAX = 64,
+    APP_FIELD_BYTES_MAX = 4096,
+    APP_RATE_MAX = 1'000'000'000,
+    APP_RATE_S_MAX = 86'400,
+};
+/* X(name, the key of orlo.toml) */
+#define APP_FIELD_HOWS_LIST(X) X(SET, set) X(APPEND, append) X(REMOVE, remove)
+enum app_field_how {
+#define X(name, key) APP_FIELD_##name,
+    APP_FIELD_HOWS_LIST(X)
+#undef X
+        APP_FIELD_HOWS
+};
+struct app_field {
+    uint8_t how; /* enum app_field_how */
+    str name, value;
+};
+struct app_headers { /* what is said in answers; all that match, in their order */
+    str match;
+    VEC(struct app_field) fields;
+};
+struct app_allow { /* what may be asked; all that match */
+    str match;
+    VEC(str) methods;        /* none: any */
+    uint64_t body_bytes_max; /* 0: as its function has it */
+};
+/* X(name, word): whose requests are counted together: of an address (an IPv6 network of 64 bits is one); of the subject of a token that holds, or of a key
+ * that does, or by a header's value, and who brings none of those by his address; everybody's. */
+#define APP_RATE_BYS_LIST(X)                                                                                                     \
+    X(ADDRESS, "address")                                                                                                        \
+    X(SUBJECT, "subject")                                                                                                        \
+    X(APIKEY, "apikey")                                                                                                          \
+    X(HEADER, "header")                                                                                                          \
+    X(ALL, "all")
+enum app_rate_by {
+#define X(name, word) APP_RATE_BY_##name,
+    APP_RATE_BYS_LIST(X)
+#undef X
+        APP_RATE_BYS
+};
+struct app_rate {
+    str match, name, header; /* header: by HEADER, in lower case */
+    VEC(str) methods;        /* none: any */
+    uint32_t requests, per_s, burst;
+    uint8_t by; /* enum app_rate_by */
+};
+struct app_cors_of {
+    str match;
+    struct app_cors cors;
+};
+struct app_condition {
+    str name, value; /* of the query; value ":NAME": any, "": that it is there */
+};
+struct app_moved {      /* a redirect that asks for more than a path: looked at before routes, the first that matches */
+    str host, from, to; /* host: as app_host_normal has it; empty: any */
+    VEC(struct app_condition) query;
+    uint16_t status;
+};
+struct app_rules {
+    VEC(struct app_headers) headers;
+    VEC(struct app_allow) allows;
+    VEC(struct app_rate) rates;
+    VEC(struct app_cors_of) cors; /* the first that matches, before the app's own */
+    VEC(struct app_moved) moved;
+    uint32_t hsts_s; /* 0: nothing is said */
+    bool hsts_subdomains, hsts_preload;
+    bool https; /* who comes without is led there */
+    bool any;   /* one of these is there: not in the bytes */
+};
+
 struct app_record {
     uint32_t id, version;      /* id: never given twice in a node's life; version: counts from 1 */
     uint64_t secrets_revision; /* of its secrets' values, which are elsewhere: counts their changes */
@@ -382,6 +463,7 @@ struct app_record {
     uint32_t weight;          /* of its share of the core */
     struct app_rest rest;
     struct app_auth auth;
+    struct app_rules rules;
 };
 void app_record_write(struct buf *to, const struct app_record *r);
 /* One that a file makes alone, as `orlo serve FILE` and `orlo run` do: the default of all hosts, all paths lead to it. Named after the file. */

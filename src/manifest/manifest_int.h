@@ -70,6 +70,8 @@ void manifest_error_of(struct reader *r, const struct toml *at, const struct dia
 void manifest_table(struct reader *r, const struct toml *table, const struct manifest_shape *shape, void *to);
 /* Whether a value is of a type; else an error. */
 bool manifest_is(struct reader *r, const struct toml *v, enum manifest_type type);
+/* A bare number has the unit that the key ends with. */
+void manifest_setting(struct reader *r, const struct toml *v, enum app_setting_id id, uint64_t *to);
 /* Every entry of a table whose keys are anybody's, every item of an array; up to most. */
 void manifest_each(struct reader *r, const struct toml *v, uint32_t most,
                    void (*read)(struct reader *r, void *to, const struct toml *v), void *to);
@@ -91,6 +93,23 @@ void manifest_database_places(struct reader *r, const struct toml *root, const c
 /* A secret of the app's, that has to be set. */
 void manifest_need_secret(struct reader *r, str key);
 void manifest_finish(struct reader *r, const struct toml *root);
+
+/* ---- rules.c: rules for requests ---- */
+
+void manifest_pattern(struct reader *r, const struct toml *v, str *to);
+void manifest_cache_match(struct reader *r, const struct toml *v, str *to); /* as a pattern within a folder */
+void manifest_cache_value(struct reader *r, const struct toml *v, str *to);
+void manifest_field(struct reader *r, const struct toml *v, enum app_field_how how, struct app_headers *to);
+void manifest_method(struct reader *r, const struct toml *v, str *to); /* empty: it is none */
+void manifest_rate_by(struct reader *r, const struct toml *v, struct app_rate *to);
+void manifest_rate_finish(struct reader *r, const struct toml *v, struct app_rate *to);
+void manifest_hsts_finish(struct reader *r, const struct toml *v);
+void manifest_https(struct reader *r, const struct toml *v);
+void manifest_moved_host(struct reader *r, const struct toml *v, struct app_moved *to);
+void manifest_moved_condition(struct reader *r, const struct toml *v, struct app_moved *to);
+/* One that is looked at before routes: it names a host, or a query. */
+void manifest_moved_finish(struct reader *r, const struct toml *v, struct app_moved *to);
+void manifest_target(struct reader *r, const struct toml *v, str target, str from); /* of a redirect by a route */
 
 /* ---- a file of each kind ---- */
 

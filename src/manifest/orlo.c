@@ -414,6 +414,22 @@ static void files_index(struct reader *r, void *to, const struct toml *v) {
 static void files_not_found(struct reader *r, void *to, const struct toml *v) {
     ((struct files *)to)->f.not_found = manifest_bundle_path(r, v);
 }
+static void files_clean_urls(struct reader *r, void *to, const struct toml *v) { ((struct files *)to)->f.clean = v->i; }
+static void files_immutable(struct reader *r, void *to, const struct toml *v) { ((struct files *)to)->f.no_immutable = !v->i; }
+static void cache_match(struct reader *r, void *to, const struct toml *v) {
+    manifest_cache_match(r, v, &((struct app_cache *)to)->match);
+}
+static void cache_value(struct reader *r, void *to, const struct toml *v) {
+    manifest_cache_value(r, v, &((struct app_cache *)to)->value);
+}
+static void one_cache(struct reader *r, void *to, const struct toml *v) {
+    struct app_cache c = {0};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_cache, &c);
+    if (!manifest_toml_get(v, "match") || !manifest_toml_get(v, "value")) manifest_error(r, v, "it lacks match, or value");
+    if (c.match.n && c.value.n) vec_push(r->mem, &((struct files *)to)->f.cache, c);
+}
+static void files_cache(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_RULES_MAX, one_cache, to); }
 static void files_spa(struct reader *r, void *to, const struct toml *v) { ((struct files *)to)->f.spa = v->i; }
 static void one_files(struct reader *r, void *to, const struct toml *v) {
     struct app *app = to;
@@ -431,10 +447,18 @@ static void app_files(struct reader *r, void *to, const struct toml *v) { manife
 
 struct redirect {
     struct app_redirect r;
-    struct app_route route;
+    struct app_moved m; /* if it asks for more than a path */
+    const struct toml *from;
 };
-static void redirect_from(struct reader *r, void *to, const struct toml *v) {
-    (void)parse_route(r, v, v->s, &((struct redirect *)to)->route);
+static void redirect_from(struct reader *r, void *to, const struct toml *v) { ((struct redirect *)to)->from = v; }
+static void redirect_host(struct reader *r, void *to, const struct toml *v) {
+    manifest_moved_host(r, v, &((struct redirect *)to)->m);
+}
+static void one_condition(struct reader *r, void *to, const struct toml *v) {
+    manifest_moved_condition(r, v, &((struct redirect *)to)->m);
+}
+static void redirect_query(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_RULE_WORDS_MAX, one_condition, to);
 }
 static void redirect_to(struct reader *r, void *to, const struct toml *v) {
     bool place = str_starts(v->s, STR("https://")) || str_starts(v->s, STR("http://")) ||
@@ -450,16 +474,30 @@ static void redirect_status(struct reader *r, void *to, const struct toml *v) {
     if (((struct redirect *)to)->r.status != v->i)
         manifest_error(r, v, "it takes 301, 302, 303, 307 or 308, not %lld", (long long)v->i);
 }
+/* "/old/" "*" is the route /old: what is below it is what the star stands for. */
+static void redirect_by_route(struct reader *r, const struct toml *v, struct redirect *d) {
+    struct app_route route = {0};
+    str from = d->from->s;
+    bool below = str_ends(from, STR("/*"));
+    if (!below) manifest_target(r, v, d->r.to, from);
+    else manifest_target(r, v, d->r.to, from), from.n -= from.n > 2 ? 2 : 1;
+    if (!parse_route(r, d->from, from, &route)) return;
+    add_route(r, &route, APP_TO_REDIRECT, r->to->record.redirects.n);
+    vec_push(r->mem, &r->to->record.redirects, d->r);
+}
 static void one_redirect(struct reader *r, void *to, const struct toml *v) {
-    struct app *app = to;
     struct redirect d = {.r = {.status = 308}};
     if (!manifest_is(r, v, MANIFEST_TABLE)) return;
     read_shape(r, v, SHAPE_redirect, &d);
-    if (!manifest_toml_get(v, "from")) manifest_error(r, v, "it lacks from: the path that is elsewhere");
+    bool asks = manifest_toml_get(v, "host") || manifest_toml_get(v, "query");
+    if (!asks && !manifest_toml_get(v, "from")) manifest_error(r, v, "it lacks from: the path that is elsewhere");
     if (!manifest_toml_get(v, "to")) manifest_error(r, v, "it lacks to: where that is");
-    if (!d.route.path.n) return;
-    add_route(r, &d.route, APP_TO_REDIRECT, app->to->record.redirects.n);
-    vec_push(r->mem, &app->to->record.redirects, d.r);
+    if (!asks && d.from) redirect_by_route(r, v, &d);
+    if (!asks) return;
+    if (d.from) manifest_pattern(r, d.from, &d.m.from);
+    d.m.to = d.r.to, d.m.status = d.r.status;
+    manifest_moved_finish(r, v, &d.m);
+    if (d.m.to.n) vec_push(r->mem, &r->to->record.rules.moved, d.m);
 }
 static void app_redirects(struct reader *r, void *to, const struct toml *v) {
     manifest_each(r, v, APP_REDIRECTS_MAX, one_redirect, to);
@@ -503,15 +541,120 @@ static void cors_max_age_s(struct reader *r, void *to, const struct toml *v) {
     if (v->i > 7 * 86400) manifest_error(r, v, "it takes up to 604800, a week");
     else ((struct app_cors *)to)->max_age_s = (uint32_t)v->i;
 }
-static void app_cors(struct reader *r, void *to, const struct toml *v) {
-    struct app_cors *c = &((struct app *)to)->to->record.cors;
-    c->max_age_s = 600;
+static void cors_private_network(struct reader *r, void *to, const struct toml *v) {
+    ((struct app_cors *)to)->private_network = v->i;
+}
+static void cors_match(struct reader *r, void *to, const struct toml *v) {
+    manifest_pattern(r, v, &container_of((struct app_cors *)to, struct app_cors_of, cors)->match);
+}
+static void one_cors(struct reader *r, void *to, const struct toml *v) {
+    struct app_cors_of of = {.cors.max_age_s = 600}, *own = &of;
+    struct app_cors *c = &own->cors;
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
     read_shape(r, v, SHAPE_cors, c);
+    if (own->match.n) vec_push(r->mem, &r->to->record.rules.cors, of);
+    else r->to->record.cors = own->cors;
     if (!c->origins.n) manifest_error(r, v, "it lacks origins");
     for (uint32_t i = 0; i < c->origins.n; i++)
         if (c->credentials && str_eqc(c->origins.p[i], "*"))
             manifest_error(r, v, "credentials are not for every origin: name those that may send cookies");
 }
+static void app_cors(struct reader *r, void *to, const struct toml *v) {
+    if (v->type == TOML_TABLE) one_cors(r, to, v);
+    else manifest_each(r, v, APP_RULES_MAX, one_cors, to);
+}
+
+/* ---- rules for requests: rules.c ---- */
+
+static void headers_match(struct reader *r, void *to, const struct toml *v) {
+    manifest_pattern(r, v, &((struct app_headers *)to)->match);
+}
+#define X(name, key)                                                                                                             \
+    static void one_##key(struct reader *r, void *to, const struct toml *v) { manifest_field(r, v, APP_FIELD_##name, to); }      \
+    static void headers_##key(struct reader *r, void *to, const struct toml *v) {                                                \
+        manifest_each(r, v, APP_RULE_FIELDS_MAX, one_##key, to);                                                                 \
+    }
+APP_FIELD_HOWS_LIST(X)
+#undef X
+static void one_headers(struct reader *r, void *to, const struct toml *v) {
+    struct app_headers h = {.match = STR("/*")};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_headers, &h);
+    if (h.match.n) vec_push(r->mem, &r->to->record.rules.headers, h);
+}
+static void app_headers(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_RULES_MAX, one_headers, to); }
+
+static void rule_match(struct reader *r, void *to, const struct toml *v) {
+    manifest_pattern(r, v, &((struct app_allow *)to)->match);
+}
+static void one_allowed(struct reader *r, void *to, const struct toml *v) {
+    str method = {0};
+    manifest_method(r, v, &method);
+    if (method.n) vec_push(r->mem, &((struct app_allow *)to)->methods, method);
+}
+static void rule_methods(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_RULE_WORDS_MAX, one_allowed, to);
+}
+static void rule_body_kb(struct reader *r, void *to, const struct toml *v) {
+    manifest_setting(r, v, APP_SETTING_body_bytes_max, &((struct app_allow *)to)->body_bytes_max);
+}
+static void one_rule(struct reader *r, void *to, const struct toml *v) {
+    struct app_allow a = {.match = STR("/*")};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_rule, &a);
+    if (!a.methods.n && !a.body_bytes_max) manifest_error(r, v, "it says nothing: methods, or body_kb");
+    if (a.match.n) vec_push(r->mem, &r->to->record.rules.allows, a);
+}
+static void app_rules(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_RULES_MAX, one_rule, to); }
+
+static void rate_match(struct reader *r, void *to, const struct toml *v) {
+    manifest_pattern(r, v, &((struct app_rate *)to)->match);
+}
+static void rate_name(struct reader *r, void *to, const struct toml *v) { ((struct app_rate *)to)->name = v->s; }
+static void one_rated(struct reader *r, void *to, const struct toml *v) {
+    str method = {0};
+    manifest_method(r, v, &method);
+    if (method.n) vec_push(r->mem, &((struct app_rate *)to)->methods, method);
+}
+static void rate_methods(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_RULE_WORDS_MAX, one_rated, to);
+}
+static void rate_number(struct reader *r, const struct toml *v, uint32_t *to, int64_t most) {
+    if (v->i < 1 || v->i > most) manifest_error(r, v, "it takes a number from 1 to %lld", (long long)most);
+    else *to = (uint32_t)v->i;
+}
+static void rate_requests(struct reader *r, void *to, const struct toml *v) {
+    rate_number(r, v, &((struct app_rate *)to)->requests, APP_RATE_MAX);
+}
+static void rate_per_s(struct reader *r, void *to, const struct toml *v) {
+    rate_number(r, v, &((struct app_rate *)to)->per_s, APP_RATE_S_MAX);
+}
+static void rate_burst(struct reader *r, void *to, const struct toml *v) {
+    rate_number(r, v, &((struct app_rate *)to)->burst, APP_RATE_MAX);
+}
+static void rate_by(struct reader *r, void *to, const struct toml *v) { manifest_rate_by(r, v, to); }
+static void one_rate(struct reader *r, void *to, const struct toml *v) {
+    struct app_rate a = {.match = STR("/*"), .per_s = 60};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_rate, &a);
+    manifest_rate_finish(r, v, &a);
+    if (a.match.n) vec_push(r->mem, &r->to->record.rules.rates, a);
+}
+static void app_rates(struct reader *r, void *to, const struct toml *v) { manifest_each(r, v, APP_RULES_MAX, one_rate, to); }
+
+static void hsts_max_age_s(struct reader *r, void *to, const struct toml *v) {
+    rate_number(r, v, &r->to->record.rules.hsts_s, INT32_MAX);
+}
+static void hsts_include_subdomains(struct reader *r, void *to, const struct toml *v) {
+    r->to->record.rules.hsts_subdomains = v->i;
+}
+static void hsts_preload(struct reader *r, void *to, const struct toml *v) { r->to->record.rules.hsts_preload = v->i; }
+static void app_hsts(struct reader *r, void *to, const struct toml *v) {
+    r->to->record.rules.hsts_s = 15'552'000;
+    read_shape(r, v, SHAPE_hsts, to);
+    manifest_hsts_finish(r, v);
+}
+static void app_https(struct reader *r, void *to, const struct toml *v) { manifest_https(r, v); }
 
 /* ---- the database ---- */
 

@@ -65,6 +65,34 @@ static void test_record(void **state) {
     assert_true(r->secrets.n == 2 && str_eqc(r->secrets.p[1].key, "API_KEY") && r->secrets.p[0].required);
 }
 
+static void test_rules(void **state) {
+    const struct app_record *r =
+        &read_whole("name = \"a\"\nhosts = [\"www.a.example\"]\nhttps = \"redirect\"\n[hsts]\ninclude_subdomains = true\n"
+                    "[[files]]\nfolder = \"p\"\nclean_urls = true\nimmutable = false\ncache = [{ match = \"x/*\", value = "
+                    "\"no-store\" }]\n"
+                    "[[redirects]]\nhost = \"WWW.a.example\"\nto = \"https://a.example\"\n"
+                    "[[redirects]]\nfrom = \"/s\"\nquery = { id = \":id\" }\nto = \"/t/:id\"\n[[redirects]]\nfrom = "
+                    "\"/old/*\"\nto = \"/n/:splat\"\n"
+                    "[[headers]]\nset = { X-A = \"1\" }\nappend = { Link = \"</a>\" }\nremove = [\"X-B\"]\n"
+                    "[[rules]]\nmatch = \"/u\"\nmethods = [\"PUT\"]\nbody_kb = 64\n[[rates]]\nmatch = \"/api/*\"\nrequests = "
+                    "10\nby = \"header:X-Key\"\n"
+                    "[[cors]]\nmatch = \"/api/*\"\norigins = [\"*\"]\nprivate_network = true\n[[cors]]\norigins = "
+                    "[\"https://b.example\"]\n")
+             ->record;
+    const struct app_rules *s = &r->rules;
+    assert_true(s->any && s->https && s->hsts_s == 15552000 && s->hsts_subdomains && !s->hsts_preload);
+    assert_true(r->files.p[0].clean && r->files.p[0].no_immutable && str_eqc(r->files.p[0].cache.p[0].match, "/x/*"));
+    assert_true(s->moved.n == 2 && str_eqc(s->moved.p[0].host, "www.a.example") && str_eqc(s->moved.p[0].from, "/*"));
+    assert_true(s->moved.p[1].query.n == 1 && s->moved.p[1].status == 308);
+    assert_true(r->redirects.n == 1 && str_eqc(r->routes.p[1].path, "/old"));
+    assert_true(s->headers.n == 1 && s->headers.p[0].fields.n == 3 && str_eqc(s->headers.p[0].fields.p[0].name, "x-a"));
+    assert_true(s->allows.n == 1 && s->allows.p[0].body_bytes_max == 64 * KiB && str_eqc(s->allows.p[0].methods.p[0], "PUT"));
+    assert_true(s->rates.n == 1 && s->rates.p[0].burst == 10 && s->rates.p[0].per_s == 60 &&
+                str_eqc(s->rates.p[0].name, "rate-1"));
+    assert_true(s->rates.p[0].by == APP_RATE_BY_HEADER && str_eqc(s->rates.p[0].header, "x-key"));
+    assert_true(s->cors.n == 1 && s->cors.p[0].cors.private_network && r->cors.origins.n == 1);
+}
+
 static void test_function(void **state) {
     const struct manifest *m = read_whole(whole);
     const struct app_function *f = &m->record.functions.p[0];
@@ -222,6 +250,38 @@ static void test_mistakes(void **state) {
         {"files = [{ folder = \"a\", index = \"\", spa = true }]", "files.0: with spa it needs an index"},
         {"files = [{ folder = \"a\" }, { folder = \"b\" }]", "the route / stands there twice"},
         {"redirects = [{ to = \"/\" }]", "redirects.0: it lacks from"},
+        {"redirects = [{ from = \"/a/:b\", to = \"/:c\" }]", "redirects.0: to: it has a :name that what it is led from"},
+        {"redirects = [{ from = \"/a\", to = \"/:splat\" }]", "redirects.0: to: it has a :name"},
+        {"redirects = [{ host = \"a b\", to = \"/\" }]", "redirects.0.host: "},
+        {"redirects = [{ query = { \"a&b\" = \"\" }, to = \"/\" }]", "redirects.0.query.a&b: it takes a parameter"},
+        {"redirects = [{ query = { id = \":id\" }, to = \"/:idd\" }]", "redirects.0: to: it has a :name"},
+        {"redirects = [{ host = \"a.example\", from = \"/*/*\", to = \"/\" }]", "redirects.0: a pattern has one star"},
+        {"https = \"always\"", "https: it takes \"redirect\""},
+        {"hsts = { preload = true }", "hsts: browsers' lists take those alone"},
+        {"hsts = { max_age_s = 0 }", "hsts.max_age_s: it takes a number from 1"},
+        {"headers = [{ match = \"a\" }]", "headers.0.match: a pattern begins with / or *"},
+        {"headers = [{ match = \"/%61\" }]", "headers.0.match: a pattern is of a path as it is once it was decoded"},
+        {"headers = [{ match = \"/a/../b\" }]", "headers.0.match: a pattern is of a path as it is once"},
+        {"headers = [{ set = { \"a b\" = \"x\" } }]", "headers.0.set.a b: a header field's name has"},
+        {"headers = [{ set = { a = \"x\\r\\ny: z\" } }]", "headers.0.set.a: a header field's value has"},
+        {"headers = [{ set = { a = \"\" } }]", "headers.0.set.a: a header field's value has"},
+        {"headers = [{ set = { Content-Length = \"1\" } }]", "a rule does not change Content-Length"},
+        {"headers = [{ remove = [\"Transfer-Encoding\"] }]", "headers.0.remove.0: a rule does not change"},
+        {"rules = [{ match = \"/a\" }]", "rules.0: it says nothing"},
+        {"rules = [{ methods = [\"get\"] }]", "rules.0.methods.0: a method is a word in capital letters"},
+        {"rules = [{ body_kb = 0 }]", "rules.0.body_kb: it takes a number above 0"},
+        {"rates = [{ match = \"/a\" }]", "rates.0: it lacks requests"},
+        {"rates = [{ requests = 0 }]", "rates.0.requests: it takes a number from 1"},
+        {"rates = [{ requests = 1, per_s = 86401 }]", "rates.0.per_s: it takes a number from 1 to 86400"},
+        {"rates = [{ requests = 1, by = \"moon\" }]", "rates.0.by: it takes \"address\""},
+        {"rates = [{ requests = 1, by = \"header:\" }]", "rates.0.by: it takes \"address\""},
+        {"rates = [{ requests = 1, name = \"a\\\"b\" }]", "rates.0: a rate's name has"},
+        {"rates = [{ requests = 1, name = \"a\" }, { requests = 2, name = \"a\" }]",
+         "rates.1: there are two rates with the name a"},
+        {"cors = [{ match = \"/a\" }]", "cors.0: it lacks origins"},
+        {"files = [{ folder = \"a\", cache = [{ match = \"*.js\" }] }]", "files.0.cache.0: it lacks match, or value"},
+        {"files = [{ folder = \"a\", cache = [{ match = \"a/:b/:\", value = \"x\" }] }]",
+         "files.0.cache.0.match: a name in a pattern"},
         {"redirects = [{ from = \"/\" }]", "redirects.0: it lacks to"},
         {"redirects = [{ from = \"/a\", to = \"//evil.example\" }]", "redirects.0.to: it takes a path, or an https://"},
         {"redirects = [{ from = \"/a\", to = \"javascript:x\" }]", "redirects.0.to: it takes a path"},
@@ -429,6 +489,11 @@ static const struct {
     {"cors", "[cors]\n", "cors.", ""},
     {"files", "[[files]]\n", "files.0.", ""},
     {"redirect", "[[redirects]]\n", "redirects.0.", ""},
+    {"cache", "[[files]]\ncache = [{ ", "files.0.cache.0.", " }]"},
+    {"headers", "[[headers]]\n", "headers.0.", ""},
+    {"rule", "[[rules]]\n", "rules.0.", ""},
+    {"rate", "[[rates]]\n", "rates.0.", ""},
+    {"hsts", "[hsts]\n", "hsts.", ""},
     {"limits", "[limits]\n", "limits.", ""},
     {"database", "[database]\n", "database.", ""},
     {"rest", "[rest]\n", "rest.", ""},
@@ -538,7 +603,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_routes, begin, end),   cmocka_unit_test_setup_teardown(test_others, begin, end),
         cmocka_unit_test_setup_teardown(test_mistakes, begin, end), cmocka_unit_test_setup_teardown(test_every_key, begin, end),
         cmocka_unit_test_setup_teardown(test_hostile, begin, end),  cmocka_unit_test_setup_teardown(test_unsure, begin, end),
-        cmocka_unit_test_setup_teardown(test_letters, begin, end),  cmocka_unit_test_setup_teardown(test_database, begin, end),
+        cmocka_unit_test_setup_teardown(test_letters, begin, end),  cmocka_unit_test_setup_teardown(test_rules, begin, end),
+        cmocka_unit_test_setup_teardown(test_database, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

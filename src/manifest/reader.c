@@ -155,7 +155,7 @@ str manifest_bundle_path(struct reader *r, const struct toml *v) {
 }
 
 /* A bare number has the unit that the key ends with. */
-static void manifest_setting(struct reader *r, const struct toml *v, enum app_setting_id id, uint64_t *to) {
+void manifest_setting(struct reader *r, const struct toml *v, enum app_setting_id id, uint64_t *to) {
     const struct app_setting *s = &app_settings[id];
     struct diag d = DIAG_INIT;
     uint64_t unit = str_ends(str_c(s->key), STR("_mb")) ? MiB : str_ends(str_c(s->key), STR("_kb")) ? KiB : 1, value;

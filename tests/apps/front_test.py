@@ -132,7 +132,14 @@ def test_static_files():
         check(r.status == 206 and r.body == large[-5:])
         r = n.get("site", "/large.bin", "-H", f"Range: bytes={len(large)}-")
         eq((r.status, r.fields["content-range"]), (416, f"bytes */{len(large)}"))
-        eq(n.get("site", "/large.bin", "-H", "Range: bytes=0-1,5-6").status, 200)
+        r = n.get("site", "/large.bin", "-H", "Range: bytes=0-1,2000000-2099999, -3")
+        boundary = re.fullmatch("multipart/byteranges; boundary=(orlo[0-9a-f]{16})", r.fields["content-type"]).group(1).encode()
+        eq((r.status, int(r.fields["content-length"])), (206, len(r.body)))
+        head = lambda a, b: b"--" + boundary + f"\r\ncontent-type: application/octet-stream\r\ncontent-range: bytes {a}-{b}/{len(large)}\r\n\r\n".encode()
+        last = len(large) - 1
+        check(r.body == head(0, 1) + large[:2] + b"\r\n" + head(2000000, 2099999) + large[2000000:2100000] + b"\r\n" + head(last - 2, last) + large[-3:] + b"\r\n--" + boundary + b"--\r\n")
+        eq(n.get("site", "/large.bin", "-H", "Range: bytes=" + ",".join("0-" for _ in range(200))).status, 200)
+        eq(n.get("site", "/large.bin", "-I", "-H", "Range: bytes=0-1").status, 200)
         for path in ("/../node.key", "/..%2f..%2fnode.key", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/docs/%2e%2e/%2e%2e/x", "/%00", "/%zz"):
             got = raw(n.port, f"GET {path} HTTP/1.1\r\nHost: site.localhost\r\nConnection: close\r\n\r\n".encode())
             check(got.startswith(b"HTTP/1.1 400 "), path, got[:200])

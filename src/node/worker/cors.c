@@ -8,6 +8,8 @@ struct node_cors_asked node_cors_asked(str method, const struct net_field *field
         if (str_eq_nocase(fields[i].name, STR("origin"))) a.origin = fields[i].value;
         else if (str_eq_nocase(fields[i].name, STR("access-control-request-method"))) a.method = fields[i].value, asks = true;
         else if (str_eq_nocase(fields[i].name, STR("access-control-request-headers"))) a.headers = fields[i].value;
+        else if (str_eq_nocase(fields[i].name, STR("access-control-request-private-network")))
+            a.private_network = str_eqc(fields[i].value, "true");
     }
     a.preflight = a.origin.n && asks && str_eqc(method, "OPTIONS");
     return a;
@@ -95,11 +97,12 @@ static str piece_of(const struct buf *own, struct piece p) { return str_sub(buf_
 
 static void answer_preflight(const struct app_cors *rules, const struct node_cors_asked *asked, struct node_cors_fields *to) {
     struct piece age = {to->own.n, 0};
-    if (rules->max_age_s) buf_printf(&to->own, "%u", rules->max_age_s);
+    buf_printf(&to->own, "%u", rules->max_age_s);
     age.to = to->own.n;
     add(to, "access-control-allow-methods", asked->method);
     add(to, "access-control-allow-headers", asked->headers);
     add(to, "access-control-max-age", piece_of(&to->own, age));
+    if (asked->private_network && rules->private_network) add(to, "access-control-allow-private-network", STR("true"));
 }
 
 bool node_cors_answer(const struct app_cors *rules, const struct node_cors_asked *asked, struct node_cors_fields *to) {

@@ -7,9 +7,10 @@
 
 /* What a request says of it. */
 struct node_cors_asked {
-    str origin;          /* empty: it comes from no page, or from one of the same origin that says nothing */
-    bool preflight;      /* OPTIONS that asks whether */
-    str method, headers; /* what it asks for, as it says it */
+    str origin;           /* empty: it comes from no page, or from one of the same origin that says nothing */
+    bool preflight;       /* OPTIONS that asks whether */
+    str method, headers;  /* what it asks for, as it says it */
+    bool private_network; /* of a page of the public one */
 };
 struct node_cors_asked node_cors_asked(str method, const struct net_field *fields, uint32_t count);
 

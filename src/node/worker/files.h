@@ -12,6 +12,8 @@ enum node_files_found {
     NODE_FILES_FILE,     /* *file, 200 */
     NODE_FILES_NOT_HERE, /* *file, 404: the folder's own page; NULL: it has none */
     NODE_FILES_SLASH,    /* a folder, which is asked for with a slash at its end */
+    NODE_FILES_NO_SLASH, /* *file, which is asked for without one */
+    NODE_FILES_CLEAN,    /* *file, which is asked for without its .html */
     NODE_FILES_BAD,      /* no path: 400 */
 };
 /* rest: what is left of the path behind the route, with its query; html: whether who asks takes a page for it. */
@@ -26,11 +28,21 @@ str node_files_type(str path); /* the media type, by what the path ends with */
 void node_files_etag(const struct node_pack_file *f, char to[NODE_FILES_ETAG]);
 void node_files_date(uint64_t seconds, char to[NODE_FILES_DATE]);
 
-/* What the request's fields make of it: 200 all of it, 206 from..from+bytes, 304 not a byte, 412 neither, 416 no such part. */
-struct node_files_part {
-    uint16_t status;
+/* Its name says what is in it, by the rules of docs/routing.md: another content would have another name. */
+bool node_files_hashed(str path);
+str node_files_cache(const struct app_files *f, str path); /* its cache-control */
+
+/* What the request's fields make of it: 200 all of it, 206 those parts, 304 not a byte, 412 neither, 416 no such part. */
+enum { NODE_FILES_RANGES_MAX = 16 };
+struct node_files_range {
     uint64_t from, bytes;
 };
-struct node_files_part node_files_part(const struct node_pack_file *f, const struct net_field *fields, uint32_t count);
+struct node_files_part {
+    uint16_t status;
+    uint32_t
+        n; /* 206: of more than one, multipart/byteranges; in the order in which they were asked for, none overlaps another */
+    struct node_files_range of[NODE_FILES_RANGES_MAX];
+};
+struct node_files_part node_files_part(const struct node_pack_file *f, bool get, const struct net_field *fields, uint32_t count);
 
 #endif

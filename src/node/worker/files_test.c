@@ -11,8 +11,10 @@ static struct node_pack *pack;
 
 static int begin(void **state) {
     static const char *const paths[] = {
-        "404.html",        "a b.txt",    "app.js",         "app.js.br",  "app.js.gz",  "docs/deep/index.html",
-        "docs/index.html", "index.html", "index.html.zst", "only/x.css", "with%20.txt"};
+        ".env",           ".git/config",          ".well-known/.x",  ".well-known/x", "404.html",
+        "a b.txt",        "about.html",           "app.js",          "app.js.br",     "app.js.gz",
+        "docs/.htpasswd", "docs/deep/index.html", "docs/index.html", "index.html",    "index.html.zst",
+        "only/x.css",     "with%20.txt"};
     int fd = memfd_create("pack", MFD_CLOEXEC), file = memfd_create("file", MFD_CLOEXEC);
     uint8_t digest[32];
     struct diag d = DIAG_INIT;
@@ -28,6 +30,7 @@ static int end(void **state) { return node_pack_unref(pack), 0; }
 static const struct app_files plain = {.index = STR("index.html"), .not_found = STR("404.html")};
 static const struct app_files spa = {.index = STR("index.html"), .not_found = STR("404.html"), .spa = true};
 static const struct app_files bare = {};
+static const struct app_files clean = {.index = STR("index.html"), .clean = true};
 
 static void finds(const struct app_files *f, const char *rest, bool html, enum node_files_found found, const char *path) {
     const struct node_pack_file *file;
@@ -51,9 +54,92 @@ static void test_paths(void **state) {
     finds(&plain, "/only/", false, NODE_FILES_NOT_HERE, "404.html");
     finds(&plain, "/app.js/", false, NODE_FILES_NOT_HERE, "404.html");
     finds(&plain, "/nothing", true, NODE_FILES_NOT_HERE, "404.html");
-    finds(&bare, "/", true, NODE_FILES_NOT_HERE, "-");
-    finds(&bare, "/docs", true, NODE_FILES_NOT_HERE, "-");
+    finds(&bare, "/", true, NODE_FILES_NOT_HERE, "404.html"); /* it is found by itself */
+    finds(&bare, "/docs", true, NODE_FILES_NOT_HERE, "404.html");
+    finds(&plain, "/about", true, NODE_FILES_NOT_HERE, "404.html");
     finds(&bare, "/index.html", true, NODE_FILES_FILE, "index.html");
+}
+
+static void test_clean(void **state) {
+    finds(&clean, "/about", true, NODE_FILES_FILE, "about.html");
+    finds(&clean, "/about?x=.html", true, NODE_FILES_FILE, "about.html");
+    finds(&clean, "/about.html", true, NODE_FILES_CLEAN, "about.html");
+    finds(&clean, "/about.html?a", true, NODE_FILES_CLEAN, "about.html");
+    finds(&clean, "/about/", true, NODE_FILES_NO_SLASH, "about.html");
+    finds(&clean, "/docs/index.html", true, NODE_FILES_CLEAN, "docs/index.html");
+    finds(&clean, "/docs", true, NODE_FILES_SLASH, "-");
+    finds(&clean, "/index", true, NODE_FILES_FILE, "index.html");
+    finds(&clean, "/", true, NODE_FILES_FILE, "index.html");
+    finds(&clean, "/app.js", true, NODE_FILES_FILE, "app.js");
+    finds(&clean, "/404", true, NODE_FILES_FILE, "404.html");
+    finds(&clean, "/none", true, NODE_FILES_NOT_HERE, "404.html");
+}
+
+/* What begins with a dot is nobody's, however it is written. */
+static void test_hidden(void **state) {
+    static const char *const hidden[] = {"/.env",           "/%2eenv",           "/.git/config",    "/.git/",         "/.git",
+                                         "/docs/.htpasswd", "/docs/%2Ehtpasswd", "/.well-known/.x", "/.well-knownx/x"};
+    for (size_t i = 0; i < ARRAY_COUNT(hidden); i++) {
+        finds(&plain, hidden[i], true, NODE_FILES_NOT_HERE, "404.html");
+        finds(&spa, hidden[i], true, NODE_FILES_NOT_HERE, "404.html"); /* who looks for secrets is not told that there are some */
+    }
+    finds(&plain, "/.well-known/x", false, NODE_FILES_FILE, ".well-known/x");
+}
+
+static void test_hashed(void **state) {
+    static const char *const yes[] = {"app.3f9a1c.js",
+                                      "assets/index-DiwrgTda.js",
+                                      "assets/index-B-S2kQ7e.css",
+                                      "static/js/main.073c9b0a.js",
+                                      "a/b/assets/x-12ab_-zZ.woff2",
+                                      "_next/static/chunks/main.js",
+                                      "_app/immutable/start.js",
+                                      "app-5XQJ7ABC.js",
+                                      "bootstrap.5e3b4f.min.css",
+                                      "d41d8cd98f00b204e9800998ecf8427e.png",
+                                      "x_0a1b2c.svg",
+                                      "_astro/hoisted.js",
+                                      "main.073c9b0a.js.map"};
+    static const char *const no[] = {"app.js",
+                                     "index.html",
+                                     "assets/index-DiwrgTda.html",
+                                     "jquery-3.7.1.min.js",
+                                     "assets/jquery-accessible.js",
+                                     "assets/photo-20240101.jpg",
+                                     "report.202401.pdf",
+                                     "facade.js",
+                                     "my-facade.js",
+                                     "deadbeef.js",
+                                     "assets/chart-component.js",
+                                     "c0ffee.js",
+                                     "3f9a1c.js",
+                                     "a.b",
+                                     "",
+                                     ".",
+                                     "index-DiwrgTda.js",
+                                     "x_next/static/a.js",
+                                     "app.3f9a1c"};
+    for (size_t i = 0; i < ARRAY_COUNT(yes); i++)
+        if (!node_files_hashed(str_c(yes[i]))) fail_msg("%s", yes[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(no); i++)
+        if (node_files_hashed(str_c(no[i]))) fail_msg("%s", no[i]);
+}
+
+static void test_cache(void **state) {
+    struct app_cache rules[] = {
+        {STR("/assets/*"), STR("max-age=1")}, {STR("*.html"), STR("no-cache")}, {STR("/only"), STR("no-store")}};
+    struct app_files f = {.cache = {rules, 3, 3}};
+    static const char *const table[][2] = {{"assets/a.js", "max-age=1"},
+                                           {"assets/a.html", "max-age=1"},
+                                           {"index.html", "no-cache"},
+                                           {"b/index.html", "no-cache"},
+                                           {"only", "no-store"},
+                                           {"other", "public, max-age=0, must-revalidate"},
+                                           {"app.3f9a1c.js", "public, max-age=31536000, immutable"}};
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++)
+        if (!str_eqc(node_files_cache(&f, str_c(table[i][0])), table[i][1])) fail_msg("%s", table[i][0]);
+    f.no_immutable = true;
+    assert_true(str_eqc(node_files_cache(&f, STR("app.3f9a1c.js")), "public, max-age=0, must-revalidate"));
 }
 
 static void test_spa(void **state) {
@@ -121,13 +207,14 @@ static void test_types(void **state) {
 #undef TYPE
 }
 
+static const struct node_pack_file ten = {.bytes = 10, .modified = 784111777, .digest = {0xab, 1}};
 static void part(const char *name, const char *value, const char *more, const char *more_value, uint16_t status, uint64_t from,
                  uint64_t bytes) {
     struct net_field fields[] = {{str_c(name), str_c(value)}, {str_c(more), str_c(more_value)}};
-    struct node_pack_file f = {.bytes = 10, .modified = 784111777, .digest = {0xab, 1}};
-    struct node_files_part p = node_files_part(&f, fields, 2);
-    if (p.status != status || (status < 300 && (p.from != from || p.bytes != bytes)))
-        fail_msg("%s: %s: %u %llu %llu", name, value, p.status, (unsigned long long)p.from, (unsigned long long)p.bytes);
+    struct node_files_part p = node_files_part(&ten, true, fields, 2);
+    if (p.status != status || p.n != (status < 300) || (p.n && (p.of[0].from != from || p.of[0].bytes != bytes)))
+        fail_msg("%s: %s: %u %u %llu %llu", name, value, p.status, p.n, (unsigned long long)p.of[0].from,
+                 (unsigned long long)p.of[0].bytes);
 }
 
 #define ETAG "\"ab010000000000000000000000000000\""
@@ -141,9 +228,9 @@ static void test_parts(void **state) {
     part("range", "bytes=9-99999999999", "", "", 206, 9, 1);
     part("range", "bytes=10-", "", "", 416, 0, 0);
     part("range", "bytes=-0", "", "", 416, 0, 0);
-    static const char *const all[] = {"bytes=",        "bytes=-",   "bytes=3-2",
-                                      "bytes=0-1,3-4", "lines=0-1", "bytes=a-b",
-                                      "bytes=0-x",     "bytes= x",  "bytes=18446744073709551616-",
+    static const char *const all[] = {"bytes=",      "bytes=-",   "bytes=3-2",
+                                      "bytes=0-1,x", "lines=0-1", "bytes=a-b",
+                                      "bytes=0-x",   "bytes= x",  "bytes=18446744073709551616-",
                                       "bytes=--1"};
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) part("range", all[i], "", "", 200, 0, 10);
     part("range", "bytes=0-0", "if-range", ETAG, 206, 0, 1);
@@ -160,6 +247,61 @@ static void test_parts(void **state) {
     part("if-match", "\"x\"", "", "", 412, 0, 0);
     part("if-match", "W/" ETAG, "", "", 412, 0, 0);
     part("if-match", ETAG, "range", "bytes=1-2", 206, 1, 2);
+    part("if-match", "*", "", "", 200, 0, 10);
+    part("if-match", "\"a,\", " ETAG, "if-unmodified-since", "Sun, 06 Nov 1994 08:49:36 GMT", 200, 0, 10);
+    part("if-unmodified-since", DATE, "if-none-match", ETAG, 304, 0, 0);
+    part("if-unmodified-since", "Sun, 06 Nov 1994 08:49:36 GMT", "if-none-match", ETAG, 412, 0, 0);
+    part("if-unmodified-since", "once", "", "", 200, 0, 10);
+    part("if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT", "", "", 304, 0, 0);
+    part("if-modified-since", "Sun Nov  6 08:49:37 1994", "", "", 304, 0, 0);
+    part("if-modified-since", DATE, "If-Modified-Since", DATE, 200, 0, 10); /* twice is nothing */
+    part("range", "bytes=0-1", "Range", "bytes=2-3", 200, 0, 10);
+    part("range", "bytes=0-0", "if-range", "W/" ETAG, 200, 0, 10);
+    part("range", "bytes=0-0", "if-range", "", 200, 0, 10);
+    part("if-none-match", "\"x" ETAG, "", "", 200, 0, 10); /* within another's quotes it is none of ours */
+    struct net_field head[] = {{STR("range"), STR("bytes=0-1")}};
+    assert_int_equal(node_files_part(&ten, false, head, 1).status, 200); /* HEAD has no parts */
+}
+
+static void parts(uint64_t size, const char *range, const char *want) {
+    struct net_field field = {STR("range"), str_c(range)};
+    struct node_pack_file f = {.bytes = size, .digest = {1}};
+    struct node_files_part p = node_files_part(&f, true, &field, 1);
+    struct buf b = {0};
+    buf_printf(&b, "%u", p.status);
+    for (uint32_t i = 0; i < p.n && p.status == 206; i++)
+        buf_printf(&b, " %llu+%llu", (unsigned long long)p.of[i].from, (unsigned long long)p.of[i].bytes);
+    if (!str_eqc(buf_str(&b), want)) fail_msg("%s of %llu: " STR_FMT, range, (unsigned long long)size, STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
+/* Several: in their order, none overlaps another, and what is a mistake or an attack gets all of it. */
+static void test_several(void **state) {
+    parts(10000, "bytes=0-9, 5000-5009", "206 0+10 5000+10");
+    parts(10000, "bytes=5000-5009,0-9", "206 5000+10 0+10");
+    parts(10000, "bytes=0-9,-10", "206 0+10 9990+10");
+    parts(10000, "bytes=0-9,20-29", "206 0+30"); /* closer than a head is long */
+    parts(10000, "bytes=0-9,5-14,4000-4001", "206 0+15 4000+2");
+    parts(10000, "bytes=0-9,5000-5009,2-5004", "206 0+5010");
+    parts(10000, "bytes=0-9,10000-", "206 0+10");
+    parts(10000, "bytes=10000-,-0", "416");
+    parts(10000, "bytes=,0-9,,", "206 0+10");
+    parts(10000, "bytes=0-,0-", "200");
+    parts(10000, "bytes=0-99,0-99,0-99,0-99", "200");
+    parts(10000, "bytes=0-9,1-x", "200");
+    parts(0, "bytes=0-,-5", "416");
+    struct buf many = {0};
+    buf_printf(&many, "bytes=0-0");
+    for (int i = 1; i < NODE_FILES_RANGES_MAX; i++) buf_printf(&many, ",%d-%d", i * 500, i * 500);
+    buf_putc(&many, 0);
+    struct net_field field = {STR("range"), str_c((char *)many.p)};
+    struct node_pack_file f = {.bytes = 10000};
+    assert_int_equal(node_files_part(&f, true, &field, 1).n, NODE_FILES_RANGES_MAX);
+    many.n--;
+    buf_printf(&many, ",9999-");
+    field.value = buf_str(&many);
+    assert_int_equal(node_files_part(&f, true, &field, 1).status, 200);
+    buf_free(&many);
 }
 
 static void test_dates(void **state) {
@@ -171,9 +313,10 @@ static void test_dates(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_paths),     cmocka_unit_test(test_spa),
-                                       cmocka_unit_test(test_traversal), cmocka_unit_test(test_codings),
-                                       cmocka_unit_test(test_types),     cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_dates)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths),   cmocka_unit_test(test_spa),   cmocka_unit_test(test_traversal),
+        cmocka_unit_test(test_codings), cmocka_unit_test(test_types), cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_dates),   cmocka_unit_test(test_clean), cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_hashed),  cmocka_unit_test(test_cache), cmocka_unit_test(test_several)};
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -1,4 +1,5 @@
 /* files_words: see files.h. */
+#include "app/pattern.h"
 #include "node/worker/files.h"
 #include <stdio.h>
 #include <time.h>
@@ -43,11 +44,19 @@ static bool names_a_file(str path) {
     return dot && path.p[dot - 1] == '.';
 }
 
+/* ".env", ".git/config": nobody's but who keeps them; what is well known is everybody's (RFC 8615). */
+static bool is_hidden(str path) {
+    if (str_starts(path, STR(".well-known/"))) path = str_sub(path, 12, path.n);
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] == '.' && (!i || path.p[i - 1] == '/')) return true;
+    return false;
+}
+
 static enum node_files_found not_here(const struct node_pack *p, const struct app_files *f, bool spa,
                                       const struct node_pack_file **file) {
     *file = spa ? in_folder(p, STR(""), f->index.n ? f->index : STR("index.html")) : NULL;
     if (*file) return NODE_FILES_FILE;
-    *file = f->not_found.n ? node_pack_find(p, f->not_found) : NULL;
+    *file = node_pack_find(p, f->not_found.n ? f->not_found : STR("404.html"));
     return NODE_FILES_NOT_HERE;
 }
 
@@ -60,11 +69,15 @@ enum node_files_found node_files_find(const struct node_pack *p, const struct ap
     *file = NULL;
     if (!decode(str_sub(rest, slash, rest.n), bytes, &n)) return NODE_FILES_BAD;
     str path = {bytes, n}, folder = {bytes, n && bytes[n - 1] == '/' ? n - 1 : n};
-    bool is_folder = !n || bytes[n - 1] == '/';
+    bool is_folder = !n || bytes[n - 1] == '/', hidden = n && is_hidden(folder);
     if (n && !node_pack_path_ok(folder)) return NODE_FILES_BAD;
+    if (hidden) return not_here(p, f, false, file);
     if (is_folder) *file = in_folder(p, path, f->index);
     else *file = node_pack_find(p, path);
+    if (*file && f->clean && !is_folder && str_ends(rest, STR(".html"))) return NODE_FILES_CLEAN;
     if (*file) return NODE_FILES_FILE;
+    if (f->clean && folder.n && (*file = in_folder(p, folder, STR(".html"))))
+        return is_folder ? NODE_FILES_NO_SLASH : NODE_FILES_FILE;
     if (!is_folder && f->index.n && node_pack_has_folder(p, path)) {
         bytes[n] = '/';
         if (n < NODE_PACK_PATH_MAX && in_folder(p, (str){bytes, n + 1}, f->index)) return NODE_FILES_SLASH;
@@ -155,7 +168,66 @@ str node_files_type(str path) {
     return STR("application/octet-stream");
 }
 
-/* ---- what the request says of what it has ---- */
+/* ---- for how long it may be kept ---- */
+
+/* Folders whose build tools name all that is in them by its content. */
+static bool in_hashed_folder(str path) {
+    static const char *const folders[] = {"_next/static/", "_app/immutable/", "_nuxt/", "_astro/"};
+    for (size_t i = 0; i < ARRAY_COUNT(folders); i++)
+        if (str_starts(path, str_c(folders[i]))) return true;
+    return false;
+}
+
+/* Six and more of 0-9 and a-f, or eight and more of 0-9 and A-Z, with at least one of each: no word and no number. */
+static bool is_hash(str s) {
+    size_t number = 0, low = 0, high = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t c = s.p[i];
+        number += c >= '0' && c <= '9', low += c >= 'a' && c <= 'f', high += c >= 'A' && c <= 'Z';
+    }
+    return number && ((low && s.n >= 6 && number + low == s.n) || (high && s.n >= 8 && number + high == s.n));
+}
+
+/* "index-DiwrgTda.js", in a folder "assets": eight of base64url behind a hyphen, which are no word in small letters, and no number. */
+static bool is_of_vite(str path, str name) {
+    str folder = str_sub(path, 0, path.n - name.n);
+    size_t low = 0, number = 0, n = str_find(name, '.');
+    if (!str_eqc(folder, "assets/") && !str_ends(folder, STR("/assets/"))) return false;
+    if (n < 10 || name.p[n - 9] != '-') return false;
+    for (size_t i = n - 8; i < n; i++) {
+        uint8_t c = name.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        low += c >= 'a' && c <= 'z', number += c >= '0' && c <= '9';
+        if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '_') return false;
+    }
+    return low < 8 && number < 8;
+}
+
+bool node_files_hashed(str path) {
+    size_t slash = path.n;
+    while (slash && path.p[slash - 1] != '/') slash--;
+    str name = str_sub(path, slash, path.n);
+    if (str_ends(name, STR(".html")) || str_ends(name, STR(".htm"))) return false;
+    if (in_hashed_folder(path) || is_of_vite(path, name)) return true;
+    for (size_t at = 0, from = 0; at < name.n; at++) {
+        if (name.p[at] != '.' && name.p[at] != '-' && name.p[at] != '_') continue;
+        bool alone = !from && at < 16; /* a whole name has to be a long one */
+        if (name.p[at] == '.' && !alone && is_hash(str_sub(name, from, at - from))) return true;
+        from = at + 1;
+    }
+    return false;
+}
+
+str node_files_cache(const struct app_files *f, str path) {
+    uint8_t at[NODE_PACK_PATH_MAX + 1] = "/";
+    if (f->cache.n && path.n < sizeof at) memcpy(at + 1, path.p, path.n);
+    for (uint32_t i = 0; i < f->cache.n; i++)
+        if (app_pattern_match(f->cache.p[i].match, (str){at, path.n + 1}, NULL)) return f->cache.p[i].value;
+    if (!f->no_immutable && node_files_hashed(path)) return STR("public, max-age=31536000, immutable");
+    return STR("public, max-age=0, must-revalidate");
+}
+
+/* ---- what is said of it ---- */
 
 void node_files_etag(const struct node_pack_file *f, char to[NODE_FILES_ETAG]) {
     *to++ = '"';
@@ -174,80 +246,4 @@ void node_files_date(uint64_t seconds, char to[NODE_FILES_DATE]) {
              months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     memcpy(to, text, NODE_FILES_DATE - 1);
     to[NODE_FILES_DATE - 1] = 0;
-}
-
-/* An IMF-fixdate (RFC 9110 §5.6.7), which is what everybody sends. False: it is none. */
-static bool date_of(str text, uint64_t *seconds) {
-    char c[NODE_FILES_DATE];
-    struct tm tm = {0};
-    if (text.n != NODE_FILES_DATE - 1) return false;
-    memcpy(c, text.p, text.n);
-    c[text.n] = 0;
-    const char *end = strptime(c, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    time_t t = end && !*end ? timegm(&tm) : -1;
-    *seconds = (uint64_t)t;
-    return t >= 0;
-}
-
-static str field(const struct net_field *fields, uint32_t count, const char *name) {
-    for (uint32_t i = 0; i < count; i++)
-        if (str_eq_nocase(fields[i].name, str_c(name))) return fields[i].value;
-    return (str){0};
-}
-
-/* Whether a list of entity tags has ours; weak: W/ before one is nothing to us. */
-static bool lists(const struct net_field *fields, uint32_t count, const char *name, const char *etag, bool weak) {
-    for (uint32_t i = 0; i < count; i++) {
-        str rest = fields[i].value, one;
-        if (!str_eq_nocase(fields[i].name, str_c(name))) continue;
-        while (rest.n) {
-            str_cut(rest, ',', &one, &rest);
-            one = str_trim(one);
-            if (str_eqc(one, "*")) return true;
-            if (weak && str_starts(one, STR("W/"))) one = str_sub(one, 2, one.n);
-            if (str_eqc(one, etag)) return true;
-        }
-    }
-    return false;
-}
-
-/* "bytes=A-B", "bytes=A-", "bytes=-N", of one part. False: another unit, several, or nonsense: then there is all of it. */
-static bool range_of(str value, uint64_t size, uint64_t *from, uint64_t *bytes) {
-    str first, last;
-    uint64_t a, b;
-    if (value.n < 6 || !str_eq_nocase(str_sub(value, 0, 6), STR("bytes="))) return false;
-    value = str_trim(str_sub(value, 6, value.n));
-    if (!str_cut(value, '-', &first, &last) || (!first.n && !last.n)) return false;
-    if (first.n ? !str_to_u64(first, &a) : !str_to_u64(last, &b)) return false;
-    if (first.n && last.n && (!str_to_u64(last, &b) || b < a)) return false;
-    if (!first.n) a = size - MIN(b, size), b = b ? UINT64_MAX : 0;
-    else if (!last.n) b = UINT64_MAX;
-    if (!first.n && !b) a = size; /* the last nought bytes: none */
-    *from = a;
-    *bytes = a < size ? MIN(b, size - 1) - a + 1 : 0;
-    return true;
-}
-
-/* Whether a part may be given: what who asks has of it is of this file. */
-static bool same_as_his(str if_range, const char *etag, const struct node_pack_file *f) {
-    uint64_t seconds;
-    if (!if_range.n || str_eqc(if_range, etag)) return true;
-    return f->modified && date_of(if_range, &seconds) && seconds == f->modified;
-}
-
-struct node_files_part node_files_part(const struct node_pack_file *f, const struct net_field *fields, uint32_t count) {
-    struct node_files_part all = {200, 0, f->bytes}, part = {206, 0, 0};
-    char etag[NODE_FILES_ETAG];
-    uint64_t seconds;
-    node_files_etag(f, etag);
-    if (field(fields, count, "if-match").p && !lists(fields, count, "if-match", etag, false))
-        return (struct node_files_part){412, 0, 0};
-    if (field(fields, count, "if-none-match").p) {
-        if (lists(fields, count, "if-none-match", etag, true)) return (struct node_files_part){304, 0, 0};
-    } else if (f->modified && date_of(field(fields, count, "if-modified-since"), &seconds) && f->modified <= seconds)
-        return (struct node_files_part){304, 0, 0};
-    str range = field(fields, count, "range");
-    if (!range.n || !same_as_his(field(fields, count, "if-range"), etag, f)) return all;
-    if (!range_of(range, f->bytes, &part.from, &part.bytes)) return all;
-    return part.bytes ? part : (struct node_files_part){416, 0, 0};
 }

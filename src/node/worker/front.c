@@ -4,7 +4,8 @@
  *                                       ├─> static folder
  *                                       ├─> "/data/v1/", "/rest/v1" and "/auth/v1/" of an app that has a database, and the public keys of whichever has keys:
  *                                       │   the door (door.c), before any route
- *                                       └─> redirect: answered here
+ *                                       └─> redirect: answered here (rules.c)
+ *   before its route, and before whoever answers: the app's rules (rules.c)
  *
  * Where there is a canary, who was led to a version once stays with it: by the header x-orlo-version, or the cookie orlo-version that its first answer
  * set. Which it is the first time is left to chance, by the share that the canary has.
@@ -67,35 +68,6 @@ void node_front_forget(struct node_request *r) {
     if (r->exchange) net_exchange_set_fields(r->exchange, r->fields, r->fields_count);
     arena_free(r->mem);
     r->mem = NULL;
-}
-
-/* ---- redirects ---- */
-
-/* Where it leads: with the rest of the path, which stays a path whatever slashes it begins with, and the query. */
-static void put_location(struct buf *to, const struct app_redirect *d, str rest) {
-    size_t query = str_find(rest, '?'), own_query = str_find(d->to, '?'), slashes = 0;
-    str path = str_sub(rest, 0, query), asked = str_sub(rest, query, rest.n), target = str_sub(d->to, 0, own_query);
-    while (slashes < path.n && (path.p[slashes] == '/' || path.p[slashes] == '\\')) slashes++;
-    if (slashes && target.n && target.p[target.n - 1] == '/') target.n--;
-    buf_puts(to, target);
-    if (slashes) buf_putc(to, '/');
-    for (size_t i = slashes; i < path.n; i++)
-        if (path.p[i] == '\\') buf_printf(to, "%%5C"); /* some read it as a slash */
-        else buf_putc(to, path.p[i]);
-    buf_puts(to, str_sub(d->to, own_query, d->to.n));
-    if (asked.n && own_query < d->to.n) buf_putc(to, '&'), asked = str_sub(asked, 1, asked.n);
-    buf_puts(to, asked);
-}
-
-static struct node_part *redirect(struct node_request *r, const struct app_redirect *to) {
-    struct buf location = {0};
-    put_location(&location, to, str_sub(r->path, r->matched, r->path.n));
-    struct net_field fields[] = {{STR("location"), buf_str(&location)}, {STR("x-request-id"), str_c(r->id)}};
-    err e = net_exchange_reply(r->exchange, to->status, fields, ARRAY_COUNT(fields), STR(""));
-    if (e != ERR_OK) log_event(LOG_DEBUG, "redirect-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
-    buf_free(&location);
-    node_handler_answered(r);
-    return NULL;
 }
 
 /* ---- for who develops ---- */
@@ -210,7 +182,7 @@ static struct node_part *lead(struct node_request *r, const struct node_route *r
         if (is_the_nodes(r, &r->app->record.functions.p[route->index])) return answer(r, NODE_REFUSE_NO_ROUTE);
         return &r->app->parts[route->index];
     case APP_TO_FILES: return &r->app->parts[r->app->record.functions.n + route->index];
-    case APP_TO_REDIRECT: return redirect(r, &r->app->record.redirects.p[route->index]);
+    case APP_TO_REDIRECT: node_rules_redirect(r, &r->app->record.redirects.p[route->index], route); return NULL;
     default: return answer(r, NODE_REFUSE_NO_ROUTE);
     }
 }
@@ -272,6 +244,8 @@ struct node_part *node_front_route(struct node_request *r) {
     bool new = false;
     enum node_version v = LIKELY(!e->of[NODE_CANARY].record.n) ? NODE_LIVE : choose(r, e, &new);
     const struct node_app *app = node_apps_app(apps, e, v);
+    bool ruled = app && UNLIKELY(app->record.rules.any);
+    if (ruled && !node_rules_begin(r, app)) return NULL;
     bool data = is_data(r->path, app);
     if (UNLIKELY(r->handler->dev) && app && app->record.database.engine != APP_DATABASE_NONE && str_eqc(r->path, rest_page))
         return show_rest(r);
@@ -283,11 +257,13 @@ struct node_part *node_front_route(struct node_request *r) {
     net_exchange_serve_for(r->exchange, r->app->party);
     if (route) r->matched = node_route_matched(route, r->path);
     bool by_supabase = data || for_supabase(r, route);
-    if (UNLIKELY(r->app->record.cors.origins.n || by_supabase)) node_amend_cors(r, &r->app->record.cors, by_supabase);
+    const struct app_cors *cors = ruled ? node_rules_cors(app, r) : &r->app->record.cors;
+    if (UNLIKELY(cors->origins.n || by_supabase)) node_amend_cors(r, cors, by_supabase);
     if (!node_handler_admit(r)) return NULL;
     if (UNLIKELY(r->amend) && node_amend_preflight(r)) {
         node_handler_answered(r);
         return NULL;
     }
+    if (ruled && !node_rules_let(r)) return NULL;
     return data ? data_part(r) : lead(r, route);
 }

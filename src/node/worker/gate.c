@@ -121,3 +121,76 @@ uint64_t node_rates_take_key(uint32_t app, str key, uint64_t each_ns, uint64_t b
     return take_from(bucket_of((struct bucket *)node_rates->keyed, hash, now_ns, true), MAX(each_ns, (uint64_t)1), burst, now_ns,
                      take);
 }
+
+/* ---- rules ---- */
+
+#define ROTATED(x, n) ((x) << (n) | (x) >> (64 - (n)))
+static void sip_round(uint64_t v[4]) {
+    v[0] += v[1], v[1] = ROTATED(v[1], 13) ^ v[0], v[0] = ROTATED(v[0], 32);
+    v[2] += v[3], v[3] = ROTATED(v[3], 16) ^ v[2];
+    v[0] += v[3], v[3] = ROTATED(v[3], 21) ^ v[0];
+    v[2] += v[1], v[1] = ROTATED(v[1], 17) ^ v[2], v[2] = ROTATED(v[2], 32);
+}
+#undef ROTATED
+
+uint64_t node_rates_siphash(const uint8_t key[16], str text) {
+    uint64_t k[2], word;
+    memcpy(k, key, sizeof k);
+    uint64_t v[4] = {k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573};
+    for (size_t i = 0; i <= text.n / 8; i++) {
+        size_t left = text.n - 8 * i, n = MIN(left, (size_t)8);
+        word = 0;
+        if (n) memcpy(&word, text.p + 8 * i, n);
+        if (n < 8) word |= (uint64_t)(text.n & 255) << 56;
+        v[3] ^= word;
+        sip_round(v), sip_round(v);
+        v[0] ^= word;
+    }
+    v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++) sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* The place of who was here, or a free one, if its app may have one more. NULL: there is none. */
+static uint64_t *place_of(uint64_t who, uint64_t now) {
+    uint64_t base = (who >> 16) % (NODE_RULED / NODE_RULED_SET) * NODE_RULED_SET;
+    for (uint32_t again = 0; again < NODE_RULED_SET; again++) {
+        uint64_t free_at = UINT64_MAX, seen = 0;
+        uint32_t own = 0;
+        for (uint64_t i = base; i < base + NODE_RULED_SET; i++) {
+            uint64_t there = __atomic_load_n(&node_rates->ruled[i].who, __ATOMIC_RELAXED);
+            if (there == who) return &node_rates->ruled[i].full_ns;
+            bool over = __atomic_load_n(&node_rates->ruled[i].full_ns, __ATOMIC_RELAXED) <= now;
+            if (over && free_at == UINT64_MAX) free_at = i, seen = there;
+            own += !over && (there & UINT16_MAX) == (who & UINT16_MAX);
+        }
+        if (free_at == UINT64_MAX || own >= NODE_RULED_APP) return NULL;
+        if (__atomic_compare_exchange_n(&node_rates->ruled[free_at].who, &seen, who, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return &node_rates->ruled[free_at].full_ns;
+    }
+    return NULL;
+}
+
+static uint64_t *shared_of(uint32_t app, uint32_t rule) {
+    uint32_t words[2] = {app, rule};
+    uint64_t hash = node_rates_siphash(node_rates->salt, (str){(const uint8_t *)words, sizeof words});
+    return &node_rates->ruled_shared[hash % NODE_RULED_SHARED].full_ns;
+}
+
+uint64_t node_rates_take_ruled(uint32_t app, uint32_t rule, str key, struct node_ruled *of, uint64_t now_ns, bool take) {
+    uint8_t text[8 + 256];
+    uint32_t words[2] = {app, rule};
+    size_t n = MIN(key.n, sizeof text - sizeof words);
+    memcpy(text, words, sizeof words);
+    if (n) memcpy(text + sizeof words, key.p, n);
+    uint64_t hash = node_rates_siphash(node_rates->salt, (str){text, n + sizeof words});
+    uint64_t *bucket = place_of(((hash | (uint64_t)1 << 63) & ~(uint64_t)UINT16_MAX) | (app & UINT16_MAX), now_ns);
+    uint64_t each = MAX(bucket ? of->each_ns : of->each_ns / NODE_RULED_WIDE, (uint64_t)1);
+    uint64_t burst = bucket ? of->burst : of->burst * NODE_RULED_WIDE;
+    if (!bucket) bucket = shared_of(app, rule);
+    uint64_t wait = take_from(bucket, each, burst, now_ns, take);
+    uint64_t full = MAX(__atomic_load_n(bucket, __ATOMIC_RELAXED), now_ns) - now_ns, room = each * burst;
+    of->left = full < room ? (room - full) / each : 0;
+    of->full_ns = MIN(full, room);
+    return wait;
+}

@@ -251,7 +251,8 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->outcome = NULL;
     r->via = NULL;
     r->lacks = NULL;
-    r->rated = r->admitted = r->rpc = false;
+    r->rated = r->admitted = r->rpc = r->ruled = false;
+    r->body_max = 0;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
     r->started_ns = net_loop_turn_ns(h->guest->loop);
@@ -399,7 +400,8 @@ static bool bound(struct node_request *r) {
     uint32_t ms = r->part->files ? NET_NO_LIMIT
                                  : (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT); /* a slow reader's is as long as it takes */
     if (!r->part->files) net_exchange_response_limit(r->exchange, l->response_bytes_max);
-    if (net_exchange_limits(r->exchange, ms, l->body_bytes_max) == ERR_OK) return true;
+    uint64_t body_max = UNLIKELY(r->body_max) ? MIN(r->body_max, l->body_bytes_max) : l->body_bytes_max;
+    if (net_exchange_limits(r->exchange, ms, body_max) == ERR_OK) return true;
     r->app->counts.refused++;
     node_handler_refused(net_exchange_peer(r->exchange), 413, node_refusal_text(NODE_REFUSE_LARGE_BODY), r->handler);
     node_refuse(r, NODE_REFUSE_LARGE_BODY);

@@ -35,6 +35,8 @@ struct node_request {
     const struct wasi_outcome *outcome; /* of its run, while it is told what became of it */
     struct app_lacks *lacks;            /* heap; NULL: nobody wants to know */
     bool rpc;                           /* it calls a function of the app as one of its database's: /rest/v1/rpc/NAME */
+    bool ruled;                         /* it was counted by its app's rules */
+    uint64_t body_max;                  /* of its body, by those; 0: they say nothing */
     bool rated, admitted;               /* it was counted where it came; it counts among those of its app that are under way */
     uint64_t started_ns, ran_ns;        /* ran: its function began; 0: it has none, or not yet */
     const char *failure;                /* of its function; NULL: none */
@@ -131,12 +133,29 @@ void node_spin_fields(struct node_request *r, const struct node_route *route); /
 /* ---- amend.c: what is said in every answer to it ---- */
 
 void node_amend_version(struct node_request *r, uint32_t version); /* who comes back gets this one */
+/* The app's rules for header fields; path: as app_path_normal has it. They must outlive the request. */
+void node_amend_headers(struct node_request *r, const struct app_rules *rules, str path);
+enum { NODE_AMEND_SAYS = 6 };
+/* A field, in place of others of that name, which is a literal. Up to 159 bytes; more than NODE_AMEND_SAYS of them are not said. */
+void node_amend_say(struct node_request *r, const char *name, const char *value);
 /* The app's rules; without any, anybody's pages may where Supabase's clients ask. */
 void node_amend_cors(struct node_request *r, const struct app_cors *rules, bool supabase);
 bool node_amend_preflight(struct node_request *r); /* true: it is one that the rules answer, and has been */
 void node_amend_forget(struct node_request *r);
 
+/* ---- rules.c: what an app says of requests before anybody answers them ---- */
+
+/* Before its route is looked for. False: it was led elsewhere, and has been answered. */
+bool node_rules_begin(struct node_request *r, const struct node_app *app);
+/* Once it has one, and is no preflight. False: it may not be asked, and has been answered. */
+bool node_rules_let(struct node_request *r);
+const struct app_cors *node_rules_cors(const struct node_app *app, const struct node_request *r);
+void node_rules_redirect(struct node_request *r, const struct app_redirect *to, const struct node_route *route);
+
 /* ---- who.c ---- */
+
+/* Of whom a request is counted, by what holds: the subject of its token, its key. In to; false: it brings none that holds. */
+bool node_who_counts(const struct node_request *r, bool by_key, struct buf *to);
 
 /* Whether who asks brings what its part wants of him; then he is its principal, whatever asks what he may. False: it has been answered, 401. */
 bool node_who_asks(struct node_request *r);
@@ -162,6 +181,9 @@ void node_via_forget(struct node_request *r);
 
 /* ---- page.c ---- */
 
+/* What keeps a page of the node's own, or a static file, from being taken for what it is not; an app's [[headers]] say otherwise. */
+enum { NODE_PAGE_SAFETY = 3 };
+extern const struct net_field node_page_safety[NODE_PAGE_SAFETY];
 /* Answers r, says so in the log where nobody else does, and counts it. Its exchange is still to be ended. retry_ns: not before then. */
 void node_refuse(struct node_request *r, enum node_refusal what);
 void node_refuse_for(struct node_request *r, enum node_refusal what, uint64_t retry_ns);

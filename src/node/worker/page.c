@@ -122,13 +122,20 @@ static const char *put_body(const struct node_request *r, struct buf *to, const 
     return report ? put_report(r, to, p) : put_page(r, to, p);
 }
 
+const struct net_field node_page_safety[NODE_PAGE_SAFETY] = {
+    {STR_INIT("x-content-type-options"), STR_INIT("nosniff")},
+    {STR_INIT("referrer-policy"), STR_INIT("strict-origin-when-cross-origin")},
+    {STR_INIT("x-frame-options"), STR_INIT("SAMEORIGIN")},
+};
+
 static void reply(struct node_request *r, const struct page *p, uint64_t retry_s) {
     char seconds[24];
     struct buf body = {.max = 256 * KiB};
     const char *type = put_body(r, &body, p);
-    struct net_field fields[5] = {
+    struct net_field fields[5 + NODE_PAGE_SAFETY] = {
         {STR("content-type"), str_c(type)}, {STR("x-request-id"), str_c(r->id)}, {STR("cache-control"), STR("no-store")}};
     uint32_t n = 3;
+    for (uint32_t i = 0; i < NODE_PAGE_SAFETY; i++) fields[n++] = node_page_safety[i];
     snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)retry_s);
     if (retry_s) fields[n++] = (struct net_field){STR("retry-after"), str_c(seconds)};
     if (p->limit.n) fields[n++] = (struct net_field){STR("x-orlo-limit"), p->limit};
@@ -144,7 +151,8 @@ static uint64_t value_of(const struct node_request *r, const struct refusal *f) 
     struct app_limits *l = NULL;
     if (f->whose == FUNCTIONS && r->part) l = (struct app_limits *)(uintptr_t)r->part->of.limits;
     if (f->whose == APPS && r->app) l = &r->app->record.limits;
-    if (l) return *app_limits_at(l, f->setting);
+    bool ruled = f->setting == APP_SETTING_body_bytes_max && r->body_max;
+    if (l) return ruled ? MIN(r->body_max, l->body_bytes_max) : *app_limits_at(l, f->setting);
     if (f->whose == ENGINES) return engine_last_refusal(r->handler->guest->engine)->max;
     return f->setting == APP_SETTING_connections_max    ? node->connections_max
            : f->setting == APP_SETTING_body_idle_ms_max ? node->body_idle_ms_max

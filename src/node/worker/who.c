@@ -186,6 +186,28 @@ static const struct refusal *check(struct node_request *r, struct refusal *own) 
     return why || !brings ? why : check_token(r, token, now, true, own);
 }
 
+bool node_who_counts(const struct node_request *r, bool by_key, struct buf *to) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    int64_t now = (int64_t)time(NULL);
+    str token, given = key(rq, r->path);
+    bool secret, brings = bearer(rq, &token), opaque = brings && node_opaque_is(token);
+    if (!r->app->keys) return false;
+    if (by_key && !given.n && opaque) given = token;
+    if (by_key && node_opaque_is(given)) {
+        if (node_keys_opaque(r->app->keys, given, now, &secret) != NODE_OPAQUE_GOOD) return false;
+        buf_puts(to, given);
+        return true;
+    }
+    str text = by_key ? given : opaque ? (str){0} : token;
+    if (!text.n) return false;
+    arena *scratch = arena_new(0);
+    struct node_jwt jwt;
+    bool good = node_keys_verify(r->app->keys, scratch, text, now, &jwt) == NODE_JWT_GOOD && (by_key || jwt.subject.n);
+    if (good) buf_puts(to, by_key ? text : jwt.subject);
+    arena_free(scratch);
+    return good;
+}
+
 /* ---- refusals ---- */
 
 static void put_or_null(struct json_writer *w, const char *name, const char *text) {
