@@ -142,7 +142,7 @@ configure_tests() {
     configure build
     # Lines, and no more, for who reads a report; and what compiles in half the time that -O2 takes with sanitizers. What is never set, -O3 sees.
     # At a fixed address: the sanitizers' tables hold a million addresses, which each process would have to be told anew when it starts.
-    configure build-test -Dbuildtype=custom -Db_pie=false -Doptimization=1 -Ddebug=true '-Dc_args=-g1 -Wno-error=maybe-uninitialized' -Dcpp_args=-g1 -Db_sanitize=address,undefined -Db_lundef=false
+    configure build-test -Dbuildtype=custom -Db_pie=false -Dc_link_args=-no-pie -Dcpp_link_args=-no-pie -Doptimization=1 -Ddebug=true '-Dc_args=-g1 -Wno-error=maybe-uninitialized' -Dcpp_args=-g1 -Db_sanitize=address,undefined -Db_lundef=false
 }
 
 build_tests() {
