@@ -143,8 +143,10 @@ class Client:
         return stream
 
     def data(self, stream, piece):
-        """Once there is room for it."""
+        """Once there is room for it; nothing where it was answered before."""
         self.wait(lambda: self.over(stream) or min(self.room[0], self.room.get(stream, self.initial)) >= len(piece))
+        if self.over(stream):
+            return
         self.room[0] -= len(piece)
         self.room[stream] = self.room.get(stream, self.initial) - len(piece)
         self.send(frame(DATA, 0, stream, piece))

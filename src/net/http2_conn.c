@@ -18,6 +18,7 @@ uint64_t http2_after_ms(const struct http2_stream *st, uint32_t ms) { return aft
 void http2_queue_put(struct http2_stream *st, struct http2_queue *q, str data) {
     buf_puts(&q->b, data);
     st->h->c->server->held_bytes += data.n;
+    if (q == &st->out) st->h->out_queued += data.n;
 }
 
 static void free_bytes(struct buf *b) {
@@ -29,6 +30,7 @@ static void free_bytes(struct buf *b) {
 void http2_queue_take(struct http2_stream *st, struct http2_queue *q, size_t n) {
     q->used += n;
     st->h->c->server->held_bytes -= n;
+    if (q == &st->out) st->h->out_queued -= n;
     if (!http2_queued(q)) {
         if (q->b.cap > NET_SMALL_BYTES) free_bytes(&q->b);
         q->b.n = q->used = 0;
@@ -40,6 +42,7 @@ void http2_queue_take(struct http2_stream *st, struct http2_queue *q, size_t n) 
 
 static void drop_queue(struct http2_stream *st, struct http2_queue *q) {
     st->h->c->server->held_bytes -= http2_queued(q);
+    if (q == &st->out) st->h->out_queued -= http2_queued(q);
     free_bytes(&q->b);
     *q = (struct http2_queue){0};
 }
@@ -63,6 +66,7 @@ static struct http2_stream *stream_new(struct http2_conn *h, int32_t id) {
     st->id = id;
     st->mem = mem;
     st->body_bytes_max = h->c->server->limits.body_bytes_max;
+    st->priority = NET_PRIORITY_DEFAULT;
     st->ring = (struct net_ring){h->streams.prev, &h->streams};
     st->ring.prev->next = h->streams.prev = &st->ring;
     h->streams_count++;
@@ -143,11 +147,28 @@ static void look_at_frame(struct http2_conn *h) {
     h->frame_left = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
     uint32_t cost = cost_of(p[3], p[4], h->frame_left);
     if (cost) pay(h, cost);
+    h->frame_is_priority = p[3] == NGHTTP2_PRIORITY && h->frame_left == 5;
     if (p[3] == NGHTTP2_PRIORITY && !id) e = NGHTTP2_PROTOCOL_ERROR;
     else if (moves && id & 1 && id <= h->newest && !nghttp2_session_find_stream(h->session, (int32_t)id))
         e = error_of_late(h, id);
     if (opens) h->newest = MAX(h->newest, id);
     if (e != NGHTTP2_NO_ERROR) nghttp2_session_terminate_session(h->session, e);
+}
+
+/* Of a stream upon itself (RFC 7540 §5.3.1), which nghttp2 does not look for where RFC 9218 has taken its place. */
+static void look_at_priority(struct http2_conn *h, str part) {
+    const uint8_t *id = h->frame_head + 5;
+    uint32_t at = 5 - h->frame_left;
+    for (size_t i = 0; i < part.n && at < 4; i++, at++) {
+        uint8_t mask = at ? 0xff : 0x7f;
+        if ((part.p[i] & mask) != (id[at] & mask)) h->frame_is_priority = false;
+    }
+    if (!h->frame_is_priority || at < 4) return;
+    h->frame_is_priority = false;
+    int32_t stream = (int32_t)((uint32_t)(id[0] & 0x7f) << 24 | (uint32_t)id[1] << 16 | (uint32_t)id[2] << 8 | id[3]);
+    if (nghttp2_session_find_stream(h->session, stream))
+        nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_PROTOCOL_ERROR);
+    else nghttp2_session_terminate_session(h->session, NGHTTP2_PROTOCOL_ERROR);
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg) {
@@ -165,6 +186,12 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     nghttp2_session_set_stream_user_data(session, st->id, st);
     h->io_deadline_ns = after_ms(h, h->c->server->c.header_ms_max);
     return 0;
+}
+
+/* As nghttp2 reads it, too; here it is kept for what the response says of it. */
+static void take_priority(struct http2_stream *st, str value) {
+    st->prioritized = st->h->knows_priorities = true;
+    net_priority_read(value, &st->priority);
 }
 
 static void take_pseudo(struct http2_stream *st, str name, str value) {
@@ -194,6 +221,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         st->refused = 431, st->why = "too many header fields";
     } else if (st->trailing) {
         vec_push(st->mem, &st->trailers, ((struct net_field){arena_str(st->mem, n), arena_str(st->mem, v)}));
+    } else if (str_eqc(n, "priority")) {
+        take_priority(st, v);
+        vec_push(st->mem, &st->fields, ((struct net_field){arena_str(st->mem, n), arena_str(st->mem, v)}));
     } else if (str_eqc(n, "cookie")) { /* RFC 9113 §8.2.3: its crumbs are one field for whoever knows no HTTP/2 */
         if (st->cookie.n) buf_puts(&st->cookie, STR("; "));
         buf_puts(&st->cookie, v);
@@ -220,10 +250,47 @@ static void trailers_whole(struct http2_stream *st) {
     http2_stream_due(st);
 }
 
+static void on_settings(struct http2_conn *h, const nghttp2_settings *s) {
+    if (s->hd.flags & NGHTTP2_FLAG_ACK) return;
+    h->window_news = true;
+    for (size_t i = 0; i < s->niv; i++)
+        if (s->iv[i].settings_id == NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES && s->iv[i].value) h->knows_priorities = true;
+}
+
+/* RFC 9218 §7.1: it names a stream that is there, or one that is to come, which has what it says from nghttp2. */
+static void on_priority_update(nghttp2_session *session, struct http2_conn *h, const nghttp2_ext_priority_update *u) {
+    struct http2_stream *st = nghttp2_session_get_stream_user_data(session, u->stream_id);
+    h->knows_priorities = true;
+    if (!st) return;
+    st->prioritized = true;
+    st->priority = NET_PRIORITY_DEFAULT;
+    net_priority_read((str){u->field_value, u->field_value_len}, &st->priority);
+}
+
+static void on_window(nghttp2_session *session, struct http2_conn *h, int32_t id) {
+    struct http2_stream *st = id ? nghttp2_session_get_stream_user_data(session, id) : NULL;
+    if (st) http2_stream_due(st);
+    else if (!id) h->window_news = true;
+}
+
+/* What is of no stream's message. */
+static void on_control(nghttp2_session *session, struct http2_conn *h, const nghttp2_frame *frame) {
+    switch (frame->hd.type) {
+    case NGHTTP2_SETTINGS: on_settings(h, &frame->settings); break;
+    case NGHTTP2_WINDOW_UPDATE: on_window(session, h, frame->hd.stream_id); break;
+    case NGHTTP2_PRIORITY_UPDATE: on_priority_update(session, h, frame->ext.payload); break;
+    case NGHTTP2_PING: h->seen_draining |= h->drains && frame->hd.flags & NGHTTP2_FLAG_ACK; break;
+    default: break;
+    }
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg) {
     struct http2_conn *h = arg;
+    if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) {
+        on_control(session, h, frame);
+        return 0;
+    }
     if (frame->hd.type == NGHTTP2_DATA && frame->hd.length && frame->hd.length <= frame->data.padlen) pay(h, 1);
-    if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS) return 0;
     struct http2_stream *st = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!st) return 0;
     bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
@@ -249,7 +316,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         wanted = false;
     }
     if (!wanted) {
-        nghttp2_session_consume(session, id, n);
+        if (st && (st->discarded += (uint32_t)n) <= HTTP2_DISCARD_BYTES) nghttp2_session_consume(session, id, n);
+        else nghttp2_session_consume_connection(session, n); /* the stream's window closes */
         if (st) http2_stream_due(st);
         return 0;
     }
@@ -304,7 +372,7 @@ static nghttp2_session *session_new(struct http2_conn *h) {
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid);
     nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_option_set_server_fallback_rfc7540_priorities(o, 1); /* RFC 9218's where the client knows them */
+    nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
     ENSURE(nghttp2_session_server_new2(&session, cb, h, o) == 0);
     nghttp2_session_callbacks_del(cb);
@@ -433,6 +501,7 @@ static void feed(struct http2_conn *h, str bytes) {
         uint32_t *left = &h->frame_left, want = (uint32_t)sizeof h->frame_head - h->frame_have;
         size_t n = MIN(bytes.n, *left ? *left : want);
         if (*left) {
+            if (UNLIKELY(h->frame_is_priority)) look_at_priority(h, (str){bytes.p, n});
             *left -= (uint32_t)n;
         } else {
             memcpy(h->frame_head + h->frame_have, bytes.p, n);
@@ -534,9 +603,16 @@ static void progress(struct http2_stream *st) {
     }
 }
 
+static void tell_of_windows(struct http2_conn *h) {
+    h->window_news = false;
+    for (struct net_ring *r = h->streams.next; r != &h->streams; r = r->next)
+        if (of_ring(r)->x.was_full) http2_stream_due(of_ring(r));
+}
+
 static void turn(struct http2_conn *h) {
     enum { ROUNDS = 64 };
     h->in_turn = true;
+    if (h->window_news) tell_of_windows(h);
     for (int round = 0; round < ROUNDS; round++) {
         struct http2_stream *st = h->due;
         if (!st) break;
@@ -559,8 +635,17 @@ static bool over(const struct http2_conn *h) {
     return !net_bytes_left(&h->c->out) && !nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session);
 }
 
+/* The client has seen that it is asked to stop. */
+static void name_last(struct http2_conn *h) {
+    h->last_due_ns = 0;
+    h->ends = true;
+    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
+                          NULL, 0);
+}
+
 static void go_on(struct http2_conn *h) {
     receive(h);
+    if (h->seen_draining && !h->failed && !h->ends) name_last(h);
     flush(h);
     turn(h);
     if (h->eof && !h->failed && h->streams_count)
@@ -578,6 +663,7 @@ static void conn_ready(struct net_conn *c) { go_on(of(c)); }
 
 static void on_deadline(struct http2_conn *h, uint64_t now) {
     if (h->failed) return;
+    if (net_passed(h->last_due_ns, now) && !h->ends) name_last(h);
     if (net_passed(h->write_deadline_ns, now)) {
         shut(h);
     } else if (net_passed(h->io_deadline_ns, now)) {
@@ -608,7 +694,7 @@ static void conn_job(struct net_job *job) {
 
 static void conn_sweep(struct net_conn *c, uint64_t now) {
     struct http2_conn *h = of(c);
-    bool passed = net_passed(h->write_deadline_ns, now) || net_passed(h->io_deadline_ns, now);
+    bool passed = net_passed(h->write_deadline_ns, now) || net_passed(h->io_deadline_ns, now) || net_passed(h->last_due_ns, now);
     for (struct net_ring *r = h->streams.next; r != &h->streams && !passed; r = r->next)
         passed = http2_exchange_next_deadline(of_ring(r), now);
     if (!passed) return;
@@ -616,13 +702,15 @@ static void conn_sweep(struct net_conn *c, uint64_t now) {
     net_conn_later(c);
 }
 
-/* What was asked is answered; no more may be asked. */
+/* What was asked is answered; what is asked until the client can have heard of this, too (RFC 9113 §6.8). */
 static void conn_drain(struct net_conn *c) {
     struct http2_conn *h = of(c);
-    if (h->failed || h->ends) return;
-    h->ends = true;
-    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
-                          NULL, 0);
+    if (h->failed || h->ends || h->drains) return;
+    h->drains = true;
+    h->last_due_ns = after_ms(h, NET_QUIET_MS);
+    net_server_sweep_for(c->server, NET_QUIET_MS);
+    nghttp2_submit_shutdown_notice(h->session);
+    nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
     net_conn_later(c);
 }
 

@@ -6,13 +6,21 @@
  *
  * 1. nghttp2 is never called from inside of its own callbacks: they note what came, and a turn sees to the streams that are due.
  * 2. A body that nobody takes is at most a window of its stream's, and all of a connection's are at most a window of the connection's: what is
- *    taken opens them again. A response that the client does not take is at most queue_bytes_max, and has write_ms_max for each of its bytes.
+ *    taken opens them again. A response that the client does not take is no more than the client's windows have room for (of its stream, and of the
+ *    connection with all the others' that wait), at most queue_bytes_max, at least HTTP2_LEAST_ROOM, and has write_ms_max for each of its bytes.
  * 3. A stream's memory stays while its exchange is live. Those count as open, also where the client has reset them: who resets fast gains nothing.
  * 4. What costs the client little and us something (SETTINGS, PING, RST_STREAM, empty DATA …) is counted against what it moves.
+ * 5. Who is answered and still sends gets HTTP2_LINGER_MS to read that before his stream is reset (RFC 9113 §8.1): curl 7.88 shows nothing of an answer
+ *    that a reset comes with, and of a good one it shows nothing before it has sent everything, for which there is HTTP2_DISCARD_BYTES of room.
+ * 6. Of responses that could go, RFC 9218 says which goes first: the request's `priority`, PRIORITY_UPDATE, the response's `priority` in their order. Who
+ *    has shown no sign of knowing that gets all of them by turns.
+ * 7. A server that drains says so by a GOAWAY that takes everything yet, and by one that names the last stream when the client has seen the first (its
+ *    PING came back, or NET_QUIET_MS are over): what was on its way meanwhile is answered.
  */
 #ifndef ORLO_NET_HTTP2_CONN_H
 #define ORLO_NET_HTTP2_CONN_H
 
+#include "net/priority.h"
 #include "net/server_int.h"
 #include <nghttp2/nghttp2.h>
 
@@ -22,6 +30,9 @@ enum {
     HTTP2_WINDOW = 1 << 20,
     HTTP2_TURN_BYTES = 128 << 10, /* received in a turn; others first */
     HTTP2_CLOSED_KEPT = 256,
+    HTTP2_LINGER_MS = 2000,
+    HTTP2_DISCARD_BYTES = 1 << 20,
+    HTTP2_LEAST_ROOM = 4 << 10, /* for a response, whatever the windows: who opens them byte by byte wakes nobody for each */
 };
 
 struct http2_queue { /* bytes that wait, of which `used` are over */
@@ -46,7 +57,9 @@ struct http2_stream {
     struct net_field *out_trailers;
     uint64_t body_bytes, body_bytes_max;
     uint64_t io_deadline_ns, write_deadline_ns; /* 0: none */
-    uint32_t head_bytes, out_trailers_count;
+    uint64_t reset_due_ns;                      /* it was answered, and has time to see that; 0: it was not, or has ended */
+    struct net_priority priority;
+    uint32_t head_bytes, out_trailers_count, discarded;
     uint16_t refused; /* its head is none that can be answered but by this status */
     const char *why;
     bool due;
@@ -62,8 +75,9 @@ struct http2_stream {
     bool deferred;  /* nghttp2 waits for more of out */
     bool flush_due; /* what was written has not left: tell when it has */
     bool gone_told, continue_due;
-    bool was_reset; /* by us */
-    bool relayed;   /* its exchange is nobody's who is told of the server's end */
+    bool was_reset;   /* by us */
+    bool prioritized; /* by the client: `priority` is his, or his default */
+    bool relayed;     /* its exchange is nobody's who is told of the server's end */
 };
 
 struct http2_conn {
@@ -74,6 +88,8 @@ struct http2_conn {
     uint32_t streams_count;
     uint64_t io_deadline_ns, write_deadline_ns;
     uint64_t credit, credit_at_ns; /* for what costs little */
+    size_t out_queued;             /* of all streams' responses */
+    uint64_t last_due_ns; /* of a connection that drains: when its last stream is named at the latest; 0: it does not, or was */
     /* Streams that ended last, by turns: their numbers, which are odd; one less: by our own reset, so that what was under way may still come. */
     uint32_t closed[HTTP2_CLOSED_KEPT];
     uint32_t closed_count, newest;
@@ -81,7 +97,11 @@ struct http2_conn {
     uint32_t frame_have, frame_left;
     bool idle; /* it counts among those that rest */
     bool eof, failed;
+    bool frame_is_priority; /* whose stream may still be the one that it depends on */
     bool in_turn, expired, ends;
+    bool knows_priorities; /* its client has shown a sign of RFC 9218 */
+    bool window_news;      /* who waits for room may have some */
+    bool drains, seen_draining;
 };
 
 /* The connection speaks HTTP/2 from here on; c->in has what came of it. */

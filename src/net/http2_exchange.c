@@ -115,9 +115,20 @@ static err exchange_inform(struct net_exchange *x, const struct net_head *h) {
     return ERR_OK;
 }
 
+/* How much of the response may wait: the client's windows have room for it. */
+static size_t most_queued(const struct http2_stream *st) {
+    const struct http2_conn *h = st->h;
+    size_t most = limits_of(st)->queue_bytes_max, others = h->out_queued - http2_queued(&st->out);
+    if (!h->session || st->closed) return most;
+    int32_t of_stream = nghttp2_session_get_stream_remote_window_size(h->session, st->id),
+            of_all = nghttp2_session_get_remote_window_size(h->session);
+    size_t window = (size_t)MAX(of_stream, 0), all = (size_t)MAX(of_all, 0);
+    return MAX(MIN(most, MIN(window, all - MIN(all, others))), MIN(most, (size_t)HTTP2_LEAST_ROOM));
+}
+
 static size_t exchange_room(struct net_exchange *x) {
     struct http2_stream *st = of(x);
-    size_t most = limits_of(st)->queue_bytes_max, used = http2_queued(&st->out);
+    size_t most = most_queued(st), used = http2_queued(&st->out);
     return used < most ? most - used : 0;
 }
 
@@ -168,6 +179,18 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *to, size_t
     return (ssize_t)n;
 }
 
+/* What the response says of its priority counts more than what the client said (RFC 9218 §8); later the client may say other. */
+static void prioritize(struct http2_stream *st) {
+    struct net_priority p = st->priority;
+    const struct net_head *h = &st->head;
+    bool said = false;
+    if (!st->prioritized && !st->h->knows_priorities) p.incremental = said = true;
+    for (uint32_t i = 0; i < h->fields_count; i++)
+        if (str_eqc(h->fields[i].name, "priority")) said |= net_priority_read(h->fields[i].value, &p);
+    nghttp2_extpri to = {.urgency = p.urgency, .inc = p.incremental};
+    if (said) nghttp2_session_change_extpri_stream_priority(st->h->session, st->id, &to, 0);
+}
+
 static void submit(struct http2_stream *st) {
     const struct net_head *h = &st->head;
     struct net_server *s = st->h->c->server;
@@ -189,6 +212,7 @@ static void submit(struct http2_stream *st) {
     st->head_due = false;
     st->head_sent = true;
     if (bare) st->out_ended = true;
+    else prioritize(st);
     if (nghttp2_submit_response(st->h->session, st->id, all, n, bare ? NULL : &body) != 0)
         http2_reset(st, NGHTTP2_INTERNAL_ERROR);
 }
@@ -349,7 +373,7 @@ static void tell_sink(struct http2_stream *st) {
     struct net_exchange *x = &st->x;
     size_t queued = http2_queued(&st->out);
     if (!st->head_sent || x->finished) return;
-    bool flushed = st->flush_due && !queued, room = x->was_full && queued <= limits_of(st)->queue_bytes_max / 2;
+    bool flushed = st->flush_due && !queued, room = x->was_full && queued <= most_queued(st) / 2;
     if (!flushed && !room) return;
     st->flush_due = x->was_full = false;
     net_sink_tell(&x->sink);
@@ -363,10 +387,9 @@ static void send_more(struct http2_stream *st) {
     }
     if (http2_queued(&st->out) && st->head_sent && !st->write_deadline_ns)
         st->write_deadline_ns = http2_after_ms(st, limits_of(st)->write_ms_max);
-    /* It was answered whole, and no more is wanted of it (RFC 9113 §8.1). */
-    if (st->all_sent && !st->x.live && !st->body_ended) {
-        st->body_ended = true;
-        http2_reset(st, NGHTTP2_NO_ERROR);
+    if (st->all_sent && !st->x.live && !st->body_ended && !st->reset_due_ns) {
+        st->reset_due_ns = http2_after_ms(st, HTTP2_LINGER_MS);
+        net_server_sweep_for(st->h->c->server, HTTP2_LINGER_MS);
     }
 }
 
@@ -389,7 +412,7 @@ void http2_exchange_progress(struct http2_stream *st) {
 }
 
 bool http2_exchange_next_deadline(const struct http2_stream *st, uint64_t now) {
-    return net_passed(st->io_deadline_ns, now) || net_passed(st->write_deadline_ns, now) ||
+    return net_passed(st->io_deadline_ns, now) || net_passed(st->write_deadline_ns, now) || net_passed(st->reset_due_ns, now) ||
            (st->x.live && net_passed(st->x.deadline_ns, now));
 }
 
@@ -398,6 +421,11 @@ void http2_exchange_expired(struct http2_stream *st, uint64_t now) {
     if (net_passed(st->write_deadline_ns, now)) { /* it takes nothing of what it asked for */
         st->write_deadline_ns = 0;
         http2_reset(st, NGHTTP2_CANCEL);
+    }
+    if (net_passed(st->reset_due_ns, now)) { /* it was answered whole, and no more is wanted of it (RFC 9113 §8.1) */
+        st->reset_due_ns = 0;
+        st->body_ended = true;
+        if (!st->closed) http2_reset(st, NGHTTP2_NO_ERROR);
     }
     if (x->live && net_passed(x->deadline_ns, now)) {
         x->deadline_ns = 0;
