@@ -1,4 +1,4 @@
-/* tls: the client's side of TLS (1.2 and 1.3), without I/O: what the peer sent goes in, what it is to be sent comes out.
+/* tls: the client's side of TLS (1.2 and 1.3), without I/O: what the peer sent goes in, what it is to be sent comes out. The server's: tls_server.h.
  *
  * The peer's certificate must be signed by somebody trusted and name the host that was asked for; there is no way to do without.
  */
@@ -16,6 +16,7 @@ void crypto_tls_trust_free(struct crypto_tls_trust *t); /* after its connections
 enum crypto_tls_result {
     CRYPTO_TLS_OK,
     CRYPTO_TLS_MORE,        /* feed what the peer sends, and ask again */
+    CRYPTO_TLS_SIGN,        /* of a server: tls_server.h */
     CRYPTO_TLS_END,         /* the peer said that it will send no more */
     CRYPTO_TLS_CERTIFICATE, /* the rest are failures: its certificate is not trusted */
     CRYPTO_TLS_ALERT,       /* it sent an alert */
