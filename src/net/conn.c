@@ -3,7 +3,7 @@
  * 1. A dead connection's memory stays until the batch of events it may be named in is done.
  * 2. Its protocol says when it is closed (nothing is sent or received any more) and when it is buried (nobody holds anything of it).
  */
-#include "net/server_int.h"
+#include "net/tls_int.h"
 #include <arpa/inet.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -110,11 +110,13 @@ static void on_ready(void *arg) {
 
 static void on_turn(struct net_lane_entry *e) {
     struct net_conn *c = container_of(e, struct net_conn, lane);
-    if (c->stream) net_stream_tell(c->stream);
+    if (c->stream) net_stream_tell(&c->plain.s); /* from where it goes up to whatever is above */
 }
 
+void net_conn_listen(struct net_conn *c) { net_stream_listen(c->stream, on_ready, c); }
+
 struct net_conn *net_conn_new(struct net_server *s, const void *peer, socklen_t peer_n) {
-    const struct net_protocol *protocol = &net_http1_protocol; /* until a client can ask for another by ALPN */
+    const struct net_protocol *protocol = &net_http1_protocol; /* which others become, or are taken from it */
     struct net_conn *c = s->spare;
     if (c) {
         s->spare = c->next;
@@ -138,7 +140,7 @@ void net_conn_start(struct net_conn *c) {
     c->prev->next = s->conns.prev = c;
     s->stats.connections++;
     if (!uv_is_active((uv_handle_t *)&s->sweep)) uv_timer_again(&s->sweep);
-    net_stream_listen(c->stream, on_ready, c);
+    net_conn_listen(c);
     c->protocol->start(c);
 }
 
@@ -149,8 +151,10 @@ bool net_conn_watch(struct net_conn *c) {
 
 void net_conn_unwatch(struct net_conn *c) { epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->plain.fd, NULL); }
 
-static struct net_conn *begin(struct net_server *s, int fd, const void *peer, socklen_t peer_n) {
+static struct net_conn *begin(struct net_server *s, int fd, const void *peer, socklen_t peer_n, bool relayed) {
     struct net_conn *c = net_conn_new(s, peer, peer_n);
+    if (s->c.tls && !relayed) c->protocol = &net_tls_protocol;
+    c->secure = s->c.tls || s->c.tls_upstream;
     net_plain_init(&c->plain, fd);
     c->stream = &c->plain.s;
     if (net_conn_watch(c)) {
@@ -162,12 +166,15 @@ static struct net_conn *begin(struct net_server *s, int fd, const void *peer, so
     return NULL;
 }
 
-void net_conn_accept(struct net_server *s, int fd, const void *peer, socklen_t peer_n) { (void)begin(s, fd, peer, peer_n); }
+void net_conn_accept(struct net_server *s, int fd, const void *peer, socklen_t peer_n) {
+    (void)begin(s, fd, peer, peer_n, false);
+}
 
 void net_conn_adopt(struct net_server *s, int fd, const struct net_handover *h) {
-    struct net_conn *c = begin(s, fd, h->peer, h->peer_n);
+    struct net_conn *c = begin(s, fd, h->peer, h->peer_n, h->relayed);
     if (!c) return;
     c->passes = h->passes;
+    c->relayed = h->relayed;
     c->protocol->adopt(c, h->bytes);
 }
 
@@ -185,6 +192,7 @@ void net_conn_bury(struct net_conn *c) {
     net_job_cancel(&c->job);
     net_lane_drop(&c->lane);
     net_bytes_release(&c->in);
+    net_tls_forget(c);
     c->prev->next = c->next;
     c->next->prev = c->prev;
     c->next = c->server->dead;

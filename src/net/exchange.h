@@ -106,6 +106,7 @@ struct net_handover {
     const void *peer; /* a sockaddr: where it comes from, which may be another than the socket's */
     uint32_t peer_n;
     uint32_t passes; /* how often it has been passed on since it was last answered, this time included */
+    bool relayed;    /* it is no client's connection, but one that was made for a request (relay.h) */
 };
 enum {
     NET_HANDOVER_BYTES_MAX = 256 << 10

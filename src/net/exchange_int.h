@@ -62,8 +62,9 @@ struct net_exchange {
     uint16_t status;
     uint16_t body_status; /* what the client's body deserves that failed; 0: 400 */
     uint16_t port;
-    bool live;   /* between on_request and net_exchange_end */
-    bool closed; /* the client is gone, though the owner may not have been told */
+    const struct net_tls_conn *tls; /* of its connection; NULL: it has none */
+    bool live;                      /* between on_request and net_exchange_end */
+    bool closed;                    /* the client is gone, though the owner may not have been told */
     bool responded, finished;
     bool no_body;         /* by rule; what is written is dropped */
     bool aborted;         /* its owner gave the response up, so that it need not be told of its end */

@@ -7,6 +7,7 @@
 #include "net/http1_conn.h"
 #include "net/http2_conn.h"
 #include "net/proxy.h"
+#include "net/tls_int.h"
 
 static void conn_job(struct net_job *job);
 static void parse_heads(struct http1_conn *h);
@@ -43,7 +44,7 @@ static void conn_start(struct net_conn *c) {
     net_conn_unserve(c, NET_UNSERVED_SILENT);
     h->rested_ns = net_loop_now_ns(c->server->loop);
     h->io_deadline_ns = after_ms(h, c->server->c.header_ms_max);
-    h->proxy_due = c->server->c.proxied;
+    h->proxy_due = c->server->c.proxied && !c->tls;
     h->fresh = true;
 }
 
@@ -224,12 +225,13 @@ static bool take_proxy(struct http1_conn *h) {
 static bool is_http1(struct http1_conn *h) {
     static const str preface = STR_INIT(NGHTTP2_CLIENT_MAGIC);
     struct net_bytes *in = &h->c.in;
+    enum crypto_tls_protocol agreed = net_tls_agreed(&h->c);
     str come = {in->p + in->off, MIN(net_bytes_left(in), (uint32_t)preface.n)};
-    if (LIKELY(!str_starts(preface, come))) {
+    if (LIKELY(!str_starts(preface, come) || agreed == CRYPTO_TLS_HTTP1) && agreed != CRYPTO_TLS_HTTP2) {
         h->fresh = false;
         return true;
     }
-    if (come.n < preface.n) return false;
+    if (come.n < preface.n && str_starts(preface, come)) return false;
     h->io_deadline_ns = 0;
     http1_conn_set_state(h, HTTP1_HANDED_OVER);
     http2_conn_begin(&h->c);
@@ -451,7 +453,12 @@ static void go_on_passing(struct http1_conn *h) {
     h->pass.give = NULL;
     h->write_deadline_ns = 0;
     net_conn_unwatch(c); /* from here on its events are another's */
-    if (to.give(to.arg, &(struct net_handover){c->plain.fd, bytes, &c->peer, sizeof c->peer, c->passes + 1})) {
+    if (to.give(to.arg, &(struct net_handover){.fd = c->plain.fd,
+                                               .bytes = bytes,
+                                               .peer = &c->peer,
+                                               .peer_n = sizeof c->peer,
+                                               .passes = c->passes + 1,
+                                               .relayed = c->relayed})) {
         c->server->stats.passed++;
         bury(h);
         return;
@@ -472,6 +479,12 @@ static void conn_adopt(struct net_conn *c, str bytes) {
     h->fields = c->in.base;
     http1_head_init(&h->head, &c->server->limits, h->fields);
     net_conn_later(c);
+}
+
+void net_http1_refuse(struct net_conn *c, uint16_t status, const char *why) {
+    conn_start(c);
+    c->server->stats.idle--;
+    http1_exchange_refuse(of(c), status, why);
 }
 
 /* ---- what drives a connection ---- */

@@ -1,6 +1,8 @@
 /* http1_exchange: an exchange on a connection of HTTP/1.1: how its bodies come and go. The picture of the queue is in http1_conn.h. */
 #include "net/http1_conn.h"
 #include "net/party_int.h"
+#include "net/relay.h"
+#include <stdlib.h>
 
 static struct http1_conn *conn_of(const struct net_exchange *x) {
     return container_of((struct net_exchange *)(uintptr_t)x, struct http1_conn, x);
@@ -229,7 +231,7 @@ void http1_exchange_begin(struct http1_conn *h) {
     struct net_request *rq = &h->head.rq;
     uint64_t now = net_loop_now_ns(s->loop);
     /* How it came is ours to know; what an absolute-form target claims is the client's word (RFC 9110 §7.4). */
-    rq->scheme = s->c.tls_upstream ? STR("https") : STR("http");
+    rq->scheme = h->c.secure ? STR("https") : STR("http");
     if (UNLIKELY(!rq->authority.n)) rq->authority = net_conn_local(&h->c);
     http1_conn_set_state(h, HTTP1_HANDLING);
     h->head_at = h->c.in.off - (uint32_t)h->head.bytes;
@@ -242,6 +244,7 @@ void http1_exchange_begin(struct http1_conn *h) {
                                  .deadline_ns = net_after(now, s->c.handler_ms_max),
                                  .left = UINT64_MAX,
                                  .out_max = UINT64_MAX,
+                                 .tls = h->c.tls,
                                  .port = s->port,
                                  .live = true};
     h->o = (struct http1_out){.continue_due = h->head.expect_continue && !net_bytes_left(&h->c.in)};
@@ -432,11 +435,31 @@ static void exchange_serve_for(struct net_exchange *x, struct net_party *party) 
     net_lane_choose(&conn_of(x)->c.lane, net_party_lane(party));
 }
 
+/* What is encrypted stays with who has its keys: the request goes on by a connection of its own, as it came. */
+static err relay(struct http1_conn *h, const struct net_pass *to) {
+    struct net_conn *c = &h->c;
+    struct net_field *fields = calloc(c->server->c.fields_max + 1, sizeof *fields);
+    struct http1_head head;
+    ENSURE(fields);
+    http1_head_init(&head, &c->server->limits, fields);
+    ENSURE(http1_head_parse(&head, c->in.p + h->head_at, h->head.bytes) == HTTP1_DONE);
+    if (!head.rq.authority.n) head.rq.authority = net_conn_local(c);
+    h->x.rq = &head.rq;
+    h->x.peer = (str){0};
+    err e = net_relay(c->server->loop, &h->x, to,
+                      &(struct net_handover){.fd = -1, .peer = &c->peer, .peer_n = sizeof c->peer, .passes = c->passes + 1});
+    h->x.rq = &h->head.rq;
+    free(fields);
+    if (e == ERR_OK) c->server->stats.passed++;
+    return e == ERR_OK ? ERR_OK : ERR_LIMIT;
+}
+
 static err exchange_pass(struct net_exchange *x, const struct net_pass *to) {
     struct http1_conn *h = conn_of(x);
     bool untouched = h->c.in.off == h->head_at + h->head.bytes && !h->body.base && !h->o.continued;
-    if (!untouched || h->c.stream != &h->c.plain.s) return ERR_USAGE;
+    if (!untouched) return ERR_USAGE;
     if (h->c.passes >= NET_PASSES_MAX) return ERR_LIMIT;
+    if (h->c.stream != &h->c.plain.s) return relay(h, to);
     h->pass = *to;
     h->o.continue_due = false;
     x->live = false;

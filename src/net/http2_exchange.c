@@ -333,13 +333,14 @@ static void make_exchange(struct http2_stream *st) {
                                   .left = UINT64_MAX,
                                   .out_max = UINT64_MAX,
                                   .body_status = was.body_status,
+                                  .tls = st->h->c->tls,
                                   .port = s->port,
                                   .live = true};
 }
 
 void http2_exchange_begin(struct http2_stream *st) {
     struct net_server *s = st->h->c->server;
-    st->rq.scheme = s->c.tls_upstream ? STR("https") : STR("http"); /* how it came, whatever :scheme says */
+    st->rq.scheme = st->h->c->secure ? STR("https") : STR("http"); /* how it came, whatever :scheme says */
     if (!st->rq.authority.n) st->rq.authority = net_conn_local(st->h->c);
     st->came = st->rq;
     as_it_came(st);

@@ -231,6 +231,7 @@ err net_relay(struct net_loop *l, struct net_exchange *x, const struct net_pass 
     memcpy(r->peer, h->peer, MIN(h->peer_n, sizeof r->peer));
     r->h.peer = r->peer;
     r->h.bytes = (str){0};
+    r->h.relayed = true;
     err e = net_client_new(&(struct net_client_config){.loop = l, .connections_max = 1, .open = open_ours, .open_arg = r},
                            &r->client, &d);
     if (e != ERR_OK) {

@@ -5,6 +5,7 @@
 #include "net/exchange.h"
 #include "net/forwarded.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct net_server;
 
@@ -18,19 +19,20 @@ struct net_server_config {
     bool proxied;
     const struct net_prefix *trusted; /* borrowed */
     size_t trusted_count;
-    bool tls_upstream;           /* requests came by TLS to somebody before us: scheme is https */
-    uint32_t connections_max;    /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
-    uint32_t header_ms_max;      /* 10,000: from the first byte of a request to the end of its head */
-    uint32_t body_ms_max;        /* 30,000: between two reads of the body's bytes while the handler waits for them */
-    uint32_t idle_ms_max;        /* 60,000: between requests */
-    uint32_t handler_ms_max;     /* 60,000: from head to end of the response; then NET_EVENT_DEADLINE */
-    uint32_t write_ms_max;       /* 30,000: no byte of the response accepted by the client */
-    uint32_t half_closed_ms_max; /* 5,000: the client shut down its sending side before it had the answer; then it is gone */
-    uint32_t head_bytes_max;     /* 64 KiB: request line and header section; above: 431 */
-    uint32_t target_bytes_max;   /* 16 KiB: above: 414 */
-    uint32_t fields_max;         /* 128: above: 431 */
-    uint64_t body_bytes_max;     /* 0: no limit; above: 413 (before the handler if content-length says so) */
-    uint32_t queue_bytes_max;    /* 64 KiB: response bytes queued per connection */
+    const struct net_tls_config *tls; /* NULL: connections are plain. Borrowed (tls.h) */
+    bool tls_upstream;                /* requests came by TLS to somebody before us: scheme is https */
+    uint32_t connections_max;         /* 10,000; above, one on which nobody is served makes room; is there none: 503 and closed */
+    uint32_t header_ms_max;           /* 10,000: from the first byte of a request to the end of its head */
+    uint32_t body_ms_max;             /* 30,000: between two reads of the body's bytes while the handler waits for them */
+    uint32_t idle_ms_max;             /* 60,000: between requests */
+    uint32_t handler_ms_max;          /* 60,000: from head to end of the response; then NET_EVENT_DEADLINE */
+    uint32_t write_ms_max;            /* 30,000: no byte of the response accepted by the client */
+    uint32_t half_closed_ms_max;      /* 5,000: the client shut down its sending side before it had the answer; then it is gone */
+    uint32_t head_bytes_max;          /* 64 KiB: request line and header section; above: 431 */
+    uint32_t target_bytes_max;        /* 16 KiB: above: 414 */
+    uint32_t fields_max;              /* 128: above: 431 */
+    uint64_t body_bytes_max;          /* 0: no limit; above: 413 (before the handler if content-length says so) */
+    uint32_t queue_bytes_max;         /* 64 KiB: response bytes queued per connection */
     uint64_t
         memory_bytes_max; /* of all connections; above, whoever sends a head for longest makes room for the next head; is there none: 503.
                                    0: no limit */

@@ -92,6 +92,9 @@ struct net_conn {
     struct net_lane_entry lane; /* whose turn its news wait for */
     struct net_bytes in;        /* what came, and is not used up */
     struct net_bytes out;       /* what is to leave */
+    struct net_tls_conn *tls;   /* tls_conn.c; NULL: it is plain, or came by another process */
+    bool relayed;               /* it was made for a request of another connection */
+    bool secure;                /* what is asked on it is https */
     void *taken;                /* by another protocol than its first: upgrade.c's, http2_conn.c's */
     uint32_t passes;            /* from process to process, since a response was given */
     union {
@@ -148,6 +151,7 @@ void net_conn_adopt(struct net_server *s, int fd, const struct net_handover *h);
 void net_conn_unwatch(struct net_conn *c); /* before another process has the socket: closing it here would not end that */
 struct net_conn *net_conn_new(struct net_server *s, const void *peer, socklen_t peer_n); /* to be given its stream, and started */
 void net_conn_start(struct net_conn *c);
+void net_conn_listen(struct net_conn *c); /* to its stream */
 /* Closes the stream; the memory stays until net_conn_bury. */
 void net_conn_close(struct net_conn *c, bool reset);
 void net_conn_bury(struct net_conn *c); /* after close, and only when nobody holds anything of it */
@@ -175,6 +179,9 @@ str net_conn_peer(struct net_conn *c);   /* "203.0.113.7" */
 void net_conn_set_peer(struct net_conn *c, const struct net_addr *a); /* another than the socket's */
 uint16_t net_conn_peer_port(const struct net_conn *c);
 str net_conn_local(struct net_conn *c); /* "203.0.113.7:80": where it came in */
+
+/* http1_conn.c: a response in plain HTTP/1.1 to what is no request, and the end. */
+void net_http1_refuse(struct net_conn *c, uint16_t status, const char *why);
 
 /* upgrade.c: the connection is its stream's owner's from here on. early: taken; what came behind the request. */
 void net_upgrade_begin(struct net_conn *c, const struct net_upgrade *to);

@@ -51,6 +51,9 @@ struct net_stream *net_stream_tls(struct net_loop *l, struct net_stream *below, 
 /* 0: it is done. WAIT: go on when the stream says so. FAILED: *r and *why say for what. */
 ssize_t net_stream_handshake(struct net_stream *s, enum crypto_tls_result *r, const char **why);
 
+/* A handshake of a server goes on that waited for a signature; answers as net_stream_handshake, of which WAIT with SIGN says that it waits. */
+ssize_t net_stream_signed(struct net_stream *s, str signature, enum crypto_tls_result *r, const char **why);
+
 /* What a kind does that has no better sendv. */
 ssize_t net_stream_sendv_each(struct net_stream *s, const struct iovec *parts, int count);
 

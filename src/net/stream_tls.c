@@ -4,9 +4,10 @@
  *
  * 1. What TLS has to say goes before what the owner wants to: a send takes nothing while some of it waits.
  * 2. A peer may make TLS work without end and say nothing: a turn takes TURN_FEEDS of that, a connection FRUITLESS_BYTES_MAX.
- * 3. An end that the peer did not announce is no end: recv fails, for what came may not be all.
+ * 3. An end that the peer did not announce is no end to a client: recv fails, for what came may not be all. To a server it is one: requests say how
+ *    long they are, and many a client just hangs up.
  */
-#include "crypto/tls.h"
+#include "crypto/tls_server.h"
 #include "net/loop_int.h"
 #include "net/stream_int.h"
 #include <stdlib.h>
@@ -16,6 +17,7 @@ enum {
     TURN_FEEDS = 2,                  /* that TLS takes in a turn without having data */
     FRUITLESS_BYTES_MAX = 256 << 10, /* a handshake's, with certificates of 100 KB; of messages between data */
     ANSWER_BYTES_MAX = 64 << 10,     /* that TLS has to say by itself and the peer does not take */
+    SEND_BYTES = 64 << 10,           /* that are made records of before they are sent */
 };
 
 struct tls_stream {
@@ -26,6 +28,7 @@ struct tls_stream {
     struct net_loop *loop;
     size_t fruitless; /* bytes that TLS took since the last ones that were data */
     bool shaken;      /* the handshake is done */
+    bool serves;      /* it is the server's side */
     bool ended, torn; /* the peer sends no more; without having said so */
     bool cut;         /* nothing more can be sent */
 };
@@ -72,8 +75,8 @@ static ssize_t wait_for(struct tls_stream *t, bool more) {
 
 static ssize_t end(struct tls_stream *t, bool torn) {
     t->ended = true;
-    t->torn = torn;
-    return torn ? NET_STREAM_FAILED : 0;
+    t->torn = torn && !t->serves;
+    return t->torn ? NET_STREAM_FAILED : 0;
 }
 
 static ssize_t tls_recv(struct net_stream *s, void *p, size_t n) {
@@ -99,12 +102,26 @@ static ssize_t tls_send(struct net_stream *s, const void *p, size_t n) {
     size_t taken = 0;
     bool flushed = flush(t);
     while (flushed && taken < n) {
-        size_t piece = MIN(n - taken, (size_t)RECORDS_BYTES);
-        t->cut |= crypto_tls_write(t->tls, (str){(const uint8_t *)p + taken, piece}) != CRYPTO_TLS_OK;
+        while (!t->cut && taken < n && crypto_tls_pending(t->tls).n < SEND_BYTES) {
+            size_t piece = MIN(n - taken, (size_t)RECORDS_BYTES);
+            t->cut |= crypto_tls_write(t->tls, (str){(const uint8_t *)p + taken, piece}) != CRYPTO_TLS_OK;
+            if (!t->cut) taken += piece;
+        }
         flushed = flush(t);
-        if (!t->cut) taken += piece;
     }
     return taken ? (ssize_t)taken : t->cut ? NET_STREAM_FAILED : NET_STREAM_WAIT;
+}
+
+/* What fits goes into one record. */
+static ssize_t tls_sendv(struct net_stream *s, const struct iovec *parts, int count) {
+    uint8_t bytes[RECORDS_BYTES];
+    size_t n = 0;
+    for (int i = 0; i < count; i++) n += parts[i].iov_len;
+    if (count == 1 || n > sizeof bytes || !n) return net_stream_sendv_each(s, parts, count);
+    n = 0;
+    for (int i = 0; i < count; n += parts[i++].iov_len)
+        if (parts[i].iov_len) memcpy(bytes + n, parts[i].iov_base, parts[i].iov_len);
+    return tls_send(s, bytes, n);
 }
 
 static void on_below(void *arg) {
@@ -156,7 +173,7 @@ static void tls_close(struct net_stream *s, bool reset) {
 
 static const struct net_stream_ops tls_ops = {.recv = tls_recv,
                                               .send = tls_send,
-                                              .sendv = net_stream_sendv_each,
+                                              .sendv = tls_sendv,
                                               .has_input = tls_has_input,
                                               .local = tls_local,
                                               .listen = tls_listen,
@@ -169,15 +186,17 @@ struct net_stream *net_stream_tls(struct net_loop *l, struct net_stream *below, 
     t->s = (struct net_stream){.ops = &tls_ops, .readable = true, .writable = true};
     t->below = below;
     t->tls = tls;
+    t->serves = crypto_tls_identity(tls);
     t->loop = l;
     t->job.fn = tls_job;
     return &t->s;
 }
 
-ssize_t net_stream_handshake(struct net_stream *s, enum crypto_tls_result *r, const char **why) {
-    struct tls_stream *t = of(s);
+/* first: what it came to just now. */
+static ssize_t shake(struct tls_stream *t, enum crypto_tls_result first, enum crypto_tls_result *r, const char **why) {
+    *r = first;
     for (int feeds = 0;; feeds++) {
-        *r = crypto_tls_handshake(t->tls);
+        if (feeds) *r = crypto_tls_handshake(t->tls);
         *why = crypto_tls_why(t->tls);
         flush(t); /* an alert, too */
         if (*r == CRYPTO_TLS_OK) {
@@ -185,6 +204,7 @@ ssize_t net_stream_handshake(struct net_stream *s, enum crypto_tls_result *r, co
             t->fruitless = 0;
             return 0;
         }
+        if (*r == CRYPTO_TLS_SIGN) return NET_STREAM_WAIT;
         if (*r != CRYPTO_TLS_MORE) return NET_STREAM_FAILED;
         *why = "the TLS handshake has no end";
         if (idles(t)) return NET_STREAM_FAILED;
@@ -193,6 +213,17 @@ ssize_t net_stream_handshake(struct net_stream *s, enum crypto_tls_result *r, co
         *r = CRYPTO_TLS_END;
         *why = "the connection broke in the TLS handshake";
         if (fed == 0) return NET_STREAM_FAILED;
-        if (fed == NET_STREAM_WAIT) return wait_for(t, false);
+        if (fed == NET_STREAM_WAIT) {
+            *r = CRYPTO_TLS_MORE;
+            return wait_for(t, false);
+        }
     }
+}
+
+ssize_t net_stream_handshake(struct net_stream *s, enum crypto_tls_result *r, const char **why) {
+    return shake(of(s), crypto_tls_handshake(of(s)->tls), r, why);
+}
+
+ssize_t net_stream_signed(struct net_stream *s, str signature, enum crypto_tls_result *r, const char **why) {
+    return shake(of(s), crypto_tls_signed(of(s)->tls, signature), r, why);
 }
