@@ -82,7 +82,7 @@ static int serve(arena *mem, const struct cli_options *o) {
     }
     config.no_admin = o->admin && !strcmp(o->admin, "off");
     config.key_file = o->key_file;
-    static struct node_listen usual = {STR_INIT("127.0.0.1"), 8080, true};
+    static struct node_listen usual = {STR_INIT("127.0.0.1"), 8080, true, false};
     for (uint32_t i = 0; i < o->listen.n; i++) listen[i].proxied = o->proxy_protocol;
     if (o->proxy_protocol && !o->listen.n) listen = &usual;
     config.listen = listen;

@@ -71,7 +71,10 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
     put_limits(to, &c->defaults);
     put_limits(to, &c->max);
     put(to, c->listen.n);
-    for (uint32_t i = 0; i < c->listen.n; i++) put_str(to, c->listen.p[i].address), put(to, c->listen.p[i].proxy_protocol);
+    for (uint32_t i = 0; i < c->listen.n; i++) {
+        put_str(to, c->listen.p[i].address);
+        put(to, c->listen.p[i].proxy_protocol), put(to, c->listen.p[i].tls);
+    }
     put_allow(to, &c->allow);
     put(to, c->trusted_proxies.n);
     for (uint32_t i = 0; i < c->trusted_proxies.n; i++) {
@@ -88,6 +91,9 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
     put(to, c->otlp.headers.n);
     for (uint32_t i = 0; i < c->otlp.headers.n; i++)
         put_str(to, c->otlp.headers.p[i].key), put_str(to, c->otlp.headers.p[i].value);
+    put(to, c->tls.tls13_alone), put(to, c->tls.certificates.n);
+    for (uint32_t i = 0; i < c->tls.certificates.n; i++)
+        put_str(to, c->tls.certificates.p[i].cert), put_str(to, c->tls.certificates.p[i].key);
 }
 
 /* 0: not said. */
@@ -158,9 +164,9 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
     for (int id = 0; id < APP_SETTINGS; id++) c->settings[id] = get_setting(from, (enum app_setting_id)id);
     get_limits(from, &c->defaults);
     get_limits(from, &c->max);
-    for (uint32_t n = get_count(from, 16); n && !from->fail; n--) {
+    for (uint32_t n = get_count(from, 24); n && !from->fail; n--) {
         struct manifest_listen l = {.address = get_str(from)};
-        l.proxy_protocol = rd_u64le(from) != 0;
+        l.proxy_protocol = rd_u64le(from) != 0, l.tls = rd_u64le(from) != 0;
         vec_push(out, &c->listen, l);
     }
     get_allow(out, from, &c->allow);
@@ -170,6 +176,12 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
         struct app_env h = {.key = get_str(from)};
         h.value = get_str(from);
         vec_push(out, &c->otlp.headers, h);
+    }
+    c->tls.tls13_alone = rd_u64le(from) != 0;
+    for (uint32_t n = get_count(from, 16); n && !from->fail; n--) {
+        struct manifest_certificate k = {.cert = get_str(from)};
+        k.key = get_str(from);
+        vec_push(out, &c->tls.certificates, k);
     }
 }
 

@@ -92,6 +92,7 @@ static void listen_address(struct reader *r, void *to, const struct toml *v) {
 static void listen_proxy_protocol(struct reader *r, void *to, const struct toml *v) {
     ((struct manifest_listen *)to)->proxy_protocol = v->i;
 }
+static void listen_tls(struct reader *r, void *to, const struct toml *v) { ((struct manifest_listen *)to)->tls = v->i; }
 static void config_admin(struct reader *r, void *to, const struct toml *v) {
     put_address(r, v, &((struct manifest_config *)to)->admin);
 }
@@ -207,6 +208,34 @@ static void otlp_sample(struct reader *r, void *to, const struct toml *v) {
 static void otlp_format(struct reader *r, void *to, const struct toml *v) {
     static const char *const words[] = {"protobuf", "json"};
     ((struct manifest_otlp *)to)->json = word(r, v, words, 2) == 1;
+}
+
+static void config_tls(struct reader *r, void *to, const struct toml *v) {
+    read_shape(r, v, SHAPE_tls, &((struct manifest_config *)to)->tls);
+}
+static void one_certificate(struct reader *r, void *to, const struct toml *v) {
+    struct manifest_certificate c = {0};
+    if (!manifest_is(r, v, MANIFEST_TABLE)) return;
+    read_shape(r, v, SHAPE_certificate, &c);
+    if (!c.cert.n || !c.key.n) manifest_error(r, v, "it takes two files, cert and key");
+    else vec_push(r->mem, &((struct manifest_tls *)to)->certificates, c);
+}
+static void tls_certificates(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, MANIFEST_CERTIFICATES_MAX, one_certificate, to);
+}
+static void tls_min_version(struct reader *r, void *to, const struct toml *v) {
+    static const char *const words[] = {"1.2", "1.3"};
+    ((struct manifest_tls *)to)->tls13_alone = word(r, v, words, 2) == 1;
+}
+static void file_name(struct reader *r, const struct toml *v, str *to) {
+    if (v->s.n && v->s.n <= APP_PATH_MAX && !memchr(v->s.p, 0, v->s.n)) *to = v->s;
+    else manifest_error(r, v, "it takes the name of a file");
+}
+static void certificate_cert(struct reader *r, void *to, const struct toml *v) {
+    file_name(r, v, &((struct manifest_certificate *)to)->cert);
+}
+static void certificate_key(struct reader *r, void *to, const struct toml *v) {
+    file_name(r, v, &((struct manifest_certificate *)to)->key);
 }
 
 static void config_mail(struct reader *r, void *to, const struct toml *v) {

@@ -8,11 +8,18 @@
 
 #include "app/record.h"
 
-enum { MANIFEST_LISTEN_MAX = 16, MANIFEST_CORDONS_MAX = 64, MANIFEST_PROXIES_MAX = 256 };
+enum { MANIFEST_LISTEN_MAX = 16, MANIFEST_CORDONS_MAX = 64, MANIFEST_PROXIES_MAX = 256, MANIFEST_CERTIFICATES_MAX = 256 };
 
 struct manifest_listen {
     str address; /* "127.0.0.1:8080", ":80": as --listen has it */
-    bool proxy_protocol;
+    bool proxy_protocol, tls;
+};
+struct manifest_certificate { /* files */
+    str cert, key;
+};
+struct manifest_tls {
+    VEC(struct manifest_certificate) certificates; /* the first is shown to who names no host, and to who names an unknown one */
+    bool tls13_alone;
 };
 struct manifest_prefix {
     struct net_addr prefix;
@@ -59,6 +66,7 @@ struct manifest_config {
     VEC(struct manifest_cordon) cordons;
     struct manifest_otlp otlp;
     struct manifest_mail mail;
+    struct manifest_tls tls;
     int access_log, logs_stderr; /* 0, 1, MANIFEST_UNSAID */
     int log_json, log_level;     /* log_level: enum log_level */
 };

@@ -6,16 +6,18 @@
  *           ── secret ────>       seals a secret; makes a key of an app's, and signs with one
  *           ── unseal ────>       opens an app's secrets, into a file that the worker gets
  *   worker  ── token_ask ─>       signs a user's token, by a key that comes along sealed
+ *           ── tls_ask ───>       signs a message of a TLS handshake, the same way
  *           ── vault_ask ─>       seals bytes of an app's (of a row of its database), or opens them
  *
  * 1. A secret key is in the memory of such a process and nowhere else: it started by exec, and whoever started it asks by message.
- * 2. It parses nothing that a stranger wrote: files of 32 bytes, fixed numbers of bytes that it signs, and what control has sealed by it.
+ * 2. It parses nothing that a stranger wrote: files of 32 bytes, fixed numbers of bytes that it signs, what control has sealed by it, and certificates and
+ *    keys of the operator's, in a process that ends with that.
  * 3. A sealed secret is about its app and its name: put in another's place, it is refused.
  * 4. What an app seals has a key of its own, made of the one that seals and of the app's number; who asks shows the app's pass, which keys puts among the
  *    secrets of workers that serve it: another's worker, taken over, opens nothing, though it had the bytes.
  */
+#include "node/certificates.h"
 #include "node/node_int.h"
-#include "node/keyset.h"
 #include "node/keyset.h"
 #include "node/role.h"
 #include "node/secrets.h"
@@ -438,6 +440,99 @@ static err answer_unseal(const struct keyring *k, struct node_message *m) {
     return node_wire_send(NODE_WIRE_FD, &answer);
 }
 
+/* ---- TLS ---- */
+
+enum { TLS_KEPT = 256 };
+/* As `kept`: of what it came as; in a place that says its hash. */
+static struct kept_tls {
+    struct crypto_tls_key *key; /* NULL: none */
+    size_t n;
+    uint8_t *sealed;
+} kept_tls[TLS_KEPT];
+
+static struct crypto_tls_key *tls_key_of(const struct keyring *k, str sealed) {
+    uint8_t secret[NODE_CERT_SEALED_MAX];
+    struct kept_tls *at = &kept_tls[str_hash(sealed) % TLS_KEPT];
+    if (k->no_seal != ERR_OK || sealed.n <= CRYPTO_SEAL_MORE_BYTES || sealed.n > sizeof secret) return NULL;
+    if (at->key && at->n == sealed.n && !memcmp(at->sealed, sealed.p, sealed.n)) return at->key;
+    struct crypto_tls_key *key = NULL;
+    if (crypto_unseal(k->seal, STR(NODE_CERT_ABOUT), sealed, secret))
+        key = crypto_tls_key_new((str){secret, sealed.n - CRYPTO_SEAL_MORE_BYTES});
+    explicit_bzero(secret, sizeof secret);
+    if (!key) return NULL;
+    crypto_tls_key_free(at->key);
+    free(at->sealed);
+    at->key = key, at->n = sealed.n;
+    at->sealed = malloc(sealed.n);
+    ENSURE(at->sealed);
+    memcpy(at->sealed, sealed.p, sealed.n);
+    return key;
+}
+
+static err sign_tls(const struct keyring *k, const struct node_msg_tls_ask *m, uint8_t out[CRYPTO_TLS_SIGNATURE_MAX], size_t *n) {
+    struct crypto_tls_key *key = tls_key_of(k, m->sealed);
+    *n = key && m->scheme <= UINT16_MAX ? crypto_tls_key_sign(key, (uint16_t)m->scheme, m->message, out) : 0;
+    return *n ? ERR_OK : ERR_DENIED;
+}
+
+static str read_whole(arena *out, int fd) {
+    uint8_t *p = arena_alloc(out, NODE_CERT_FILE_BYTES_MAX, 1);
+    ssize_t n = pread(fd, p, NODE_CERT_FILE_BYTES_MAX, 0);
+    return (str){p, n > 0 && n < NODE_CERT_FILE_BYTES_MAX ? (size_t)n : 0};
+}
+
+/* Which serves, where it is put to work. */
+static err try_identity(const struct crypto_chain *chain, struct diag *d) {
+    struct crypto_tls_identity *i =
+        crypto_tls_identity_new(&(struct crypto_tls_identity_config){.chain = chain->der, .chain_count = chain->count}, d);
+    crypto_tls_identity_drop(i);
+    return i ? ERR_OK : ERR_UNSUPPORTED;
+}
+
+static err seal_pair(const struct keyring *k, const struct node_certificate *read, str pkcs8, int out, struct diag *d) {
+    struct node_certificate c = *read;
+    struct buf b = {0};
+    uint8_t sealed[NODE_CERT_SEALED_MAX];
+    struct crypto_tls_key *key = crypto_tls_key_new(pkcs8);
+    bool is = key && crypto_tls_key_is(key, c.chain.public);
+    crypto_tls_key_free(key);
+    if (!is) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is the key of another certificate");
+    crypto_seal(k->seal, STR(NODE_CERT_ABOUT), pkcs8, sealed);
+    c.sealed = (str){sealed, pkcs8.n + CRYPTO_SEAL_MORE_BYTES};
+    node_certificate_put(&b, &c);
+    err e = write(out, b.p, b.n) == (ssize_t)b.n ? ERR_OK : diag_set(d, ERR_IO, DIAG_NOWHERE, "%s", strerror(errno));
+    buf_free(&b);
+    return e;
+}
+
+static err certify(const struct keyring *k, const struct node_message *m, bool *of_key, struct diag *d) {
+    arena *mem = arena_new(0);
+    struct node_certificate c = {.source = NODE_CERT_OPERATOR, .from = m->certify.from};
+    str pkcs8 = {0}, public, key_pem;
+    err e = k->no_seal != ERR_OK ? diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text) : ERR_OK;
+    if (e == ERR_OK) e = crypto_chain_read(mem, read_whole(mem, m->fds[0]), &c.chain, d);
+    if (e == ERR_OK) e = node_certificate_holds(&c.chain, (int64_t)(clock_wall_ns() / 1'000'000'000u), d);
+    if (e == ERR_OK) e = try_identity(&c.chain, d);
+    if (e == ERR_OK) {
+        *of_key = true;
+        key_pem = read_whole(mem, m->fds[1]);
+        e = crypto_tls_key_read(mem, key_pem, &pkcs8, &public, d);
+        explicit_bzero((void *)(uintptr_t)key_pem.p, key_pem.n);
+    }
+    if (e == ERR_OK) e = seal_pair(k, &c, pkcs8, m->fds[2], d);
+    if (pkcs8.n) explicit_bzero((void *)(uintptr_t)pkcs8.p, pkcs8.n);
+    arena_free(mem);
+    return e;
+}
+
+static err answer_certify(const struct keyring *k, const struct node_message *m) {
+    struct diag d = DIAG_INIT;
+    struct node_message answer = NODE_MESSAGE(certified);
+    answer.certified.err = certify(k, m, &answer.certified.of_key, &d);
+    answer.certified.text = str_c(d.text);
+    return node_wire_send(NODE_WIRE_FD, &answer);
+}
+
 /* ---- workers ---- */
 
 enum { PEERS_MAX = 1024, AT_A_TIME = 16 };
@@ -472,13 +567,18 @@ static bool hear_one(const struct keyring *k, int fd, bool *more) {
         return true;
     }
     bool vault = got == NODE_WIRE_GOT && m.type == NODE_MSG_vault_ask;
-    bool sense = vault || (got == NODE_WIRE_GOT && m.type == NODE_MSG_token_ask);
+    bool tls = got == NODE_WIRE_GOT && m.type == NODE_MSG_tls_ask;
+    bool sense = vault || tls || (got == NODE_WIRE_GOT && m.type == NODE_MSG_token_ask);
     uint8_t bytes[NODE_VAULT_BYTES_MAX + CRYPTO_SEAL_MORE_BYTES];
     size_t n = 0;
     if (vault) {
         told = NODE_MESSAGE(vault_told, .id = m.vault_ask.id);
         told.vault_told.err = do_vault(k, &m.vault_ask, bytes, &n);
         if (told.vault_told.err == ERR_OK) told.vault_told.bytes = (str){bytes, n};
+    } else if (tls) {
+        told = NODE_MESSAGE(tls_told, .id = m.tls_ask.id);
+        told.tls_told.err = sign_tls(k, &m.tls_ask, bytes, &n);
+        told.tls_told.signature = (str){bytes, n};
     } else if (sense) {
         told = NODE_MESSAGE(token_told, .id = m.token_ask.id);
         told.token_told.err = sign_token(k, &m.token_ask, bytes, &n);
@@ -515,10 +615,11 @@ static void add_end(int fd) {
 static err do_next(const struct keyring *k) {
     struct node_message m;
     if (node_wire_await(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_keys, &m) != NODE_WIRE_GOT) return ERR_CLOSED;
-    err e = m.type == NODE_MSG_sign     ? sign(&k->sign, &m.sign)
-            : m.type == NODE_MSG_secret ? answer_secret(k, &m.secret)
-            : m.type == NODE_MSG_unseal ? answer_unseal(k, &m)
-                                        : ERR_USAGE;
+    err e = m.type == NODE_MSG_sign      ? sign(&k->sign, &m.sign)
+            : m.type == NODE_MSG_secret  ? answer_secret(k, &m.secret)
+            : m.type == NODE_MSG_unseal  ? answer_unseal(k, &m)
+            : m.type == NODE_MSG_certify ? answer_certify(k, &m)
+                                         : ERR_USAGE;
     if (m.type == NODE_MSG_keys_peer) add_end(node_message_take(&m, 0)), e = ERR_OK;
     node_message_drop(&m);
     return e;
@@ -586,5 +687,28 @@ err node_key_sign(enum node_key which, const char *folder, int image_fd, struct 
     if (e == ERR_OK) e = ask_signature(&p, image_fd, &sign, d);
     node_process_end(&p);
     arena_free(scratch);
+    return e;
+}
+
+/* ---- an operator's certificates ---- */
+
+static err certify_one(const struct node_process *p, const struct node_certificate_file *f, int out, struct diag *d) {
+    struct node_message m = NODE_MESSAGE(certify, .from = str_sub(str_c(f->cert), 0, 1024));
+    m.fds[m.fds_count++] = f->cert_fd, m.fds[m.fds_count++] = f->key_fd, m.fds[m.fds_count++] = out;
+    if (node_wire_send(p->wire, &m) != ERR_OK ||
+        node_wire_await(p->wire, NODE_ROLE_keys, NODE_ROLE_supervisor, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_certified)
+        return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: the process that was to read it died", f->cert);
+    if (m.certified.err == ERR_OK) return ERR_OK;
+    return diag_set(d, m.certified.err, DIAG_NOWHERE, "%s: " STR_FMT, m.certified.of_key ? f->key : f->cert,
+                    STR_ARG(m.certified.text));
+}
+
+err node_certificates_load(const struct node_msg_open_key *how, const struct node_certificate_file *files, uint32_t count,
+                           int out, struct diag *d) {
+    struct node_process p;
+    struct abi_key_public public;
+    err e = start(how, &p, &public, d);
+    for (uint32_t i = 0; e == ERR_OK && i < count; i++) e = certify_one(&p, &files[i], out, d);
+    node_process_end(&p);
     return e;
 }

@@ -42,6 +42,7 @@ struct node_listen {
     str host; /* name or address; empty: every address */
     uint16_t port;
     bool proxied; /* connections begin with a PROXY header */
+    bool tls;
 };
 /* "HOST:PORT", ":PORT", "PORT", "[::1]:PORT", "HOST" (port 8080). */
 [[nodiscard]] err node_listen_parse(arena *out, str arg, struct node_listen *to, struct diag *d);

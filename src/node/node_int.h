@@ -285,7 +285,7 @@ enum { NODE_LISTEN_MAX = 16 /* addresses */, NODE_EARS_MAX = 64 /* sockets of a 
 struct node_ear {
     int fd;        /* that listens; -1: what comes there comes by way of others' hands (inbox.c) */
     uint16_t port; /* where that is */
-    bool proxied;
+    bool proxied, tls;
 };
 struct node_worker_config {
     const struct node_limits *limits; /* defaults filled in */

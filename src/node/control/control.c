@@ -125,6 +125,7 @@ static void take_config(struct control *c, struct node_message *m) {
     if (c->state.db >= 0)
         snprintf(c->domain, sizeof c->domain, STR_FMT, STR_ARG(config->domain.n ? config->domain : STR("localhost")));
     if (m->config.url.n) snprintf(c->url, sizeof c->url, STR_FMT, STR_ARG(m->config.url));
+    node_certificates_own(c, m->fds_count > 1 ? node_message_take(m, 1) : -1);
     arena *before = c->config_mem;
     c->config = p ? config : NULL;
     c->config_mem = mem;
@@ -198,6 +199,7 @@ static err begin(struct control *c, struct diag *d) {
     node_store_sweep(c);
     node_blobs_load(c);
     TRY(node_tokens_load(c, d));
+    TRY(node_certificates_open(c, d));
     node_logs_open(c);
     TRY(node_moves_mend(c, d));
     return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;

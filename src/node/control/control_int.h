@@ -147,7 +147,8 @@ struct control {
     struct secret_op *secret_ops;
     struct control_key_uses *key_uses; /* keys.c; NULL: none was told of */
     uint32_t last_secret;
-    bool done; /* node_control_end */
+    struct control_certificates *certificates; /* certificates.c; NULL: none so far */
+    bool done;                                 /* node_control_end */
 };
 
 void node_control_end(struct control *c);                                /* once its turn is over */
@@ -203,6 +204,13 @@ bool node_deployment_compiled(struct control *c, const struct node_msg_compile_d
 bool node_deployment_signed(struct control *c, const struct node_msg_sign_done *m);
 /* Whether one that is under way has made, or found, that file. */
 bool node_deployment_holds(const struct control *c, enum control_file_kind kind, const uint8_t digest[APP_DIGEST_BYTES]);
+
+/* ---- certificates.c (certificates.h) ---- */
+
+struct node_certificate;                                                     /* node/certificates.h */
+void node_certificates_own(struct control *c, int fd);                       /* takes it: the operator's, from now on; -1: none */
+[[nodiscard]] err node_certificates_open(struct control *c, struct diag *d); /* what is kept; once the database is */
+void node_certificates_publish(struct control *c);
 
 /* ---- secrets.c ---- */
 

@@ -47,6 +47,10 @@ static const char *const formats[] = {
     "insert into signing_keys (app, kid, algorithm, state, any_kid, entry, sealed, public, created, changed)"
     " select app, lower(hex(randomblob(8))), 0, 1, 1, '_jwt', sealed, x'', changed, changed from secrets where key = '_jwt';"
     "delete from secrets where key = '_jwt';",
+    /* 3: who the node is by TLS, but for what the operator's files say. source, entry: as node/certificates.h has them */
+    "create table certificates (id integer primary key autoincrement, source integer not null, name text not null, entry blob "
+    "not null,"
+    " not_after integer not null, changed integer not null, unique (source, name)) strict;",
 };
 
 /* ---- whose it is ---- */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { BACKLOG = 128 };
-static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8089, false};
+static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8089, false, false};
 
 static err resolve(arena *scratch, const struct node_listen *l, struct sockaddr_storage *to, socklen_t *n, struct diag *d) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;

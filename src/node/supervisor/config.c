@@ -47,7 +47,8 @@ static void merge_limits(struct node_limits *to, const struct manifest_config *f
 static err merge_listens(arena *out, struct node_serve_config *to, const struct manifest_config *file, struct diag *d) {
     struct node_listen *listens = arena_array(out, struct node_listen, file->listen.n);
     for (uint32_t i = 0; i < file->listen.n; i++) TRY(node_listen_parse(out, file->listen.p[i].address, &listens[i], d));
-    for (uint32_t i = 0; i < file->listen.n; i++) listens[i].proxied = file->listen.p[i].proxy_protocol;
+    for (uint32_t i = 0; i < file->listen.n; i++)
+        listens[i].proxied = file->listen.p[i].proxy_protocol, listens[i].tls = file->listen.p[i].tls;
     if (!to->listen_count) to->listen = listens, to->listen_count = file->listen.n;
     if (!file->admin.n || to->admin || to->no_admin) return ERR_OK;
     struct node_listen *admin = arena_make(out, struct node_listen);
@@ -105,6 +106,7 @@ void node_config_tell(struct supervisor *s, const struct setup *setup) {
     struct node_message m = NODE_MESSAGE(config, .url = str_sub(setup->url, 0, 256), .settings = buf_str(&settings));
     int fd = setup->file.n ? memfd_create("orlo-config", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
     if (fd >= 0 && write(fd, setup->file.p, setup->file.n) == (ssize_t)setup->file.n) m.fds[m.fds_count++] = fd;
+    if (setup->certificates >= 0 && m.fds_count) m.fds[m.fds_count++] = setup->certificates;
     node_singles_tell(s, &m);
     buf_free(&settings);
     if (fd >= 0) close(fd);
@@ -134,6 +136,7 @@ static void over(struct supervisor *s, err e, const struct diag *d) {
 static void refuse(struct supervisor *s, err e, struct diag *d) {
     node_config_tell(s, s->setup);
     node_cordons_tell_control(s, s->setup, 0);
+    node_certificates_refused(s);
     over(s, e, d);
 }
 
@@ -164,6 +167,8 @@ static err take(struct supervisor *s, int out, struct setup **setup, struct diag
     if (e == ERR_OK && m.errors) e = wrong(&m, s->config->config_file, d);
     if (e == ERR_OK) e = node_config_merge(mem, s->flags, m.config, &merged, d);
     if (e == ERR_OK) e = node_setup_new(&merged, m.config, s->setup, setup, d);
+    if (e == ERR_OK) e = node_certificates_of(s, m.config, *setup, d);
+    if (e != ERR_OK && *setup) node_setup_free(*setup), *setup = NULL;
     arena_free(mem);
     return e;
 }

@@ -26,14 +26,15 @@ static uint16_t *port_of(struct address *a) {
                                             : &((struct sockaddr_in *)(void *)&a->storage)->sin_port;
 }
 
-static void show_url(struct address *a, char *to, size_t n) {
+static void show_url(struct address *a, bool tls, char *to, size_t n) {
     char host[NI_MAXHOST] = "?";
     (void)!getnameinfo((struct sockaddr *)&a->storage, a->length, host, sizeof host, NULL, 0, NI_NUMERICHOST);
     bool any = !strcmp(host, "0.0.0.0") || !strcmp(host, "::");
     bool six = a->storage.ss_family == AF_INET6;
     unsigned port = ntohs(*port_of(a));
-    if (any) snprintf(to, n, "http://localhost:%u", port); /* what a person can open */
-    else snprintf(to, n, six ? "http://[%.200s]:%u" : "http://%.200s:%u", host, port);
+    const char *scheme = tls ? "https" : "http";
+    if (any) snprintf(to, n, "%s://localhost:%u", scheme, port); /* what a person can open */
+    else snprintf(to, n, six ? "%s://[%.200s]:%u" : "%s://%.200s:%u", scheme, host, port);
 }
 
 static err bind_failed(int why, const struct node_listen *l, struct diag *d) {
@@ -103,6 +104,13 @@ uint32_t node_door_port(const struct door *door) {
     return ntohs(*port_of(&a));
 }
 
+str node_door_url(arena *out, const struct door *door, bool tls) {
+    struct address a = {door->address, (socklen_t)door->address_bytes};
+    char shown[300];
+    show_url(&a, tls, shown, sizeof shown);
+    return arena_str(out, str_c(shown));
+}
+
 void node_door_leave(struct door *door) {
     if (--door->uses) return;
     for (uint32_t i = 0; i < door->count; i++) close(door->fds[i]);
@@ -111,9 +119,18 @@ void node_door_leave(struct door *door) {
     free(door);
 }
 
-static struct door *same(const struct setup *before, const struct node_listen *l) {
-    for (uint32_t i = 0; before && i < before->doors_count; i++)
-        if (str_eq(before->doors[i]->host, l->host) && before->doors[i]->asked_port == l->port) return before->doors[i];
+static bool has_door(const struct setup *s, const struct door *door) {
+    for (uint32_t i = 0; i < s->doors_count; i++)
+        if (s->doors[i] == door) return true;
+    return false;
+}
+
+/* Of several at any port (0) each is one. */
+static struct door *same(const struct setup *before, const struct setup *coming, const struct node_listen *l) {
+    for (uint32_t i = 0; before && i < before->doors_count; i++) {
+        struct door *door = before->doors[i];
+        if (str_eq(door->host, l->host) && door->asked_port == l->port && !has_door(coming, door)) return door;
+    }
     return NULL;
 }
 
@@ -152,9 +169,11 @@ static err find_address(const struct node_listen *l, struct address *a, struct d
     return ERR_OK;
 }
 
-err node_door_open(const struct node_listen *l, uint32_t workers, const struct setup *before, struct door **out, struct diag *d) {
+err node_door_open(const struct node_listen *l, const struct setup *coming, const struct setup *before, struct door **out,
+                   struct diag *d) {
+    uint32_t workers = coming->workers;
     struct address a;
-    *out = same(before, l);
+    *out = same(before, coming, l);
     if (*out) {
         (*out)->uses++;
         return add_sockets(*out, l, workers, d);
@@ -172,6 +191,5 @@ err node_door_open(const struct node_listen *l, uint32_t workers, const struct s
                           .address = a.storage,
                           .address_bytes = a.length,
                           .both = !l->host.n};
-    show_url(&a, door->shown, sizeof door->shown);
     return add_sockets(door, l, workers, d);
 }

@@ -199,6 +199,7 @@ static void switch_over(struct supervisor *s) {
         struct setup *before = s->setup;
         s->setup = s->coming_setup;
         s->coming_setup = NULL;
+        node_certificates_live(s);
         node_post_setup(s, before);
         node_setup_free(before);
     }

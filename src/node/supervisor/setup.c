@@ -33,7 +33,7 @@ uint32_t node_setup_cores(void) {
 }
 
 static err open_doors(struct setup *s, const struct node_serve_config *config, const struct setup *before, struct diag *d) {
-    static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080, false};
+    static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8080, false, false};
     const struct node_listen *listens = config->listen_count ? config->listen : &usual;
     size_t count = config->listen_count ? config->listen_count : 1;
     if (count > NODE_LISTEN_MAX)
@@ -43,11 +43,13 @@ static err open_doors(struct setup *s, const struct node_serve_config *config, c
             if (str_eq(listens[k].host, listens[i].host) && listens[k].port == listens[i].port && listens[i].port)
                 return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "port %u of one address is listened at twice", listens[i].port);
         struct door *door;
-        err e = node_door_open(&listens[i], s->workers, before, &door, d);
-        if (door) door->proxied = listens[i].proxied;
-        if (door) s->doors[s->doors_count++] = door;
+        err e = node_door_open(&listens[i], s, before, &door, d);
+        if (door) {
+            s->speaks[s->doors_count].proxied = listens[i].proxied, s->speaks[s->doors_count].tls = listens[i].tls;
+            s->doors[s->doors_count++] = door;
+        }
         TRY(e);
-        str url = str_c(door->shown);
+        str url = node_door_url(s->mem, door, listens[i].tls);
         if (!i) s->shown = url;
         else s->also = s->also.n ? arena_fmt(s->mem, STR_FMT " " STR_FMT, STR_ARG(s->also), STR_ARG(url)) : url;
     }
@@ -120,7 +122,7 @@ err node_setup_new(const struct node_serve_config *config, const struct manifest
     struct buf bytes = {0};
     arena *mem = arena_new(0);
     struct setup *s = *out = arena_make(mem, struct setup);
-    *s = (struct setup){.mem = mem, .limits = config->limits, .access_log = !config->no_access_log};
+    *s = (struct setup){.certificates = -1, .mem = mem, .limits = config->limits, .access_log = !config->no_access_log};
     node_limits_fill(&s->limits);
     take_otlp(s, &config->otlp);
     s->logs_alone = config->logs_alone;
@@ -141,6 +143,7 @@ err node_setup_new(const struct node_serve_config *config, const struct manifest
 
 void node_setup_free(struct setup *s) {
     for (uint32_t i = 0; s && i < s->doors_count; i++) node_door_leave(s->doors[i]);
+    if (s) node_supervisor_close(&s->certificates);
     if (s) arena_free(s->mem);
 }
 

@@ -69,7 +69,7 @@ static void end_keys(struct supervisor *s) {
 }
 
 /* The operator's, or what systemd hands over; empty: the state folder's own. */
-static str seal_file(const struct supervisor *s, arena *scratch) {
+str node_singles_seal_file(const struct supervisor *s, arena *scratch) {
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
     if (s->config->key_file) return str_c(s->config->key_file);
     str path = credentials && *credentials == '/' ? arena_fmt(scratch, "%s/orlo-seal-key", credentials) : (str){0};
@@ -80,7 +80,7 @@ bool node_singles_begin_keys(struct supervisor *s) {
     arena *scratch = arena_new(0);
     struct node_message m = NODE_MESSAGE(open_key, .make = s->key_made);
     if (s->key_kept) m.open_key.folder = node_state_folder(scratch, s->config->state_dir);
-    m.open_key.seal_file = seal_file(s, scratch);
+    m.open_key.seal_file = node_singles_seal_file(s, scratch);
     s->key_opened = false;
     wait_for_idle_keys(s); /* a worker may be who wants it */
     err e = node_wire_send(s->singles[NODE_ROLE_keys].process.wire, &m);
@@ -463,6 +463,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_secret_want: return on_secret_want(s, &m->secret_want);
     case NODE_MSG_right: return node_publish_right(s, &m->right);
     case NODE_MSG_publish: return node_publish_begin(s, m);
+    case NODE_MSG_certificates_set: return node_certificates_set(s, m);
     case NODE_MSG_reload: node_config_reload(s, true); return true;
     case NODE_MSG_server_give: return node_servers_give(s, m);
     case NODE_MSG_server_changed: node_servers_changed(s, &m->server_changed); return true;

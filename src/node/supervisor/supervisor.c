@@ -223,6 +223,7 @@ static err prepare(struct supervisor *s) {
     TRY(e);
     node_clusters_look(s);
     TRY(node_setup_new(s->config, s->file, NULL, &s->setup, s->d));
+    TRY(node_certificates_of(s, s->file, s->setup, s->d));
     if (!node_cordons_arrange(s, s->setup, 0)) return diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no sockets: %s", strerror(errno));
     node_cordons_settle(s);
     TRY(node_admin_open(s, s->d));
@@ -273,6 +274,8 @@ err node_serve(const struct node_serve_config *flags, struct diag *d) {
                             .now.fd = -1,
                             .next.fd = -1,
                             .admin_fd = -1,
+                            .certificates = -1,
+                            .coming_certificates = -1,
                             .rates_fd = node_rates_new(),
                             .client_fd = -1,
                             .signal_fd = -1,
@@ -293,6 +296,7 @@ err node_serve(const struct node_serve_config *flags, struct diag *d) {
     if (e == ERR_OK) e = supervise(&s);
     node_publish_end(&s);
     node_regions_close(&s);
+    node_certificates_end(&s);
     node_cordons_end(&s);
     node_setup_free(s.setup);
     node_state_close(&s.state);

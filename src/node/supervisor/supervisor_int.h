@@ -3,7 +3,7 @@
  *   supervisor.c   start, signals, the loop, the end
  *   listen.c       doors: addresses, and the sockets that listen at them
  *   config.c       the command line and the operator's file as one, and that file again while the node runs
- *   config.c       the command line and the operator's file as one, and that file again while the node runs
+ *   certificates.c what workers have of certificates: the operator's, read, and control's, handed on
  *   setup.c        what the configuration makes of all this: doors, limits, how many workers of which cordon
  *   cordons.c      sets of workers, their slots, and the inboxes at which connections for their apps come
  *   workers.c      slots and their workers: started, watched, replaced
@@ -66,10 +66,8 @@ struct door {
     uint16_t asked_port;
     struct sockaddr_storage address;
     uint32_t address_bytes;
-    bool both;    /* families */
-    bool proxied; /* connections begin with a PROXY header */
-    char shown[300];
-    int *fds; /* heap */
+    bool both; /* families */
+    int *fds;  /* heap */
     uint32_t count;
 };
 
@@ -84,6 +82,10 @@ struct setup {
     struct node_limits limits;
     bool access_log, logs_alone;
     struct door *doors[NODE_LISTEN_MAX];
+    struct {
+        bool proxied; /* connections begin with a PROXY header */
+        bool tls;
+    } speaks[NODE_LISTEN_MAX]; /* there, as long as this setup is at work */
     uint32_t doors_count;
     str shown, also; /* the first address, the others */
     str file;        /* what the operator says, as manifest_config_write has it; empty: there is no file */
@@ -97,6 +99,8 @@ struct setup {
         uint32_t sample_ppm;
         bool json;
     } otlp;
+    int certificates; /* the operator's (node/certificates.h); -1: none */
+    bool tls13_alone;
     struct manifest_mail mail; /* a relay for apps that have none; host empty: there is none */
 };
 
@@ -208,6 +212,7 @@ struct supervisor {
     uint64_t deploy_ns;
 
     struct region *regions;
+    int certificates, coming_certificates; /* what workers have, and those of a setup that is to come; -1: none */
     struct node_causes causes;
     struct node_relay relay;
     int signal_fd, terminal_fd;           /* -1: it has no terminal */
@@ -231,11 +236,13 @@ void node_supervisor_cut_off(const struct node_process *p, const uint32_t *worke
 
 /* ---- listen.c ---- */
 
-/* Bound, with a socket for each of so many workers, listening, not blocking. One of `before` that is the same stays. ERR_BUSY, ERR_DENIED, ERR_USAGE. */
-[[nodiscard]] err node_door_open(const struct node_listen *l, uint32_t workers, const struct setup *before, struct door **out,
-                                 struct diag *d);
+/* Bound, with a socket for each of the workers of the setup that is coming, listening, not blocking. One of `before` that is the same stays. ERR_BUSY,
+ * ERR_DENIED, ERR_USAGE. */
+[[nodiscard]] err node_door_open(const struct node_listen *l, const struct setup *coming, const struct setup *before,
+                                 struct door **out, struct diag *d);
 uint32_t node_door_port(const struct door *door);
-void node_door_leave(struct door *door); /* closed when no setup uses it any more */
+str node_door_url(arena *out, const struct door *door, bool tls); /* as people open it */
+void node_door_leave(struct door *door);                          /* closed when no setup uses it any more */
 
 /* ---- setup.c ---- */
 
@@ -248,6 +255,20 @@ const struct setup *node_setup_of(const struct supervisor *s, const struct publi
 uint32_t node_setup_workers(const struct setup *setup);                                        /* of all cordons */
 void node_setup_close_doors(const struct setup *setup);
 uint32_t node_setup_cores(void); /* that this process may use */
+
+/* ---- certificates.c ---- */
+
+/* Those that a configuration names: setup has them. What is wrong with one is said with its file. */
+struct manifest_config;
+[[nodiscard]] err node_certificates_of(struct supervisor *s, const struct manifest_config *file, struct setup *setup,
+                                       struct diag *d);
+bool node_certificates_set(struct supervisor *s,
+                           struct node_message *m); /* by control: for all workers, or those that are to come */
+/* A worker that has started. False: it does not listen. */
+[[nodiscard]] bool node_certificates_tell(struct supervisor *s, const struct proc *p, const struct publication *what);
+void node_certificates_live(struct supervisor *s);    /* those that came with a configuration that is at work now */
+void node_certificates_refused(struct supervisor *s); /* or is not to be */
+void node_certificates_end(struct supervisor *s);
 
 /* ---- config.c ---- */
 
@@ -347,6 +368,7 @@ void node_data_let_go(struct supervisor *s);                                    
 
 /* keys is to open what is sealed of an app's, into a memory file: node_servers_unsealed is told. False: it is asked too much. */
 [[nodiscard]] bool node_singles_unseal(struct supervisor *s, uint32_t id, uint32_t app, int sealed, int opened);
+str node_singles_seal_file(const struct supervisor *s, arena *scratch); /* of the key that seals; empty: the state folder's own */
 void node_singles_act(struct supervisor *s, uint64_t now);
 uint64_t node_singles_due_ns(const struct supervisor *s);
 void node_singles_tell(struct supervisor *s, const struct node_message *m); /* control */

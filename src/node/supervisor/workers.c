@@ -32,7 +32,8 @@ static err send_ears(struct supervisor *s, const struct proc *p, const struct se
     const struct slot *slot = &s->slots[p->slot];
     for (uint32_t i = 0; i < setup->doors_count; i++) {
         const struct door *door = setup->doors[i];
-        struct node_message m = NODE_MESSAGE(ear, .port = node_door_port(door), .proxied = door->proxied);
+        struct node_message m =
+            NODE_MESSAGE(ear, .port = node_door_port(door), .proxied = setup->speaks[i].proxied, .tls = setup->speaks[i].tls);
         if (slot->cordon) TRY(node_wire_send(p->process.wire, &m));
         for (uint32_t k = slot->nth; k < door->count && !slot->cordon; k += setup->workers) {
             m.fds[0] = door->fds[k], m.fds_count = 1;
@@ -110,7 +111,7 @@ static bool start(struct supervisor *s, struct proc *p, const struct publication
     node_role_stay_root(reach->stays_root);
     ok = ok && node_role_start(NODE_ROLE_worker, log[1], &p->process);
     if (ok) make_room(p->process.wire);
-    ok = ok && send_start(s, p, what, pulse_fd) == ERR_OK && send_dirs(p, reach) == ERR_OK;
+    ok = ok && send_start(s, p, what, pulse_fd) == ERR_OK && send_dirs(p, reach) == ERR_OK && node_certificates_tell(s, p, what);
     int why = errno;
     node_supervisor_close(&pulse_fd), node_supervisor_close(&log[1]);
     errno = why;

@@ -80,14 +80,15 @@ static void close_channel(struct node_hashes *h) {
 static bool on_told(struct node_hashes *h, const struct node_message *m) {
     const struct node_msg_hash_told *t = &m->hash_told;
     bool hashed = m->type == NODE_MSG_hash_told, signature = m->type == NODE_MSG_token_told,
-         vault = m->type == NODE_MSG_vault_told;
-    uint32_t id = hashed ? t->id : vault ? m->vault_told.id : m->token_told.id;
+         vault = m->type == NODE_MSG_vault_told, tls = m->type == NODE_MSG_tls_told;
+    uint32_t id = hashed ? t->id : vault ? m->vault_told.id : tls ? m->tls_told.id : m->token_told.id;
     struct node_hashing *a = h->first;
     struct node_hashed said = {0};
-    if (!hashed && !signature && !vault) return false;
+    if (!hashed && !signature && !vault && !tls) return false;
     while (a && (a->id != id || !a->sent)) a = a->next;
     if (hashed) said = (struct node_hashed){.err = t->err, .right = t->right, .old = t->old, .hash = t->hash};
     else if (vault) said = (struct node_hashed){.err = m->vault_told.err, .hash = m->vault_told.bytes};
+    else if (tls) said = (struct node_hashed){.err = m->tls_told.err, .hash = m->tls_told.signature};
     else said = (struct node_hashed){.err = m->token_told.err, .hash = m->token_told.signature};
     if (a) tell(a, &said);
     return true;
@@ -160,6 +161,13 @@ struct node_hashing *node_hashes_vault(struct node_hashes *h, uint32_t app, str 
     uint32_t id = ++h->last_id;
     struct node_message m = NODE_MESSAGE(vault_ask, .id = id, .app = app, .opens = opens, .about = about, .bytes = bytes);
     memcpy(m.vault_ask.pass, pass.p, sizeof m.vault_ask.pass);
+    return ask(h, &m, id, told, arg);
+}
+
+struct node_hashing *node_hashes_tls(struct node_hashes *h, uint16_t scheme, str sealed, str message, node_hashed_fn told,
+                                     void *arg) {
+    uint32_t id = ++h->last_id;
+    const struct node_message m = NODE_MESSAGE(tls_ask, .id = id, .scheme = scheme, .sealed = sealed, .message = message);
     return ask(h, &m, id, told, arg);
 }
 

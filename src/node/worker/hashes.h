@@ -27,6 +27,9 @@ struct node_hashing *node_hashes_sign(struct node_hashes *h, uint32_t app, enum 
 /* The same: bytes of an app's, sealed or opened; pass: 32 bytes (keys.h). */
 struct node_hashing *node_hashes_vault(struct node_hashes *h, uint32_t app, str pass, bool opens, str about, str bytes,
                                        node_hashed_fn told, void *arg);
+/* The same: a message of a TLS handshake, by a certificate's key (node/certificates.h). */
+struct node_hashing *node_hashes_tls(struct node_hashes *h, uint16_t scheme, str sealed, str message, node_hashed_fn told,
+                                     void *arg);
 void node_hashes_cancel(struct node_hashing *ask); /* told is not called */
 
 #endif

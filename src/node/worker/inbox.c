@@ -25,6 +25,7 @@ struct held {
     struct held *next;
     uint64_t generation;
     uint32_t port, passes;
+    bool relayed;
     int fd;
     struct buf bytes;
     uint8_t peer[128];
@@ -57,8 +58,12 @@ struct node_inbox *node_inbox_new(const struct node_inbox_config *config) {
 
 static void adopt(struct node_inbox *in, struct held *h) {
     struct net_server *server = in->c.server(in->c.arg, h->port);
-    struct net_handover over = {
-        .fd = h->fd, .bytes = buf_str(&h->bytes), .peer = h->peer, .peer_n = h->peer_n, .passes = h->passes};
+    struct net_handover over = {.fd = h->fd,
+                                .bytes = buf_str(&h->bytes),
+                                .peer = h->peer,
+                                .peer_n = h->peer_n,
+                                .passes = h->passes,
+                                .relayed = h->relayed};
     if (server) net_server_adopt(server, &over);
     else close(h->fd);
     buf_free(&h->bytes);
@@ -112,8 +117,11 @@ static void came(struct node_inbox *in, struct node_message *m) {
     const struct node_msg_pass *pass = &m->pass;
     struct held *h = calloc(1, sizeof *h);
     ENSURE(h);
-    *h = (struct held){
-        .generation = pass->generation, .port = pass->port, .passes = pass->passes, .peer_n = (uint32_t)pass->peer.n};
+    *h = (struct held){.generation = pass->generation,
+                       .port = pass->port,
+                       .passes = pass->passes,
+                       .relayed = pass->relayed,
+                       .peer_n = (uint32_t)pass->peer.n};
     if (pass->peer.n) memcpy(h->peer, pass->peer.p, pass->peer.n);
     bool ok = true;
     if (m->fds_count > 1) ok = read_file(m->fds[1], pass->bytes, &h->bytes);
@@ -214,7 +222,7 @@ static bool give(void *arg, const struct net_handover *over) {
     struct going *g = arg;
     struct node_inbox *in = g->inbox;
     struct node_message m = NODE_MESSAGE(pass, .generation = in->c.generation(in->c.arg), .port = g->port, .passes = over->passes,
-                                         .peer = {over->peer, over->peer_n});
+                                         .peer = {over->peer, over->peer_n}, .relayed = over->relayed);
     int way = way_to(in, g->cordon), file = -1;
     bool ok = true;
     free(g);

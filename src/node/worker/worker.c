@@ -20,6 +20,7 @@
 #include "node/worker/mails.h"
 #include "node/worker/follow.h"
 #include "node/worker/query.h"
+#include "node/worker/tls.h"
 #include "node/role.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -37,6 +38,7 @@ struct worker {
     struct node_apps *apps;
     struct node_handler *handler;
     struct node_inbox *inbox;
+    struct node_tls *tls;
     struct node_follow *follow;                /* NULL: another does it */
     struct net_server *servers[NODE_EARS_MAX]; /* by config.ears */
     uint32_t servers_count, drained;
@@ -81,6 +83,7 @@ static err open_servers(struct worker *w, struct diag *d) {
             .fd = w->config.ears.p[i].fd,
             .port = w->config.ears.p[i].port,
             .proxied = w->config.ears.p[i].proxied,
+            .tls = w->config.ears.p[i].tls ? node_tls_config(w->tls) : NULL,
             .trusted = w->config.trusted.p,
             .trusted_count = w->config.trusted.n,
             .connections_max = ms_of(l->connections_max),
@@ -277,6 +280,7 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_image: image_came(w, m); return true;
     case NODE_MSG_channel: return channel_came(w, m);
     case NODE_MSG_rest: go_to_rest(w); return true;
+    case NODE_MSG_certificates: node_tls_take(w->tls, node_message_take(m, 0), m->certificates.tls13_alone); return true;
     case NODE_MSG_translator:
         node_texts_channel(w->guest.texts, m->translator.app, m->fds_count ? node_message_take(m, 0) : -1);
         return true;
@@ -353,7 +357,7 @@ static err take_ears(struct worker *w, uint32_t count, struct diag *d) {
     if (count > NODE_EARS_MAX) return diag_set(d, ERR_LIMIT, DIAG_NOWHERE, "it has %u sockets to listen at", count);
     for (uint32_t i = 0; i < count; i++) {
         if (!await(&m, NODE_MSG_ear)) return closed(d);
-        struct node_ear ear = {m.fds_count ? node_message_take(&m, 0) : -1, (uint16_t)m.ear.port, m.ear.proxied};
+        struct node_ear ear = {m.fds_count ? node_message_take(&m, 0) : -1, (uint16_t)m.ear.port, m.ear.proxied, m.ear.tls};
         vec_push(w->mem, &w->config.ears, ear);
     }
     return ERR_OK;
@@ -383,6 +387,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->guest.postgres = node_data_new(w->guest.loop, NODE_DATA_TO_POSTGRES, say_postgres_want, w);
     w->guest.hashes = node_hashes_new(w->guest.loop, false, say_hash_want, w);
     w->guest.signers = node_hashes_new(w->guest.loop, true, say_keys_want, w);
+    w->tls = node_tls_new(w->guest.signers);
     w->guest.readers = node_readers_new(&w->guest);
     w->guest.texts = node_texts_new(w->guest.engine, w->guest.loop, say_translator_want, w);
     w->apps = node_apps_new(
@@ -454,6 +459,7 @@ int node_worker_main(void) {
     node_mails_free(w.guest.mails);
     node_inbox_free(w.inbox);
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
+    node_tls_free(w.tls);
     if (w.wire) net_watch_free(w.wire);
     while (w.said) forget_said(&w);
     node_handler_end(w.handler);

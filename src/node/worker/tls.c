@@ -1,0 +1,161 @@
+/* tls: see tls.h. */
+#include "node/worker/tls.h"
+#include "net/tls.h"
+#include "node/certificates.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+struct set;
+struct entry {
+    struct node_certificate c;
+    struct set *set;
+    struct crypto_tls_identity *identity; /* NULL: nobody has asked */
+    bool broken;                          /* it cannot be one */
+};
+/* All of a memory file, until it is no more the current one and nobody was shown anything of it. */
+struct set {
+    arena *mem;
+    uint32_t holds;
+    VEC(struct entry *) entries;
+    struct map by_name, challenges; /* to an index of entries, and one */
+    bool tls13_alone;
+};
+struct node_tls {
+    struct node_hashes *signers;
+    struct set *set; /* NULL: none came */
+    struct net_tls_config config;
+};
+
+/* ---- the set ---- */
+
+static void let_go(struct set *s) {
+    if (s && !--s->holds) arena_free(s->mem);
+}
+
+static void drop_entry(void *arg) { let_go(((struct entry *)arg)->set); }
+
+/* No more for who comes. */
+static void retire(struct set *s) {
+    for (uint32_t i = 0; s && i < s->entries.n; i++) {
+        crypto_tls_identity_drop(s->entries.p[i]->identity);
+        s->entries.p[i]->identity = NULL;
+    }
+    let_go(s);
+}
+
+/* Of several for a name the one that holds longest; an operator's before others. */
+static bool better(const struct entry *a, const struct entry *b) {
+    if (a->c.source != b->c.source) return a->c.source < b->c.source;
+    return a->c.chain.not_after_s > b->c.chain.not_after_s;
+}
+
+static void add(struct set *s, struct entry *e) {
+    struct map *names = e->c.source == NODE_CERT_CHALLENGE ? &s->challenges : &s->by_name;
+    uint64_t at;
+    vec_push(s->mem, &s->entries, e);
+    for (uint32_t i = 0; i < e->c.chain.names.n; i++) {
+        str name = e->c.chain.names.p[i];
+        if (map_get(names, name, &at) && !better(e, s->entries.p[at])) continue;
+        (void)map_put(s->mem, names, name, s->entries.n - 1);
+    }
+}
+
+static struct set *read_set(int fd) {
+    arena *mem = arena_new(0);
+    struct set *s = arena_make(mem, struct set);
+    struct node_certificate c;
+    str bytes;
+    *s = (struct set){.mem = mem, .holds = 1};
+    struct rd from = {0};
+    bool ok = node_certificates_map(mem, fd, &bytes);
+    for (from = rd_of(bytes); ok && s->entries.n < NODE_CERTS_MAX && node_certificate_next(mem, &from, &c);) {
+        struct entry *e = arena_make(mem, struct entry);
+        *e = (struct entry){.c = c, .set = s};
+        add(s, e);
+    }
+    if (ok && !from.fail) return s;
+    let_go(s);
+    return NULL;
+}
+
+void node_tls_take(struct node_tls *t, int fd, bool tls13_alone) {
+    struct set *s = read_set(fd);
+    close(fd);
+    if (!s) {
+        log_event(LOG_ERROR, "certificates-not-read");
+        return;
+    }
+    s->tls13_alone = tls13_alone;
+    retire(t->set);
+    t->set = s;
+}
+
+/* ---- who it is ---- */
+
+static struct crypto_tls_identity *identity_of(struct entry *e) {
+    struct diag d = DIAG_INIT;
+    if (e->identity || e->broken) return e->identity;
+    e->identity = crypto_tls_identity_new(&(struct crypto_tls_identity_config){.chain = e->c.chain.der,
+                                                                               .chain_count = e->c.chain.count,
+                                                                               .challenge = e->c.source == NODE_CERT_CHALLENGE,
+                                                                               .tls13_alone = e->set->tls13_alone,
+                                                                               .ocsp = e->c.ocsp,
+                                                                               .arg = e,
+                                                                               .drop = drop_entry},
+                                          &d);
+    e->broken = !e->identity;
+    if (e->identity) e->set->holds++;
+    else log_event(LOG_ERROR, "certificate-broken", LF_STR("from", e->c.from), LF_CSTR("reason", d.text));
+    return e->identity;
+}
+
+static struct entry *named(struct set *s, const struct map *names, str name) {
+    uint64_t at;
+    char star[256];
+    if (map_get(names, name, &at)) return s->entries.p[at];
+    size_t dot = str_find(name, '.');
+    if (dot == name.n || name.n - dot + 1 > sizeof star) return NULL;
+    star[0] = '*';
+    memcpy(star + 1, name.p + dot, name.n - dot);
+    return map_get(names, (str){(uint8_t *)star, name.n - dot + 1}, &at) ? s->entries.p[at] : NULL;
+}
+
+static struct crypto_tls_identity *choose(void *arg, const struct crypto_hello *hello) {
+    struct set *s = ((struct node_tls *)arg)->set;
+    uint64_t at;
+    if (!s) return NULL;
+    if (hello->challenge) return map_get(&s->challenges, hello->server_name, &at) ? identity_of(s->entries.p[at]) : NULL;
+    struct entry *e = hello->server_name.n ? named(s, &s->by_name, hello->server_name) : NULL;
+    for (uint32_t i = 0; !e && i < s->entries.n; i++)
+        if (s->entries.p[i]->c.source != NODE_CERT_CHALLENGE) e = s->entries.p[i]; /* whoever asks for nobody that is known */
+    return e ? identity_of(e) : NULL;
+}
+
+/* ---- signatures ---- */
+
+static void told(void *arg, const struct node_hashed *said) { net_tls_told(arg, said->err == ERR_OK ? said->hash : (str){0}); }
+
+static void *sign(void *arg, struct net_tls_ask *ask, const struct crypto_tls_identity *who, uint16_t scheme, str message) {
+    const struct node_tls *t = arg;
+    const struct entry *e = crypto_tls_identity_arg(who);
+    return node_hashes_tls(t->signers, scheme, e->c.sealed, message, told, ask);
+}
+
+static void cancel(void *arg, void *asked) { node_hashes_cancel(asked); }
+
+/* ---- its life ---- */
+
+struct node_tls *node_tls_new(struct node_hashes *signers) {
+    struct node_tls *t = calloc(1, sizeof *t);
+    ENSURE(t);
+    *t = (struct node_tls){.signers = signers, .config = {.choose = choose, .sign = sign, .cancel = cancel, .arg = t}};
+    return t;
+}
+
+const struct net_tls_config *node_tls_config(struct node_tls *t) { return &t->config; }
+
+void node_tls_free(struct node_tls *t) {
+    if (!t) return;
+    retire(t->set);
+    free(t);
+}

@@ -1,0 +1,135 @@
+"""TLS: who the node is to whom, by whose key; what is agreed on, and what is refused."""
+import signal, ssl
+
+from harness import *
+from nodes import *
+
+
+def certificate(folder, name, *names, kind=("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"), days=30):
+    """Files of a certificate, signed by itself, and of its key."""
+    cert, key = os.path.join(folder, name + ".pem"), os.path.join(folder, name + ".key")
+    alt = ",".join(("IP:" if n[0].isdigit() else "DNS:") + n for n in names)
+    subprocess.run(["openssl", "req", "-x509", *kind, "-nodes", "-keyout", key, "-out", cert, "-days", str(days), "-subj", "/CN=" + name,
+                    "-addext", "subjectAltName=" + alt], check=True, capture_output=True)
+    return cert, key
+
+
+def conf_of(folder, *pairs, more=""):
+    rows = ", ".join('{ cert = "%s", key = "%s" }' % p for p in pairs)
+    path = os.path.join(folder, "node.toml")
+    with open(path, "w") as f:
+        f.write('listen = [{ address = "127.0.0.1:0", tls = true }, "127.0.0.1:0"]\n%s\n[tls]\ncertificates = [%s]\n' % (more, rows))
+    return path
+
+
+@contextlib.contextmanager
+def tls_node(conf, *flags, state=None):
+    n = Node(state or new_state(), "--config", conf, *flags, listen=None)
+    n.plain = int(n.wait_event("serving")["also"].rsplit(":", 1)[1])
+    try:
+        yield n
+        status = n.stop()
+        check(not sanitize.report_in(n.log()), sanitize.report_in(n.log()))
+        check(status == 0, status, n.log()[-3000:])
+    finally:
+        if n.proc.poll() is None:
+            n.kill()
+
+
+def connect(port, host, ca=None, alpn=None, version=None, timeout=PATIENCE_S):
+    """A connection, whose certificate is that of ca, if one is said."""
+    c = ssl.create_default_context(cafile=ca) if ca else ssl._create_unverified_context()
+    if alpn:
+        c.set_alpn_protocols(alpn)
+    if version:
+        c.minimum_version = c.maximum_version = version
+    s = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    try:
+        return c.wrap_socket(s, server_hostname=host)
+    except BaseException:
+        s.close()
+        raise
+
+
+def ask(s, host, path="/", method="GET", more=""):
+    s.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n".encode())
+    got = b""
+    while piece := s.recv(1 << 16):
+        got += piece
+    return got.decode("latin-1")
+
+
+def shown(port, host):
+    """What a client is shown that asks for host."""
+    with connect(port, host) as s:
+        return ssl.DER_cert_to_PEM_cert(s.getpeercert(binary_form=True)).strip()
+
+
+def text(path):
+    with open(path) as f:
+        return f.read().strip()
+
+
+def test_who_asks_for_whom():
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        pairs = [certificate(d, "first", "localhost", "shop.localhost", "127.0.0.1"), certificate(d, "shop", "shop.example", kind=("-newkey", "rsa:2048")),
+                 certificate(d, "star", "*.star.example", kind=("-newkey", "ed25519")),
+                 certificate(d, "large", "large.test", kind=("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"))]
+        with tls_node(conf_of(d, *pairs), "--workers", "2") as n:
+            check(n.url.startswith("https://"), n.url)
+            n.deploy("shop", guest("cgi"))
+            for host, which in ((None, 0), ("localhost", 0), ("shop.localhost", 0), ("unknown.org", 0), ("shop.example", 1), ("SHOP.example", 1), ("a.star.example", 2),
+                                ("a.b.star.example", 0), ("star.example", 0), ("large.test", 3)):
+                eq((host, shown(n.port, host)), (host, text(pairs[which][0])))
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                for host, which in (("shop.localhost", 0), ("shop.example", 1), ("a.star.example", 2), ("large.test", 3)):
+                    with connect(n.port, host, pairs[which][0], version=version) as s:
+                        has(ask(s, "shop.localhost", "/env"), "HTTPS=on")
+            with connect(n.port, "shop.localhost", alpn=["http/1.1"]) as s:
+                eq(s.selected_alpn_protocol(), "http/1.1")
+                has(ask(s, "shop.localhost", "/env"), " 200 ")
+            two = curl(n.url + "/env", "--http2", "-k", "-H", "Host: shop.localhost")
+            eq((two.status, two.head.split()[0]), (200, "HTTP/2"))
+            with connect(n.port, "shop.localhost", alpn=["h2"]) as s:
+                eq(s.selected_alpn_protocol(), "h2")
+            has(raw(n.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").decode(), "https://")
+            has(curl(f"http://127.0.0.1:{n.plain}/env", "-H", "Host: shop.localhost").text, "REQUEST_METHOD")
+
+
+def test_what_is_wrong_is_refused_with_its_file():
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        good, other, late = (certificate(d, name, host) for name, host in (("good", "localhost"), ("other", "other.example"), ("late", "late.example")))
+        subprocess.run(["openssl", "x509", "-in", late[0], "-signkey", late[1], "-days", "-1", "-out", late[0] + ".new"], check=True, capture_output=True)
+        os.replace(late[0] + ".new", late[0])
+        no_name = certificate(d, "weak", "weak.example", kind=("-newkey", "rsa:1024"))
+        empty = file_of("empty.pem", b"")
+        cases = (((good[0], other[1]), "other.key: it is the key of another certificate"), (late, "late.pem: the certificate has expired"),
+                 (no_name, "weak.pem: its RSA key"), ((good[0], d + "/none"), "none: No such file"), ((empty, good[1]), "empty.pem: it holds no certificate"),
+                 ((good[1], good[1]), "good.key: it holds no certificate"), ((good[0], good[0]), "good.pem: it holds no private key"))
+        for pair, words in cases:
+            code, _, error = orlo("node", "--config", conf_of(d, good, pair), "--state", new_state())
+            check(code != 0 and words in error, code, words, error)
+        # The same while it serves: nothing has changed, and who asked is told.
+        with tls_node(conf_of(d, good), "--workers", "1") as n:
+            for pair, words in cases[:3]:
+                conf_of(d, other, pair)
+                code, _, error = orlo("reload", "--state", n.state)
+                check(code != 0 and words in error, code, words, error)
+                eq(shown(n.port, "other.example"), text(good[0]))
+            conf_of(d, other, good)
+            with connect(n.port, "localhost", good[0]) as before:
+                code, _, error = orlo("reload", "--state", n.state)
+                eq((code, error), (0, ""))
+                eq(shown(n.port, "other.example"), text(other[0]))
+                eq(shown(n.port, "nobody.example"), text(other[0]))
+                has(ask(before, "localhost"), " 404 ")
+
+
+def test_keys_that_die_are_asked_again():
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        pair = certificate(d, "good", "localhost")
+        with tls_node(conf_of(d, pair), "--workers", "1") as n:
+            for _ in range(3):
+                eq(shown(n.port, "localhost"), text(pair[0]))
+                processes.kill(n.role("keys"))
+            eq(shown(n.port, "localhost"), text(pair[0]))
