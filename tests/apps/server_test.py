@@ -1,10 +1,10 @@
 """A PostgreSQL that somebody else runs, at a URL that is a secret: reached by TLS and a password, with no superuser, and changed by others as they like."""
-import random, re, shutil, socket, struct, sys, tempfile
+import difflib, random, re, shutil, socket, struct, sys, tempfile
 
 from nodes import *
 from admin_test import cli
 from database_test import ANN, BOB, project, put, query, titles
-from postgres_test import NOTES, SHOUT, data, insert, keys, needs, servers, until
+from postgres_test import MANY, NOTES, SHOUT, TREE, data, insert, keys, needs, servers, until
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "pg"))
 from cluster import Cluster  # noqa: E402
@@ -337,6 +337,164 @@ def test_server_hostile():
         has(told["hashes-for-ever"][2], "more rounds of a password's hash")
         eq(reads(n).status, 200)
         eq(n.events("role-died"), [])
+
+
+# What a move has to bring, and, where it comes to nothing, to take away again: rights of what was there, columns, roles, defaults, casts.
+MOODS = """create type calmness as enum ('sad', 'glad');
+alter type calmness add value 'calm';
+"""
+REACH = """create schema work; do $$ begin create role clerk nologin; exception when duplicate_object then null; end $$;
+create table work.log (id int generated always as identity primary key, note text, m calmness default 'calm', at timestamptz default now(), above int references work.log (id) deferrable initially deferred);
+comment on constraint log_above_fkey on work.log is 'of itself';
+alter table work.log enable row level security; alter table work.log force row level security;
+create policy logs on work.log to authenticated using (true);
+grant usage on schema work to authenticated, service_role; grant select on work.log to authenticated; grant all on work.log to service_role;
+create function work.noted() returns trigger language plpgsql as $$ begin raise exception 'it fires'; end $$;
+create trigger noted after delete on work.log for each row execute function work.noted();
+create policy objects on storage.objects for select to authenticated using (bucket_id = 'public');
+alter default privileges in schema public revoke all on tables from anon;
+create view work.notes as select note from work.log;
+insert into work.log (note) values ('of a migration');
+"""
+
+
+def shape(pg, database="notes"):
+    """All that is in a database, with its rows: as pg_dump has it, and roles."""
+    said = pg.run("pg_dump", "-h", pg.folder, "-p", str(pg.port), "-U", "postgres", "--exclude-table-data=_orlo.meta", database)
+    check(said.returncode == 0, said.stderr)
+    return re.sub(r"(?m)^\\(un)?restrict .*$", "", said.stdout) + pg.psql("select rolname, rolbypassrls, rolcanlogin from pg_roles order by 1")
+
+
+def is_as(pg, was):
+    """What a move put there is gone, once the app may be written again."""
+    try:
+        until(lambda: shape(pg) == was)
+    except processes.Late:
+        raise AssertionError("\n".join(difflib.unified_diff(was.splitlines(), shape(pg).splitlines(), lineterm="", n=2)))
+
+
+@needs
+def test_server_move():
+    """An app's database goes from SQLite to a server of somebody's, to the node's own and back: all of it, or nothing is left there."""
+    files = {"migrations/001_notes.sql": NOTES.replace("a text[], ", ""), "migrations/002_tree.sql": TREE, "migrations/003_moods.sql": MOODS, "migrations/004_reach.sql": REACH}
+    folder = project(files, MANIFEST.replace('{ secret = "PG" }', '"sqlite"'))
+    with there() as pg, private() as n:
+        cli(n, "deploy", folder)
+        ask = lambda tree, **more: query(n, tree, "service_role", **more)
+        ask({"kind": "insert", "from": "tree", "rows": [{"name": "b", "above": 1}, {"name": "ü 'x' \\n", "above": None}]})
+        ask({"kind": "update", "from": "tree", "set": {"above": 3}, "where": {"column": "id", "op": "eq", "value": 2}})  # a row before the one that it refers to
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "one", "price": 1.5}]}, ANN)
+        cli(n, "db", "query", "--write", "update work.log set above = id", "--app", "notes")
+        move = lambda to, *flags, code=0: cli(n, "db", "move", folder, "--to", to, *flags, code=code)
+        everything = lambda: [json.loads(cli(n, "db", "query", f"select * from {t} order by 1", "--app", "notes")) for t in ("tree", "notes", "work.log", "work.notes")] + [json.loads(cli(n, "db", "query", "select id, email, raw_user_meta_data from auth.users order by 1", "--app", "notes"))]
+        before = everything()
+        # It is not let in, or is let in where something is: the app goes on as it was, and no secret is left.
+        has(move(url(pg, password="hunter2-hunter2"), code=70), "nothing was moved", "password authentication failed")
+        eq(cli(n, "secrets", "list", "notes").count("DATABASE_URL"), 0)
+        query(n, {"kind": "insert", "from": "notes", "rows": [{"title": "two"}]}, ANN)
+        before = everything()
+        pg.psql_in("notes", "create table mine (id int)")
+        has(move(url(pg), code=65), "nothing was moved", "the table public.mine is in its database already")
+        pg.psql_in("notes", "drop table mine; insert into auth.users (id, email) values (gen_random_uuid(), 'x@example.org')")
+        has(move(url(pg), code=65), "the table auth.users has rows in its database already")
+        pg.psql_in("notes", "delete from auth.users; alter role service_role bypassrls; create schema work")
+        # A migration that fails there, behind others that did not and one that was committed, leaves nothing: nor does a row.
+        was = shape(pg)
+        has(move(url(pg), code=65), "nothing was moved", "004_reach.sql", "42P06")
+        is_as(pg, was)
+        pg.psql_in("notes", "drop schema work")
+        was = shape(pg)
+        pg.psql_in("notes", "create function public.refuses() returns event_trigger language plpgsql as $$ begin if to_regclass('_orlo.held') is not null and tg_tag = 'ALTER TABLE' and to_regclass('work.log') is not null "
+                            "and not exists (select from pg_constraint where conname = 'log_above_fkey') then raise exception 'not here'; end if; end $$; create schema aside; alter function public.refuses() set schema aside;"
+                            "create event trigger refuses on ddl_command_end execute function aside.refuses()")
+        with_it = shape(pg)
+        has(move(url(pg), code=65), "nothing was moved", "not here")
+        is_as(pg, with_it)
+        pg.psql_in("notes", "drop event trigger refuses; drop schema aside cascade")
+        eq(shape(pg), was)
+        eq(everything(), before)
+        # And with nothing in its way.
+        said = move(url(pg))
+        has(said, "moved 3 rows of public.tree", "moved 1 row of auth.users", "moved 1 row of work.log", "notes is on a server of yours")
+        has(open(os.path.join(folder, "orlo.toml")).read(), 'database = { secret = "DATABASE_URL" }')
+        check("s3cret" not in said + n.log())
+        eq(everything(), before)
+        eq(pg.psql_in("notes", "select count(*) from public.tree union all select count(*) from auth.users union all select count(*) from work.log union all select count(*) from pg_trigger where tgenabled <> 'O' "
+                               "union all select count(*) from pg_class where relname in ('held', 'before') union all select count(*) from pg_constraint where conname = 'log_above_fkey' and condeferred "
+                               "and obj_description(oid) = 'of itself' union all select count(*) from pg_class where relname = 'log' and relforcerowsecurity").split(), ["3", "1", "1", "0", "0", "1", "1"])
+        eq(ask({"kind": "insert", "from": "tree", "rows": [{"name": "next"}], "select": ["id", "double"]}), [{"id": 4, "double": "nextnext"}])
+        has(ask({"kind": "insert", "from": "tree", "rows": [{"name": "x", "above": 99}]}, code=65), "23503")
+        has(cli(n, "db", "query", "--write", "delete from work.log", "--app", "notes", code=65), "it fires")
+        eq(titles(n, ANN), ["one", "two"])
+        eq(titles(n, BOB), [])
+        check("migrated" not in cli(n, "deploy", folder))
+        has(move("secret:DATABASE_URL", code=65), "on a server of yours already")
+        has(move(url(pg), code=65), "DATABASE_URL is set already")
+        has(cli(n, "rollback", "notes", "1", code=65), "orlo db move --engine sqlite")
+        has(cli(n, "db", "move", "--drop-old", "--app", "notes", "--yes"), "is gone")
+        before = everything()
+        # To the node's own, to another server, and back to SQLite; a server that was left is not emptied, nor gone into again.
+        has(move("postgres"), "notes is on postgres")
+        eq(everything(), before)
+        has(cli(n, "db", "move", "--drop-old", "--app", "notes", "--yes", code=65), "nothing is dropped from here")
+        has(move("secret:DATABASE_URL", code=65), "migrations of an app stand in its database already")
+        pg.psql("create database more owner app")
+        cli(n, "secrets", "set", "notes", "MORE", data=url(pg, database="more").encode())
+        has(move("secret:MORE"), "notes is on a server of yours")
+        eq(everything(), before)
+        has(open(os.path.join(folder, "orlo.toml")).read(), 'database = { secret = "MORE" }')
+        has(move("sqlite"), "notes is on sqlite")
+        eq(everything(), before)
+        ask({"kind": "insert", "from": "tree", "rows": [{"name": "last"}]})
+        eq(n.events("role-died"), [])
+
+
+@needs
+def test_server_move_killed():
+    """kill -9 of control, of both databases' roles, of the server's sessions and of the node while rows go there: the app is on one of them, whole, and can be written; what is on the server is all, or nothing once it is reached."""
+    folder = project({"migrations/001_notes.sql": NOTES.replace("a text[], ", ""), "migrations/002_many.sql": MANY}, MANIFEST.replace('{ secret = "PG" }', '"sqlite"'))
+    rng = random.Random(seed := random.randrange(1 << 32))
+    print("seed", seed)
+    state = new_state()
+    config = file_of("operator.toml", PRIVATE)
+    with there() as pg:
+        pg.psql("create role service_role nologin bypassrls; grant service_role to app with admin option")
+        n = Node(state, "--config", config)
+        cli(n, "deploy", folder)
+        key = keys(n)["SUPABASE_SERVICE_ROLE_KEY"]
+        query(n, {"kind": "call", "function": "fill", "args": {"n": 6000}}, "service_role")  # two pieces
+        done, moved = [], 0
+        for i, victim in enumerate(("control", "store", "postgres", "sessions", "node", "control", "none")):
+            until(lambda: data(n, "notes", key, insert(f"before-{i}"), timeout=60).status == 200)
+            done.append(f"before-{i}")
+            pg.psql(f"create database d{i} owner app")
+            cli(n, "secrets", "set", "notes", f"D{i}", data=url(pg, database=f"d{i}").encode())
+            engine = json.loads(cli(n, "db", "status", "--app", "notes", "--json"))["engine"]
+            to = f"secret:D{i}" if engine != "server" else "sqlite"
+            move = subprocess.Popen([ORLO, "db", "move", "--app", "notes", "--to", to, "--state", state], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            pace(rng.uniform(0, 2.5))
+            if victim == "node":
+                n.kill()
+            elif victim == "sessions":
+                pg.psql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'app'")
+            elif victim != "none":
+                for pid in n.processes(victim):
+                    processes.kill_if_there(pid)
+            move.wait(240)
+            if victim == "node":
+                n = Node(state, "--config", config)
+            until(lambda: data(n, "notes", key, insert(f"after-{i}"), timeout=60).status == 200)
+            done.append(f"after-{i}")
+            now = json.loads(cli(n, "db", "status", "--app", "notes", "--json"))["engine"]
+            moved += now != engine
+            eq(sorted(r["title"] for r in data(n, "notes", key, {"query": {"from": "notes", "select": ["title"]}}).json), sorted(done))
+            eq(json.loads(cli(n, "db", "query", "select count(*) as n from many", "--app", "notes"))[0]["n"], 6000)
+            if to != "sqlite" and now != "server":
+                until(lambda: orlo("db", "move", "--app", "notes", "--to", to, "--state", state, timeout=240)[0] == 0)  # what was left there is no hindrance
+                until(lambda: data(n, "notes", key, {"query": {"from": "notes", "select": ["title"]}}, timeout=60).status == 200)
+                cli(n, "db", "move", "--app", "notes", "--to", "sqlite")
+        n.stop()
+        print("moved", moved)
 
 
 @needs

@@ -512,11 +512,13 @@ err node_db_restore(const struct node_db_config *c, struct diag *d) {
 
 /* ---- to another engine ---- */
 
-/* The line of its manifest, so that the next deployment is for it. False: it is written another way there. */
-static bool say_in_manifest(struct project *p, const char *engine) {
-    const char *other = strcmp(engine, "sqlite") ? "sqlite" : "postgres";
-    str text, line = arena_fmt(p->mem, "\ndatabase = \"%s\"", other), made = arena_fmt(p->mem, "\ndatabase = \"%s\"", engine);
+/* The line of its manifest, so that the next deployment is for it: in place of what it says. False: it is written another way there. */
+static bool say_in_manifest(struct project *p, str value) {
+    const struct app_database *was = &p->manifest.record.database;
+    str text, made = arena_fmt(p->mem, "\ndatabase = " STR_FMT, STR_ARG(value));
+    str line = arena_fmt(p->mem, "\ndatabase = \"%s\"", app_database_text(was->engine));
     struct diag d = DIAG_INIT;
+    if (was->secret.n) line = arena_fmt(p->mem, "\ndatabase = { secret = \"" STR_FMT "\" }", STR_ARG(was->secret));
     int fd = p->file && p->manifest.format == MANIFEST_ORLO ? open(p->file, O_RDONLY | O_CLOEXEC) : -1;
     bool ok = fd >= 0 && node_fd_bytes(p->mem, fd, MiB, &text, &d) == ERR_OK;
     if (fd >= 0) close(fd);
@@ -550,27 +552,77 @@ static err drop_old(const struct node_db_config *c, struct diag *d) {
     return e;
 }
 
+/* ---- a server of one's own ---- */
+
+enum { URL_SECRET_BYTES = 128 };
+#define URL_SECRET "DATABASE_URL"
+
+static bool is_url(const char *to) { return !strncmp(to, "postgres://", 11) || !strncmp(to, "postgresql://", 13); }
+
+static err ask_secrets(struct project *p, const char *method, const char *key, const struct json_writer *w, struct answer *to,
+                       struct diag *d) {
+    str path = node_ask_path(p->mem, key ? "/apps/%s/secrets/%s" : "/apps/%s/secrets", arena_cstr(p->mem, p->app), key);
+    return node_ask(p->a, p->mem, &(struct ask_call){.method = method, .path = path, .w = w}, to, d);
+}
+
+/* What was set by somebody may be a URL that is in use. */
+static err keep_url(struct project *p, const char *url, struct diag *d) {
+    struct answer answer;
+    struct buf b = {0};
+    struct json_writer w = json_writer_of(&b);
+    TRY(ask_secrets(p, "GET", NULL, NULL, &answer, d));
+    JSON_EACH(s, json_get(&answer.body, "secrets"))
+    if (str_eqc(json_str(json_get(s, "key")), URL_SECRET))
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                        "the app's secret " URL_SECRET
+                        " is set already. If that is the server's URL: orlo db move --to secret:" URL_SECRET
+                        "; else set another one (orlo secrets set APP NAME), and say --to secret:NAME");
+    json_put_object(&w, NULL);
+    json_put_cstr(&w, "value", url);
+    json_put_end(&w);
+    err e = ask_secrets(p, "PUT", URL_SECRET, &w, &answer, d);
+    explicit_bzero(b.p, b.n);
+    buf_free(&b);
+    return e;
+}
+
+/* The line that it is in the manifest, without its name. */
+static str line_of(struct project *p, const char *engine, const char *secret) {
+    return secret ? arena_fmt(p->mem, "{ secret = \"%s\" }", secret) : arena_fmt(p->mem, "\"%s\"", engine);
+}
+
 /* With a folder its migrations are brought along: what a node has by itself are those of what was deployed. */
 err node_db_move(const struct node_db_config *c, struct diag *d) {
+    static const char by_secret[] = "secret:";
     struct project p;
     struct buf b = {0};
     struct json_writer w = json_writer_of(&b);
     struct answer answer;
     if (c->drop_old) return drop_old(c, d);
-    if (c->engine && (!strncmp(c->engine, "postgres://", 11) || !strncmp(c->engine, "postgresql://", 13)))
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                        "orlo db move does not take a database to a server of yours: orlo db dump writes it as SQL, psql reads "
-                        "it there, and the "
-                        "manifest says database = { url = \"…\" } from then on (docs/database.md)");
-    if (!c->engine || (strcmp(c->engine, "sqlite") && strcmp(c->engine, "postgres")))
-        return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "orlo db move goes somewhere: --to postgres, or --to sqlite");
+    const char *to = c->engine ? c->engine : "", *secret = NULL;
+    bool url = is_url(to);
+    if (url) secret = URL_SECRET;
+    else if (!strncmp(to, by_secret, sizeof by_secret - 1)) secret = to + sizeof by_secret - 1;
+    if ((secret && (!*secret || strlen(secret) > URL_SECRET_BYTES)) ||
+        (!secret && strcmp(to, "sqlite") && strcmp(to, "postgres")))
+        return diag_set(d, ERR_USAGE, DIAG_NOWHERE,
+                        "orlo db move goes somewhere: --to postgres, or --to sqlite; or to a server of yours: --to postgres://…, "
+                        "--to secret:NAME");
     TRY(open_project(&p, c, c->operand, d));
     err e = p.file ? read_files(&p, false, d) : ERR_OK;
     if (e == ERR_OK && p.file) e = node_bundle_upload(p.a, p.app, &p.files, isatty(STDERR_FILENO), d);
+    bool kept = e == ERR_OK && url && (e = keep_url(&p, to, d)) == ERR_OK;
     json_put_object(&w, NULL);
-    json_put_cstr(&w, "engine", c->engine);
+    json_put_cstr(&w, "engine", secret ? "server" : to);
+    if (secret) json_put_cstr(&w, "secret", secret);
     json_put_end(&w);
     if (e == ERR_OK) e = ask_node(&p, "POST", "/move", &w, &answer, d);
+    if (e != ERR_OK && kept) { /* as it was; the node may be gone, too */
+        struct diag own = DIAG_INIT;
+        struct answer gone;
+        if (e != ERR_CLOSED && ask_secrets(&p, "DELETE", URL_SECRET, NULL, &gone, &own) != ERR_OK)
+            fprintf(stderr, "the secret " URL_SECRET " is set yet: %s\n", own.text);
+    }
     buf_free(&b);
     node_ask_close(p.a);
     if (e != ERR_OK) return e;
@@ -583,12 +635,13 @@ err node_db_move(const struct node_db_config *c, struct diag *d) {
             print_tamed(c->to, json_str(json_get(t, "name")));
             fputc('\n', c->to);
         }
-        fprintf(c->to, STR_FMT " is on %s, as version %lld\n", STR_ARG(p.app), c->engine,
+        fprintf(c->to, STR_FMT " is on %s, as version %lld\n", STR_ARG(p.app), secret ? "a server of yours" : to,
                 (long long)json_i64(json_get(&answer.body, "version")));
     }
-    bool said = say_in_manifest(&p, c->engine);
-    fprintf(stderr, said ? "%s says so from now on\n" : "its manifest has to say database = \"%s\" from now on\n",
-            said ? p.file : c->engine);
+    str line = line_of(&p, to, secret);
+    bool said = say_in_manifest(&p, line);
+    if (said) fprintf(stderr, "%s says so from now on\n", p.file);
+    else fprintf(stderr, "its manifest has to say database = " STR_FMT " from now on\n", STR_ARG(line));
     return ERR_OK;
 }
 

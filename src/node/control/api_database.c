@@ -315,7 +315,8 @@ void node_api_move(struct api_call *call) {
         if (str_eqc(engine, app_database_text((enum app_database_engine)i))) to = (enum app_database_engine)i;
     const struct control_app *app = app_of(call, &r);
     if (!app) return;
-    err e = node_move_begin(call->control, app, to, on_moved, call, &d);
+    const struct app_database there = {to, json_str(node_api_member(call, "secret"))};
+    err e = node_move_begin(call->control, app, &there, on_moved, call, &d);
     if (e != ERR_OK) node_api_fail(call, e, &d);
 }
 

@@ -61,6 +61,7 @@ struct control_migrate {
     bool
         compares; /* nothing is applied: what they make of an empty database is told beside what stands there (NODE_DATA_SCHEMA), as answer */
     bool reset;     /* all that is there goes first, in the same transaction */
+    bool moves;     /* that reset is a move's: of a server that somebody runs, which is to be empty */
     bool fills;     /* rows alone, of no file: a piece of those that go into a database that was reset (NODE_DATA_FILL) */
     bool seeds;     /* seeds are run, and nothing else: rows of another database, in one that is there */
     str rows;       /* run behind them, as a seed of one more file's; a reset's, or of what fills, alone */
@@ -83,7 +84,7 @@ struct control_moved {
 };
 typedef void (*control_moved_fn)(void *arg, const struct control_moved *result); /* strings live until it returns */
 /* done is called once, later, unless this is an error. */
-[[nodiscard]] err node_move_begin(struct control *c, const struct control_app *app, enum app_database_engine to,
+[[nodiscard]] err node_move_begin(struct control *c, const struct control_app *app, const struct app_database *to,
                                   control_moved_fn done, void *arg, struct diag *d);
 /* What a control that ended in the middle left. After a start. */
 [[nodiscard]] err node_moves_mend(struct control *c, struct diag *d);

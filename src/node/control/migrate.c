@@ -269,6 +269,10 @@ static void make_of_nothing(struct migrating *g) {
 
 /* Of migrations those that are new; seeds, which are asked for, all. */
 static err settle(struct migrating *g) {
+    if (g->what.reset && g->what.engine == APP_DATABASE_SERVER && !g->what.moves)
+        return diag_set(
+            &g->d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+            "a PostgreSQL that somebody else runs is not emptied from here: do it there (drop schema …), then deploy");
     static const struct migration_state nothing;
     if (g->what.sql.n) {
         g->pending = arena_array(g->mem, uint32_t, 1);

@@ -21,7 +21,7 @@ struct control_move {
     arena *mem;
     uint32_t app;
     str name;
-    enum app_database_engine from, to;
+    struct app_database from, to;
     struct app_limits limits;
     struct migration_state state;
     str rows, sums;                       /* of the old one; rows: a piece of them */
@@ -31,7 +31,8 @@ struct control_move {
     str answer;
     control_moved_fn done; /* NULL: nobody waits */
     void *arg;
-    bool kept; /* the new one is the app's */
+    bool kept;  /* the new one is the app's */
+    bool begun; /* something may have been put on a server of somebody's, which goes again if it is not kept */
     err e;
     struct diag d;
     struct net_timer *timer;
@@ -45,9 +46,19 @@ struct control_move {
 
 static str note_of(arena *mem, uint32_t app) { return arena_fmt(mem, "move:%u", app); }
 
+/* Where it goes, if that is a server: whoever finds the note takes away what was put there. */
 static err note(struct control_move *m) {
+    str value = arena_fmt(m->mem, "%s %s " STR_FMT, app_database_text(m->from.engine), app_database_text(m->to.engine),
+                          STR_ARG(m->to.secret));
     return db_run(m->c->db, &m->d, "insert or replace into meta (key, value) values (?, ?)", DB_TEXT(note_of(m->mem, m->app)),
-                  DB_TEXT(str_c(app_database_text(m->from))));
+                  DB_TEXT(value));
+}
+
+static void read_note(struct control_move *m, str value) {
+    str from, to, secret, rest;
+    str_cut(value, ' ', &from, &rest), str_cut(rest, ' ', &to, &secret);
+    if (str_eqc(to, app_database_text(APP_DATABASE_SERVER)) && secret.n)
+        m->to = (struct app_database){APP_DATABASE_SERVER, arena_str(m->mem, secret)};
 }
 
 static void forget(struct control_move *m) {
@@ -72,14 +83,27 @@ static bool holds_rows(enum app_database_engine engine) {
     return engine == APP_DATABASE_SQLITE || engine == APP_DATABASE_POSTGRES;
 }
 
+static bool is_server(const struct app_database *db) { return db->engine == APP_DATABASE_SERVER; }
+
+/* As somebody says it. */
+static const char *said(enum app_database_engine engine) {
+    return engine == APP_DATABASE_SERVER ? "a server of yours" : app_database_text(engine);
+}
+
 err node_move_check(const struct control *c, str name, enum app_database_engine engine, struct diag *d) {
     arena *mem = arena_new(0);
     const struct control_app *app = node_control_app_named(c, name);
     enum app_database_engine live = app ? node_control_app_record(mem, app)->database.engine : APP_DATABASE_NONE;
-    const char *is = app_database_text(live), *other = app_database_text(engine);
+    const char *is = said(live), *other = app_database_text(engine);
     err e = ERR_OK;
     if (app && node_move_is(c, app->id))
         e = diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved: try again in a moment");
+    else if (live == APP_DATABASE_SERVER && holds_rows(engine))
+        e = diag_set(
+            d, ERR_INVALID, DIAG_NOWHERE,
+            "its database is on %s, and this is for %s: orlo db move --engine %s takes its rows there; or say database = "
+            "{ secret = … }, as before",
+            is, other, other);
     else if (holds_rows(live) && holds_rows(engine) && live != engine)
         e = diag_set(
             d, ERR_INVALID, DIAG_NOWHERE,
@@ -106,23 +130,29 @@ static void on_told(void *arg, err e, const struct diag *d, int out) {
     else fail(m, e);
 }
 
-static void ask_as(struct control_move *m, enum node_data_does does, enum app_database_engine whom, str in,
+/* Of a server, keys are looked at again before it is read alone. */
+static bool takes_long(enum node_data_does does, const struct app_database *whom) {
+    return does == NODE_DATA_DUMP || does == NODE_DATA_SUMS || (does == NODE_DATA_FREEZE && is_server(whom));
+}
+
+static void ask_as(struct control_move *m, enum node_data_does does, const struct app_database *whom, str in,
                    void (*done)(void *arg, err e, const struct diag *d, int out)) {
     int fd = in.n ? node_bytes_fd("orlo-move", in) : -1;
     node_data_ask(m->c, &(struct control_data_want){.does = does,
                                                     .app = m->app,
                                                     .name = m->name,
-                                                    .postgres = whom == APP_DATABASE_POSTGRES,
+                                                    .postgres = whom->engine > APP_DATABASE_SQLITE,
+                                                    .secret = whom->secret,
                                                     .in = fd,
                                                     .bytes = in.n,
                                                     .limits = &m->limits,
-                                                    .ms_max = does == NODE_DATA_DUMP || does == NODE_DATA_SUMS ? ROWS_MS : ASK_MS,
+                                                    .ms_max = takes_long(does, whom) ? ROWS_MS : ASK_MS,
                                                     .done = done,
                                                     .arg = m});
     if (fd >= 0) close(fd);
 }
 
-static void ask(struct control_move *m, enum node_data_does does, enum app_database_engine whom, str in,
+static void ask(struct control_move *m, enum node_data_does does, const struct app_database *whom, str in,
                 void (*then)(struct control_move *m)) {
     m->then = then;
     ask_as(m, does, whom, in, on_told);
@@ -139,6 +169,15 @@ static void tell(struct control_move *m) {
 
 static void thaw(void *arg);
 
+/* What was put on a server is gone from it; where it is not reached, the next move there begins with that. */
+static void on_undone(void *arg, err e, const struct diag *d, int out) {
+    struct control_move *m = arg;
+    if (out >= 0) close(out);
+    if (e != ERR_OK) log_event(LOG_WARN, "move-not-undone", LF_STR("app", m->name), LF_CSTR("reason", d->text));
+    tell(m);
+    forget(m);
+}
+
 /* The app's database may be written again, whoever has to come up for that first. */
 static void on_thawed(void *arg, err e, const struct diag *d, int out) {
     struct control_move *m = arg;
@@ -149,18 +188,22 @@ static void on_thawed(void *arg, err e, const struct diag *d, int out) {
         net_timer_start(m->timer, AGAIN_MS, 0);
         return;
     }
+    if (there && m->begun && !m->kept && is_server(&m->to)) {
+        ask_as(m, NODE_DATA_DROP, &m->to, (str){0}, on_undone);
+        return;
+    }
     tell(m);
     forget(m);
 }
 
 static void thaw(void *arg) {
     struct control_move *m = arg;
-    ask_as(m, NODE_DATA_THAW, m->kept ? m->to : m->from, (str){0}, on_thawed);
+    ask_as(m, NODE_DATA_THAW, m->kept ? &m->to : &m->from, (str){0}, on_thawed);
 }
 
 static void fail(struct control_move *m, err e) {
     m->e = e;
-    diag_prefix(&m->d, "nothing was moved, and the app is on %s as before", app_database_text(m->from));
+    diag_prefix(&m->d, "nothing was moved, and the app is on %s as before", said(m->from.engine));
     thaw(m);
 }
 
@@ -183,7 +226,7 @@ static err stage(struct control *c, struct control_change *ch, struct diag *d) {
         vec_push(m->mem, &m->held, h);
     }
     TRY(db_end(rows, d));
-    m->record.database = (struct app_database){.engine = m->to};
+    m->record.database = m->to;
     m->record.secrets_revision = revision;
     ch->id = m->app, ch->eager = true;
     err e = node_store_stage(c, &m->record, STR("orlo db move"), m->held.p, m->held.n, d);
@@ -197,8 +240,12 @@ static err keep(struct control *c, struct control_change *ch, struct diag *d) {
     const struct control_now now = {.app = m->app, .live = m->record.version};
     TRY(node_store_set(c, &now, most ? most : UINT32_MAX, d));
     m->kept = true;
+    struct diag own = DIAG_INIT;
+    if (db_run(c->db, &own, "insert or replace into meta (key, value) values (?, ?)",
+               DB_TEXT(arena_fmt(m->mem, "moved:%u", m->app)), DB_TEXT(str_c(app_database_text(m->from.engine)))) != ERR_OK)
+        log_event(LOG_WARN, "move-not-forgotten", LF_STR("app", m->name), LF_CSTR("reason", own.text));
     log_event(LOG_INFO, "app-moved", LF_STR("app", m->name), LF_U64("version", m->record.version),
-              LF_CSTR("engine", app_database_text(m->to)));
+              LF_CSTR("engine", app_database_text(m->to.engine)));
     return ERR_OK;
 }
 
@@ -219,8 +266,16 @@ static void over(struct control *c, struct control_change *ch, err e, const stru
 
 /* ---- rows ---- */
 
+/* What the platform of somebody's server keeps in those by itself (the migrations of GoTrue, say): that the rest of them was empty was asked before. */
+static bool is_platforms(str table) {
+    static const char *const schemas[] = {"auth.", "storage.", "realtime.", "vault.", "cron.", "net.", "pgmq."};
+    for (size_t i = 0; i < ARRAY_COUNT(schemas); i++)
+        if (str_starts(table, str_c(schemas[i]))) return true;
+    return false;
+}
+
 /* A table that the one has rows of and the other has not, or others. */
-static err compare_with(struct control_move *m, str sums, str others_sums) {
+static err compare_with(struct control_move *m, str sums, str others_sums, bool servers) {
     for (str rest = sums, line; rest.n;) {
         str_cut(rest, '\n', &line, &rest);
         str table, numbers;
@@ -230,19 +285,19 @@ static err compare_with(struct control_move *m, str sums, str others_sums) {
             str_cut(others, '\n', &other, &others);
             same = str_eq(line, other);
         }
-        if (same || !line.n) continue;
+        if (same || !line.n || (servers && is_platforms(table))) continue;
         return diag_set(&m->d, ERR_INVALID, DIAG_NOWHERE,
                         "table " STR_FMT
                         ": its rows are not the same on %s (they are counted, and a sum of their values compared)",
-                        STR_ARG(str_sub(table, 0, 200)), app_database_text(m->to));
+                        STR_ARG(str_sub(table, 0, 200)), said(m->to.engine));
     }
     return ERR_OK;
 }
 
 /* Both ways: what fills a table may have a trigger that fills another. */
 static err compare(struct control_move *m) {
-    TRY(compare_with(m, m->sums, m->answer));
-    return compare_with(m, m->answer, m->sums);
+    TRY(compare_with(m, m->sums, m->answer, is_server(&m->from)));
+    return compare_with(m, m->answer, m->sums, is_server(&m->to));
 }
 
 static void on_new_sums(struct control_move *m) {
@@ -257,14 +312,14 @@ static void on_new_sums(struct control_move *m) {
 
 static void on_old_sums(struct control_move *m) {
     m->sums = m->answer;
-    ask(m, NODE_DATA_SUMS, m->to, (str){0}, on_new_sums);
+    ask(m, NODE_DATA_SUMS, &m->to, (str){0}, on_new_sums);
 }
 
-static void on_new_frozen(struct control_move *m) { ask(m, NODE_DATA_SUMS, m->from, (str){0}, on_old_sums); }
+static void on_new_frozen(struct control_move *m) { ask(m, NODE_DATA_SUMS, &m->from, (str){0}, on_old_sums); }
 
 static void ask_rows(struct control_move *m, str from, void (*then)(struct control_move *m)) {
-    str what = arena_fmt(m->mem, "%s " STR_FMT, app_database_text(m->to), STR_ARG(from));
-    ask(m, NODE_DATA_DUMP, m->from, what, then);
+    str what = arena_fmt(m->mem, "%s " STR_FMT, app_database_text(m->to.engine), STR_ARG(from));
+    ask(m, NODE_DATA_DUMP, &m->from, what, then);
 }
 
 static void on_filled(void *arg, const struct control_migrated *r) {
@@ -275,7 +330,7 @@ static void on_filled(void *arg, const struct control_migrated *r) {
         return;
     }
     if (m->behind.n) ask_rows(m, m->behind, on_more_rows);
-    else ask(m, NODE_DATA_FREEZE, m->to, (str){0}, on_new_frozen);
+    else ask(m, NODE_DATA_FREEZE, &m->to, (str){0}, on_new_frozen);
 }
 
 /* Its first line says where the next one begins. */
@@ -291,7 +346,8 @@ static void on_more_rows(struct control_move *m) {
     take_rows(m);
     node_migrate_begin(m->c, &(struct control_migrate){.app = m->app,
                                                        .name = m->name,
-                                                       .engine = m->to,
+                                                       .engine = m->to.engine,
+                                                       .secret = m->to.secret,
                                                        .limits = &m->limits,
                                                        .fills = true,
                                                        .rows = m->rows,
@@ -300,6 +356,7 @@ static void on_more_rows(struct control_move *m) {
 }
 
 static void on_new_open(struct control_move *m) {
+    m->begun = true;
     uint32_t n = m->state.applied.n;
     struct migration_file *files = arena_array(m->mem, struct migration_file, n + 1);
     for (uint32_t i = 0; i < n; i++) {
@@ -308,11 +365,13 @@ static void on_new_open(struct control_move *m) {
     }
     node_migrate_begin(m->c, &(struct control_migrate){.app = m->app,
                                                        .name = m->name,
-                                                       .engine = m->to,
+                                                       .engine = m->to.engine,
+                                                       .secret = m->to.secret,
                                                        .limits = &m->limits,
                                                        .files = files,
                                                        .files_count = n,
                                                        .reset = true,
+                                                       .moves = true,
                                                        .makes = true,
                                                        .rows = m->rows,
                                                        .done = on_filled,
@@ -322,20 +381,28 @@ static void on_new_open(struct control_move *m) {
 /* It may be read alone since it was moved away from. */
 static void on_rows(struct control_move *m) {
     take_rows(m);
-    ask(m, NODE_DATA_THAW, m->to, (str){0}, on_new_open);
+    if (is_server(&m->to)) on_new_open(m); /* which was seen to be there, and is looked at first */
+    else ask(m, NODE_DATA_THAW, &m->to, (str){0}, on_new_open);
 }
 
 static void on_state(struct control_move *m) {
     err e = node_migration_state_read(m->mem, m->answer, &m->state, &m->d);
     if (e == ERR_OK && !m->state.applied.n)
         e = diag_set(&m->d, ERR_INVALID, DIAG_NOWHERE,
-                     "nothing was migrated to it: say database = \"%s\" in the manifest, and deploy it",
-                     app_database_text(m->to));
+                     "nothing was migrated to it: say database = %s in the manifest, and deploy it",
+                     m->to.engine == APP_DATABASE_SQLITE     ? "\"sqlite\""
+                     : m->to.engine == APP_DATABASE_POSTGRES ? "\"postgres\""
+                                                             : "{ secret = … }");
     if (e != ERR_OK) fail(m, e);
     else ask_rows(m, STR("0 -"), on_rows);
 }
 
-static void on_old_frozen(struct control_move *m) { ask(m, NODE_DATA_STATE, m->from, (str){0}, on_state); }
+static void on_old_frozen(struct control_move *m) { ask(m, NODE_DATA_STATE, &m->from, (str){0}, on_state); }
+
+static void freeze_old(struct control_move *m) { ask(m, NODE_DATA_FREEZE, &m->from, (str){0}, on_old_frozen); }
+
+/* A server lets in before the app is held up for it. */
+static void on_new_seen(struct control_move *m) { freeze_old(m); }
 
 /* ---- its beginning ---- */
 
@@ -349,49 +416,77 @@ static struct control_move *new_move(struct control *c, uint32_t app, str name) 
     return m;
 }
 
-err node_move_begin(struct control *c, const struct control_app *app, enum app_database_engine to, control_moved_fn done,
+err node_move_begin(struct control *c, const struct control_app *app, const struct app_database *to, control_moved_fn done,
                     void *arg, struct diag *d) {
     arena *mem = arena_new(0);
     const struct app_record *r = node_control_app_record(mem, app);
-    enum app_database_engine from = r->database.engine;
+    struct app_database from = r->database;
     struct app_limits limits = r->limits;
-    arena_free(mem);
-    if (node_move_is(c, app->id)) return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved already");
-    if (from == to) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "its database is on %s already", app_database_text(to));
-    if (!holds_rows(from) || !holds_rows(to))
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "a database is moved between sqlite and postgres, not from %s to %s",
-                        app_database_text(from), app_database_text(to));
-    struct control_move *m = new_move(c, app->id, app->name);
-    m->from = from, m->to = to, m->limits = limits;
-    m->done = done, m->arg = arg;
-    err e = note(m);
-    if (e != ERR_OK) {
-        *d = m->d;
-        forget(m);
-        return e;
+    err e = ERR_OK;
+    if (node_move_is(c, app->id)) e = diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved already");
+    else if (from.engine == to->engine && str_eq(from.secret, to->secret))
+        e = diag_set(d, ERR_INVALID, DIAG_NOWHERE, "its database is on %s already", said(to->engine));
+    else if (from.engine == APP_DATABASE_NONE || to->engine == APP_DATABASE_NONE || is_server(to) != (to->secret.n > 0))
+        e = diag_set(
+            d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+            "a database is moved between sqlite, postgres and a server of yours (by the secret that is its URL), not from "
+            "%s to %s",
+            app_database_text(from.engine), app_database_text(to->engine));
+    if (e == ERR_OK) {
+        struct control_move *m = new_move(c, app->id, app->name);
+        m->from = (struct app_database){from.engine, arena_str(m->mem, from.secret)};
+        m->to = (struct app_database){to->engine, arena_str(m->mem, to->secret)};
+        m->limits = limits;
+        m->done = done, m->arg = arg;
+        e = note(m);
+        if (e != ERR_OK) *d = m->d, forget(m);
+        else if (is_server(&m->to)) ask(m, NODE_DATA_STATE, &m->to, (str){0}, on_new_seen);
+        else freeze_old(m);
     }
-    ask(m, NODE_DATA_FREEZE, from, (str){0}, on_old_frozen);
-    return ERR_OK;
+    arena_free(mem);
+    return e;
 }
 
 /* ---- what was left behind ---- */
+
+/* What it was moved from last; of moves before that was noted down, the other one of the two. */
+static err moved_from(struct control *c, uint32_t app, enum app_database_engine live, enum app_database_engine *old,
+                      struct diag *d) {
+    struct db_rows *rows;
+    arena *mem = arena_new(0);
+    *old = live == APP_DATABASE_SQLITE     ? APP_DATABASE_POSTGRES
+           : live == APP_DATABASE_POSTGRES ? APP_DATABASE_SQLITE
+                                           : APP_DATABASE_NONE;
+    err e = db_query(c->db, &rows, d, "select value from meta where key = ?", DB_TEXT(arena_fmt(mem, "moved:%u", app)));
+    if (e == ERR_OK) {
+        if (db_next(rows))
+            for (uint32_t i = 0; i < APP_DATABASES; i++)
+                if (str_eqc(db_str(rows, 0), app_database_text((enum app_database_engine)i)) && i != live)
+                    *old = (enum app_database_engine)i;
+        e = db_end(rows, d);
+    }
+    arena_free(mem);
+    return e;
+}
 
 /* A cluster's files are the supervisor's to remove; of SQLite the file stays, with nothing in it, as the store has others beside it. */
 err node_move_drop_old(struct control *c, const struct control_app *app,
                        void (*done)(void *arg, err e, const struct diag *d, int out), void *arg, struct diag *d) {
     arena *mem = arena_new(0);
     const struct app_record *r = node_control_app_record(mem, app);
-    enum app_database_engine live = r->database.engine;
+    enum app_database_engine live = r->database.engine, old = APP_DATABASE_NONE;
     struct app_limits limits = r->limits;
     arena_free(mem);
     if (node_move_is(c, app->id))
         return diag_set(d, ERR_BUSY, DIAG_NOWHERE, "its database is being moved: try again in a moment");
-    if (!holds_rows(live))
-        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "its database is on %s, and was not moved there from here",
-                        app_database_text(live));
-    log_event(LOG_INFO, "app-old-dropped", LF_STR("app", app->name),
-              LF_CSTR("engine", app_database_text(live == APP_DATABASE_SQLITE ? APP_DATABASE_POSTGRES : APP_DATABASE_SQLITE)));
-    if (live == APP_DATABASE_SQLITE) {
+    TRY(moved_from(c, app->id, live, &old, d));
+    if (old == APP_DATABASE_SERVER)
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
+                        "it was moved away from a server of yours, where nothing is dropped from here: drop the database there");
+    if (!holds_rows(live) && !holds_rows(old))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "its database is on %s, and was not moved there from here", said(live));
+    log_event(LOG_INFO, "app-old-dropped", LF_STR("app", app->name), LF_CSTR("engine", app_database_text(old)));
+    if (old == APP_DATABASE_POSTGRES) {
         node_control_tell(c, &NODE_MESSAGE(data_forget, .app = app->id, .name = app->name, .cluster = true));
         done(arg, ERR_OK, d, -1);
         return ERR_OK;
@@ -407,21 +502,27 @@ err node_move_drop_old(struct control *c, const struct control_app *app,
     return ERR_OK;
 }
 
-/* Of an app that is no more nothing is left to do. */
+/* Of an app that is no more nothing is left to do. What is on a server goes, unless the app is there by now. */
 err node_moves_mend(struct control *c, struct diag *d) {
     struct db_rows *rows;
-    VEC(uint32_t) apps = {0};
+    struct left {
+        uint32_t app;
+        str note;
+    };
+    VEC(struct left) left = {0};
     arena *mem = arena_new(0);
     if (!c->db) return ERR_OK;
-    TRY(db_query(c->db, &rows, d, "select cast(substr(key, 6) as integer) from meta where key like 'move:%'"));
-    while (db_next(rows)) vec_push(mem, &apps, (uint32_t)db_i64(rows, 0));
+    TRY(db_query(c->db, &rows, d, "select cast(substr(key, 6) as integer), value from meta where key like 'move:%'"));
+    while (db_next(rows)) vec_push(mem, &left, ((struct left){(uint32_t)db_i64(rows, 0), arena_str(mem, db_str(rows, 1))}));
     TRY(db_end(rows, d));
-    for (uint32_t i = 0; i < apps.n; i++) {
-        const struct control_app *app = node_control_app_numbered(c, apps.p[i]);
-        struct control_move *m = new_move(c, apps.p[i], app ? app->name : (str){0});
+    for (uint32_t i = 0; i < left.n; i++) {
+        const struct control_app *app = node_control_app_numbered(c, left.p[i].app);
+        struct control_move *m = new_move(c, left.p[i].app, app ? app->name : (str){0});
         const struct app_record *r = app ? node_control_app_record(m->mem, app) : NULL;
-        if (r) m->from = r->database.engine, m->limits = r->limits;
-        if (r && holds_rows(m->from)) thaw(m);
+        if (r) m->from = r->database, m->limits = r->limits;
+        read_note(m, left.p[i].note);
+        m->begun = is_server(&m->to) && !(is_server(&m->from) && str_eq(m->from.secret, m->to.secret));
+        if (r && m->from.engine != APP_DATABASE_NONE) thaw(m);
         else forget(m);
     }
     arena_free(mem);

@@ -397,6 +397,11 @@ void node_schema_tick(struct broker_errand *w);
 void node_move_freeze(struct broker_errand *w);
 void node_move_thaw(struct broker_errand *w);
 void node_move_sums(struct broker_errand *w);
+/* Of a server that somebody runs, into which rows go (move_*.sql): statements before all others of it, before rows; what is left of one that did not come to its end. */
+extern const char *const node_move_before[];
+enum { BROKER_MOVE_BEFORE = 2 };
+extern const char *const node_move_rows;
+void node_move_undo(struct broker_errand *w);
 void node_move_tick(struct broker_errand *w);
 
 #endif

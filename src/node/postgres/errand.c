@@ -35,7 +35,8 @@ struct work {
     VEC(struct postgres_statement) s;
     VEC(struct owed) of;
     char digest[2 * APP_DIGEST_BYTES + 1];
-    bool other; /* the catalogue is not that of the plan */
+    uint32_t ours; /* statements of our own before all of the parts' */
+    bool other;    /* the catalogue is not that of the plan */
     /* RESET */
     struct postgres *next, *template;                                /* connections to _next, to template1 */
     enum { RESET_WORKS, RESET_WAITS, RESET_CUTS, RESET_ENDS } reset; /* what it is to do where it is not told: node_errand_tick */
@@ -145,10 +146,16 @@ static void hex_of(const uint8_t digest[APP_DIGEST_BYTES], char to[static 2 * AP
     for (size_t i = 0; i < APP_DIGEST_BYTES; i++) snprintf(to + 2 * i, 3, "%02x", digest[i]);
 }
 
+/* Rows that are copied into a server that somebody runs: a reset there, or what fills it, is a move's. */
+static bool fills_server(const struct broker_errand *w) {
+    return w->base->secret[0] && (w->does == NODE_DATA_RESET || w->does == NODE_DATA_FILL);
+}
+
 static void push_part(struct work *k, uint32_t i) {
     const struct migration_part *p = &k->plan.parts.p[i];
     arena *mem = k->errand->mem;
     char hex[2 * APP_DIGEST_BYTES + 1];
+    if (p->seed && fills_server(k->errand)) push_own(k, node_move_rows);
     for (uint32_t step = 0; step < p->steps.n; step++) push(k, p->steps.p[step].text, NULL, 0, (struct owed){i, step + 1});
     push_own(k, "reset session authorization");
     push_own(k, "reset role");
@@ -174,6 +181,9 @@ static void push_plan(struct work *k) {
                 "key = 'catalog'), ''), "
                 "'UTF8')), 'hex'), pg_catalog.pg_database_size(pg_catalog.current_database()), pg_advisory_xact_lock(20260101)");
     push(k, arena_str(k->errand->mem, str_c(limit)), NULL, 0, (struct owed){UINT32_MAX, 0});
+    if (!k->at && k->errand->base->secret[0] && k->errand->does == NODE_DATA_RESET)
+        for (uint32_t i = 0; i < BROKER_MOVE_BEFORE; i++) push_own(k, node_move_before[i]);
+    k->ours = k->s.n;
     bool feeds = k->errand->base->feeds && k->errand->does == NODE_DATA_MIGRATE;
     if (feeds) push_own(k, "select pg_catalog.set_config('orlo.changes', 'off', true)");
     for (k->until = k->at; k->until < k->plan.parts.n && !k->catalog.n; k->until++) {
@@ -226,6 +236,9 @@ static void take_outcome(struct broker_errand *w, const struct postgres_answer *
         w->e = ERR_OK;
     } else if (k->other) {
         w->e = diag_set(&w->d, ERR_AGAIN, DIAG_NOWHERE, "the database was migrated meanwhile: try again");
+    } else if (postgres_outcome(a) == POSTGRES_ERROR && w->base->secret[0] && w->does == NODE_DATA_RESET &&
+               postgres_error(a)->statement < k->ours) {
+        w->e = diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "the server: %.600s", postgres_error(a)->message);
     } else if (postgres_outcome(a) == POSTGRES_ERROR) {
         name_failed(k, postgres_error(a));
         if (w->does == NODE_DATA_RESET) k->done.parts = 0;
@@ -273,7 +286,8 @@ static void on_migrated(void *arg, const struct postgres_answer *a) {
 static err read_plan(struct broker_errand *w) {
     struct work *k = work_of(w);
     str bytes;
-    if (w->base->frozen) return diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, NODE_TREE_MOVES ": try again later");
+    if (w->base->frozen && !fills_server(w)) /* what a move left there that was broken off goes first */
+        return diag_set(&w->d, ERR_BUSY, DIAG_NOWHERE, NODE_TREE_MOVES ": try again later");
     TRY(node_fd_bytes(w->mem, w->in, MIGRATION_PLAN_BYTES_MAX, &bytes, &w->d));
     TRY(node_migration_plan_read(w->mem, bytes, &k->plan, &w->d));
     if (k->plan.errors) return diag_set(&w->d, ERR_INVALID, DIAG_NOWHERE, "a plan that has mistakes");
@@ -380,13 +394,26 @@ static void on_none_left(void *arg, const struct postgres_answer *a) {
     if (goes_well(w, a)) ask_text(w, w->base->admin, "create database _next template _platform owner postgres", true, on_copied);
 }
 
+/* Of a server that somebody runs: a move goes into what is empty there, and is its transactions. */
+static void on_server_filled(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    if (goes_on(w, a, w->base->owner, on_server_filled)) return;
+    take_outcome(w, a);
+    if (postgres_outcome(a) == POSTGRES_DONE) w->base->frozen = false;
+    if (work_of(w)->done.parts && !w->base->leaves && w->base->admin) node_base_reload(w);
+    else node_errand_over(w, w->e);
+}
+
+static void reset_server(struct broker_errand *w) {
+    struct broker_base *b = w->base;
+    b->owner = node_base_connect(b, "postgres", "postgres", 1);
+    ask_plan(w, b->owner, on_server_filled);
+}
+
 static void reset(struct broker_errand *w) {
-    err e =
-        w->base->secret[0]
-            ? diag_set(&w->d, ERR_UNSUPPORTED, DIAG_NOWHERE,
-                       "a PostgreSQL that somebody else runs is not emptied from here: do it there (drop schema …), then deploy")
-            : read_plan(w);
+    err e = read_plan(w);
     if (e != ERR_OK) node_errand_over(w, e);
+    else if (w->base->secret[0]) reset_server(w);
     else ask_text(w, w->base->admin, "drop database if exists _next with (force)", true, on_none_left);
 }
 
@@ -417,7 +444,7 @@ void node_errand_tick(struct broker_errand *w) {
     struct broker_base *b = w->base;
     if (w->does == NODE_DATA_FREEZE) node_move_tick(w);
     if (w->does == NODE_DATA_SCHEMA) node_schema_tick(w);
-    if (w->does != NODE_DATA_RESET || b->reloads == w) return;
+    if (w->does != NODE_DATA_RESET || b->secret[0] || b->reloads == w) return;
     if (k->reset == RESET_ENDS || b->run < 0) {
         end_reset(w);
     } else if (k->reset == RESET_CUTS) {
@@ -491,6 +518,7 @@ void node_errand_begin(struct broker_errand *w) {
                                                                            [NODE_DATA_CLUSTER_AT] = node_backup_at,
                                                                            [NODE_DATA_FREEZE] = node_move_freeze,
                                                                            [NODE_DATA_THAW] = node_move_thaw,
+                                                                           [NODE_DATA_DROP] = node_move_undo,
                                                                            [NODE_DATA_SUMS] = node_move_sums};
     struct work *k = arena_make(w->mem, struct work);
     *k = (struct work){.errand = w};

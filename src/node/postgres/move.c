@@ -3,7 +3,14 @@
 #include "node/postgres/broker.h"
 #include <stdio.h>
 
+#include "move_begin.h"
+#include "move_hold.h"
+#include "move_release.h"
+#include "move_undo.h"
+
 enum { FREEZE_MS = 60'000, OWN_MS = 60'000, SUMS_MS = 600'000, SUMS_BYTES_MAX = 16 << 20 };
+
+const char *const node_move_before[BROKER_MOVE_BEFORE] = {move_undo, move_begin}, *const node_move_rows = move_hold;
 
 /* False: it is over. */
 static bool went_well(struct broker_errand *w, const struct postgres_answer *a) {
@@ -14,12 +21,10 @@ static bool went_well(struct broker_errand *w, const struct postgres_answer *a) 
     return false;
 }
 
-static void ask_one(struct broker_errand *w, const char *text, postgres_told told) {
-    (void)postgres_ask(
-        w->base->admin,
-        &(struct postgres_question){
-            .statements = &(struct postgres_statement){.text = str_c(text)}, .count = 1, .ms_max = OWN_MS, .bytes_max = MiB},
-        told, w);
+static void ask_some(struct broker_errand *w, const struct postgres_statement *s, uint32_t n, uint32_t ms_max,
+                     postgres_told told) {
+    (void)postgres_ask(w->base->admin,
+                       &(struct postgres_question){.statements = s, .count = n, .ms_max = ms_max, .bytes_max = MiB}, told, w);
 }
 
 /* ---- read alone ---- */
@@ -33,7 +38,8 @@ static void on_thawed(void *arg, const struct postgres_answer *a) {
     struct broker_errand *w = arg;
     if (!went_well(w, a)) return;
     w->base->frozen = false;
-    node_errand_over(w, ERR_OK);
+    if (w->base->secret[0]) node_base_reload(w);
+    else node_errand_over(w, ERR_OK);
 }
 
 /* What is under way ends first: none begins until then. */
@@ -55,7 +61,11 @@ void node_move_tick(struct broker_errand *w) {
                         "a transaction of the app's has been open for all the time that is waited for it: try again later"));
         return;
     }
-    if (b->admin) ask_one(w, "insert into _orlo.meta values ('frozen', '1') on conflict (key) do nothing", on_written);
+    const struct postgres_statement s[] = {
+        {.text = STR("insert into _orlo.meta values ('frozen', '1') on conflict (key) do nothing")},
+        {.text = str_c(move_release)}};
+    bool server = b->secret[0];
+    if (b->admin) ask_some(w, s, server ? 2 : 1, server ? MAX(w->ms_max, (uint32_t)OWN_MS) : OWN_MS, on_written);
     else node_errand_over(w, diag_set(&w->d, ERR_CLOSED, DIAG_NOWHERE, "the database system is not there at the moment"));
 }
 
@@ -67,10 +77,29 @@ void node_move_thaw(struct broker_errand *w) {
              STR_INIT("update _orlo.feed set last = greatest(last, (extract(epoch from clock_timestamp()) * 1000000)::bigint)")},
         {.text =
              STR_INIT("insert into _orlo.fed (at, op) values ((extract(epoch from clock_timestamp()) * 1000)::bigint, '*')")}};
-    (void)postgres_ask(w->base->admin,
-                       &(struct postgres_question){
-                           .statements = s, .count = w->base->feeds ? ARRAY_COUNT(s) : 1, .ms_max = OWN_MS, .bytes_max = MiB},
-                       on_thawed, w);
+    static const struct postgres_statement of_server[] = {
+        {.text = STR_INIT("delete from _orlo.meta where key = 'frozen'")},
+        {.text = STR_INIT("drop table if exists _orlo.before, _orlo.held")}}; /* it is there: nothing is undone any more */
+    if (w->base->secret[0]) ask_some(w, of_server, ARRAY_COUNT(of_server), OWN_MS, on_thawed);
+    else ask_some(w, s, w->base->feeds ? ARRAY_COUNT(s) : 1, OWN_MS, on_thawed);
+}
+
+/* ---- into a server that somebody runs ---- */
+
+static void on_undone(void *arg, const struct postgres_answer *a) {
+    struct broker_errand *w = arg;
+    if (!went_well(w, a)) return;
+    w->base->frozen = false;
+    str left = postgres_value(a, 1, 0, 0, NULL);
+    if (left.n) log_event(LOG_WARN, "postgres-lacks", LF_CSTR("app", w->base->name), LF_STR("sql", left));
+    node_base_reload(w);
+}
+
+void node_move_undo(struct broker_errand *w) {
+    const struct postgres_statement s[] = {{.text = str_c(move_undo)},
+                                           {.text = STR("select pg_catalog.current_setting('orlo.left', true)")}};
+    if (w->base->secret[0]) ask_some(w, s, ARRAY_COUNT(s), SUMS_MS, on_undone);
+    else node_errand_over(w, diag_set(&w->d, ERR_UNSUPPORTED, DIAG_NOWHERE, "a cluster of the node's own goes with its files"));
 }
 
 /* ---- what rows come to ---- */

@@ -180,9 +180,9 @@ static str platform_of(arena *mem, bool sixteen) {
     struct making m = {.mem = mem};
     uint32_t n;
     const struct sql_file *files = sql_platform(true, &n);
-    buf_puts(
-        &m.b,
-        STR("do $orlo_do$ declare lacks text := ''; had bool := exists (select from pg_roles where rolname = 'anon'); begin\n"));
+    buf_puts(&m.b,
+             STR("do $orlo_do$ declare lacks text := ''; had bool := exists (select from pg_roles where rolname = 'anon') and "
+                 "to_regprocedure('auth.uid()') is not null; begin\n")); /* roles are of all databases of a server */
     put_roles(&m, sixteen ? "set" : "member");
     put_words(&m, "exists (select from pg_namespace where nspname = 'extensions')",
               "create schema extensions; grant usage on schema extensions to anon, authenticated, service_role, postgres");
@@ -238,6 +238,7 @@ static void on_platform(void *arg, const struct postgres_answer *a) {
         return;
     }
     if (!node_base_went_well(b, a)) return;
+    b->frozen = str_eqc(postgres_value(a, 7, 0, 0, NULL), "t");
     if (b->lacks[0]) log_event(LOG_WARN, "postgres-lacks", LF_CSTR("app", b->name), LF_CSTR("sql", b->lacks));
     node_base_read(b);
 }
@@ -268,7 +269,8 @@ static void make_platform(struct broker_base *b, bool sixteen) {
              sixteen ? "set" : "member")},
         {.text =
              STR("do $orlo_try$ begin execute $orlo_triggers$" BROKER_TRIGGERS
-                 "$orlo_triggers$; exception when others then null; end $orlo_try$")}}; /* else it is asked for, once a second */
+                 "$orlo_triggers$; exception when others then null; end $orlo_try$")}, /* else it is asked for, once a second */
+        {.text = STR("select exists (select from _orlo.meta where key = 'frozen')")}};
     node_base_ask_admin(b, &(struct postgres_question){.statements = s, .count = ARRAY_COUNT(s), .judge = judge}, on_platform);
     arena_free(mem);
 }
