@@ -1,5 +1,5 @@
 """A client of HTTP/2 that tests drive frame by frame (RFC 9113): what goes is spelled by the test, what comes is taken apart here. Fields are written
-as literals (RFC 7541 §6.2.2), and of those that come the status alone is read."""
+as literals (RFC 7541 §6.2.2); of those that come, none may be of a table that grows: the client says that it has none."""
 import socket, struct, threading
 
 from processes import PATIENCE_S
@@ -8,8 +8,25 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDO
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM = range(12)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-STATUSES = {0x88: 200, 0x89: 204, 0x8a: 206, 0x8b: 304, 0x8c: 400, 0x8d: 404, 0x8e: 500}
-DIGITS = {"00000": "0", "00001": "1", "00010": "2", **{f"{25 + i:06b}": str(3 + i) for i in range(7)}}  # of Huffman's code (RFC 7541, appendix B)
+STATIC = """:authority|:method=GET|:method=POST|:path=/|:path=/index.html|:scheme=http|:scheme=https|:status=200|:status=204|:status=206|:status=304|:status=400|:status=404|:status=500|accept-charset|accept-encoding=gzip, deflate
+accept-language|accept-ranges|accept|access-control-allow-origin|age|allow|authorization|cache-control|content-disposition|content-encoding|content-language|content-length|content-location|content-range|content-type
+cookie|date|etag|expect|expires|from|host|if-match|if-modified-since|if-none-match|if-range|if-unmodified-since|last-modified|link|location|max-forwards|proxy-authenticate|proxy-authorization|range|referer|refresh
+retry-after|server|set-cookie|strict-transport-security|transfer-encoding|user-agent|vary|via|www-authenticate""".replace("\n", "|").split("|")  # RFC 7541, appendix A
+# Of Huffman's code (appendix B) the lengths are enough, a letter each, e for 9 bits: among those of one length they count up.
+LENGTHS = ("isxxxxxxxtzxxzxxxxxxxxzxxxxxxxxxbffhibdgffdgdbbbaaabbbbbbbcdkbhfibccccccccccccccccccccccdcdioijbkabababbbaccbbbabcbaabccccckgjixprpprrrsrssssststtrstssss"
+           "qrsrsstrqprrssqsrrtqrssqqrqsrssprrrsrrsvvporsruvvvwwvtuoqvwwvwtqqvvxwwwptpqrqqsrruuttvsvwvvwwwwwxwwwwwvz")
+
+
+def codes():
+    """{(length, code): byte}"""
+    out, code, before = {}, 0, 5
+    for length, byte in sorted((ord(c) - 92, i) for i, c in enumerate(LENGTHS)):
+        code <<= length - before
+        out[length, code], code, before = byte, code + 1, length
+    return out
+
+
+CODES = codes()
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -34,25 +51,55 @@ def fields(path="/", method="GET", authority="127.0.0.1", more=()):
     return b"".join(literal(n, v) for n, v in [(":method", method), (":scheme", "http"), (":path", path), (":authority", authority), *more])
 
 
-def status_of(block):
-    """Of a head as nghttp2 writes it with a table of no bytes: what says the table's size first, then :status."""
-    while block and block[0] >> 5 == 1:
-        block = block[1:]
-    if block[0] in STATUSES:
-        return STATUSES[block[0]]
-    n, text = block[1] & 127, block[2:]  # a literal whose name is of the static table
-    if not block[1] & 128:
-        return int(text[:n])
-    bits, said = "".join(f"{b:08b}" for b in text[:n]), ""
-    while len(said) < 3:
-        n = 5 if bits[:5] in DIGITS else 6
-        said, bits = said + DIGITS[bits[:n]], bits[n:]
-    return int(said)
+def unhuffman(data):
+    out, code, length = bytearray(), 0, 0
+    for byte in data:
+        for bit in range(7, -1, -1):
+            code, length = code << 1 | byte >> bit & 1, length + 1
+            if (length, code) in CODES:
+                out.append(CODES[length, code])
+                code, length = 0, 0
+    return bytes(out)
+
+
+def fields_of(block):
+    """[(name, value)] of a head that was written with a table of no bytes."""
+    at, out = 0, []
+
+    def number(bits):
+        nonlocal at
+        n, at = block[at] & (1 << bits) - 1, at + 1
+        if n < (1 << bits) - 1:
+            return n
+        for shift in range(0, 35, 7):
+            n, at = n + ((block[at] & 127) << shift), at + 1
+            if not block[at - 1] & 128:
+                return n
+        raise ValueError("a number without end")
+
+    def text():
+        nonlocal at
+        coded = block[at] & 128
+        n = number(7)
+        at += n
+        return (unhuffman(block[at - n:at]) if coded else block[at - n:at]).decode("latin-1")
+
+    while at < len(block):
+        if block[at] & 128:
+            name, _, value = STATIC[number(7) - 1].partition("=")
+            out.append((name, value))
+        elif block[at] & 224 == 32:
+            number(5)
+        else:
+            entry = number(6 if block[at] & 64 else 4)
+            name = STATIC[entry - 1].partition("=")[0] if entry else text()
+            out.append((name, text()))
+    return out
 
 
 class Answer:
     def __init__(self):
-        self.statuses, self.body, self.ended, self.reset, self.trailers = [], b"", False, None, False
+        self.statuses, self.body, self.ended, self.reset, self.trailers, self.fields = [], b"", False, None, None, {}
 
     @property
     def status(self):
@@ -106,10 +153,12 @@ class Client:
             self.came.append(kind)
             a = self.answers.setdefault(stream, Answer())
             if kind == HEADERS:
+                said = dict(fields_of(payload))
                 if a.statuses and a.status >= 200:
-                    a.trailers = True
+                    a.trailers = said
                 else:
-                    a.statuses.append(status_of(payload))
+                    a.fields = said
+                    a.statuses.append(int(said[":status"]))
             elif kind == DATA:
                 a.body += payload
                 if self.window and payload and not flags & END_STREAM:  # 0: nothing is ever taken

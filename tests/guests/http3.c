@@ -345,6 +345,95 @@ static void misuse(struct task *t, int request, char which) {
     __builtin_trap();
 }
 
+/* ---- gRPC: orlo.test.Echo, whose messages are bytes (a byte, four of their length in network order, and they) ---- */
+
+static int calls_left; /* calls whose client went away while they were written to */
+
+static void respond_grpc(struct task *t) {
+    int headers = fields_new();
+    fields_append(headers, "content-type", 12, "application/grpc", 16, t->r.b);
+    int64_t s = stream_new(), f = trailers_new();
+    t->out = s >> 32;
+    t->trailers = f >> 32;
+    response_new(headers, 1, (int)s, (int)f, t->r.b);
+    int response = t->r.i[0];
+    sent_drop(t->r.i[1]);
+    task_return(0, response, 0, 0, 0, 0, 0, 0);
+}
+
+static void finish_grpc(struct task *t, const char *status, const char *message) {
+    int fields = fields_new();
+    fields_append(fields, "grpc-status", 11, status, length(status), t->r.b);
+    if (message) fields_append(fields, "grpc-message", 12, message, length(message), t->r.b);
+    stream_drop_writable(t->out);
+    write_trailers(t, fields);
+}
+
+static int put_message(struct task *t, const void *p, size_t n) {
+    uint8_t head[5] = {0, n >> 24, n >> 16, n >> 8, n};
+    return put(t, head, 5) && put(t, p, n);
+}
+
+/* A message's bytes to t->body, at most BODY_BYTES; -1: there are no more. */
+static int get_message(struct task *t, int in) {
+    uint8_t *to = t->body;
+    size_t have = 0, want = 5;
+    uint32_t n = 0;
+    for (;;) {
+        if (have == want && want == 5 && to == t->body) {
+            n = (uint32_t)to[1] << 24 | to[2] << 16 | to[3] << 8 | to[4];
+            if (n > BODY_BYTES - 5) return -1;
+            to += 5;
+            have = 0;
+            want = n;
+        }
+        if (have == want && to != t->body) break;
+        int s = stream_read(in, to + have, want - have);
+        if (s == BLOCKED) s = await(t, in);
+        have += (uint32_t)s >> 4;
+        if ((s & 15) != COMPLETED && have < want) return -1;
+    }
+    for (uint32_t i = 0; i < n; i++) t->body[i] = t->body[i + 5];
+    return (int)n;
+}
+
+static void grpc(struct task *t, int request, const char *method, size_t n) {
+    int in, trailers, got, count = 0, bytes = 0;
+    char digits[16];
+#define METHOD(s) same(method, n, s)
+    consume(t, request, &in, &trailers);
+    respond_grpc(t);
+    if (METHOD("Unary")) {
+        got = get_message(t, in);
+        if (got >= 0) put_message(t, t->body, got);
+    } else if (METHOD("Collect")) { /* a stream of the client's: how many bytes that was */
+        while ((got = get_message(t, in)) >= 0) bytes += got;
+        put_message(t, digits, number(digits, bytes) - 1);
+    } else if (METHOD("Expand")) { /* of the server's: each byte of the message, for itself */
+        got = get_message(t, in);
+        for (int i = 0; i < got && put_message(t, t->body + i, 1); i++) {}
+    } else if (METHOD("Chat")) { /* of both: each message when it comes */
+        while ((got = get_message(t, in)) >= 0 && put_message(t, t->body, got)) {}
+    } else if (METHOD("Forever")) {
+        while (put_message(t, digits, number(digits, count++))) sleep_ms(t, 10);
+        calls_left++;
+    } else if (METHOD("Left")) {
+        put_message(t, digits, number(digits, calls_left) - 1);
+    } else if (METHOD("Sleep")) {
+        sleep_ms(t, 60000);
+    } else if (METHOD("Trap")) {
+        __builtin_trap();
+    }
+    int known = n && method[0] != 'N', whole = 1;
+    stream_drop_readable(in);
+    if (METHOD("Collect")) { /* whether what ended was all of it */
+        if (trailers_read(trailers, t->r.b) == BLOCKED) await(t, trailers);
+        whole = !t->r.b[0];
+    }
+    trailers_drop(trailers);
+    finish_grpc(t, !known ? "5" : whole ? "0" : "15", known ? 0 : "there is no such thing%21");
+}
+
 static __attribute__((noinline)) void handle_on(struct task *t, int request) {
     request_path(request, t->r.b);
     const char *path = t->r.b[0] ? (const char *)t->r.i[1] : "";
@@ -366,6 +455,7 @@ static __attribute__((noinline)) void handle_on(struct task *t, int request) {
         trailers_drop(trailers);
         return text(t, 200, "enough\n", 7);
     }
+    if (n > 16 && same(path, 16, "/orlo.test.Echo/")) return grpc(t, request, path + 16, n - 16);
     if (PATH("/fields")) return fields_back(t, request);
     if (PATH("/forward")) return forward(t, request);
     if (n == 9 && path[1] == 'm') return misuse(t, request, path[8]); /* /misuse/N */

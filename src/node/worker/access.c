@@ -46,7 +46,7 @@ static str shown(str path, struct buf *b) {
 void node_access_end(struct node_request *r) {
     struct net_exchange_stats stats = net_exchange_stats(r->exchange);
     uint64_t ns = clock_mono_ns() - r->started_ns, us = ns / 1000;
-    uint16_t status = r->killed == BY_CLIENT ? 499 : stats.status;
+    uint16_t status = r->killed == BY_CLIENT ? 499 : r->refused ? r->refused : stats.status;
     count(r, &stats, status, ns);
     node_trace_end(r, status, ns);
     if (!r->handler->access_log) return;

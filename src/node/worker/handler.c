@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "net/loop.h"
 #include "node/worker/gate.h"
+#include "node/worker/grpc.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/idle.h"
 
@@ -47,7 +48,7 @@ static void failed(struct node_request *r, const struct wasi_outcome *o) {
     r->app->counts.failed++;
     r->outcome = o;
     if (!head_sent) node_refuse(r, what);
-    else node_refusal_count(r, what);
+    else node_refuse_late(r, what);
     r->outcome = NULL;
 }
 
@@ -394,11 +395,20 @@ bool node_handler_admit(struct node_request *r) {
     return r->admitted = true;
 }
 
+/* A call of gRPC's has its own deadline. Its client ends it by then; where he does not, the node does so a little later. */
+static uint32_t grpc_bound(const struct node_request *r, uint32_t ms) {
+    enum { LATE_MS = 250 };
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    uint32_t asked = UNLIKELY(node_grpc_asks(rq)) ? node_grpc_timeout_ms(rq) : 0;
+    return asked && asked < ms - MIN(ms, (uint32_t)LATE_MS) ? asked + LATE_MS : ms;
+}
+
 /* What its function has to say of a request, before its body is looked at. False: it was answered. */
 static bool bound(struct node_request *r) {
     const struct app_limits *l = r->part->of.limits;
     uint32_t ms = r->part->files ? NET_NO_LIMIT
                                  : (uint32_t)MIN(l->handler_ms_max, NET_NO_LIMIT); /* a slow reader's is as long as it takes */
+    if (!r->part->files) ms = grpc_bound(r, ms);
     if (!r->part->files) net_exchange_response_limit(r->exchange, l->response_bytes_max);
     uint64_t body_max = UNLIKELY(r->body_max) ? MIN(r->body_max, l->body_bytes_max) : l->body_bytes_max;
     if (net_exchange_limits(r->exchange, ms, body_max) == ERR_OK) return true;

@@ -39,6 +39,7 @@ struct node_request {
     uint64_t body_max;                  /* of its body, by those; 0: they say nothing */
     bool rated, admitted;               /* it was counted where it came; it counts among those of its app that are under way */
     uint64_t started_ns, ran_ns;        /* ran: its function began; 0: it has none, or not yet */
+    uint16_t refused;                   /* a client of gRPC's, with this status of HTTP; 0: it was not */
     const char *failure;                /* of its function; NULL: none */
     uint8_t span[8];                    /* of its own, if it is sampled; its function's is rq.trace.span */
     char traceparent[APP_TRACEPARENT_BYTES + 1]; /* as its function sees it, if somebody sent one */
@@ -187,7 +188,9 @@ extern const struct net_field node_page_safety[NODE_PAGE_SAFETY];
 /* Answers r, says so in the log where nobody else does, and counts it. Its exchange is still to be ended. retry_ns: not before then. */
 void node_refuse(struct node_request *r, enum node_refusal what);
 void node_refuse_for(struct node_request *r, enum node_refusal what, uint64_t retry_ns);
-void node_refusal_count(struct node_request *r, enum node_refusal what); /* it met that, and its answer is out already */
+void node_refusal_count(struct node_request *r, enum node_refusal what);
+void node_refuse_late(struct node_request *r,
+                      enum node_refusal what);           /* the same, and its answer is not whole: what can be said yet is */
 void node_refuse_instance(struct node_request *r);       /* it got none, of its part, for the reason that the engine last had */
 enum node_refusal node_refusal_of_body(uint16_t status); /* net_exchange_body_status */
 /* Of a run that did not end well. */

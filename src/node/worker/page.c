@@ -4,11 +4,14 @@
  *                ├─> the log: an event; of each kind and app one a second, which says how many there were
  *                └─> the meter of that limit
  *
+ * A client of gRPC's gets the same by its own words: 200, grpc-status, grpc-message, and when it may ask again.
+ *
  * 1. A page has the request's id, and nothing of the guest's insides.
  * 2. Limits of another scope than APP are the operator's: the log names them, and the page of a node that is developed on (dev).
  */
 #include "base/json.h"
 #include "node/meters.h"
+#include "node/worker/grpc.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/report.h"
 
@@ -128,7 +131,37 @@ const struct net_field node_page_safety[NODE_PAGE_SAFETY] = {
     {STR_INIT("x-frame-options"), STR_INIT("SAMEORIGIN")},
 };
 
+/* grpc-status and grpc-message; the log has the status that everybody else would get. */
+static void say_grpc(struct node_request *r, arena *out, uint16_t status, const char *sentence, struct net_field to[2]) {
+    to[0] = (struct net_field){STR("grpc-status"), arena_fmt(out, "%u", node_grpc_status(status))};
+    to[1] = (struct net_field){STR("grpc-message"), node_grpc_message(out, str_c(sentence))};
+    r->refused = status;
+}
+
+/* "Trailers-Only": all of it is in the head. */
+static err reply_grpc(struct node_request *r, const struct page *p, uint64_t retry_s) {
+    arena *scratch = arena_new(0);
+    struct net_field fields[6] = {{STR("content-type"), STR("application/grpc")}, {STR("x-request-id"), str_c(r->id)}};
+    str wait = arena_fmt(scratch, "%llu", (unsigned long long)(retry_s * 1000));
+    say_grpc(r, scratch, p->status, p->sentence, fields + 2);
+    uint32_t n = 4;
+    if (retry_s) fields[n++] = (struct net_field){STR("grpc-retry-pushback-ms"), wait};
+    if (p->limit.n) fields[n++] = (struct net_field){STR("x-orlo-limit"), p->limit};
+    r->refused = p->status;
+    err e = net_exchange_reply(r->exchange, 200, fields, n, (str){0});
+    arena_free(scratch);
+    return e;
+}
+
+static void not_sent(const struct node_request *r, err e) {
+    if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
+}
+
 static void reply(struct node_request *r, const struct page *p, uint64_t retry_s) {
+    if (UNLIKELY(node_grpc_asks(net_exchange_request(r->exchange)))) {
+        not_sent(r, reply_grpc(r, p, retry_s));
+        return;
+    }
     char seconds[24];
     struct buf body = {.max = 256 * KiB};
     const char *type = put_body(r, &body, p);
@@ -141,7 +174,7 @@ static void reply(struct node_request *r, const struct page *p, uint64_t retry_s
     if (p->limit.n) fields[n++] = (struct net_field){STR("x-orlo-limit"), p->limit};
     err e = net_exchange_reply(r->exchange, p->status, fields, n, buf_str(&body));
     buf_free(&body);
-    if (e != ERR_OK) log_event(LOG_DEBUG, "error-page-not-sent", LF_CSTR("request", r->id), LF_CSTR("reason", err_text(e)));
+    not_sent(r, e);
 }
 
 /* ---- which limit ---- */
@@ -227,6 +260,18 @@ void node_refusal_count(struct node_request *r, enum node_refusal what) {
 
 void node_refuse(struct node_request *r, enum node_refusal what) { refuse(r, what, 0, (str){0}); }
 void node_refuse_for(struct node_request *r, enum node_refusal what, uint64_t retry_ns) { refuse(r, what, retry_ns, (str){0}); }
+
+/* A response has begun. Of HTTP's it is cut off; a call of gRPC's still has its trailers, which say why. */
+void node_refuse_late(struct node_request *r, enum node_refusal what) {
+    const struct refusal *f = &refusals[what];
+    struct net_field fields[2];
+    node_refusal_count(r, what);
+    if (!node_grpc_asks(net_exchange_request(r->exchange))) return;
+    arena *scratch = arena_new(0);
+    say_grpc(r, scratch, f->status, f->sentence, fields);
+    if (net_sink_finish(net_exchange_sink(r->exchange), fields, 2) != ERR_OK) r->refused = 0; /* it is cut off all the same */
+    arena_free(scratch);
+}
 
 const char *node_refusal_text(enum node_refusal what) { return refusals[what].sentence; }
 
