@@ -24,12 +24,12 @@ OTHER_NAMES = {
     "baseline": (r"\w+", "emit_, target_, simd_ and a hundred verbs of one pass; they are there twice, the second time as other_"),
     "component": (r"(plan|pbuild|c(dec|core|names?|rd|scope|entity|sub|flat|ptrs|subst|types?))_\w+", "a prefix a file"),
     "engine": (r"(heap_\w+|rt_[A-Z_]+)", "heap.h's; what rtcall.def names"),
-    "net": (r"http[12]_\w+", "the codec, which knows nothing of net"),
+    "net": (r"(http[12]|websocket)_\w+", "codecs, which know nothing of net"),
     "node": (r"demangle_\w+", "a library of its own"),
     "pg": (r"pj_\w+", "a JSON value of PostgreSQL's, a prefix a file"),
     "spin": (r"fermyon_spin_\w+", "bindings of the interfaces that bear that name"),
     "tables": (r"orlo_database_\w+", "bindings of the interface that bears that name"),
-    "wasi": (r"wasi3_\w+", "bindings of WASI 0.3, as their generator calls them"),
+    "wasi": (r"(wasi3|wasmcloud_websocket)_\w+", "bindings of WASI 0.3 and of WebSockets, as their generator calls them"),
     "wasm": (r"wv_\w+", "the validator's"),
 }
 

@@ -13,6 +13,7 @@ struct net_request {
     str method;    /* as sent: "GET" */
     str scheme;    /* "http" or "https": how it came, whatever the target claims */
     str authority; /* from an absolute-form target, else Host, else the address and port that the client connected to */
+    str protocol;  /* of HTTP/2's extended CONNECT (RFC 8441): "websocket"; empty: it is none */
     str path;      /* with query; "/" for an empty path in absolute-form, "*" for OPTIONS *, empty for CONNECT */
     const struct net_field *fields; /* in order, Host and framing fields included */
     uint32_t fields_count;

@@ -38,6 +38,7 @@ enum wasi_kind wasi_kind_of_plan(const struct plan *plan) {
         enum wasi_kind kind;
     } exports[] = {
         {"wasi:http/handler@0.3.0", "handle", WASI_P3_HTTP}, /* who exports both means the newer */
+        {"wasmcloud:websocket/handler@0.1.0", "handle", WASI_P3_HTTP},
         {"wasi:http/incoming-handler@0.2.0", "handle", WASI_P2_HTTP},
         {"wasi:cli/run@0.3.0", "run", WASI_P3_COMMAND},
         {"wasi:cli/run@0.2.0", "run", WASI_P2_COMMAND},
@@ -80,13 +81,15 @@ static err load(struct wasi_image *image, const struct host_offer *offer, struct
         err e = diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE,
                          image->kind ? "it is a %s, which this version does not run"
                                      : "%s: it exports none of wasi:http/incoming-handler, "
-                                       "wasi:http/handler, wasi:cli/run and _start",
+                                       "wasi:http/handler, wasmcloud:websocket/handler, wasi:cli/run and _start",
                          wasi_kind_text(image->kind));
         abi_image_close(&im);
         return e;
     }
     const struct app_limits *l = image->app->limits;
-    struct host_limits limits = {.handles_max = (uint32_t)l->handles_max, .host_bytes_max = l->host_bytes_max};
+    struct host_limits limits = {.handles_max = (uint32_t)l->handles_max,
+                                 .host_bytes_max = l->host_bytes_max,
+                                 .call_bytes_max = MAX(16 * MiB, l->websocket_message_bytes_max + 1 * MiB)};
     TRY(host_component_load(image->app->share, im, offer, &limits, &image->component, d));
     return image->ops->bind(image, d);
 }

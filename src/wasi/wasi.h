@@ -21,7 +21,7 @@ struct plan; /* component/plan.h */
 bool wasi_may_grant(int folder_fd);
 
 /* What guests are offered of WASI: the node composes it with what services offer. */
-extern const struct host_offer wasi_p1_offer, wasi_p2_offer, wasi_p3_offer;
+extern const struct host_offer wasi_p1_offer, wasi_p2_offer, wasi_p3_offer, wasi_websocket_offer;
 
 /* Per image; copied, strings and arrays borrowed until wasi_image_free. */
 struct wasi_config {

@@ -8,12 +8,15 @@
  *                                                      └── due: the home is killed, or retired until its other requests are done
  *   home  ── new ──> OPEN <──> FULL ── worn, retired, dead ──> no calls, no fibers ──> released
  *
+ * A request for a WebSocket is reported with its 101; its call goes on with a *socket* (p3/websocket.h) until that is over, and lingers only then.
+ *
  * 1. What a guest does after its response is out is bounded: linger_ms, after cancelling cancel_ms. It never holds the connection.
  * 2. A trap ends every request of its home, each with a status of its own; the one whose task trapped has the backtrace.
  * 3. Homes are released and calls are freed in the app's turn alone, on the loop's stack.
  */
 #include "wasi/http/outgoing.h"
 #include "wasi/p3/http.h"
+#include "wasi/p3/websocket.h"
 #include <stdlib.h>
 
 enum { TICK_MS = 50, LOOK_AT = 8, IDS_BYTES = 640 };
@@ -35,16 +38,29 @@ static void link_remove(struct link *l) {
 }
 static bool link_empty(const struct link *head) { return head->next == head; }
 
+struct socket {
+    struct wasi_p3_socket s;
+    struct service *service;
+    struct call *call; /* NULL: gone, with its instance; the client is still told */
+    struct link of_service;
+};
 struct call {
     struct host_invocation inv;
     struct home *home;
     struct wasi_run *run;                     /* NULL: reported */
     struct app_request *served;               /* referenced */
     struct wasi3_http_types_request *request; /* referenced, until the run is reported */
-    struct {
-        struct wasi3_http_types_request *request;
-    } args;
-    struct wasi_p3_result_http_types_response_http_types_error_code result;
+    struct socket *socket;                    /* NULL: none, or over */
+    union {
+        struct {
+            struct wasi3_http_types_request *request;
+        } args;
+        struct wasi_p3_socket_args socket_args;
+    };
+    union {
+        struct wasi_p3_result_http_types_response_http_types_error_code result;
+        struct wasi_websocket_result_stream_websocket_types_frame_string socket_result;
+    };
     struct wasi_p3_inlet inlet;
     struct wasi_p3_outlet outlet;
     bool begun, response_over, task_over, overdue;
@@ -66,9 +82,10 @@ struct home {
 };
 struct service {
     struct wasi_image *image;
-    const struct host_export *handle;
+    const struct host_export *handle, *websocket; /* one of them may be NULL: it does not export that */
     bool starts;
-    struct link open, settled, lingering;
+    struct link open, settled, lingering, sockets;
+    uint32_t sockets_count;
     struct net_timer *timer;
     bool ticking;
     struct home *free_homes;
@@ -127,12 +144,18 @@ static void call_free(struct call *c) {
     s->free_calls = c;
 }
 
-static bool call_over(const struct call *c) { return !c->run && (c->task_over || !c->begun); }
+static bool call_over(const struct call *c) { return !c->run && !c->socket && (c->task_over || !c->begun); }
 
 static void overdue(struct call *c);
 
 /* It has computed all that its request may, and its response is out. */
 static void on_spent(void *arg) { overdue(arg); }
+
+static void linger(struct call *c) {
+    struct home *h = c->home;
+    c->due_ns = clock_mono_ns() + h->of.base.app->limits->handler_ms_max * 1'000'000;
+    link_first(&h->service->lingering, &c->lingering);
+}
 
 /* The run's outcome is known: the exchange may end from here on. */
 static void report(struct call *c) {
@@ -150,8 +173,7 @@ static void report(struct call *c) {
         h->pins++;
     }
     if (!c->task_over && c->begun && !h->dead) {
-        c->due_ns = clock_mono_ns() + h->of.base.app->limits->handler_ms_max * 1'000'000;
-        link_first(&h->service->lingering, &c->lingering);
+        if (!c->socket) linger(c);
         c->served->meter.spent = on_spent;
         c->served->meter.arg = c;
     }
@@ -245,11 +267,108 @@ static void on_done(struct host_invocation *inv, void *arg) {
     if (call_over(c)) settle(c->home);
 }
 
+/* ---- WebSockets ---- */
+
+static void socket_free(struct socket *k) {
+    link_remove(&k->of_service);
+    k->service->sockets_count--;
+    free(k);
+}
+
+static void on_socket_over(void *arg) {
+    struct socket *k = arg;
+    struct call *c = k->call;
+    socket_free(k);
+    if (!c) return;
+    c->socket = NULL;
+    if (!c->task_over && !c->home->dead && !c->lingering.next) linger(c);
+    settle(c->home);
+}
+
+/* What a request may use, each message may anew. */
+static void on_socket_message(void *arg) {
+    struct call *c = ((struct socket *)arg)->call;
+    if (!c) return;
+    c->served->meter.used_ns = 0;
+    c->served->fetches_left = (uint32_t)c->home->of.base.app->limits->fetches_max;
+}
+
+/* Its instance is gone, or about to be. */
+static void socket_leave(struct call *c) {
+    struct socket *k = c->socket;
+    if (!k) return;
+    c->socket = NULL;
+    k->call = NULL;
+    wasi_p3_socket_gone(&k->s);
+    if (wasi_p3_socket_over(&k->s)) socket_free(k);
+}
+
+static void on_socket_done(struct host_invocation *inv, void *arg) {
+    struct call *c = arg;
+    bool failed = !inv->trap && !inv->cancelled && c->socket_result.is_err;
+    if (failed)
+        log_event(LOG_WARN, "websocket-failed", LF_STR("app", c->home->of.base.app->name), LF_STR("request", c->served->id),
+                  LF_STR("reason", str_sub(c->socket_result.err, 0, 256)));
+    struct host_stream *out = !inv->trap && !inv->cancelled && !failed ? c->socket_result.ok : NULL;
+    if (c->socket) wasi_p3_socket_returned(&c->socket->s, out);
+    else if (out) host_stream_close(out);
+    host_invoke_end(inv);
+    if (call_over(c)) settle(c->home);
+}
+
+/* There is an answer, and no guest is asked. */
+static void answer(struct call *c, uint16_t status, const struct net_field *more, const char *text) {
+    struct net_field fields[3] = {{STR("content-type"), STR("text/plain; charset=utf-8")}};
+    uint32_t n = 1;
+    if (more) fields[n++] = *more;
+    if (status == 426) fields[n++] = (struct net_field){STR("upgrade"), STR("websocket")};
+    err e = net_exchange_reply(c->run->request->exchange, status, fields, n, str_c(text));
+    fail(c, e == ERR_OK ? WASI_END_OK : WASI_END_CLIENT_GONE, "");
+}
+
+static void begin_socket(struct call *c) {
+    struct service *s = c->home->service;
+    if (s->sockets_count >= s->image->app->limits->websockets_max) {
+        if (s->image->app->met) s->image->app->met(s->image->app, APP_SETTING_websockets_max);
+        answer(c, 503, NULL, "503: so many WebSockets are open already; try again later\n");
+        return;
+    }
+    struct socket *k = calloc(1, sizeof *k);
+    ENSURE(k);
+    k->s = (struct wasi_p3_socket){.in = c->home->in, .on_message = on_socket_message, .on_over = on_socket_over, .arg = k};
+    k->service = s;
+    if (!wasi_p3_socket_open(&k->s, c->run->request->exchange, &c->socket_args)) {
+        free(k);
+        fail(c, WASI_END_OK, "");
+        return;
+    }
+    k->call = c;
+    c->socket = k;
+    link_first(&s->sockets, &k->of_service);
+    s->sockets_count++;
+    c->begun = true;
+    c->served->deadline_ns = UINT64_MAX;
+    host_invoke(&c->inv, c->home->in, s->websocket, &c->socket_args, &c->socket_result, on_socket_done, c);
+    c->inv.served = c->served;
+    host_invoke_on_end(&c->inv, on_task_over);
+    host_invoke_meter(&c->inv, &c->served->meter);
+    fail(c, WASI_END_OK, ""); /* its 101 is all that its exchange is answered with */
+}
+
 static void begin(struct call *c) {
     struct wasi_run *run = c->run;
+    struct service *s = c->home->service;
     struct net_exchange *x = run->request->exchange;
     const struct net_request *rq = net_exchange_request(x);
     struct host_instance *in = c->home->in;
+    if (UNLIKELY(s->websocket && net_websocket_asked(rq))) {
+        begin_socket(c);
+        return;
+    }
+    if (UNLIKELY(!s->handle)) {
+        answer(c, 426, &net_websocket_version, "426: this service answers WebSockets alone\n");
+        return;
+    }
     bool https = str_eqc(rq->scheme, "https");
     wasi_p3_inlet_init(&c->inlet, in, net_exchange_source(x), on_inlet_over, c);
     c->request = wasi_p3_request_of(in, rq, https, &c->inlet);
@@ -323,6 +442,7 @@ static void on_death(struct host_instance *in, void *arg) {
         snprintf(why, sizeof why, "another request of its instance ended the instance: " STR_FMT, STR_ARG(guilty->served->id));
     for (struct link *l = h->calls.next; l != &h->calls; l = l->next)
         fail(container_of(l, struct call, of_home), WASI_END_KILLED, why);
+    for (struct link *l = h->calls.next; l != &h->calls; l = l->next) socket_leave(container_of(l, struct call, of_home));
     settle(h);
 }
 
@@ -380,6 +500,7 @@ static struct home *home_new(struct service *s) {
 static void home_release(struct home *h) {
     struct service *s = h->service;
     host_instance_on_death(h->in, NULL, NULL);
+    for (struct link *l = h->calls.next; l != &h->calls; l = l->next) socket_leave(container_of(l, struct call, of_home));
     wasi_instance_end(&h->of);
     host_instance_release(h->in); /* which tells the rest to calls and h */
     link_remove(&h->settled);
@@ -403,9 +524,10 @@ static bool reuses(const struct service *s) { return s->image->app->limits->inst
 static struct home *pick(struct service *s) {
     struct home *busy = NULL;
     uint32_t looked = 0;
+    const struct host_export *ex = s->handle ? s->handle : s->websocket;
     for (struct link *l = s->open.next; reuses(s) && l != &s->open && looked < LOOK_AT; l = l->next, looked++) {
         struct home *h = container_of(l, struct home, open);
-        if (!h->started || !host_export_busy(h->in, s->handle)) return h;
+        if (!h->started || !host_export_busy(h->in, ex)) return h;
         if (!busy) busy = h;
     }
     struct home *new = home_new(s);
@@ -498,6 +620,8 @@ static bool look_after(struct home *h) {
         /* In an instance of its own nobody will write what it left. */
         if (c->task_over && capacity(s) == 1 && wasi_p3_outlet_forsaken(&c->outlet))
             fail(c, WASI_END_NO_RESPONSE, "it ended without finishing the body of its response");
+        if (c->task_over && c->socket && wasi_p3_socket_forsaken(&c->socket->s))
+            wasi_p3_socket_fail(&c->socket->s, WEBSOCKET_INTERNAL_ERROR, "");
         if (call_over(c)) call_free(c);
     }
     if (!h->dead && h->overdue_count && h->overdue_count == h->calls_count) kill_home(h);
@@ -543,7 +667,11 @@ static void turn(struct wasi_image *image) {
 }
 
 static void rest(struct wasi_image *image) {
+    enum { AT_ONCE = 100, STEP_MS = 20 }; /* whoever is sent away comes back at once, and not all at once */
     struct service *s = image->kind_data;
+    uint32_t n = 0;
+    for (struct link *l = s->sockets.next; l != &s->sockets; l = l->next)
+        wasi_p3_socket_go_away(&container_of(l, struct socket, of_service)->s, n++ % AT_ONCE * STEP_MS);
     for (struct link *l = s->open.next; l != &s->open; l = s->open.next) {
         struct home *h = container_of(l, struct home, open);
         retire(h);
@@ -558,6 +686,16 @@ static void close_service(struct wasi_image *image) {
         struct call *c = container_of(l, struct call, lingering);
         link_remove(l);
         kill_home(c->home);
+    }
+    while (!link_empty(&s->sockets)) {
+        struct socket *k = container_of(s->sockets.next, struct socket, of_service);
+        struct call *c = k->call;
+        wasi_p3_socket_end(&k->s);
+        socket_free(k);
+        if (!c) continue;
+        c->socket = NULL;
+        if (!c->task_over) kill_home(c->home);
+        settle(c->home);
     }
     rest(image);
     while (!link_empty(&s->settled)) {
@@ -580,12 +718,16 @@ static void close_service(struct wasi_image *image) {
 
 static err bind(struct wasi_image *image, struct diag *d) {
     const struct host_export *ex = host_component_export(image->component, &wasi3_http_handler_handle_export, d);
-    if (!ex) return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it does not export wasi:http/handler");
+    const struct host_export *ws = host_component_export(image->component, &wasmcloud_websocket_handler_handle_export, d);
+    if ((d && d->text[0]) || (!ex && !ws))
+        return diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "it exports neither wasi:http/handler nor wasmcloud:websocket/handler");
     struct service *s = arena_make(image->mem, struct service);
-    *s = (struct service){.image = image, .handle = ex, .starts = engine_image_starts(host_component_image(image->component))};
+    *s = (struct service){
+        .image = image, .handle = ex, .websocket = ws, .starts = engine_image_starts(host_component_image(image->component))};
     link_init(&s->open);
     link_init(&s->settled);
     link_init(&s->lingering);
+    link_init(&s->sockets);
     s->timer = net_timer_new(image->app->loop, tick, s);
     image->kind_data = s;
     return ERR_OK;
