@@ -132,6 +132,7 @@ class Way:
 
 
 H1 = Way("HTTP/1.1", False, False, 32)
+H1_ALONE = Way("HTTP/1.1, a connection each", False, False, alone=True)
 H1_TLS = Way("HTTP/1.1, TLS 1.3", True, False, 32)
 H1_TLS_ALONE = Way("HTTP/1.1, TLS 1.3, a connection each", True, False, alone=True)
 H2C, H2C_FEW = Way("h2 without TLS", False, True, 8, 10), Way("h2 without TLS, one stream at a time", False, True)
@@ -142,7 +143,7 @@ H2_ALONE = Way("h2, TLS 1.3, a connection each", True, True, alone=True)
 def h2load(server, way, app, path, n):
     """µs of the server's CPU for each of n requests."""
     pinned = ["taskset", "-c", bench.LOAD_CORE] if shutil.which("taskset") else []
-    many = ["-c", str(n), "-r", "300"] if way.alone else ["-c", str(way.connections), "-m", str(way.streams)]
+    many = ["-c", str(n), "-r", str(min(300, n))] if way.alone else ["-c", str(way.connections), "-m", str(way.streams)]
     url = re.sub(r"//[^:/]+:(\d+)", rf"//{app}.localhost:\1", server.url(way, app, path))
     port = re.search(r":(\d+)/", url)[1]
     pids = server.pids()
@@ -204,6 +205,8 @@ def static():
         for way in (H1_TLS, H2) if tls else (H1, H2C):
             for size, n in SIZES.items():
                 row(f"a file of {size}, {way.name}", beside(ours, peer, way, "site", f"/{n}.bin", 20_000 if n < 9999 else 3000), 1.2)
+        for size, n in SIZES.items() if not tls else ():
+            row(f"a file of {size}, {H1_ALONE.name}", beside(ours, peer, H1_ALONE, "site", f"/{n}.bin", 2000), 1.2)
 
     with_and_without("files", of)
 

@@ -31,6 +31,8 @@ CYCLES = [
     (6, "host_die check_deadlock host_end_drop drop_in app_object_unref …",
      "host_die does its work once (in->dead); an object refers only to what was there before it: a pollable, a stream, a body, a message, a "
      "fetch; a value's types: as above, and only drop_in is in them"),
+    (10, "ask_earlier begin serve_itself node_files_serve node_handler_again",
+     "a file that is not there is looked for in APP_EARLIER_MAX earlier versions of its folder, each once"),
     (100, "cdec_core_type module_decl module_type", SCOPES),
     (100, "cdec_type declaration definition scoped_type", SCOPES),
     (100, "decode_component nested_component section", SCOPES),

@@ -25,6 +25,7 @@ enum {
     APP_ROUTE_BYTES_MAX = 1024,
     APP_FUNCTIONS_MAX = 256,
     APP_FILES_MAX = 256, /* static folders */
+    APP_EARLIER_MAX = 8, /* versions of each that are asked besides */
     APP_REDIRECTS_MAX = 1024,
     APP_SECRETS_MAX = 256,
     APP_CORS_MAX = 256,  /* of each of its lists */
@@ -95,6 +96,9 @@ struct app_files { /* a static folder */
     bool clean;                       /* about.html is /about */
     bool no_immutable;                /* files whose names have a hash are as others */
     VEC(struct app_cache) cache;      /* the first that matches */
+    uint32_t
+        earlier_of; /* not 0: it is what the folder of that number (from 1) was in an earlier version. No route leads to it: what has a hash in its */
+    uint64_t until_ms; /* name, and is not there any more, is served from it until then (since 1970), to pages of that version */
 };
 struct app_redirect {
     str to; /* a path or a URL */

@@ -50,6 +50,8 @@ void app_rules_write(struct buf *to, const struct app_record *r) {
     const struct app_rules *s = &r->rules;
     for (uint32_t i = 0; i < r->files.n; i++) {
         const struct app_files *f = &r->files.p[i];
+        write_u32(to, f->earlier_of);
+        buf_put(to, &f->until_ms, 8);
         write_u32(to, f->cache.n);
         for (uint32_t k = 0; k < f->cache.n; k++) write_str(to, f->cache.p[k].match), write_str(to, f->cache.p[k].value);
     }
@@ -131,13 +133,20 @@ static struct app_moved read_moved(arena *out, struct rd *from) {
     return m;
 }
 
+static void read_folder(arena *out, struct rd *from, struct app_record *r, uint32_t i) {
+    struct app_files *f = &r->files.p[i];
+    f->earlier_of = rd_u32le(from);
+    f->until_ms = rd_u64le(from);
+    if (f->earlier_of > i) rd_fail(from, "an earlier version of no folder"); /* it stands behind that */
+    for (uint32_t n = read_count(from, 8, APP_RULES_MAX); n && !from->fail; n--) {
+        struct app_cache c = {read_pattern(from), read_plain(from, APP_FIELD_BYTES_MAX)};
+        vec_push(out, &f->cache, c);
+    }
+}
+
 void app_rules_read(arena *out, struct rd *from, struct app_record *r) {
     struct app_rules *s = &r->rules;
-    for (uint32_t i = 0; i < r->files.n && !from->fail; i++)
-        for (uint32_t n = read_count(from, 8, APP_RULES_MAX); n && !from->fail; n--) {
-            struct app_cache c = {read_pattern(from), read_plain(from, APP_FIELD_BYTES_MAX)};
-            vec_push(out, &r->files.p[i].cache, c);
-        }
+    for (uint32_t i = 0; i < r->files.n && !from->fail; i++) read_folder(out, from, r, i);
     for (uint32_t n = read_count(from, 8, APP_RULES_MAX); n && !from->fail; n--)
         vec_push(out, &s->headers, read_headers(out, from));
     for (uint32_t n = read_count(from, 16, APP_RULES_MAX); n && !from->fail; n--)

@@ -139,3 +139,27 @@ def test_rates():
         before = of("192.0.2.7").fields["ratelimit"]
         eq(n.get("r", "/slow/x", "-H", "X-Forwarded-For: 192.0.2.7", "-H", "x-who: ann", data=b"x").status, 429)
         eq((before.split(";")[1], of("192.0.2.7").fields["ratelimit"].split(";")[1]), ("r=59", "r=58"))  # who is refused by one has not used up the other
+
+
+def test_earlier_assets():
+    """Pages of a version that is live no more find their own chunks, and nothing else of it; a rollback brings all of it back."""
+    manifest = '[[files]]\nfolder = "p"\n'
+    with node("--workers", "2") as n:
+        put(n, "s", manifest, {"p/index.html": b"one", "p/app-1a2b3c4d.js": b"chunk one", "p/plain.js": b"plain one", "p/gone-0a1b2c3d.html": b"page"})
+        eq(n.get("s", "/app-1a2b3c4d.js").body, b"chunk one")
+        put(n, "s", manifest, {"p/index.html": b"two", "p/app-2b3c4d5e.js": b"chunk two", "p/404.html": b"none"})
+        for version, text, plain in ((1, b"one", 200), (2, b"two", 404)):
+            code, out, error = orlo("promote", "s", str(version), "--state", n.state)
+            check(code == 0, out, error)
+            eq((n.get("s", "/").body, n.get("s", "/plain.js").status), (text, plain))
+        for i in range(3, 8):
+            for chunk, text in (("1a2b3c4d", b"chunk one"), ("2b3c4d5e", b"chunk two")):
+                for how in ((), (H2,), ("-H", "Range: bytes=0-8")):
+                    r = n.get("s", f"/app-{chunk}.js", *how)
+                    eq((r.status in (200, 206), r.body, r.fields["cache-control"]), (True, text, "public, max-age=31536000, immutable"))
+            for path in ("/plain.js", "/gone-0a1b2c3d.html", "/app-ffffff00.js", "/.x/app-1a2b3c4d.js"):
+                eq((path, n.get("s", path).status, n.get("s", path).body), (path, 404, b"none"))
+            put(n, "s", manifest, {"p/index.html": b"%d" % i, "p/404.html": b"none"})
+        for i in range(8, 12):
+            put(n, "s", manifest, {"p/index.html": b"%d" % i, "p/404.html": b"none"})
+        eq((n.get("s", "/app-1a2b3c4d.js").status, n.get("s", "/").body), (404, b"11"))  # too many versions ago

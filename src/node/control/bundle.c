@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* For so long, pages of a version that is live no more find what they ask for by names with a hash. */
+static const uint64_t EARLIER_MS = 7 * 86'400'000ull;
+
 enum { DEPLOYMENTS_MAX = 64, DEPLOYMENTS_OF_APP_MAX = 8, FILES_OF_BUNDLE_MAX = 65'536, MANIFEST_BYTES_MAX = 16 * MiB };
 static_assert((int)NODE_PACK_DIGEST_BYTES == (int)APP_DIGEST_BYTES, "of the same kind");
 
@@ -165,6 +168,25 @@ static struct map uploaded(arena *scratch, const struct control *c, str app) {
     for (const struct control_blob *b = c->blobs; b; b = b->next)
         if (b->whole && str_eqc(app, b->app)) map_put(scratch, &m, (str){b->digest, sizeof b->digest}, b->bytes);
     return m;
+}
+
+/* What pages of the live version may still ask for, once it is that no more. */
+static void list_earlier(struct control *c, struct deployment *dep) {
+    const struct control_app *app = node_control_app_named(c, dep->record.name);
+    arena *scratch = arena_new(0);
+    const struct app_record *live = app ? node_control_app_record(scratch, app) : NULL;
+    uint64_t now = clock_wall_ns() / 1'000'000;
+    for (uint32_t i = 0; live && i < live->files.n; i++) {
+        const struct app_files *f = &live->files.p[i];
+        if (f->earlier_of && f->until_ms <= now) continue;
+        struct app_files e = {.name = arena_str(dep->mem, f->name),
+                              .folder = arena_str(dep->mem, f->folder),
+                              .no_immutable = f->no_immutable,
+                              .until_ms = f->earlier_of ? f->until_ms : now + EARLIER_MS};
+        memcpy(e.digest, f->digest, sizeof e.digest);
+        vec_push(dep->mem, &dep->earlier, e);
+    }
+    arena_free(scratch);
 }
 
 /* Packs of the app's versions, by digest. */
@@ -416,6 +438,7 @@ static err read_all(struct control *c, struct deployment *dep, struct diag *d) {
     TRY(check_sources(dep, d));
     TRY(take_sql(dep, &m, d));
     TRY(note_secrets(c, dep, d));
+    list_earlier(c, dep);
     return list_packs(c, dep, d);
 }
 
@@ -493,8 +516,30 @@ static err pack_one(struct deployment *dep, uint32_t i) {
     return e;
 }
 
+static bool has_digest(const struct app_record *r, uint32_t folder, const uint8_t digest[APP_DIGEST_BYTES]) {
+    for (uint32_t i = 0; i < r->files.n; i++)
+        if ((i == folder || r->files.p[i].earlier_of == folder + 1) && !memcmp(r->files.p[i].digest, digest, APP_DIGEST_BYTES))
+            return true;
+    return false;
+}
+
+/* Behind the folders: what was in them, the newest first. Their packs are held by this version, too. */
+static void add_earlier(struct deployment *dep) {
+    struct app_record *r = &dep->record;
+    for (uint32_t i = 0, folders = r->files.n; i < folders; i++)
+        for (uint32_t k = 0, n = 0; k < dep->earlier.n && n < APP_EARLIER_MAX && r->files.n < APP_FILES_MAX; k++) {
+            struct app_files e = dep->earlier.p[k];
+            if (!str_eq(e.folder, r->files.p[i].folder) || has_digest(r, i, e.digest)) continue;
+            e.earlier_of = i + 1;
+            vec_push(dep->mem, &r->files, e);
+            node_deployment_hold(dep, CONTROL_PACK, e.digest, 0);
+            n++;
+        }
+}
+
 static void pack_all(struct deployment *dep) {
     for (uint32_t i = 0; i < dep->record.files.n && dep->failed == ERR_OK && !dep->cancelled; i++) dep->failed = pack_one(dep, i);
+    if (dep->failed == ERR_OK && !dep->cancelled) add_earlier(dep);
 }
 
 void node_bundle_pack(struct control *c, struct deployment *dep) {

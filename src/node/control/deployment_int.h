@@ -42,6 +42,7 @@ struct deployment {
     uint32_t compiled;
     VEC(struct bundle_pack) packs;
     struct map packed;                     /* files in them, by digest */
+    VEC(struct app_files) earlier;         /* folders of what is live, and those that it asks besides */
     uint64_t packed_bytes;                 /* of the packs that are made, together: a file may be in several */
     str migrations, url;                   /* the folder; a server's, that is to be a secret */
     VEC(struct migration_file) sql;        /* what of the bundle is in it */

@@ -1,4 +1,5 @@
-/* files: static folders, served from packs (node/pack.h): no guest runs.
+/* files: static folders, served from packs (node/pack.h): no guest runs. What has a hash in its name, and is not there, was perhaps in an earlier
+ * version, whose pages are still open: those packs are asked next, as parts of their own.
  *
  *   serve ─┬─> answered at once: what is small and in the kernel's memory, what has no body
  *          └─> SENDING ── room in the sink ──> read ──> written … ──> all of it: over
@@ -309,7 +310,7 @@ static void send_bit_by_bit(struct node_request *r, const struct node_pack_file 
         node_handler_over(r);
         return;
     }
-    s->pack = node_pack_ref(r->part->pack);
+    s->pack = node_pack_ref(r->pack);
     r->sending = s;
     r->handler->busy++;
     net_sink_notify(net_exchange_sink(r->exchange), pump, s);
@@ -324,7 +325,7 @@ static void send(struct node_request *r, const struct node_pack_file *f, struct 
     bool small = !body || (part->n == 1 && of->bytes <= PIECE);
     form->bytes = part->n ? of->bytes : 0;
     if (!small || (body && of->bytes &&
-                   read_cached(node_pack_fd(r->part->pack), block, (size_t)of->bytes, f->at + of->from) != (ssize_t)of->bytes)) {
+                   read_cached(node_pack_fd(r->pack), block, (size_t)of->bytes, f->at + of->from) != (ssize_t)of->bytes)) {
         send_bit_by_bit(r, f, form, part);
         return;
     }
@@ -347,7 +348,7 @@ static bool wants_page(const struct net_request *rq) {
 static void send_found(struct node_request *r, const struct node_pack_file *f) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct form form = {.type = node_files_type(f->path), .cache = node_files_cache(r->part->files, f->path)};
-    f = node_files_coded(r->part->pack, f, rq->fields, rq->fields_count, &form.coding, &form.varies);
+    f = node_files_coded(r->pack, f, rq->fields, rq->fields_count, &form.coding, &form.varies);
     struct node_files_part part = node_files_part(f, str_eqc(rq->method, "GET"), rq->fields, rq->fields_count);
     char range[40];
     snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)f->bytes);
@@ -360,8 +361,48 @@ static void send_found(struct node_request *r, const struct node_pack_file *f) {
 static void send_not_here(struct node_request *r, const struct node_pack_file *f) {
     const struct net_request *rq = net_exchange_request(r->exchange);
     struct form form = {.type = node_files_type(f->path), .cache = STR("no-cache")};
-    f = node_files_coded(r->part->pack, f, rq->fields, rq->fields_count, &form.coding, &form.varies);
+    f = node_files_coded(r->pack, f, rq->fields, rq->fields_count, &form.coding, &form.varies);
     send(r, f, &form, &(struct node_files_part){.status = 404, .n = 1, .of = {{0, f->bytes}}});
+}
+
+/* ---- what pages of earlier versions ask for ---- */
+
+static uint32_t number_of(const struct node_part *part) {
+    return (uint32_t)(part - part->app->parts) - part->app->record.functions.n;
+}
+
+/* Which part was asked: its pack is looked in, and the request is its folder's again. */
+static struct node_part *take_pack(struct node_request *r) {
+    struct node_part *asked = r->part;
+    const struct app_record *of = &r->app->record;
+    r->pack = asked->pack;
+    if (asked->files->earlier_of) r->part = &r->app->parts[of->functions.n + asked->files->earlier_of - 1];
+    return asked;
+}
+
+static void not_here(struct node_request *r) {
+    const struct node_pack_file *f;
+    str rest = str_sub(r->path, r->matched, r->path.n);
+    r->pack = r->part->pack; /* it was there: it was asked first */
+    (void)node_files_find(r->pack, r->part->files, rest, false, &f);
+    if (f) send_not_here(r, f);
+    else answer_page(r, NODE_REFUSE_NO_FILE);
+}
+
+/* The next of the earlier ones, if the name has a hash; it may have to be loaded first. */
+static void ask_earlier(struct node_request *r, const struct node_part *asked) {
+    const struct app_record *of = &r->app->record;
+    uint32_t folder = number_of(r->part) + 1;
+    uint64_t now = clock_wall_ns() / 1'000'000;
+    size_t query = str_find(r->path, '?');
+    bool hashed = query > r->matched && node_files_hashed(str_sub(r->path, r->matched + 1, query - r->matched - 1));
+    for (uint32_t i = number_of(asked) + 1; hashed && i < of->files.n; i++) {
+        if (of->files.p[i].earlier_of != folder || of->files.p[i].until_ms <= now) continue;
+        r->part = &r->app->parts[of->functions.n + i];
+        node_handler_again(r);
+        return;
+    }
+    not_here(r);
 }
 
 void node_files_serve(struct node_request *r) {
@@ -377,7 +418,13 @@ void node_files_serve(struct node_request *r) {
     }
     str rest = str_sub(r->path, r->matched, r->path.n);
     bool bare = r->matched && (!rest.n || rest.p[0] == '?'); /* "/docs", which is the folder "/docs/" */
-    switch (node_files_find(r->part->pack, r->part->files, rest, wants_page(rq), &f)) {
+    const struct node_part *asked = take_pack(r);
+    if (asked != r->part) { /* an earlier version's */
+        if (!node_files_earlier(r->pack, rest, &f)) ask_earlier(r, asked);
+        else send_found(r, f);
+        return;
+    }
+    switch (node_files_find(r->pack, r->part->files, rest, wants_page(rq), &f)) {
     case NODE_FILES_BAD: answer_page(r, NODE_REFUSE_BAD_PATH); return;
     case NODE_FILES_SLASH: add_slash(r); return;
     case NODE_FILES_NO_SLASH: drop_slash(r); return;
@@ -386,8 +433,6 @@ void node_files_serve(struct node_request *r) {
         if (bare && r->part->files->index.n) add_slash(r);
         else send_found(r, f);
         return;
-    case NODE_FILES_NOT_HERE: break;
+    case NODE_FILES_NOT_HERE: ask_earlier(r, asked); return;
     }
-    if (f) send_not_here(r, f);
-    else answer_page(r, NODE_REFUSE_NO_FILE);
 }

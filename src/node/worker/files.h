@@ -19,6 +19,8 @@ enum node_files_found {
 /* rest: what is left of the path behind the route, with its query; html: whether who asks takes a page for it. */
 enum node_files_found node_files_find(const struct node_pack *p, const struct app_files *f, str rest, bool html,
                                       const struct node_pack_file **file);
+/* Of an earlier version: a file itself, whose name has a hash. False: there is none. */
+bool node_files_earlier(const struct node_pack *p, str rest, const struct node_pack_file **file);
 /* The same content as who asks takes it: "app.js.br", "app.js.zst", "app.js.gz" beside f, by the request's accept-encoding (RFC 9110 §12.5.3); else f itself.
  * *coding: "br"; empty: as it is. *varies: it would be another for others. */
 const struct node_pack_file *node_files_coded(const struct node_pack *p, const struct node_pack_file *f,

@@ -85,6 +85,11 @@ enum node_files_found node_files_find(const struct node_pack *p, const struct ap
     return not_here(p, f, f->spa && (html || !names_a_file(path)), file);
 }
 
+bool node_files_earlier(const struct node_pack *p, str rest, const struct node_pack_file **file) {
+    static const struct app_files bare = {0};
+    return node_files_find(p, &bare, rest, false, file) == NODE_FILES_FILE && node_files_hashed((*file)->path);
+}
+
 /* ---- codings ---- */
 
 /* "0.5" as thousandths; of nothing 1000. What is none is 0: it is not taken. */

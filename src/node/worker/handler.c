@@ -372,6 +372,8 @@ static void begin(struct node_request *r) {
     else wait_at_part(r);
 }
 
+void node_handler_again(struct node_request *r) { begin(r); }
+
 static bool refused(struct node_request *r, enum node_refusal what, uint64_t retry_ns) {
     r->app->counts.refused++;
     node_refuse_for(r, what, retry_ns);

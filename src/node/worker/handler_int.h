@@ -9,6 +9,7 @@ struct node_request {
     struct node_handler *handler;
     struct node_app *app;     /* that it is for; NULL: nobody's */
     struct node_part *part;   /* its function; NULL: it is answered without a guest */
+    struct node_pack *pack;   /* of its part's, or of an earlier version of that, while files.c is at it */
     str path;                 /* as it was asked for; its function may see another */
     uint8_t *seen;            /* that; heap, or NULL: it is a part of path */
     size_t matched;           /* so many bytes of path did the route match */
@@ -74,7 +75,8 @@ struct node_handler {
 /* It has been answered without a guest, with a page or otherwise, and is over. */
 void node_handler_answered(struct node_request *r);
 
-void node_handler_over(struct node_request *r); /* the same of one that is a part's */
+void node_handler_over(struct node_request *r);  /* the same of one that is a part's */
+void node_handler_again(struct node_request *r); /* it has become another part's of its app, which may have to be loaded */
 
 /* Another process answers it. */
 void node_handler_passed(struct node_request *r);
