@@ -2,7 +2,7 @@
 #include "crypto/tls_server.h"
 #include "crypto/crypto.h"
 #include "crypto/tls_int.h"
-#include <openssl/async.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
@@ -148,6 +148,78 @@ static int give_ocsp(SSL *ssl, void *arg) {
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* ---- tickets ---- */
+
+static const struct crypto_tickets *tickets;
+
+void crypto_tickets_use(const struct crypto_tickets *t) { __atomic_store_n(&tickets, t, __ATOMIC_RELAXED); }
+
+void crypto_tickets_turn(struct crypto_tickets *t, uint64_t now_s) {
+    struct crypto_ticket_key k = {.made_s = now_s};
+    uint32_t next = (t->now + 1) % CRYPTO_TICKET_KEYS, turn = t->turn | 1;
+    crypto_random(k.name, sizeof k.name);
+    crypto_random(k.cipher, sizeof k.cipher);
+    crypto_random(k.mac, sizeof k.mac);
+    __atomic_store_n(&t->turn, turn, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* before what is written: with the reader's second look */
+    t->of[next] = k;
+    t->now = next;
+    __atomic_store_n(&t->turn, turn + 1, __ATOMIC_RELEASE);
+    explicit_bzero(&k, sizeof k);
+}
+
+/* As it was at one moment. False: there is none, or it is being written. */
+static bool look(struct crypto_tickets *out) {
+    const struct crypto_tickets *t = __atomic_load_n(&tickets, __ATOMIC_RELAXED);
+    uint32_t before = t ? __atomic_load_n(&t->turn, __ATOMIC_ACQUIRE) : 1;
+    if (before & 1) return false;
+    memcpy(out, t, sizeof *out);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&t->turn, __ATOMIC_RELAXED) == before && out->now < CRYPTO_TICKET_KEYS;
+}
+
+static bool holds(const struct crypto_ticket_key *k, uint64_t now_s) {
+    return k->made_s && now_s < k->made_s + (uint64_t)CRYPTO_TICKET_KEYS * CRYPTO_TICKET_TURN_S;
+}
+
+static int use_ticket_key(const struct crypto_ticket_key *k, const unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                          int seals) {
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)k->mac, sizeof k->mac),
+                           OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
+                           OSSL_PARAM_END};
+    return EVP_CipherInit_ex2(cipher, EVP_aes_256_cbc(), k->cipher, iv, seals, NULL) == 1 &&
+           EVP_MAC_CTX_set_params(mac, params) == 1;
+}
+
+/* 1: with that key; 2: and the client is to have a new one, as each is used once; 0: without a ticket. */
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seals) {
+    struct crypto_tickets t;
+    uint64_t now_s = clock_wall_ns() / 1'000'000'000u;
+    int r = 0;
+    if (!look(&t)) return 0;
+    if (seals) {
+        const struct crypto_ticket_key *k = &t.of[t.now];
+        if (holds(k, now_s)) {
+            memcpy(name, k->name, sizeof k->name);
+            crypto_random(iv, 16);
+            r = use_ticket_key(k, iv, cipher, mac, 1);
+        }
+    }
+    for (uint32_t i = 0; i < CRYPTO_TICKET_KEYS && !seals && !r; i++)
+        if (holds(&t.of[i], now_s) && crypto_equal(t.of[i].name, name, sizeof t.of[i].name))
+            r = use_ticket_key(&t.of[i], iv, cipher, mac, 0) ? (i == t.now && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2) : 0;
+    explicit_bzero(&t, sizeof t);
+    return r;
+}
+
+/* What one certificate's client was given is nothing to another's. */
+static void set_context(SSL_CTX *ctx, const struct crypto_tls_identity_config *c) {
+    uint8_t digest[CRYPTO_SHA256_BYTES];
+    if (!c->chain_count) return;
+    crypto_sha256(c->chain[0], digest);
+    ENSURE(SSL_CTX_set_session_id_context(ctx, digest, sizeof digest) == 1);
+}
+
 static X509 *certificate_of(str der) {
     const unsigned char *p = der.p;
     X509 *x = X509_new_ex(crypto_keyless_library(), "?provider=default");
@@ -178,9 +250,12 @@ static SSL_CTX *context(const struct crypto_tls_identity_config *c) {
     ENSURE(SSL_CTX_set_cipher_list(ctx, ciphers) == 1 && SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY | SSL_MODE_ASYNC);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_TICKET);
+                                 SSL_OP_PRIORITIZE_CHACHA | (c->challenge ? SSL_OP_NO_TICKET : 0));
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(ctx, 0);
+    SSL_CTX_set_timeout(ctx, CRYPTO_TICKET_TURN_S);
+    SSL_CTX_set_num_tickets(ctx, c->challenge ? 0 : 1);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+    set_context(ctx, c);
     return ctx;
 }
 
@@ -247,4 +322,5 @@ enum crypto_tls_protocol crypto_tls_protocol(const struct crypto_tls *t) {
                                          : CRYPTO_TLS_NO_PROTOCOL;
 }
 
+bool crypto_tls_resumed(const struct crypto_tls *t) { return SSL_session_reused(t->ssl); }
 const char *crypto_tls_version(const struct crypto_tls *t) { return SSL_get_version(t->ssl); }

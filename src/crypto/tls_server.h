@@ -32,6 +32,21 @@ enum { CRYPTO_ALERT_BYTES = 7 };
 enum crypto_alert { CRYPTO_ALERT_DECODE = 50, CRYPTO_ALERT_INTERNAL = 80, CRYPTO_ALERT_NO_NAME = 112 };
 void crypto_alert(enum crypto_alert which, uint8_t out[CRYPTO_ALERT_BYTES]);
 
+/* ---- tickets (RFC 8446 §4.6.1, RFC 5077): what a client resumes by, sealed by keys that all processes of a node have ---- */
+
+/* A page that one process writes and others read while it does. The key in use is the youngest; those before it open what they have sealed. */
+enum { CRYPTO_TICKET_KEYS = 3, CRYPTO_TICKET_TURN_S = 2 * 3600 /* how long one is in use, and how long a ticket holds */ };
+struct crypto_tickets {
+    uint32_t turn; /* odd: it is being written. Pairs with itself */
+    uint32_t now;
+    struct crypto_ticket_key {
+        uint8_t name[16], cipher[32], mac[32];
+        uint64_t made_s; /* 0: there is none */
+    } of[CRYPTO_TICKET_KEYS];
+};
+void crypto_tickets_turn(struct crypto_tickets *t, uint64_t now_s); /* another takes the oldest one's place */
+void crypto_tickets_use(const struct crypto_tickets *t); /* by all connections of this process from now on; NULL: no tickets */
+
 /* ---- who the server is ---- */
 
 struct crypto_tls_identity;
@@ -60,6 +75,7 @@ enum crypto_tls_result crypto_tls_signed(struct crypto_tls *t, str signature);
 
 enum crypto_tls_protocol { CRYPTO_TLS_NO_PROTOCOL, CRYPTO_TLS_HTTP1, CRYPTO_TLS_HTTP2, CRYPTO_TLS_CHALLENGE };
 enum crypto_tls_protocol crypto_tls_protocol(const struct crypto_tls *t); /* that was agreed on */
+bool crypto_tls_resumed(const struct crypto_tls *t);                      /* by a ticket: nothing was signed */
 const char *crypto_tls_version(const struct crypto_tls *t);               /* "TLSv1.3" */
 
 /* ---- who has the key ---- */

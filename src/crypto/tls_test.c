@@ -31,6 +31,8 @@ static void client_open(struct client *c, X509 *trusted, int version, const char
 }
 
 static void client_close(struct client *c) {
+    if (SSL_is_init_finished(c->ssl))
+        SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* or its session is good for nothing */
     SSL_free(c->ssl);
     SSL_CTX_free(c->ctx);
     ERR_clear_error();
@@ -123,6 +125,83 @@ static void what_it_does_not_speak_it_refuses(void **state) {
         client_close(&c);
     }
     test_identity_close(&who);
+}
+
+/* ---- tickets ---- */
+
+static SSL_SESSION *session;
+static int on_session(SSL *ssl, SSL_SESSION *s) {
+    SSL_SESSION_free(session);
+    session = s;
+    return 1;
+}
+
+/* A connection with the ticket of the one before, if there is one. Whether it was resumed. */
+static bool resumes(struct test_identity *who, int version, const char *host) {
+    struct client c;
+    char got[8];
+    size_t n;
+    client_open(&c, NULL, version, host, NULL);
+    SSL_CTX_set_session_cache_mode(c.ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(c.ctx, on_session);
+    if (session) assert_int_equal(SSL_set_session(c.ssl, session), 1);
+    struct crypto_tls *t = crypto_tls_accept(who->identity);
+    assert_int_equal(shake(&c, t, who, SIGNS), CRYPTO_TLS_OK);
+    assert_int_equal(crypto_tls_write(t, STR("x")), CRYPTO_TLS_OK);
+    str pending = crypto_tls_pending(t);
+    BIO_write(c.in, pending.p, (int)pending.n);
+    assert_int_equal(SSL_read_ex(c.ssl, got, sizeof got, &n), 1); /* tickets of TLS 1.3 came before it */
+    bool resumed = crypto_tls_resumed(t);
+    assert_int_equal(resumed, SSL_session_reused(c.ssl));
+    crypto_tls_free(t);
+    client_close(&c);
+    return resumed;
+}
+
+static void forget_session(void) {
+    SSL_SESSION_free(session);
+    session = NULL;
+}
+
+static void a_ticket_holds_for_as_long_as_its_key(void **state) {
+    struct crypto_tickets page = {0};
+    uint64_t now = clock_wall_ns() / 1'000'000'000u;
+    struct test_identity who, other;
+    test_identity_open(&who, "P-256", "DNS:example.org"), test_identity_open(&other, "P-256", "DNS:example.org");
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        page = (struct crypto_tickets){0};
+        crypto_tickets_use(&page);
+        assert_false(resumes(&who, version, "example.org")); /* there is no key yet, and no ticket */
+        assert_false(resumes(&who, version, "example.org"));
+        forget_session();
+        crypto_tickets_turn(&page, now);
+        assert_false(resumes(&who, version, "example.org"));
+        assert_true(resumes(&who, version, "example.org"));
+        assert_false(resumes(&other, version, "example.org")); /* of another certificate */
+        forget_session();
+        for (int i = 0; i < CRYPTO_TICKET_KEYS; i++) { /* old keys open what they sealed until the last turn */
+            forget_session();
+            assert_false(resumes(&who, version, "example.org"));
+            for (int k = 0; k < i; k++) crypto_tickets_turn(&page, now);
+            assert_true(resumes(&who, version, "example.org"));
+        }
+        forget_session();
+        assert_false(resumes(&who, version, "example.org"));
+        for (int k = 0; k < CRYPTO_TICKET_KEYS; k++) crypto_tickets_turn(&page, now);
+        assert_false(resumes(&who, version, "example.org"));
+        for (int i = 0; i < CRYPTO_TICKET_KEYS; i++)
+            page.of[i].made_s = now - 3 * CRYPTO_TICKET_TURN_S; /* nobody has turned them for long */
+        assert_false(resumes(&who, version, "example.org"));
+        forget_session();
+        assert_false(resumes(&who, version, "example.org"));
+        assert_false(resumes(&who, version, "example.org"));
+        page.turn = 1; /* it is being written */
+        assert_false(resumes(&who, version, "example.org"));
+        crypto_tickets_use(NULL);
+        assert_false(resumes(&who, version, "example.org"));
+        forget_session();
+    }
+    test_identity_close(&who), test_identity_close(&other);
 }
 
 /* Who holds the key may be gone, or not answer before the connection goes. */
@@ -281,6 +360,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_key_serves_both_versions),
         cmocka_unit_test(what_it_does_not_speak_it_refuses),
+        cmocka_unit_test(a_ticket_holds_for_as_long_as_its_key),
         cmocka_unit_test(a_signature_that_does_not_come_ends_the_handshake),
         cmocka_unit_test(nothing_but_a_handshake_is_signed),
         cmocka_unit_test(a_hello_is_read_in_pieces),

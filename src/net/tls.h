@@ -13,12 +13,13 @@
 #include "crypto/tls_server.h"
 #include "net/exchange.h"
 
+struct net_server;
 struct net_tls_ask; /* a handshake that waits for a signature */
 struct net_tls_config {
     /* Who the server is to such a client; borrowed. NULL: nobody, and the client is told so. */
     struct crypto_tls_identity *(*choose)(void *arg, const struct crypto_hello *hello);
     /* Whether the connection is another process's: to is filled in. NULL: none is. */
-    bool (*elsewhere)(void *arg, str server_name, struct net_pass *to);
+    bool (*elsewhere)(void *arg, const struct net_server *server, str server_name, struct net_pass *to);
     /* Asks for a signature (crypto_tls_wants has what); net_tls_told is called later, once, not from within. What comes out is for cancel. */
     void *(*sign)(void *arg, struct net_tls_ask *ask, const struct crypto_tls_identity *who, uint16_t scheme, str message);
     void (*cancel)(void *arg, void *asked); /* nobody waits any more */

@@ -184,7 +184,7 @@ static void said(struct net_conn *c) {
         end_with(c, CRYPTO_ALERT_DECODE, "its ClientHello is malformed or too long");
         return;
     }
-    if (config->elsewhere && c->passes < NET_PASSES_MAX && config->elsewhere(config->arg, hello.server_name, &to)) {
+    if (config->elsewhere && c->passes < NET_PASSES_MAX && config->elsewhere(config->arg, c->server, hello.server_name, &to)) {
         if (!pass(c, &to)) end_with(c, CRYPTO_ALERT_INTERNAL, "whoever is to answer takes no more connections now");
         return;
     }

@@ -4,6 +4,7 @@
  *   starter ── open_key ──> keys: loads or makes the keys, gives up all rights, says the public half
  *           ── sign ──────>       signs what it is told, as often as it is asked
  *           ── secret ────>       seals a secret; makes a key of an app's, and signs with one
+ *           ── tickets ───>       makes the key of TLS tickets anew, in the page that workers have
  *           ── unseal ────>       opens an app's secrets, into a file that the worker gets
  *   worker  ── token_ask ─>       signs a user's token, by a key that comes along sealed
  *           ── tls_ask ───>       signs a message of a TLS handshake, the same way
@@ -27,6 +28,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -533,6 +535,14 @@ static err answer_certify(const struct keyring *k, const struct node_message *m)
     return node_wire_send(NODE_WIRE_FD, &answer);
 }
 
+/* Nothing is kept here of it. */
+static void turn_tickets(int fd) {
+    void *p = mmap(NULL, sizeof(struct crypto_tickets), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) return;
+    crypto_tickets_turn(p, clock_wall_ns() / 1'000'000'000u);
+    munmap(p, sizeof(struct crypto_tickets));
+}
+
 /* ---- workers ---- */
 
 enum { PEERS_MAX = 1024, AT_A_TIME = 16 };
@@ -620,6 +630,7 @@ static err do_next(const struct keyring *k) {
             : m.type == NODE_MSG_unseal  ? answer_unseal(k, &m)
             : m.type == NODE_MSG_certify ? answer_certify(k, &m)
                                          : ERR_USAGE;
+    if (m.type == NODE_MSG_tickets) turn_tickets(m.fds[0]), e = ERR_OK;
     if (m.type == NODE_MSG_keys_peer) add_end(node_message_take(&m, 0)), e = ERR_OK;
     node_message_drop(&m);
     return e;

@@ -84,7 +84,7 @@ def test_who_asks_for_whom():
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                 for host, which in (("shop.localhost", 0), ("shop.example", 1), ("a.star.example", 2), ("large.test", 3)):
                     with connect(n.port, host, pairs[which][0], version=version) as s:
-                        has(ask(s, "shop.localhost", "/env"), "HTTPS=on")
+                        has(ask(s, host, "/env"), *(["HTTPS=on"] if which == 0 else [" 404 "]))
             with connect(n.port, "shop.localhost", alpn=["http/1.1"]) as s:
                 eq(s.selected_alpn_protocol(), "http/1.1")
                 has(ask(s, "shop.localhost", "/env"), " 200 ")
@@ -123,6 +123,64 @@ def test_what_is_wrong_is_refused_with_its_file():
                 eq(shown(n.port, "other.example"), text(other[0]))
                 eq(shown(n.port, "nobody.example"), text(other[0]))
                 has(ask(before, "localhost"), " 404 ")
+
+
+def resumed(port, host, context, session):
+    """(whether it was, the session to go on with)"""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as s, context.wrap_socket(s, server_hostname=host, session=session) as t:
+        ask(t, host)  # tickets of TLS 1.3 come with what is read
+        return t.session_reused, t.session
+
+
+def test_tickets_are_of_all_workers():
+    """Any worker takes them, of whichever generation; other names' do not."""
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        conf = conf_of(d, certificate(d, "good", "localhost"), certificate(d, "other", "other.example"))
+        with tls_node(conf, "--workers", "2") as n:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                c = ssl._create_unverified_context()
+                c.minimum_version = c.maximum_version = version
+                until(lambda: resumed(n.port, "localhost", c, resumed(n.port, "localhost", c, None)[1])[0])  # there is a key, soon
+                was, session = resumed(n.port, "localhost", c, None)
+                eq(was, False)
+                for _ in range(6):
+                    was, session = resumed(n.port, "localhost", c, session)
+                    eq((version, was), (version, True))
+                eq(resumed(n.port, "other.example", c, session)[0], False)
+                orlo("reload", "--state", n.state)
+                was, session = resumed(n.port, "localhost", c, session)
+                eq((version, was), (version, True))
+                for pid in n.processes("worker"):
+                    processes.kill_if_there(pid)
+                n.wait_event("worker-died", count=2)
+                eq((version, resumed(n.port, "localhost", c, session)[0]), (version, True))
+
+
+def test_a_connection_is_for_whom_it_was_made():
+    """SNI and Host: of one certificate they may differ, else 421; what is another cordon's goes there, whole or by the request."""
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        conf = conf_of(d, certificate(d, "first", "one.localhost", "two.localhost", "far.localhost"), certificate(d, "second", "three.localhost"),
+                       more="[cordons.far]\napps = [\"far\"]\n")
+        with tls_node(conf, "--workers", "1") as n:
+            for app in ("one", "two", "three", "far"):
+                n.deploy(app, guest("cgi"))
+            for sni, host, status in (("one.localhost", "one.localhost", 200), ("one.localhost", "TWO.localhost:443", 200), ("one.localhost", "three.localhost", 421),
+                                      ("three.localhost", "three.localhost.", 200), ("three.localhost", "one.localhost", 421), (None, "three.localhost", 200),
+                                      ("one.localhost", "far.localhost", 200), ("far.localhost", "far.localhost", 200), ("far.localhost", "one.localhost", 200),
+                                      ("far.localhost", "three.localhost", 421), ("unknown.example", "unknown.example", 404)):
+                with connect(n.port, sni) as s:
+                    answer = ask(s, host, "/env")
+                    eq((sni, host, int(answer.split()[1])), (sni, host, status))
+                    if status == 200:
+                        has(answer, "REQUEST_METHOD=GET")
+            # What is relayed keeps its body and its client.
+            with connect(n.port, "one.localhost") as s:
+                body = "x" * 5000
+                s.sendall(f"POST /env HTTP/1.1\r\nHost: far.localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                got = b""
+                while piece := s.recv(1 << 16):
+                    got += piece
+                has(got.decode(), "CONTENT_LENGTH=5000", "REMOTE_ADDR=127.0.0.1")
 
 
 def test_keys_that_die_are_asked_again():

@@ -1,7 +1,8 @@
 /* certificates: what workers have of certificates: the operator's files, opened here and read by keys; and all there are, as control hands them on.
  *
  * 1. A configuration whose certificates are wrong is refused whole, before anything has changed.
- * 2. Workers of a configuration that is to come get its certificates, those that are at work keep theirs.
+ * 2. Keys of tickets are in a page that keys writes and workers read, old ones and new ones: so a client resumes at any of them.
+ * 3. Workers of a configuration that is to come get its certificates, those that are at work keep theirs.
  */
 #include "node/certificates.h"
 #include "manifest/config.h"
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,10 +66,32 @@ err node_certificates_of(struct supervisor *s, const struct manifest_config *fil
 
 /* ---- to workers ---- */
 
-static bool send_to(const struct proc *p, int fd, bool tls13_alone) {
+static bool open_tickets(struct supervisor *s) {
+    char path[64];
+    if (s->tickets >= 0) return s->tickets_read >= 0;
+    s->tickets = memfd_create("orlo-tickets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", s->tickets);
+    if (s->tickets >= 0 && ftruncate(s->tickets, sizeof(struct crypto_tickets)) == 0 &&
+        fcntl(s->tickets, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        s->tickets_read = open(path, O_RDONLY | O_CLOEXEC);
+    s->tickets_at_ns = 1;
+    return s->tickets_read >= 0;
+}
+
+void node_certificates_act(struct supervisor *s, uint64_t now) {
+    enum { AGAIN_S = 10 };
+    if (!s->tickets_at_ns || now < s->tickets_at_ns) return;
+    struct node_message m = NODE_MESSAGE(tickets);
+    m.fds[m.fds_count++] = s->tickets;
+    bool told = node_singles_tell_keys(s, &m);
+    s->tickets_at_ns = now + (told ? (uint64_t)CRYPTO_TICKET_TURN_S : AGAIN_S) * 1'000'000'000u;
+}
+
+static bool send_to(struct supervisor *s, const struct proc *p, int fd, bool tls13_alone) {
     struct node_message m = NODE_MESSAGE(certificates, .tls13_alone = tls13_alone);
-    m.fds[m.fds_count++] = fd;
-    return fd < 0 || node_wire_send(p->process.wire, &m) == ERR_OK;
+    if (fd < 0 || !open_tickets(s)) return true;
+    m.fds[m.fds_count++] = fd, m.fds[m.fds_count++] = s->tickets_read;
+    return node_wire_send(p->process.wire, &m) == ERR_OK;
 }
 
 static bool is_coming(const struct supervisor *s) {
@@ -77,7 +101,7 @@ static bool is_coming(const struct supervisor *s) {
 bool node_certificates_tell(struct supervisor *s, const struct proc *p, const struct publication *what) {
     const struct setup *setup = node_setup_of(s, what);
     bool coming = setup == s->coming_setup && s->coming_certificates >= 0;
-    return send_to(p, coming ? s->coming_certificates : s->certificates, setup->tls13_alone);
+    return send_to(s, p, coming ? s->coming_certificates : s->certificates, setup->tls13_alone);
 }
 
 bool node_certificates_set(struct supervisor *s, struct node_message *m) {
@@ -88,7 +112,7 @@ bool node_certificates_set(struct supervisor *s, struct node_message *m) {
         bool theirs = (s->slots[p->slot].successor == p && s->coming_setup != NULL) == is_coming(s);
         if (p->process.wire < 0 || p->state == RESTING || p->dropped || !theirs) continue;
         const struct setup *setup = is_coming(s) && s->coming_setup ? s->coming_setup : s->setup;
-        if (!send_to(p, *at, setup->tls13_alone)) node_process_signal(&p->process, SIGKILL); /* it does not listen */
+        if (!send_to(s, p, *at, setup->tls13_alone)) node_process_signal(&p->process, SIGKILL); /* it does not listen */
     }
     return true;
 }
@@ -103,6 +127,7 @@ void node_certificates_live(struct supervisor *s) {
 void node_certificates_refused(struct supervisor *s) { node_supervisor_close(&s->coming_certificates); }
 
 void node_certificates_end(struct supervisor *s) {
+    node_supervisor_close(&s->tickets), node_supervisor_close(&s->tickets_read);
     node_supervisor_close(&s->certificates);
     node_supervisor_close(&s->coming_certificates);
 }

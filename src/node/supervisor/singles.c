@@ -114,6 +114,12 @@ static bool ask_keys(struct supervisor *s, uint32_t id, int what, const struct n
     return true;
 }
 
+bool node_singles_tell_keys(struct supervisor *s, const struct node_message *m) {
+    bool told = have_keys(s) && node_wire_send(s->singles[NODE_ROLE_keys].process.wire, m) == ERR_OK;
+    if (told) wait_for_idle_keys(s);
+    return told;
+}
+
 static bool on_sign_want(struct supervisor *s, const struct node_msg_sign_want *m) {
     struct node_message ask = NODE_MESSAGE(sign, .id = m->id);
     memcpy(ask.sign.purpose, m->purpose, sizeof ask.sign.purpose);
@@ -504,6 +510,7 @@ void node_singles_act(struct supervisor *s, uint64_t now) {
 
 uint64_t node_singles_due_ns(const struct supervisor *s) {
     uint64_t due = s->asks_at_ns ? s->asks_at_ns : UINT64_MAX;
+    if (s->tickets_at_ns) due = MIN(due, s->tickets_at_ns);
     return keys_are_idle(s) ? MIN(due, s->keys_idle_at_ns) : due;
 }
 

@@ -197,6 +197,7 @@ static void act(struct supervisor *s) {
     node_jobs_turn(&s->jobs);
     if (!s->announced) node_jobs_show(&s->jobs);
     node_singles_act(s, now);
+    node_certificates_act(s, now);
     node_publish_act(s, now);
     node_config_act(s, now);
     if (now < s->sample_at_ns) return;
@@ -274,6 +275,8 @@ err node_serve(const struct node_serve_config *flags, struct diag *d) {
                             .now.fd = -1,
                             .next.fd = -1,
                             .admin_fd = -1,
+                            .tickets = -1,
+                            .tickets_read = -1,
                             .certificates = -1,
                             .coming_certificates = -1,
                             .rates_fd = node_rates_new(),

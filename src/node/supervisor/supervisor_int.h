@@ -212,6 +212,8 @@ struct supervisor {
     uint64_t deploy_ns;
 
     struct region *regions;
+    int tickets, tickets_read;             /* the page of keys of tickets, and the same for workers; -1: there is none */
+    uint64_t tickets_at_ns;                /* when another key is due; 0: nothing is TLS */
     int certificates, coming_certificates; /* what workers have, and those of a setup that is to come; -1: none */
     struct node_causes causes;
     struct node_relay relay;
@@ -266,8 +268,9 @@ bool node_certificates_set(struct supervisor *s,
                            struct node_message *m); /* by control: for all workers, or those that are to come */
 /* A worker that has started. False: it does not listen. */
 [[nodiscard]] bool node_certificates_tell(struct supervisor *s, const struct proc *p, const struct publication *what);
-void node_certificates_live(struct supervisor *s);    /* those that came with a configuration that is at work now */
-void node_certificates_refused(struct supervisor *s); /* or is not to be */
+void node_certificates_live(struct supervisor *s);              /* those that came with a configuration that is at work now */
+void node_certificates_refused(struct supervisor *s);           /* or is not to be */
+void node_certificates_act(struct supervisor *s, uint64_t now); /* tickets */
 void node_certificates_end(struct supervisor *s);
 
 /* ---- config.c ---- */
@@ -368,6 +371,7 @@ void node_data_let_go(struct supervisor *s);                                    
 
 /* keys is to open what is sealed of an app's, into a memory file: node_servers_unsealed is told. False: it is asked too much. */
 [[nodiscard]] bool node_singles_unseal(struct supervisor *s, uint32_t id, uint32_t app, int sealed, int opened);
+bool node_singles_tell_keys(struct supervisor *s, const struct node_message *m); /* what is not answered; started for it */
 str node_singles_seal_file(const struct supervisor *s, arena *scratch); /* of the key that seals; empty: the state folder's own */
 void node_singles_act(struct supervisor *s, uint64_t now);
 uint64_t node_singles_due_ns(const struct supervisor *s);

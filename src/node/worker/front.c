@@ -16,6 +16,8 @@
 #include "node/worker/handler_int.h"
 #include "node/worker/inbox.h"
 #include "node/worker/report.h"
+#include "node/worker/tls.h"
+#include "net/tls.h"
 #include <stdlib.h>
 
 static struct node_part *answer(struct node_request *r, enum node_refusal what) {
@@ -237,6 +239,9 @@ static struct node_part *data_part(struct node_request *r) {
 
 struct node_part *node_front_route(struct node_request *r) {
     struct node_apps *apps = r->handler->apps;
+    struct net_tls_facts facts;
+    if (net_exchange_tls(r->exchange, &facts) && !node_tls_covers(&facts, net_exchange_request(r->exchange)->authority))
+        return answer(r, NODE_REFUSE_MISDIRECTED);
     if (UNLIKELY(r->handler->rests) && lead_back(r)) return NULL;
     const struct node_entry *e = node_apps_at(apps, net_exchange_request(r->exchange)->authority);
     if (!e) return answer(r, NODE_REFUSE_NO_HOST);

@@ -249,6 +249,15 @@ err node_inbox_pass(struct node_inbox *in, struct net_exchange *x, uint32_t cord
     return e;
 }
 
+bool node_inbox_way(struct node_inbox *in, uint32_t cordon, uint16_t port, struct net_pass *to) {
+    if (way_to(in, cordon) < 0) return false;
+    struct going *g = malloc(sizeof *g);
+    ENSURE(g);
+    *g = (struct going){in, cordon, port};
+    *to = (struct net_pass){give, free, g};
+    return true;
+}
+
 bool node_inbox_leads_back(const struct node_inbox *in) {
     struct pollfd way = {.fd = way_to(in, in->c.cordon), .events = POLLOUT};
     return way.fd >= 0 && poll(&way, 1, 0) == 1 && way.revents == POLLOUT;

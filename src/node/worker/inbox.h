@@ -25,6 +25,8 @@ void node_inbox_drain(struct node_inbox *in, bool others);
 bool node_inbox_leads_back(const struct node_inbox *in);
 /* As net_exchange_pass, to the workers of that cordon. ERR_NOT_FOUND: there are none; ERR_LIMIT: it has been passed on too often. */
 [[nodiscard]] err node_inbox_pass(struct node_inbox *in, struct net_exchange *x, uint32_t cordon);
+/* The same of a connection before it is known what is asked for: the way there. False: there is none. */
+[[nodiscard]] bool node_inbox_way(struct node_inbox *in, uint32_t cordon, uint16_t port, struct net_pass *to);
 void node_inbox_free(struct node_inbox *in);
 
 #endif

@@ -2,7 +2,10 @@
 #include "node/worker/tls.h"
 #include "net/tls.h"
 #include "node/certificates.h"
+#include "node/worker/apps.h"
+#include "node/worker/inbox.h"
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct set;
@@ -21,8 +24,9 @@ struct set {
     bool tls13_alone;
 };
 struct node_tls {
-    struct node_hashes *signers;
+    struct node_tls_options o;
     struct set *set; /* NULL: none came */
+    const struct crypto_tickets *tickets;
     struct net_tls_config config;
 };
 
@@ -78,9 +82,17 @@ static struct set *read_set(int fd) {
     return NULL;
 }
 
-void node_tls_take(struct node_tls *t, int fd, bool tls13_alone) {
+static void take_tickets(struct node_tls *t, int fd) {
+    void *p = t->tickets ? MAP_FAILED : mmap(NULL, sizeof *t->tickets, PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    if (p == MAP_FAILED) return; /* it is one and the same all the time */
+    crypto_tickets_use(t->tickets = p);
+}
+
+void node_tls_take(struct node_tls *t, int fd, int tickets, bool tls13_alone) {
     struct set *s = read_set(fd);
     close(fd);
+    take_tickets(t, tickets);
     if (!s) {
         log_event(LOG_ERROR, "certificates-not-read");
         return;
@@ -131,6 +143,28 @@ static struct crypto_tls_identity *choose(void *arg, const struct crypto_hello *
     return e ? identity_of(e) : NULL;
 }
 
+/* By the app that the client asks for, as it asks before there is TLS. */
+static bool elsewhere(void *arg, const struct net_server *server, str name, struct net_pass *to) {
+    const struct node_tls *t = arg;
+    const struct node_entry *e = t->o.inbox && name.n ? node_apps_at(t->o.apps, name) : NULL;
+    return e && e->cordon != t->o.cordon && node_inbox_way(t->o.inbox, e->cordon, net_server_port(server), to);
+}
+
+bool node_tls_covers(const struct net_tls_facts *facts, str authority) {
+    const struct entry *e = crypto_tls_identity_arg(facts->identity);
+    char host[256];
+    size_t n = authority.n && authority.p[0] == '[' ? authority.n : str_find(authority, ':');
+    if (!facts->server_name.n || !n || n > sizeof host) return true;
+    for (size_t i = 0; i < n; i++)
+        host[i] = (char)(authority.p[i] >= 'A' && authority.p[i] <= 'Z' ? authority.p[i] | 0x20 : authority.p[i]);
+    str name = {(uint8_t *)host, n};
+    if (n > 1 && host[n - 1] == '.') name.n--;
+    if (str_eq(name, facts->server_name)) return true;
+    for (uint32_t i = 0; i < e->c.chain.names.n; i++)
+        if (crypto_name_covers(e->c.chain.names.p[i], name)) return true;
+    return false;
+}
+
 /* ---- signatures ---- */
 
 static void told(void *arg, const struct node_hashed *said) { net_tls_told(arg, said->err == ERR_OK ? said->hash : (str){0}); }
@@ -138,17 +172,18 @@ static void told(void *arg, const struct node_hashed *said) { net_tls_told(arg, 
 static void *sign(void *arg, struct net_tls_ask *ask, const struct crypto_tls_identity *who, uint16_t scheme, str message) {
     const struct node_tls *t = arg;
     const struct entry *e = crypto_tls_identity_arg(who);
-    return node_hashes_tls(t->signers, scheme, e->c.sealed, message, told, ask);
+    return node_hashes_tls(t->o.signers, scheme, e->c.sealed, message, told, ask);
 }
 
 static void cancel(void *arg, void *asked) { node_hashes_cancel(asked); }
 
 /* ---- its life ---- */
 
-struct node_tls *node_tls_new(struct node_hashes *signers) {
+struct node_tls *node_tls_new(const struct node_tls_options *o) {
     struct node_tls *t = calloc(1, sizeof *t);
     ENSURE(t);
-    *t = (struct node_tls){.signers = signers, .config = {.choose = choose, .sign = sign, .cancel = cancel, .arg = t}};
+    *t = (struct node_tls){.o = *o,
+                           .config = {.choose = choose, .elsewhere = elsewhere, .sign = sign, .cancel = cancel, .arg = t}};
     return t;
 }
 
@@ -157,5 +192,7 @@ const struct net_tls_config *node_tls_config(struct node_tls *t) { return &t->co
 void node_tls_free(struct node_tls *t) {
     if (!t) return;
     retire(t->set);
+    crypto_tickets_use(NULL);
+    if (t->tickets) munmap((void *)(uintptr_t)t->tickets, sizeof *t->tickets);
     free(t);
 }

@@ -280,7 +280,9 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_image: image_came(w, m); return true;
     case NODE_MSG_channel: return channel_came(w, m);
     case NODE_MSG_rest: go_to_rest(w); return true;
-    case NODE_MSG_certificates: node_tls_take(w->tls, node_message_take(m, 0), m->certificates.tls13_alone); return true;
+    case NODE_MSG_certificates:
+        node_tls_take(w->tls, node_message_take(m, 0), node_message_take(m, 1), m->certificates.tls13_alone);
+        return true;
     case NODE_MSG_translator:
         node_texts_channel(w->guest.texts, m->translator.app, m->fds_count ? node_message_take(m, 0) : -1);
         return true;
@@ -387,7 +389,6 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->guest.postgres = node_data_new(w->guest.loop, NODE_DATA_TO_POSTGRES, say_postgres_want, w);
     w->guest.hashes = node_hashes_new(w->guest.loop, false, say_hash_want, w);
     w->guest.signers = node_hashes_new(w->guest.loop, true, say_keys_want, w);
-    w->tls = node_tls_new(w->guest.signers);
     w->guest.readers = node_readers_new(&w->guest);
     w->guest.texts = node_texts_new(w->guest.engine, w->guest.loop, say_translator_want, w);
     w->apps = node_apps_new(
@@ -410,6 +411,7 @@ static err open_worker(struct worker *w, struct diag *d) {
     w->guest.under_way.max *= MAX(c->ears.n, 1u); /* each has its own connections */
     w->inbox = node_inbox_new(&(struct node_inbox_config){w->guest.loop, c->cordon, generation_of, server_at, w});
     node_handler_use_inbox(w->handler, w->inbox, c->cordon);
+    w->tls = node_tls_new(&(struct node_tls_options){w->guest.signers, w->apps, w->inbox, c->cordon});
     if (c->follows) w->follow = node_follow_new(&w->guest, w->apps, w->handler);
     net_loop_on_signal(w->guest.loop, SIGTERM, on_signal, w);
     fcntl(NODE_WIRE_FD, F_SETFL, O_NONBLOCK);
