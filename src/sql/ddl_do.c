@@ -337,7 +337,8 @@ static enum flow take(struct doing *x, const plpgsql_targets *targets, const cat
 
 static bool is_row_statement(const PgQuery__Node *n) {
     return n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT || n->node_case == PG_QUERY__NODE__NODE_INSERT_STMT ||
-           n->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT || n->node_case == PG_QUERY__NODE__NODE_DELETE_STMT;
+           n->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT || n->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_MERGE_STMT;
 }
 
 static uint32_t parts_of(const PgQuery__Node *n) {

@@ -43,8 +43,9 @@ static bool is_malicious(PgQuery__Node__NodeCase c) {
 static bool defines(PgQuery__Node__NodeCase c) {
     return c != PG_QUERY__NODE__NODE_SELECT_STMT && c != PG_QUERY__NODE__NODE_INSERT_STMT &&
            c != PG_QUERY__NODE__NODE_UPDATE_STMT && c != PG_QUERY__NODE__NODE_DELETE_STMT && c != PG_QUERY__NODE__NODE_DO_STMT &&
-           c != PG_QUERY__NODE__NODE_VARIABLE_SET_STMT && c != PG_QUERY__NODE__NODE_TRUNCATE_STMT &&
-           c != PG_QUERY__NODE__NODE_CALL_STMT && c != PG_QUERY__NODE__NODE_TRANSACTION_STMT;
+           c != PG_QUERY__NODE__NODE_MERGE_STMT && c != PG_QUERY__NODE__NODE_VARIABLE_SET_STMT &&
+           c != PG_QUERY__NODE__NODE_TRUNCATE_STMT && c != PG_QUERY__NODE__NODE_CALL_STMT &&
+           c != PG_QUERY__NODE__NODE_TRANSACTION_STMT;
 }
 
 err sql_statement_run(struct sql_ddl *d, const PgQuery__Node *node) {

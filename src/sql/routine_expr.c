@@ -701,9 +701,12 @@ static err statement_fragment(struct routine *r, const PgQuery__Node *node, cons
         return ERR_OK;
     }
     if (node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) return select_fragment(r, node->select_stmt, want, out, columns);
+    if (node->node_case == PG_QUERY__NODE__NODE_MERGE_STMT)
+        return sql_unsupported(r->cx, -1, "MERGE in a text of EXECUTE", "Write it into the function itself.");
     err e = sql_translate_dml(r->cx, node, out, &back);
     if (e == ERR_USAGE)
-        return sql_unsupported(r->cx, -1, "this statement in a function", "Only SELECT, INSERT, UPDATE and DELETE run there.");
+        return sql_unsupported(r->cx, -1, "this statement in a function",
+                               "Only SELECT, INSERT, UPDATE, DELETE and MERGE run there.");
     TRY(e);
     for (uint32_t i = 0; i < back.n; i++)
         vec_push(r->cx->mem, columns, ((struct catalog_field){back.p[i].name, back.p[i].type, back.p[i].typmod}));
@@ -730,6 +733,8 @@ err sql_routine_statement(struct routine *r, const struct plpgsql_expr *x, const
     *is_select = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
     err got = sql_writes_in_with(node) ? sql_routine_with(r, node, want, &out, columns)
                                        : statement_fragment(r, node, want, &out, columns);
+    if (got == ERR_OK && node->node_case == PG_QUERY__NODE__NODE_MERGE_STMT)
+        *is_select = true, columns->n = 0; /* it counts rows */
     if (got != ERR_OK && late(r, &before, x, "", want, &out)) {
         if (want) *columns = *want;
     } else if (got != ERR_OK) put_off(r, &before, x, "select ", &out);

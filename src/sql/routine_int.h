@@ -115,7 +115,16 @@ err sql_routine_say(struct routine *r, uint32_t at, const char *state, const cha
     PRINTF_LIKE(4, 5); /* at deployment */
 
 /* routine_with.c: a statement whose WITH writes: its other parts are emitted, and it is what is left. */
-bool sql_writes_in_with(const PgQuery__Node *node);
+/* routine_merge.c: MERGE as a statement whose WITH writes; its first query of that name is kept. */
+#define SQL_MERGE "_orlo_merge"
+struct sql_merge {
+    const PgQuery__Node *node;
+    uint32_t keys;    /* columns that find a row of its target, before the last one */
+    uint32_t changes; /* bits: its clauses that change a row */
+};
+err sql_routine_merge(struct sql_context *cx, const PgQuery__MergeStmt *m, struct sql_merge *out);
+
+bool sql_writes_in_with(const PgQuery__Node *node); /* or is MERGE */
 err sql_routine_with(struct routine *r, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,
                      catalog_fields *columns);
 

@@ -40,7 +40,8 @@ static void wrong_problem(struct answering *a) {
 
 static bool is_rows(const PgQuery__Node *n) {
     return n->node_case == PG_QUERY__NODE__NODE_SELECT_STMT || n->node_case == PG_QUERY__NODE__NODE_INSERT_STMT ||
-           n->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT || n->node_case == PG_QUERY__NODE__NODE_DELETE_STMT;
+           n->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT || n->node_case == PG_QUERY__NODE__NODE_DELETE_STMT ||
+           n->node_case == PG_QUERY__NODE__NODE_MERGE_STMT;
 }
 
 static bool refuses(struct answering *a, const PgQuery__Node *n) {
@@ -57,6 +58,7 @@ static bool refuses(struct answering *a, const PgQuery__Node *n) {
     case PG_QUERY__NODE__NODE_INSERT_STMT:
     case PG_QUERY__NODE__NODE_UPDATE_STMT:
     case PG_QUERY__NODE__NODE_DELETE_STMT:
+    case PG_QUERY__NODE__NODE_MERGE_STMT:
     case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
     case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
     case PG_QUERY__NODE__NODE_LOCK_STMT:

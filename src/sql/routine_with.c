@@ -22,6 +22,7 @@ struct parts {
     catalog_ids written;               /* relations */
     catalog_ids kept;                  /* tables that are to be kept as they were */
     uint32_t again;                    /* one more of them: from the beginning; 0: none */
+    const struct sql_merge *merge;     /* NULL: it is none */
 };
 
 static PgQuery__WithClause **with_of(PgQuery__Node *n) {
@@ -36,6 +37,7 @@ static PgQuery__WithClause **with_of(PgQuery__Node *n) {
 
 bool sql_writes_in_with(const PgQuery__Node *node) {
     PgQuery__WithClause **with = with_of((PgQuery__Node *)(uintptr_t)node);
+    if (node->node_case == PG_QUERY__NODE__NODE_MERGE_STMT) return true;
     for (size_t i = 0; with && *with && i < (*with)->n_ctes; i++)
         if ((*with)->ctes[i]->common_table_expr->ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT) return true;
     return false;
@@ -136,6 +138,7 @@ static err look(struct parts *p, const PgQuery__Node *node, const struct catalog
                 const struct catalog_fragment *f) {
     struct routine *r = p->r;
     bool inserts = node->node_case == PG_QUERY__NODE__NODE_INSERT_STMT && !node->insert_stmt->on_conflict_clause;
+    inserts |= p->merge != NULL; /* each row is one clause's */
     if (target && was_written(p, target->id, 0) && !inserts) return refuse(p);
     for (uint32_t i = 0; i < f->reads.n; i++) {
         uint32_t id = f->reads.p[i];
@@ -217,13 +220,39 @@ static err writing_part(struct parts *p, const PgQuery__CommonTableExpr *c) {
     return give(p, str_c(c->ctename), 0, &columns, cursor);
 }
 
+static bool is_merges(const struct parts *p, const PgQuery__CommonTableExpr *c) {
+    return p->merge && !strcmp(c->ctename, SQL_MERGE);
+}
+
+/* Two rows of the source that would change one of the target. */
+static err no_second_time(struct parts *p) {
+    struct sql_context *cx = p->r->cx;
+    const struct sql_cte *c = p->given.p[p->given.n - 1];
+    VEC(str) clauses = {0}, keys = {0};
+    for (uint32_t i = 0; i < 32; i++)
+        if (p->merge->changes & 1u << i) vec_push(cx->mem, &clauses, sql_fmt(cx, "%u", i + 1));
+    for (uint32_t i = 0; i < p->merge->keys; i++) vec_push(cx->mem, &keys, sql_fmt(cx, "c%u", c->n - p->merge->keys + i));
+    if (!clauses.n) return ERR_OK;
+    struct catalog_fragment f = {
+        .text = sql_fmt(cx,
+                        "select pg_refuse('21000', 'MERGE command cannot affect row a second time') as c1 from " STR_FMT
+                        " where c%u in (" STR_FMT ") group by " STR_FMT " having count(*) > 1",
+                        STR_ARG(c->alias), c->n, STR_ARG(sql_joined(cx, clauses.p, clauses.n, ", ")),
+                        STR_ARG(sql_joined(cx, keys.p, keys.n, ", "))),
+        .typmod = -1};
+    sql_routine_emit(p->r, CATALOG_OP_RUN, sql_routine_add(p->r, f), ROUTINE_NONE, 0, CATALOG_RUN_QUERY);
+    return ERR_OK;
+}
+
 static err run(struct parts *p, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,
                catalog_fields *columns) {
     for (uint32_t i = 0; i < p->kept.n; i++) TRY(keep_table(p, p->kept.p[i]));
     for (size_t i = 0; i < p->with->n_ctes && !p->again; i++) {
         const PgQuery__CommonTableExpr *c = p->with->ctes[i]->common_table_expr;
-        if (c->ctequery->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) vec_push(p->r->cx->mem, &p->queries, p->with->ctes[i]);
+        bool reads = c->ctequery->node_case == PG_QUERY__NODE__NODE_SELECT_STMT, merges = is_merges(p, c);
+        if (reads && !merges) vec_push(p->r->cx->mem, &p->queries, p->with->ctes[i]);
         else TRY(writing_part(p, c));
+        if (merges) TRY(no_second_time(p));
     }
     if (p->again) return ERR_OK;
     const PgQuery__Node *main = with_queries(p, node, true);
@@ -234,7 +263,13 @@ static err run(struct parts *p, const PgQuery__Node *node, const catalog_fields 
 
 err sql_routine_with(struct routine *r, const PgQuery__Node *node, const catalog_fields *want, struct catalog_fragment *out,
                      catalog_fields *columns) {
-    struct parts p = {.r = r, .with = *with_of((PgQuery__Node *)(uintptr_t)node)};
+    struct sql_merge merge;
+    bool merges = node->node_case == PG_QUERY__NODE__NODE_MERGE_STMT;
+    if (merges) {
+        TRY(sql_routine_merge(r->cx, node->merge_stmt, &merge));
+        node = merge.node;
+    }
+    struct parts p = {.r = r, .with = *with_of((PgQuery__Node *)(uintptr_t)node), .merge = merges ? &merge : NULL};
     const struct sql_cte *const *given = r->cx->given;
     uint32_t given_n = r->cx->given_n, code = r->out->code.n, statements = r->out->statements.n, cursors = r->cursors;
     err e;
@@ -254,7 +289,7 @@ err sql_compile_statement(struct sql_context *cx, const struct catalog_function 
     struct routine r = {.cx = cx, .f = f, .out = out};
     struct catalog_fragment main;
     catalog_fields columns = {0};
-    bool reads = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT;
+    bool reads = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT || node->node_case == PG_QUERY__NODE__NODE_MERGE_STMT;
     *out = (struct catalog_routine){.places = 1};
     cx->definer = cx->definer_function = true;
     TRY(sql_routine_with(&r, node, NULL, &main, &columns));
