@@ -77,6 +77,7 @@ static void stream_free(struct http2_stream *st) {
     st->ring.prev->next = st->ring.next;
     st->ring.next->prev = st->ring.prev;
     st->h->streams_count--;
+    if (st->h->last == st) st->h->last = NULL;
     drop_queue(st, &st->body);
     drop_queue(st, &st->out);
     buf_free(&st->cookie);
@@ -171,6 +172,12 @@ static void look_at_priority(struct http2_conn *h, str part) {
     else nghttp2_session_terminate_session(h->session, NGHTTP2_PROTOCOL_ERROR);
 }
 
+/* Its frames come one after the other, mostly. */
+static struct http2_stream *stream_of(struct http2_conn *h, int32_t id) {
+    if (!h->last || h->last->id != id) h->last = nghttp2_session_get_stream_user_data(h->session, id);
+    return h->last;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg) {
     struct http2_conn *h = arg;
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
@@ -202,7 +209,7 @@ static void take_pseudo(struct http2_stream *st, str name, str value) {
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
                      const uint8_t *value, size_t value_n, uint8_t flags, void *arg) {
-    struct http2_stream *st = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct http2_stream *st = stream_of(arg, frame->hd.stream_id);
     str n = {name, name_n}, v = str_trim((str){value, value_n});
     if (!st) return 0;
     const struct http1_limits *most = &st->h->c->server->limits;
@@ -291,7 +298,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return 0;
     }
     if (frame->hd.type == NGHTTP2_DATA && frame->hd.length && frame->hd.length <= frame->data.padlen) pay(h, 1);
-    struct http2_stream *st = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct http2_stream *st = stream_of(h, frame->hd.stream_id);
     if (!st) return 0;
     bool ended = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (frame->hd.type == NGHTTP2_HEADERS && !st->trailing) {
@@ -306,8 +313,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t n, void *arg) {
-    struct http2_stream *st = nghttp2_session_get_stream_user_data(session, id);
     struct http2_conn *h = arg;
+    struct http2_stream *st = stream_of(h, id);
     if (n >= 1024) earn(h);
     bool wanted = st && !st->x.source.error && (st->x.live || !st->begun) && !st->refused;
     if (wanted && n > st->body_bytes_max - MIN(st->body_bytes, st->body_bytes_max)) {
@@ -342,6 +349,7 @@ static int on_closed(nghttp2_session *session, int32_t id, uint32_t code, void *
     struct http2_stream *st = nghttp2_session_get_stream_user_data(session, id);
     if (!st) return 0;
     st->closed = true;
+    st->h->last = NULL;
     keep_closed(arg, st);
     if (!st->all_sent) st->x.closed = true;
     http2_stream_due(st);
@@ -609,13 +617,14 @@ static void tell_of_windows(struct http2_conn *h) {
         if (of_ring(r)->x.was_full) http2_stream_due(of_ring(r));
 }
 
-static void turn(struct http2_conn *h) {
-    enum { ROUNDS = 64 };
+enum { ROUNDS = 64 };
+
+/* Sees to the streams that are due, and to those that are because of that. */
+static void see_to_streams(struct http2_conn *h) {
     h->in_turn = true;
     if (h->window_news) tell_of_windows(h);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < ROUNDS && h->due; round++) {
         struct http2_stream *st = h->due;
-        if (!st) break;
         h->due = NULL;
         h->due_end = &h->due;
         for (struct http2_stream *next; st; st = next) {
@@ -623,10 +632,20 @@ static void turn(struct http2_conn *h) {
             st->due = false;
             progress(st);
         }
-        flush(h);
     }
     h->in_turn = false;
     if (h->due) net_conn_later(h->c);
+}
+
+static void turn(struct http2_conn *h) {
+    for (int round = 0; round < ROUNDS; round++) {
+        see_to_streams(h);
+        h->in_turn = true; /* who is due now is seen to at once */
+        flush(h);
+        h->in_turn = false;
+        if (!h->due) return;
+    }
+    net_conn_later(h->c);
 }
 
 static bool over(const struct http2_conn *h) {
@@ -646,7 +665,6 @@ static void name_last(struct http2_conn *h) {
 static void go_on(struct http2_conn *h) {
     receive(h);
     if (h->seen_draining && !h->failed && !h->ends) name_last(h);
-    flush(h);
     turn(h);
     if (h->eof && !h->failed && h->streams_count)
         shut(h); /* it will take no answer either: a client of HTTP/2 does not end its side alone */
@@ -659,7 +677,13 @@ static void go_on(struct http2_conn *h) {
     if (!h->failed) set_idle(h, !h->streams_count);
 }
 
-static void conn_ready(struct net_conn *c) { go_on(of(c)); }
+/* What is asked begins. What it is answered leaves at the end of the loop's turn, in one piece with what guests say in it. */
+static void conn_ready(struct net_conn *c) {
+    struct http2_conn *h = of(c);
+    receive(h);
+    see_to_streams(h);
+    net_conn_later(c);
+}
 
 static void on_deadline(struct http2_conn *h, uint64_t now) {
     if (h->failed) return;

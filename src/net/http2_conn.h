@@ -85,6 +85,7 @@ struct http2_conn {
     nghttp2_session *session;
     struct net_ring streams;
     struct http2_stream *due, **due_end;
+    struct http2_stream *last; /* that a frame was of; NULL: to be looked for */
     uint32_t streams_count;
     uint64_t io_deadline_ns, write_deadline_ns;
     uint64_t credit, credit_at_ns; /* for what costs little */

@@ -52,6 +52,8 @@ static bool flush(struct tls_stream *t) {
 /* From below to TLS: bytes, 0: the end, or WAIT. */
 static ssize_t feed(struct tls_stream *t) {
     uint8_t bytes[RECORDS_BYTES];
+    if (!t->below->readable && !t->below->failed && !t->below->half_closed)
+        return NET_STREAM_WAIT; /* it says so without being asked */
     ssize_t got = net_stream_recv(t->below, bytes, sizeof bytes);
     if (got > 0) {
         crypto_tls_feed(t->tls, (str){bytes, (size_t)got});
