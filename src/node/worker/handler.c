@@ -254,6 +254,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->lacks = NULL;
     r->rated = r->admitted = r->rpc = r->ruled = false;
     r->body_max = 0;
+    r->refused = 0;
     r->redirect = NULL;
     r->redirect_n = r->redirects = 0;
     r->started_ns = net_loop_turn_ns(h->guest->loop);
