@@ -9,6 +9,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
@@ -253,6 +254,61 @@ err crypto_chain_read(arena *out, str pem, struct crypto_chain *to, struct diag 
         to->der[to->count++] = taken(out, p, bytes);
     }
     for (uint32_t i = 0; i < n; i++) X509_free(all[i]);
+    ERR_clear_error();
+    return e;
+}
+
+/* ---- OCSP ---- */
+
+static X509 *certificate_of(str der) {
+    const unsigned char *p = der.p;
+    return d2i_X509(NULL, &p, (long)der.n);
+}
+
+/* Whoever signed the certificate, or whom he lets (RFC 6960 §4.2.2.2), signed the answer. */
+static bool by_issuer(OCSP_BASICRESP *basic, X509 *issuer) {
+    X509_STORE *store = X509_STORE_new();
+    STACK_OF(X509) *known = sk_X509_new_null();
+    ENSURE(store && known && X509_STORE_add_cert(store, issuer) == 1 && sk_X509_push(known, issuer));
+    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+    bool ok = OCSP_basic_verify(basic, known, store, 0) == 1;
+    sk_X509_free(known);
+    X509_STORE_free(store);
+    return ok;
+}
+
+static err check_single(OCSP_BASICRESP *basic, X509 *own, X509 *issuer, int64_t now_s, int64_t *until_s, struct diag *d) {
+    int status, reason;
+    ASN1_GENERALIZEDTIME *revoked, *from, *until;
+    OCSP_CERTID *id = OCSP_cert_to_id(EVP_sha1(), own, issuer);
+    ENSURE(id);
+    bool found = OCSP_resp_find_status(basic, id, &status, &reason, &revoked, &from, &until) == 1;
+    OCSP_CERTID_free(id);
+    if (!found) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is the OCSP answer of another certificate");
+    if (status != V_OCSP_CERTSTATUS_GOOD)
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it says that the certificate is %s", OCSP_cert_status_str(status));
+    *until_s = until ? seconds_of(until) : 0;
+    if (until && now_s <= *until_s && now_s + 300 >= seconds_of(from)) return ERR_OK;
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the OCSP answer holds no more, or not yet: fetch another");
+}
+
+err crypto_ocsp_check(const struct crypto_chain *chain, str der, int64_t now_s, int64_t *until_s, struct diag *d) {
+    const unsigned char *p = der.p;
+    OCSP_RESPONSE *r = der.n ? d2i_OCSP_RESPONSE(NULL, &p, (long)der.n) : NULL;
+    OCSP_BASICRESP *basic = r && OCSP_response_status(r) == OCSP_RESPONSE_STATUS_SUCCESSFUL ? OCSP_response_get1_basic(r) : NULL;
+    X509 *own = chain->count ? certificate_of(chain->der[0]) : NULL,
+         *issuer = chain->count > 1 ? certificate_of(chain->der[1]) : NULL;
+    err e = ERR_OK;
+    if (!basic || (size_t)(p - der.p) != der.n) e = diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "it is no OCSP answer in DER");
+    else if (!issuer)
+        e = diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                     "the chain lacks who signed the certificate, and so the OCSP answer cannot be checked");
+    else if (!own || !by_issuer(basic, issuer))
+        e = diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the OCSP answer is not signed by who signed the certificate");
+    if (e == ERR_OK) e = check_single(basic, own, issuer, now_s, until_s, d);
+    X509_free(own), X509_free(issuer);
+    OCSP_BASICRESP_free(basic);
+    OCSP_RESPONSE_free(r);
     ERR_clear_error();
     return e;
 }

@@ -30,8 +30,8 @@ static struct rd vector8(struct rd *r) { return rd_of(rd_bytes(r, rd_u8(r))); }
 static bool is_name(str name) {
     if (!name.n || name.n > NAME_BYTES_MAX) return false;
     for (size_t i = 0; i < name.n; i++) {
-        uint8_t c = name.p[i] | 0x20;
-        if (!((c >= 'a' && c <= 'z') || (name.p[i] >= '0' && name.p[i] <= '9') || strchr("-._", name.p[i]))) return false;
+        uint8_t c = name.p[i], small = c | 0x20;
+        if (!((small >= 'a' && small <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_')) return false;
     }
     return true;
 }
@@ -112,6 +112,7 @@ struct crypto_tls_identity {
     bool challenge;
     uint8_t *ocsp;
     size_t ocsp_n;
+    int64_t ocsp_until_s;
     void *arg;
     void (*drop)(void *arg);
 };
@@ -142,7 +143,8 @@ static int choose_protocol(SSL *ssl, const unsigned char **to, unsigned char *n,
 
 static int give_ocsp(SSL *ssl, void *arg) {
     const struct crypto_tls_identity *i = arg;
-    unsigned char *copy = i->ocsp_n ? OPENSSL_memdup(i->ocsp, i->ocsp_n) : NULL;
+    unsigned char *copy =
+        i->ocsp_n && (int64_t)(clock_wall_ns() / 1'000'000'000u) <= i->ocsp_until_s ? OPENSSL_memdup(i->ocsp, i->ocsp_n) : NULL;
     if (!copy) return SSL_TLSEXT_ERR_NOACK;
     SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)i->ocsp_n);
     return SSL_TLSEXT_ERR_OK;
@@ -268,6 +270,7 @@ struct crypto_tls_identity *crypto_tls_identity_new(const struct crypto_tls_iden
         i->ocsp = malloc(i->ocsp_n = c->ocsp.n);
         ENSURE(i->ocsp);
         memcpy(i->ocsp, c->ocsp.p, c->ocsp.n);
+        i->ocsp_until_s = c->ocsp_until_s;
         SSL_CTX_set_tlsext_status_cb(i->ctx, give_ocsp);
         SSL_CTX_set_tlsext_status_arg(i->ctx, i);
     }

@@ -56,6 +56,7 @@ struct crypto_tls_identity_config {
     bool challenge; /* for acme-tls/1, and nothing else */
     bool tls13_alone;
     str ocsp;                /* an answer that goes with it, DER; empty: none */
+    int64_t ocsp_until_s;    /* not after that */
     void *arg;               /* crypto_tls_identity_arg */
     void (*drop)(void *arg); /* when nobody has it any more; NULL: nothing to do */
 };
@@ -107,6 +108,8 @@ struct crypto_chain {
 [[nodiscard]] err crypto_chain_read(arena *out, str pem, struct crypto_chain *to, struct diag *d);
 /* A private key: what crypto_tls_key_new takes, and the public half as a chain has it. In out, where it is wiped by the caller. */
 [[nodiscard]] err crypto_tls_key_read(arena *out, str pem, str *pkcs8, str *public, struct diag *d);
+/* An OCSP answer (RFC 6960), DER: that it says of the chain's own certificate that it is good, by who signed it or whom he lets, now, and until when. */
+[[nodiscard]] err crypto_ocsp_check(const struct crypto_chain *chain, str der, int64_t now_s, int64_t *until_s, struct diag *d);
 /* "*.example.org" covers one label. Both small letters. */
 bool crypto_name_covers(str name, str host);
 

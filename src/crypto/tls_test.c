@@ -179,6 +179,21 @@ static void a_ticket_holds_for_as_long_as_its_key(void **state) {
         assert_true(resumes(&who, version, "example.org"));
         assert_false(resumes(&other, version, "example.org")); /* of another certificate */
         forget_session();
+        assert_false(resumes(&who, version, "example.org"));
+        assert_true(resumes(&who, version, "example.org")); /* what that one was given */
+        const unsigned char *ticket;
+        size_t ticket_n;
+        SSL_SESSION_get0_ticket(session, &ticket, &ticket_n);
+        for (size_t at = 0; at < ticket_n; at += 13) { /* forged, anywhere: it is none */
+            ((unsigned char *)(uintptr_t)ticket)[at] ^= 1;
+            SSL_SESSION *was = session;
+            SSL_SESSION_up_ref(was);
+            assert_false(resumes(&who, version, "example.org"));
+            SSL_SESSION_free(session);
+            session = was;
+            ((unsigned char *)(uintptr_t)ticket)[at] ^= 1;
+        }
+        forget_session();
         for (int i = 0; i < CRYPTO_TICKET_KEYS; i++) { /* old keys open what they sealed until the last turn */
             forget_session();
             assert_false(resumes(&who, version, "example.org"));

@@ -93,7 +93,8 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
         put_str(to, c->otlp.headers.p[i].key), put_str(to, c->otlp.headers.p[i].value);
     put(to, c->tls.tls13_alone), put(to, c->tls.certificates.n);
     for (uint32_t i = 0; i < c->tls.certificates.n; i++)
-        put_str(to, c->tls.certificates.p[i].cert), put_str(to, c->tls.certificates.p[i].key);
+        put_str(to, c->tls.certificates.p[i].cert), put_str(to, c->tls.certificates.p[i].key),
+            put_str(to, c->tls.certificates.p[i].ocsp);
 }
 
 /* 0: not said. */
@@ -178,9 +179,9 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
         vec_push(out, &c->otlp.headers, h);
     }
     c->tls.tls13_alone = rd_u64le(from) != 0;
-    for (uint32_t n = get_count(from, 16); n && !from->fail; n--) {
+    for (uint32_t n = get_count(from, 24); n && !from->fail; n--) {
         struct manifest_certificate k = {.cert = get_str(from)};
-        k.key = get_str(from);
+        k.key = get_str(from), k.ocsp = get_str(from);
         vec_push(out, &c->tls.certificates, k);
     }
 }

@@ -238,6 +238,10 @@ static void certificate_key(struct reader *r, void *to, const struct toml *v) {
     file_name(r, v, &((struct manifest_certificate *)to)->key);
 }
 
+static void certificate_ocsp(struct reader *r, void *to, const struct toml *v) {
+    file_name(r, v, &((struct manifest_certificate *)to)->ocsp);
+}
+
 static void config_mail(struct reader *r, void *to, const struct toml *v) {
     struct manifest_mail *m = &((struct manifest_config *)to)->mail;
     read_shape(r, v, SHAPE_mail, m);

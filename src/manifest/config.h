@@ -16,6 +16,7 @@ struct manifest_listen {
 };
 struct manifest_certificate { /* files */
     str cert, key;
+    str ocsp; /* empty: none */
 };
 struct manifest_tls {
     VEC(struct manifest_certificate) certificates; /* the first is shown to who names no host, and to who names an unknown one */

@@ -20,7 +20,7 @@ struct net_tls_config {
     struct crypto_tls_identity *(*choose)(void *arg, const struct crypto_hello *hello);
     /* Whether the connection is another process's: to is filled in. NULL: none is. */
     bool (*elsewhere)(void *arg, const struct net_server *server, str server_name, struct net_pass *to);
-    /* Asks for a signature (crypto_tls_wants has what); net_tls_told is called later, once, not from within. What comes out is for cancel. */
+    /* Asks for a signature (crypto_tls_wants has what); net_tls_told is called later, once, not from within. What comes out is for cancel; NULL: too many wait. */
     void *(*sign)(void *arg, struct net_tls_ask *ask, const struct crypto_tls_identity *who, uint16_t scheme, str message);
     void (*cancel)(void *arg, void *asked); /* nobody waits any more */
     void (*shaken)(void *arg, bool done);   /* a handshake ended; may be NULL */

@@ -16,7 +16,7 @@ struct net_tls_ask {
 
 struct net_tls_conn {
     enum { HELLO, SHAKING, SIGNING, OPEN, GONE } state;
-    bool proxy_due;
+    bool proxy_due, expired;
     uint64_t deadline_ns;
     enum crypto_tls_protocol agreed;
     struct crypto_tls *tls;               /* the stream's */
@@ -71,6 +71,7 @@ static void become_http(struct net_conn *c) {
     net_bytes_release(&c->in);
     c->protocol = &net_http1_protocol;
     c->protocol->start(c);
+    container_of(c, struct http1_conn, c)->io_deadline_ns = of(c)->deadline_ns; /* whoever was slow so far has less time now */
     if (c->server->draining) c->protocol->drain(c);
 }
 
@@ -99,6 +100,7 @@ static void sign(struct net_conn *c) {
     t->state = SIGNING;
     t->ask.c = c;
     t->ask.asked = config->sign(config->arg, &t->ask, crypto_tls_identity(t->tls), scheme, message);
+    if (!t->ask.asked) net_tls_told(&t->ask, (str){0});
 }
 
 static void took(struct net_conn *c, ssize_t n, enum crypto_tls_result r, const char *why) {
@@ -276,6 +278,10 @@ static void tls_adopt(struct net_conn *c, str bytes) {
 }
 
 static void tls_ready(struct net_conn *c) {
+    if (UNLIKELY(of(c)->expired)) {
+        end(c, true);
+        return;
+    }
     switch (of(c)->state) {
     case HELLO: hear(c); break;
     case SHAKING: shake(c); break;
@@ -288,8 +294,11 @@ static void tls_ready(struct net_conn *c) {
 
 static void tls_kill(struct net_conn *c) { end(c, true); }
 
+/* Whoever sweeps goes on with the next one: this one may not be gone by then. */
 static void tls_sweep(struct net_conn *c, uint64_t now_ns) {
-    if (of(c) && c->stream && net_passed(of(c)->deadline_ns, now_ns)) end(c, true);
+    if (LIKELY(!net_passed(of(c)->deadline_ns, now_ns))) return;
+    of(c)->expired = true;
+    net_conn_later(c);
 }
 
 static void tls_drain(struct net_conn *c) {}

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { LAYOUT = 1 };
+enum { LAYOUT = 1 /* entries are kept in node.db */ };
 
 static void put(struct buf *to, uint64_t v) { buf_put(to, &v, 8); }
 static void put_str(struct buf *to, str s) {
@@ -25,7 +25,7 @@ void node_certificate_put(struct buf *to, const struct node_certificate *c) {
     for (uint32_t i = 0; i < c->chain.names.n; i++) put_str(to, c->chain.names.p[i]);
     put(to, (uint64_t)c->chain.not_before_s), put(to, (uint64_t)c->chain.not_after_s), put(to, c->chain.must_staple);
     put_str(to, c->chain.ocsp_url), put_str(to, c->chain.issuer);
-    put_str(to, c->sealed), put_str(to, c->ocsp), put_str(to, c->from);
+    put_str(to, c->sealed), put_str(to, c->ocsp), put_str(to, c->from), put(to, (uint64_t)c->ocsp_until_s);
 }
 
 bool node_certificate_next(arena *out, struct rd *from, struct node_certificate *c) {
@@ -42,7 +42,7 @@ bool node_certificate_next(arena *out, struct rd *from, struct node_certificate 
     c->chain.not_before_s = (int64_t)rd_u64le(from), c->chain.not_after_s = (int64_t)rd_u64le(from);
     c->chain.must_staple = rd_u64le(from) != 0;
     c->chain.ocsp_url = get_str(from), c->chain.issuer = get_str(from);
-    c->sealed = get_str(from), c->ocsp = get_str(from), c->from = get_str(from);
+    c->sealed = get_str(from), c->ocsp = get_str(from), c->from = get_str(from), c->ocsp_until_s = (int64_t)rd_u64le(from);
     return !from->fail;
 }
 

@@ -20,8 +20,9 @@ struct node_certificate {
     enum node_certificate_source source;
     struct crypto_chain chain; /* without its public half */
     str sealed;                /* its key (PKCS #8), as keys sealed it about NODE_CERT_ABOUT */
-    str ocsp;                  /* an answer to go with it; empty: none */
-    str from;                  /* the operator's file, the authority: for people */
+    int64_t ocsp_until_s;
+    str ocsp; /* an answer to go with it; empty: none */
+    str from; /* the operator's file, the authority: for people */
 };
 #define NODE_CERT_ABOUT "orlo tls key"
 enum {
@@ -42,8 +43,8 @@ void node_certificate_put(struct buf *to, const struct node_certificate *c);
 /* key.c: an operator's files, opened: to a memory file with the entry of each. By a process of its own, which is waited for. What is wrong with one is said
  * with its name, and then there is none. */
 struct node_certificate_file {
-    const char *cert, *key; /* names */
-    int cert_fd, key_fd;
+    const char *cert, *key, *ocsp; /* names */
+    int cert_fd, key_fd, ocsp_fd;  /* ocsp_fd -1: there is none */
 };
 struct node_msg_open_key;
 [[nodiscard]] err node_certificates_load(const struct node_msg_open_key *how, const struct node_certificate_file *files,

@@ -507,7 +507,17 @@ static err seal_pair(const struct keyring *k, const struct node_certificate *rea
     return e;
 }
 
-static err certify(const struct keyring *k, const struct node_message *m, bool *of_key, struct diag *d) {
+/* What is to go with it; one that demands that is not taken without. */
+static err take_ocsp(arena *mem, const struct node_message *m, struct node_certificate *c, struct diag *d) {
+    if (m->fds_count < 4 && c->chain.must_staple)
+        return diag_set(d, ERR_INVALID, DIAG_NOWHERE,
+                        "the certificate demands that an OCSP answer goes with it (must-staple): name it, as `ocsp`");
+    if (m->fds_count < 4) return ERR_OK;
+    c->ocsp = read_whole(mem, m->fds[3]);
+    return crypto_ocsp_check(&c->chain, c->ocsp, (int64_t)(clock_wall_ns() / 1'000'000'000u), &c->ocsp_until_s, d);
+}
+
+static err certify(const struct keyring *k, const struct node_message *m, uint8_t *which, struct diag *d) {
     arena *mem = arena_new(0);
     struct node_certificate c = {.source = NODE_CERT_OPERATOR, .from = m->certify.from};
     str pkcs8 = {0}, public, key_pem;
@@ -516,12 +526,13 @@ static err certify(const struct keyring *k, const struct node_message *m, bool *
     if (e == ERR_OK) e = node_certificate_holds(&c.chain, (int64_t)(clock_wall_ns() / 1'000'000'000u), d);
     if (e == ERR_OK) e = try_identity(&c.chain, d);
     if (e == ERR_OK) {
-        *of_key = true;
+        *which = 1;
         key_pem = read_whole(mem, m->fds[1]);
         e = crypto_tls_key_read(mem, key_pem, &pkcs8, &public, d);
         explicit_bzero((void *)(uintptr_t)key_pem.p, key_pem.n);
     }
-    if (e == ERR_OK) e = seal_pair(k, &c, pkcs8, m->fds[2], d);
+    if (e == ERR_OK) *which = m->fds_count > 3 ? 2 : 0, e = take_ocsp(mem, m, &c, d);
+    if (e == ERR_OK) *which = 1, e = seal_pair(k, &c, pkcs8, m->fds[2], d);
     if (pkcs8.n) explicit_bzero((void *)(uintptr_t)pkcs8.p, pkcs8.n);
     arena_free(mem);
     return e;
@@ -530,7 +541,7 @@ static err certify(const struct keyring *k, const struct node_message *m, bool *
 static err answer_certify(const struct keyring *k, const struct node_message *m) {
     struct diag d = DIAG_INIT;
     struct node_message answer = NODE_MESSAGE(certified);
-    answer.certified.err = certify(k, m, &answer.certified.of_key, &d);
+    answer.certified.err = certify(k, m, &answer.certified.which, &d);
     answer.certified.text = str_c(d.text);
     return node_wire_send(NODE_WIRE_FD, &answer);
 }
@@ -706,11 +717,15 @@ err node_key_sign(enum node_key which, const char *folder, int image_fd, struct 
 static err certify_one(const struct node_process *p, const struct node_certificate_file *f, int out, struct diag *d) {
     struct node_message m = NODE_MESSAGE(certify, .from = str_sub(str_c(f->cert), 0, 1024));
     m.fds[m.fds_count++] = f->cert_fd, m.fds[m.fds_count++] = f->key_fd, m.fds[m.fds_count++] = out;
+    if (f->ocsp_fd >= 0) m.fds[m.fds_count++] = f->ocsp_fd;
     if (node_wire_send(p->wire, &m) != ERR_OK ||
         node_wire_await(p->wire, NODE_ROLE_keys, NODE_ROLE_supervisor, &m) != NODE_WIRE_GOT || m.type != NODE_MSG_certified)
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: the process that was to read it died", f->cert);
     if (m.certified.err == ERR_OK) return ERR_OK;
-    return diag_set(d, m.certified.err, DIAG_NOWHERE, "%s: " STR_FMT, m.certified.of_key ? f->key : f->cert,
+    return diag_set(d, m.certified.err, DIAG_NOWHERE, "%s: " STR_FMT,
+                    m.certified.which == 2 ? f->ocsp
+                    : m.certified.which    ? f->key
+                                           : f->cert,
                     STR_ARG(m.certified.text));
 }
 

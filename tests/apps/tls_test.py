@@ -191,3 +191,109 @@ def test_keys_that_die_are_asked_again():
                 eq(shown(n.port, "localhost"), text(pair[0]))
                 processes.kill(n.role("keys"))
             eq(shown(n.port, "localhost"), text(pair[0]))
+
+
+def tls_error(fn):
+    """What TLS says is wrong; "" where nothing is."""
+    try:
+        fn()
+    except ssl.SSLError as e:
+        return str(e)
+    except ConnectionError as e:
+        return str(e)
+    return ""
+
+
+def test_who_means_harm():
+    """Nonsense, half handshakes, what nobody speaks any more, keys that are gone: an alert or the end, and others are served."""
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        pair = certificate(d, "good", "localhost", "shop.localhost")
+        with tls_node(conf_of(d, pair, more='header_timeout_ms = "1s"\n'), "--workers", "1") as n:
+            n.deploy("shop", guest("cgi"))
+            hello = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = ssl._create_unverified_context().wrap_bio(*hello, server_hostname="localhost")
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+            first = hello[1].read()
+            long = b"\x16\x03\x01\x40\x00" + b"\x01\x00\x7f\xff" + bytes(16380)
+            decode, name = b"\x15\x03\x03\x00\x02\x02\x32", b"\x15\x03\x03\x00\x02\x02"
+            for sent, answer in ((b"\x80\x2e\x01\x00\x02" + bytes(60), decode), (b"\x16\x03\x01\xff\xff" + bytes(100), decode), (long * 3, decode), (b"\0" * 4000, decode),
+                                 (os.urandom(1) and b"\xff" * 70000, decode), (first[:5] + b"\x02" + first[6:], decode), (first.replace(b"localhost", b"local\0ost"), decode),
+                                 (b"SSH-2.0-x\r\n", b"HTTP/1.1 400 "), (b"\x16\x03\x01\x00\x00", decode)):
+                got = raw(n.port, sent)
+                check(got.startswith(answer), sent[:20], got)
+            got = raw(n.port, first + b"\x17\x03\x03\x00\x20" + bytes(32))  # the handshake broken off in its midst
+            check(got[:1] == b"\x16" and b"HTTP/" not in got, got[:40])
+            # Who is slow is closed, wherever he stands: the time counts from when he connected.
+            began = time.monotonic()
+            slow = [socket.create_connection(("127.0.0.1", n.port), timeout=PATIENCE_S) for _ in range(4)]
+            for s, part in zip(slow, (b"", first[:3], first[:100], first)):
+                s.sendall(part)
+            for s in slow:
+                while s.recv(1 << 16):
+                    pass
+                s.close()
+            check(time.monotonic() - began > 0.5, "they were not waited for")
+            for version in ("-tls1_1", "-tls1"):
+                p = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{n.port}", version, "-cipher", "ALL:@SECLEVEL=0"], stdin=subprocess.DEVNULL, capture_output=True)
+                check(p.returncode != 0 and b"Cipher is (NONE)" in p.stdout, p.stdout[-300:])
+            p = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{n.port}", "-tls1_2"], input=b"R\n", capture_output=True, timeout=PATIENCE_S)
+            has(p.stderr.decode() + p.stdout.decode(), "no renegotiation")
+            p = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{n.port}", "-tls1_2", "-fallback_scsv"], stdin=subprocess.DEVNULL, capture_output=True)
+            has(p.stderr.decode(), "inappropriate fallback")
+            for i in range(300):  # as many names as somebody likes
+                with connect(n.port, f"n{i}.example") as s:
+                    pass
+            # keys cannot open what is sealed: nobody is served by TLS, all others are.
+            seal = os.path.join(n.state, "seal.key")
+            os.rename(seal, seal + ".away")
+            with open(seal, "wb") as f:
+                f.write(os.urandom(32))
+            os.chmod(seal, 0o600)
+            processes.kill(n.role("keys"))
+            until(lambda: "ALERT" in (said := tls_error(lambda: connect(n.port, "localhost").close()).upper()) and said)
+            has(curl(f"http://127.0.0.1:{n.plain}/env", "-H", "Host: shop.localhost").text, "REQUEST_METHOD")
+            os.rename(seal + ".away", seal)
+            processes.kill(n.role("keys"))
+            until(lambda: not tls_error(lambda: connect(n.port, "localhost").close()))
+            eq(n.events("worker-died"), [])
+
+
+def test_what_status_says_of_certificates():
+    """And an OCSP answer that goes along where there is one."""
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        run = lambda *args, **more: subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=d, **more)
+        run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=CA", "-days", "9")
+        for name, more in (("good", ""), ("must", "tlsfeature=status_request\n")):
+            run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out", "csr", "-subj", "/CN=x")
+            with open(os.path.join(d, "ext"), "w") as f:
+                f.write(f"subjectAltName=DNS:{name}.localhost\n" + more)
+            run("x509", "-req", "-in", "csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "3", "-extfile", "ext", "-out", "leaf.pem")
+            with open(os.path.join(d, name + ".pem"), "w") as f:
+                f.write(text(os.path.join(d, "leaf.pem")) + "\n" + text(os.path.join(d, "ca.pem")) + "\n")
+            serial = run("x509", "-in", "leaf.pem", "-noout", "-serial").stdout.decode().strip().split("=")[1]
+            with open(os.path.join(d, "index"), "w") as f:
+                f.write(f"V\t301231000000Z\t\t{serial}\tunknown\t/CN=x\n")
+            run("ocsp", "-issuer", "ca.pem", "-cert", "leaf.pem", "-reqout", "req.der")
+            run("ocsp", "-index", "index", "-CA", "ca.pem", "-rsigner", "ca.pem", "-rkey", "ca.key", "-reqin", "req.der", "-respout", name + ".ocsp", "-ndays", "1")
+        conf = os.path.join(d, "node.toml")
+
+        def write(**ocsp):
+            rows = ", ".join('{ cert = "%s/%s.pem", key = "%s/%s.key"%s }' % (d, n, d, n, f', ocsp = "{d}/{ocsp[n]}.ocsp"' if n in ocsp else "") for n in ("good", "must"))
+            with open(conf, "w") as f:
+                f.write('listen = [{ address = "127.0.0.1:0", tls = true }, "127.0.0.1:0"]\n[tls]\ncertificates = [%s]\n' % rows)
+
+        for ocsp, words in (({}, "must.pem: the certificate demands"), ({"must": "good"}, "good.ocsp: it is the OCSP answer of another"), ({"must": "none"}, "none.ocsp: No such")):
+            write(**ocsp)
+            code, _, error = orlo("node", "--config", conf, "--state", new_state())
+            check(code != 0 and words in error, code, words, error)
+        write(must="must")
+        with tls_node(conf, "--workers", "1") as n:
+            for host, stapled in (("must.localhost", "OCSP Response Status: successful"), ("good.localhost", "no response sent")):
+                p = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{n.port}", "-servername", host, "-status", "-CAfile", d + "/ca.pem"], stdin=subprocess.DEVNULL, capture_output=True)
+                has(p.stdout.decode(), stapled, "Verify return code: 0 (ok)")
+            code, out, error = orlo("status", "--state", n.state)
+            check(code == 0 and "must.localhost for" in out and "operator" in out and " expires in " in out, out, error)
+            code, out, error = orlo("status", "--json", "--state", n.state)
+            certificates = json.loads(out)["node"]["certificates"]
+            eq([(c["names"], c["stapled"], c["source"]) for c in certificates], [(["good.localhost"], False, "operator"), (["must.localhost"], True, "operator")])

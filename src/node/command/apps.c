@@ -343,12 +343,26 @@ static void print_node(arena *mem, FILE *to, const struct json *n) {
                 (long long)number(n, "spans_exported"), (long long)number(n, "spans_lost"));
 }
 
+static void print_certificates(arena *mem, FILE *to, const struct json *all) {
+    int64_t now = (int64_t)(clock_wall_ns() / 1'000'000'000u);
+    JSON_EACH(c, all) {
+        const struct json *names = json_get(c, "names");
+        int64_t left = number(c, "not_after_s") - now;
+        fprintf(to, "certificate  ");
+        JSON_EACH(name, names) fprintf(to, STR_FMT " ", STR_ARG(name->s));
+        if (left < 0) fprintf(to, "expired");
+        else fprintf(to, "for " STR_FMT, STR_ARG(node_table_age(mem, (uint64_t)left)));
+        fprintf(to, ", " STR_FMT " " STR_FMT "\n", STR_ARG(member(c, "source")), STR_ARG(member(c, "from")));
+    }
+}
+
 static void print_status(arena *mem, FILE *to, const struct json *v) {
     fprintf(to, "orlo " STR_FMT " at " STR_FMT ", up for " STR_FMT "\n", STR_ARG(member(v, "version")), STR_ARG(member(v, "url")),
             STR_ARG(node_table_age(mem, (uint64_t)number(v, "uptime_ms") / 1000)));
     fprintf(to, "apps         %lld\ndeployments  %lld under way, %lld uploads\n", (long long)number(v, "apps"),
             (long long)number(v, "deployments"), (long long)number(v, "uploads"));
     print_node(mem, to, json_get(v, "node"));
+    if (json_get(v, "node")) print_certificates(mem, to, json_get(json_get(v, "node"), "certificates"));
     print_notes(to, json_get(v, "notes"));
 }
 

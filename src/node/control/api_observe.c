@@ -3,6 +3,7 @@
  *   logs:  a reader (logs.c) ──line──> the call's stream; full ──> room comes back ──> the reader goes on
  */
 #include "node/control/api_int.h"
+#include "node/control/certificates.h"
 #include "node/control/logs.h"
 #include "node/control/metrics.h"
 #include <stdlib.h>
@@ -113,6 +114,22 @@ static void put_disk(struct json_writer *w, const struct control *c) {
     json_put_u64(w, "disk_free_bytes", (uint64_t)st.f_bavail * st.f_frsize);
 }
 
+static void put_certificate(void *arg, const struct node_certificate *c) {
+    struct json_writer *w = arg;
+    if (c->source == NODE_CERT_CHALLENGE) return;
+    json_put_object(w, NULL);
+    json_put_array(w, "names");
+    for (uint32_t i = 0; i < c->chain.names.n; i++) json_put_str(w, NULL, c->chain.names.p[i]);
+    json_put_end(w);
+    json_put_cstr(w, "source", c->source == NODE_CERT_OPERATOR ? "operator" : "acme");
+    json_put_str(w, "from", c->from);
+    json_put_str(w, "issuer", c->chain.issuer);
+    json_put_u64(w, "not_before_s", (uint64_t)MAX(c->chain.not_before_s, (int64_t)0));
+    json_put_u64(w, "not_after_s", (uint64_t)MAX(c->chain.not_after_s, (int64_t)0));
+    json_put_bool(w, "stapled", c->ocsp.n);
+    json_put_end(w);
+}
+
 void node_api_put_node(struct api_call *call) {
     struct control_sums sums;
     struct json_writer *w = &call->w;
@@ -135,6 +152,9 @@ void node_api_put_node(struct api_call *call) {
     json_put_cstr(w, "collector", sums.node_now.collector_up ? "up" : sent || sums.node_now.collector_asked ? "down" : "none");
     json_put_u64(w, "spans_exported", sums.node.spans_exported);
     json_put_u64(w, "spans_lost", sums.node.spans_lost);
+    json_put_array(w, "certificates");
+    node_certificates_each(call->control, put_certificate, w);
+    json_put_end(w);
     json_put_end(w);
 }
 
@@ -144,9 +164,30 @@ static void put_note(struct api_call *call, str text) {
     json_put_end(&call->w);
 }
 
+/* What will be a fault soon, or is one. */
+static void note_certificate(void *arg, const struct node_certificate *c) {
+    enum { DAY_S = 24 * 3600, SOON_DAYS = 14 };
+    struct api_call *call = arg;
+    int64_t now = (int64_t)(clock_wall_ns() / 1'000'000'000u), left = (c->chain.not_after_s - now) / DAY_S;
+    str name = c->chain.names.n ? c->chain.names.p[0] : (str){0};
+    if (c->source == NODE_CERT_CHALLENGE) return;
+    if (now > c->chain.not_after_s)
+        put_note(call, arena_fmt(call->mem, "the certificate of " STR_FMT " (" STR_FMT ") has expired: clients refuse it",
+                                 STR_ARG(name), STR_ARG(c->from)));
+    else if (left < SOON_DAYS && c->source == NODE_CERT_OPERATOR)
+        put_note(call, arena_fmt(call->mem,
+                                 "the certificate of " STR_FMT " (" STR_FMT
+                                 ") expires in %lld days: put another there, then orlo reload",
+                                 STR_ARG(name), STR_ARG(c->from), (long long)left));
+    if (c->ocsp.n && now > c->ocsp_until_s)
+        put_note(call, arena_fmt(call->mem, "the OCSP answer of " STR_FMT " (" STR_FMT ") has expired, and is not sent any more",
+                                 STR_ARG(name), STR_ARG(c->from)));
+}
+
 void node_api_put_notes(struct api_call *call) {
     struct control_sums sums;
     node_metrics_sum(call->control, call->mem, &sums);
+    node_certificates_each(call->control, note_certificate, call);
     if (!sums.node_now.workers) put_note(call, STR("no worker serves; the node's log says why"));
     if (deaths_of(&sums))
         put_note(call,

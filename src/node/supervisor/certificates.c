@@ -32,9 +32,11 @@ static err load(struct supervisor *s, const struct manifest_tls *tls, arena *scr
     err e = ERR_OK;
     for (; n < tls->certificates.n && e == ERR_OK; n++) {
         struct node_certificate_file *f = &files[n];
-        *f = (struct node_certificate_file){.cert_fd = -1, .key_fd = -1};
+        *f = (struct node_certificate_file){.cert_fd = -1, .key_fd = -1, .ocsp_fd = -1};
         e = open_file(scratch, tls->certificates.p[n].cert, &f->cert_fd, &f->cert, d);
         if (e == ERR_OK) e = open_file(scratch, tls->certificates.p[n].key, &f->key_fd, &f->key, d);
+        if (e == ERR_OK && tls->certificates.p[n].ocsp.n)
+            e = open_file(scratch, tls->certificates.p[n].ocsp, &f->ocsp_fd, &f->ocsp, d);
     }
     struct node_msg_open_key how = {.folder = node_state_folder(scratch, s->config->state_dir), .make = true};
     how.seal_file = node_singles_seal_file(s, scratch);
@@ -42,6 +44,7 @@ static err load(struct supervisor *s, const struct manifest_tls *tls, arena *scr
     for (uint32_t i = 0; i < n; i++) {
         if (files[i].cert_fd >= 0) close(files[i].cert_fd);
         if (files[i].key_fd >= 0) close(files[i].key_fd);
+        if (files[i].ocsp_fd >= 0) close(files[i].ocsp_fd);
     }
     return e;
 }

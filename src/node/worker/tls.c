@@ -23,8 +23,21 @@ struct set {
     struct map by_name, challenges; /* to an index of entries, and one */
     bool tls13_alone;
 };
+/* A handshake that waits for its signature. So many are with keys at once: what else a worker asks there (tokens, what is sealed) waits behind no more. */
+enum { ASKED_MAX = 64, WAITING_MAX = 4096 };
+struct signing {
+    struct signing *next, **at; /* of those that wait */
+    struct node_tls *tls;
+    struct net_tls_ask *ask;
+    const struct entry *entry; /* of an identity that the connection holds */
+    uint16_t scheme;
+    struct node_hashing *hashing; /* NULL: it waits */
+    str message;                  /* as long as the handshake stands still */
+};
 struct node_tls {
     struct node_tls_options o;
+    struct signing *first, **last; /* that wait, the oldest first */
+    uint32_t asked, waiting;
     struct set *set; /* NULL: none came */
     const struct crypto_tickets *tickets;
     struct net_tls_config config;
@@ -112,6 +125,7 @@ static struct crypto_tls_identity *identity_of(struct entry *e) {
                                                                                .challenge = e->c.source == NODE_CERT_CHALLENGE,
                                                                                .tls13_alone = e->set->tls13_alone,
                                                                                .ocsp = e->c.ocsp,
+                                                                               .ocsp_until_s = e->c.ocsp_until_s,
                                                                                .arg = e,
                                                                                .drop = drop_entry},
                                           &d);
@@ -167,15 +181,56 @@ bool node_tls_covers(const struct net_tls_facts *facts, str authority) {
 
 /* ---- signatures ---- */
 
-static void told(void *arg, const struct node_hashed *said) { net_tls_told(arg, said->err == ERR_OK ? said->hash : (str){0}); }
+static void ask_more(struct node_tls *t);
 
-static void *sign(void *arg, struct net_tls_ask *ask, const struct crypto_tls_identity *who, uint16_t scheme, str message) {
-    const struct node_tls *t = arg;
-    const struct entry *e = crypto_tls_identity_arg(who);
-    return node_hashes_tls(t->o.signers, scheme, e->c.sealed, message, told, ask);
+static void told(void *arg, const struct node_hashed *said) {
+    struct signing *s = arg;
+    struct node_tls *t = s->tls;
+    struct net_tls_ask *ask = s->ask;
+    free(s);
+    t->asked--;
+    net_tls_told(ask, said->err == ERR_OK ? said->hash : (str){0});
+    ask_more(t);
 }
 
-static void cancel(void *arg, void *asked) { node_hashes_cancel(asked); }
+static void leave(struct signing *s) {
+    *s->at = s->next;
+    if (s->next) s->next->at = s->at;
+    else s->tls->last = s->at;
+    s->tls->waiting--;
+}
+
+static void ask_more(struct node_tls *t) {
+    while (t->first && t->asked < ASKED_MAX) {
+        struct signing *s = t->first;
+        leave(s);
+        t->asked++;
+        s->hashing = node_hashes_tls(t->o.signers, s->scheme, s->entry->c.sealed, s->message, told, s);
+    }
+}
+
+static void *sign(void *arg, struct net_tls_ask *ask, const struct crypto_tls_identity *who, uint16_t scheme, str message) {
+    struct node_tls *t = arg;
+    if (t->waiting == WAITING_MAX) return NULL;
+    struct signing *s = malloc(sizeof *s);
+    ENSURE(s);
+    *s = (struct signing){
+        .at = t->last, .tls = t, .ask = ask, .entry = crypto_tls_identity_arg(who), .scheme = scheme, .message = message};
+    *t->last = s;
+    t->last = &s->next;
+    t->waiting++;
+    ask_more(t);
+    return s;
+}
+
+static void cancel(void *arg, void *asked) {
+    struct signing *s = asked;
+    struct node_tls *t = s->tls;
+    if (s->hashing) node_hashes_cancel(s->hashing), t->asked--;
+    else leave(s);
+    free(s);
+    ask_more(t);
+}
 
 /* ---- its life ---- */
 
@@ -184,6 +239,7 @@ struct node_tls *node_tls_new(const struct node_tls_options *o) {
     ENSURE(t);
     *t = (struct node_tls){.o = *o,
                            .config = {.choose = choose, .elsewhere = elsewhere, .sign = sign, .cancel = cancel, .arg = t}};
+    t->last = &t->first;
     return t;
 }
 
