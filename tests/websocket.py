@@ -70,6 +70,8 @@ class Reader:
         try:
             while True:
                 found.append(self.frame())
+                if found[-1][0] == CLOSE:
+                    self.answer(found[-1][1])
         except (EOFError, ConnectionError):
             return found
 
@@ -101,6 +103,13 @@ class Client(Reader):
 
     def piece(self):
         return self.sock.recv(1 << 18)
+
+    def answer(self, payload):
+        """The other half of a goodbye, for who waits for it."""
+        try:
+            self.send(frame(CLOSE, payload[:2]))
+        except OSError:
+            pass
 
     def send(self, data, chop=0, pause=None):
         if not chop:

@@ -197,7 +197,7 @@ struct host_instance *host_instance_of(struct engine_instance *in) {
 bool host_instance_dead(const struct host_instance *in) { return in->dead; }
 
 bool host_work(struct host_instance *in, uint64_t units) {
-    return !in->engine || engine_work(engine_instance_engine(in->engine), units);
+    return !in->engine || host_is_telling() || engine_work(engine_instance_engine(in->engine), units);
 }
 
 bool host_pay(struct host_instance *in, uint64_t bytes) {

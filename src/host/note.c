@@ -7,7 +7,8 @@
  * its guest can drop), and when the instance is released, which its owner does last of all.
  *
  * 1. Notes are told one after the other, never one inside of another: a chain of them, however long, takes no stack.
- * 2. Who is told runs no code of the guest's, does not park, and releases no instance: so a teller is back before anything else runs.
+ * 2. Who is told runs no code of the guest's, does not park, and releases no instance: so a teller is back before anything else runs. What he reads
+ *    of a guest is copied and looked at in one go, on whatever stack: others' turn comes when he is back.
  * 3. Many at once are told in slices; others have their turn between.
  */
 #include "host/host_int.h"

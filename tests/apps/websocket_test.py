@@ -213,3 +213,229 @@ def test_websocket_autobahn():
                     count += 1
         check(count > 300, count)
         eq((n.events("guest-failed"), n.events("worker-died")), ([], []))
+
+
+# ---- permessage-deflate: groups 12 and 13 ---------------------------------------------------------------------------
+
+
+def squeezed(data, bits=15, level=6):
+    z = zlib.compressobj(level, zlib.DEFLATED, -bits)
+    return (z.compress(data) + z.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+OFFERS = ("permessage-deflate",  # 13.1
+          "permessage-deflate; client_no_context_takeover; client_max_window_bits",  # as browsers do; 12
+          "permessage-deflate; server_no_context_takeover",  # 13.2
+          "permessage-deflate; server_max_window_bits=9; client_max_window_bits",  # 13.3
+          "permessage-deflate; server_max_window_bits=15; client_max_window_bits",  # 13.4
+          "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; client_max_window_bits",  # 13.5
+          "permessage-deflate; server_no_context_takeover; server_max_window_bits=15; client_max_window_bits",  # 13.6
+          "permessage-deflate; server_no_context_takeover; server_max_window_bits=9, permessage-deflate; server_no_context_takeover, permessage-deflate")  # 13.7
+
+
+def test_websocket_deflate():
+    text = b"".join(json.dumps({"id": i, "name": f"row {i * 7919 % 1000}", "ok": i % 3 == 0, "at": i * 3600}).encode() for i in range(3000))
+    noise = random.Random(7).randbytes(150_000)
+    with node("--workers", "1") as n:
+        deployed(n, "a", instance_reuse_max=1000000)
+        for offer in OFFERS:
+            # 12.x.1 to 12.x.18: messages of all sizes, whole or in fragments; those of a row follow one another on one connection.
+            with websocket.Client(n.port, "/echo", host="a.localhost", deflate=offer) as c:
+                check(c.deflated and "server_no_context_takeover" in c.fields["sec-websocket-extensions"], c.fields)
+                bits = 9 if "server_max_window_bits=9" in offer.split(",")[0] else 15
+                eq("server_max_window_bits=%d" % bits in c.fields["sec-websocket-extensions"], "server_max_window_bits" in offer.split(",")[0])
+                for op, of in ((TEXT, text), (BINARY, noise)):
+                    for size, fragment in ((16, 0), (64, 0), (256, 0), (1024, 0), (4096, 0), (8192, 0), (16384, 0), (32768, 0), (65536, 0), (131072, 0), (8192, 256), (16384, 256), (32768, 256), (65536, 256),
+                                           (131072, 256), (131072, 4096)):
+                        wanted = of[:size]
+                        sent = squeezed(wanted)
+                        pieces = [sent[i:i + fragment] for i in range(0, len(sent), fragment)] if fragment else [sent]
+                        c.send(b"".join(frame(op if i == 0 else CONTINUATION, p, fin=i == len(pieces) - 1, rsv=4 if i == 0 else 0) for i, p in enumerate(pieces)))
+                        o, payload, fin, rsv = c.frame()
+                        if rsv & 4:
+                            z = zlib.decompressobj(-bits)
+                            payload = z.decompress(payload + b"\0\0\xff\xff")
+                        check((o, fin, payload == wanted) == (op, True, True), offer, size, fragment, o, len(payload))
+                        eq(bool(rsv & 4), op == TEXT and size >= 64)  # noise does not get less
+                c.send(frame(TEXT, b"as it is") + frame(PING, b"p") + frame(TEXT, squeezed(b"pieces")[:2], rsv=4, fin=False) + frame(PING) + frame(CONTINUATION, squeezed(b"pieces")[2:]))
+                eq(sorted(c.frame()[:2] for _ in range(4)), [(TEXT, b"as it is"), (TEXT, b"pieces"), (PONG, b""), (PONG, b"p")])
+                c.send(close(1000))
+                eq(c.frame()[0], CLOSE)
+        for offer in ("permessage-deflate; server_max_window_bits=8", "permessage-deflate; what", "x-webkit-deflate-frame", "permessage-deflate; client_max_window_bits=7"):
+            with websocket.Client(n.port, "/echo", host="a.localhost", deflate=offer) as c:
+                eq((c.status, c.deflated), (101, False))
+                c.send(frame(TEXT, squeezed(b"no"), rsv=4))
+                eq(c.frame()[1][:2], struct.pack(">H", FAIL))
+        # What is wrong, and bombs: in a frame, in pieces; each of its own connection, and the guest sees none of it.
+        for name, sent, code in (("not deflate", frame(TEXT, b"\xff\xff\xff\xff", rsv=4), DATA_FAIL), ("not UTF-8", frame(TEXT, squeezed(b"\xed\xa0\x80"), rsv=4), DATA_FAIL),
+                                 ("a piece says it is compressed", frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", rsv=4), FAIL), ("a ping that is compressed", frame(PING, squeezed(b"a"), rsv=4), FAIL),
+                                 ("more than a message may be", frame(BINARY, squeezed(bytes(2 << 20)), rsv=4), 1009), ("a bomb", frame(BINARY, squeezed(bytes(900 << 10), level=9), rsv=4), 1009),
+                                 ("a bomb in pieces", b"".join(frame(CONTINUATION if i else BINARY, squeezed(bytes(900 << 10), level=9)[i:i + 1], fin=False, rsv=0 if i else 4) for i in range(800)), 1009)):
+            with websocket.Client(n.port, "/echo", host="a.localhost", deflate=OFFERS[0]) as c:
+                with contextlib.suppress(ConnectionError):
+                    c.send(sent)
+                found = c.frames()
+                eq((name, found[-1][0], found[-1][1][:2]), (name, CLOSE, struct.pack(">H", code)))
+        eq((n.events("guest-failed"), n.events("worker-died")), ([], []))
+
+
+# ---- who may have one -----------------------------------------------------------------------------------------------
+
+
+def test_websocket_handshakes():
+    with serving(SOCKETS, "--workers", "1", "--instance-concurrency", "8") as s:
+        good = websocket.handshake("/opened")
+        for name, request, status in (
+                ("no key", websocket.handshake(drop=("Sec-WebSocket-Key",)), 400), ("a short key", websocket.handshake(key="c2hvcnQ="), 400), ("no base64", websocket.handshake(key="!" * 24), 400),
+                ("two keys", websocket.handshake(more=[("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]), 400), ("POST", websocket.handshake(method="POST"), 400), ("HEAD", websocket.handshake(method="HEAD"), 400),
+                ("no version", websocket.handshake(drop=("Sec-WebSocket-Version",)), 400), ("version 8", websocket.handshake(version="8"), 426), ("versions", websocket.handshake(version="13, 8"), 426),
+                ("two versions", websocket.handshake(more=[("Sec-WebSocket-Version", "13")]), 400), ("Connection: close", websocket.handshake(drop=("Connection",), more=[("Connection", "close")]), 400),
+                ("no Connection", websocket.handshake(drop=("Connection",)), 400), ("a body", websocket.handshake(more=[("Content-Length", "3")]) + b"abc", 400), ("HTTP/1.0", good.replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+                ("an extension that is none", websocket.handshake(more=[("Sec-WebSocket-Extensions", "a b")]), 400), ("a protocol that is none", websocket.handshake(more=[("Sec-WebSocket-Protocol", "a b")]), 400),
+                ("another protocol", websocket.handshake(drop=("Upgrade",), more=[("Upgrade", "h2c")]), 426), ("no upgrade", websocket.handshake(drop=("Upgrade", "Connection")), 426)):
+            with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
+                c.sendall(request)
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += c.recv(4096) or b"\r\n\r\n"
+                eq((name, int(head.split()[1] if head.strip() else 0)), (name, status))
+                check(status != 426 or b"sec-websocket-version: 13" in head.lower(), name, head)
+        # A token among others, names in any case; the first protocol that is asked for; what came behind the request at once.
+        with websocket.Client(s.port, "/request?a=1&b=%20", more=[("Sec-WebSocket-Protocol", "chat.v2, chat.v1"), ("sec-websocket-protocol", "json"), ("Origin", "https://example.org"), ("X-Test", "test")]) as c:
+            eq((c.status, c.fields.get("sec-websocket-protocol")), (101, "chat.v2"))
+            said = [p for o, p, *_ in c.frames() if o == TEXT]
+            eq((said[:5], sorted(said[5:])), ([b"/request", b"a=1&b=%20", b"chat.v2", b"chat.v1", b"json"], sorted([b"https://example.org", b"test"])))
+        with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
+            c.sendall(good.replace(b"/opened", b"/echo").replace(b"Upgrade: websocket", b"uPgRaDe: foo/1, WebSocket").replace(b"Connection: Upgrade", b"Connection: keep-alive, UPGRADE") + frame(TEXT, b"early") + close(1000))
+            got = b""
+            while piece := c.recv(65536):
+                got += piece
+            check(got.startswith(b"HTTP/1.1 101") and got.endswith(b"\x81\x05early\x88\x02\x03\xe8"), got)
+        eq(s.wait_event("request", path="/request?a=1&b=%20")["status"], 101)
+        # A half of it, and nothing more; a hundred of those, and who comes then is served.
+        halves = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(100)]
+        for h in halves:
+            h.sendall(good[:60])
+        with websocket.Client(s.port, "/echo") as c:
+            c.send(frame(TEXT, b"x"))
+            eq(c.frame()[:2], (TEXT, b"x"))
+        for h in halves:
+            h.close()
+
+
+# ---- what guests do -------------------------------------------------------------------------------------------------
+
+
+def ending(port, path, sent=b"", **more):
+    """What came, messages and then (code, reason) of the close frame; None: it was none."""
+    with websocket.Client(port, path, **more) as c:
+        eq((path, c.status), (path, 101))
+        c.send(sent)
+        found = [f[:2] for f in c.frames()]
+    last = found[-1] if found and found[-1][0] == CLOSE else None
+    return [p for o, p in found if o in (TEXT, BINARY)], last and ((struct.unpack(">H", last[1][:2])[0] if last[1] else None), last[1][2:].decode())
+
+
+def test_websocket_guests():
+    with serving(SOCKETS, "--workers", "1", "--max-cpu", "300ms", "--timeout", "2s") as s:
+        for path, sent, messages, end in (
+                ("/push", b"", [b"0", b"1", b"2"], (4001, "that was all")), ("/no-code", b"", [], (None, "")), ("/bad-code", b"", [], (1011, "no such code")), ("/refuse", b"", [], (1011, "")),
+                ("/trap", b"", [], (1011, "")), ("/nothing", b"", [], (1011, "")), ("/traps", frame(TEXT, b"x"), [], (1011, "")), ("/loops", frame(TEXT, b"x"), [], (1011, "")),
+                ("/before", frame(TEXT, b"first"), [b"first"], (1000, "")), ("/deaf", frame(TEXT, b"unheard") * 100, [b"still here"] * 5, (1000, "")), ("/keeps", b"", [], (1011, "")),
+                ("/large", b"", [], (1009, "a message of the service is larger than it may be")), ("/opened", b"", [b"1"], (1000, "")), ("/push", close(1000), None, (1000, ""))):
+            got, said = ending(s.port, path, sent)
+            eq((path, said), (path, end))
+            check(messages is None or got == messages, path, got)
+        got, said = ending(s.port, "/long-reason")
+        eq((said[0], said[1]), (4002, "é" * 61))
+        eq(s.wait_event("websocket-failed")["reason"], "not today")
+        s.wait_event("guest-failed", count=4)
+        # As long with each message as a request may compute in all.
+        with websocket.Client(s.port, "/works") as c:
+            for _ in range(12):
+                c.send(frame(TEXT, b"work"))
+                eq(c.message(), (TEXT, b"work"))
+            c.send(close(3000))
+            eq(c.frame()[:2], (CLOSE, struct.pack(">H", 3000)))
+        # Longer than a request may take; pings meanwhile are answered without the guest.
+        with websocket.Client(s.port, "/slow") as c:
+            c.send(frame(TEXT, b"a") * 8 + frame(PING, b"p"))
+            eq([c.message() for _ in range(8)], [(TEXT, b"a")] * 8)
+        # A client that goes without a word: its guest hears so, and is ended if it does not end.
+        for path in ("/lingers", "/silent", "/flood", "/echo"):
+            with websocket.Client(s.port, path) as c:
+                c.send(frame(TEXT, b"x"))
+        with websocket.Client(s.port, "/flood") as c:
+            check(len(c.frame()[1]) == 65536)
+            c.send(close(1000))
+            check(c.frames()[-1][0] == CLOSE)
+        eq(ending(s.port, "/opened")[1], (1000, ""))
+        eq(s.events("worker-died"), [])
+
+
+def test_websocket_shared():
+    """An instance of many: each has its own, a trap ends all of its instance, and its limits hold for all together."""
+    with node("--workers", "1") as n:
+        deployed(n, "a", websockets_max=20)
+        sockets = [websocket.Client(n.port, "/echo", host="a.localhost") for _ in range(20)]
+        for i, c in enumerate(sockets):
+            c.send(frame(TEXT, b"%d" % i))
+        eq([c.message() for c in sockets], [(TEXT, b"%d" % i) for i in range(20)])
+        refused = websocket.Client(n.port, "/echo", host="a.localhost")
+        eq(refused.status, 503)
+        sockets[3].send(close(4321, b"bye"))
+        eq(sockets[3].frames()[-1][:2], (CLOSE, struct.pack(">H", 4321)))
+        until_eq(lambda: (lambda c: c.status)(websocket.Client(n.port, "/closed-with", host="a.localhost")), 101)
+        eq(ending(n.port, "/closed-with", host="a.localhost")[0], [b"4321"])
+        # One of them traps.
+        sockets[3] = websocket.Client(n.port, "/traps", host="a.localhost")
+        sockets[3].send(frame(TEXT, b"x"))
+        for c in sockets:
+            eq(c.frames()[-1][:2], (CLOSE, struct.pack(">H", 1011)))
+            c.sock.close()
+        n.wait_event("guest-failed", app="a")
+        eq(ending(n.port, "/opened", host="a.localhost")[0], [b"1"])
+        # A new version: the old one's are told, and have time; the guest has the last word.
+        farewell = websocket.Client(n.port, "/farewell", host="a.localhost")
+        busy = websocket.Client(n.port, "/echo", host="a.localhost")
+        busy.send(frame(TEXT, b"there?"))
+        eq(busy.message(), (TEXT, b"there?"))
+        deployed(n, "a", websockets_max=21)
+        eq([f[:2] for f in farewell.frames()], [(TEXT, b"farewell"), (TEXT, b"1001"), (CLOSE, struct.pack(">H", 1001))])
+        eq(busy.frames()[-1][1][:2], struct.pack(">H", 1001))
+        eq(ending(n.port, "/opened", host="a.localhost")[0], [b"1"])
+        # And a node that stops.
+        farewell = websocket.Client(n.port, "/farewell", host="a.localhost")
+        n.proc.send_signal(signal.SIGTERM)
+        eq([f[:2] for f in farewell.frames()], [(TEXT, b"farewell"), (TEXT, b"1001"), (CLOSE, struct.pack(">H", 1001))])
+
+
+# ---- attacks --------------------------------------------------------------------------------------------------------
+
+
+def test_websocket_attacks():
+    """Who sends much, little, badly or never reads costs himself alone: a bystander is answered, and what workers hold comes back."""
+    with serving(SOCKETS, "--workers", "1", "--instance-concurrency", "64") as s:
+        with attacked(s, "/", 426, grows_kib=24 << 10):
+            # Pieces of a byte, pieces of nothing, pings, without end and without reading.
+            for sent in (frame(TEXT, b"x", fin=False) + frame(CONTINUATION, b"x", fin=False) * 300_000, frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 300_000, frame(PING, b"x" * 125) * 50_000, frame(PONG) * 200_000,
+                         frame(TEXT, b"m") * 100_000):
+                with websocket.Client(s.port, "/echo", small=True) as c:
+                    c.sock.settimeout(3)  # short: it does not read: at some time nothing of it is taken any more, which is as it should be
+                    with contextlib.suppress(OSError):
+                        c.send(sent)
+            # Guests that do not read, clients that do not read, guests that write without end, to many.
+            mute = [websocket.Client(s.port, path, small=True) for path in ("/silent", "/flood") for _ in range(10)]
+            for c in mute:
+                c.sock.setblocking(False)
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    while True:
+                        c.sock.send(frame(BINARY, bytes(65000), key=bytes(4)))
+            pace(1)
+            # Close storms: open, say so, go; and half of a frame, and go.
+            for i in range(400):
+                with websocket.Client(s.port, "/echo") as c:
+                    c.send((close(1000), b"\x81", b"\x82\xff" + bytes(8), close(1000) * 50)[i % 4])
+            for c in mute:
+                c.sock.close()
+        eq(s.events("guest-failed", detail="all fuel consumed"), [])

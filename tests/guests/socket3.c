@@ -217,8 +217,7 @@ static __attribute__((noinline)) void handle_on(struct task *t, const struct req
     }
     if (PATH("/farewell")) { /* has something to say when it is told that it is over */
         while (get(t, &f) && f.tag != CLOSE) {}
-        says(t, "farewell");
-        say_number(t, f.code);
+        if (says(t, "farewell")) say_number(t, f.code);
     }
     if (PATH("/lingers")) {
         while (get(t, &f) && f.tag != CLOSE) {}

@@ -93,15 +93,17 @@ static const struct wasi_p3_feed_ops feed_ops = {peek, consume, fed};
 /* ---- from the guest ---- */
 
 /* Its frame. False: nothing more of it is wanted. */
-static bool send_frame(struct wasi_p3_socket *s, const struct wasmcloud_websocket_types_frame *f) {
+static bool send_frame(struct wasi_p3_socket *s, const struct wasmcloud_websocket_types_frame *f, size_t *bytes) {
     if (f->tag == WASMCLOUD_WEBSOCKET_TYPES_FRAME_CLOSE) {
         uint16_t code = f->close.code;
         close_with(s, code == WEBSOCKET_NO_CODE || websocket_code_ok(code) ? code : WEBSOCKET_INTERNAL_ERROR, f->close.reason);
         return false;
     }
     bool text = f->tag == WASMCLOUD_WEBSOCKET_TYPES_FRAME_TEXT;
+    str data = text ? f->text : f->binary;
+    *bytes += data.n;
     s->on_message(s->arg);
-    err e = net_websocket_send(s->ws, text, text ? f->text : f->binary);
+    err e = net_websocket_send(s->ws, text, data);
     if (e == ERR_OK) return true;
     if (e == ERR_LIMIT) close_with(s, WEBSOCKET_TOO_BIG, STR("a message of the service is larger than it may be"));
     else drop_out(s);
@@ -109,9 +111,10 @@ static bool send_frame(struct wasi_p3_socket *s, const struct wasmcloud_websocke
 }
 
 static void out_run(void *arg) {
-    enum { MESSAGES_MAX = 32 }; /* at a time; others first */
+    enum { MESSAGES_MAX = 32, BYTES_MAX = 128 << 10 }; /* at a time; others first */
     struct wasi_p3_socket *s = arg;
-    for (int i = 0; i < MESSAGES_MAX; i++) {
+    size_t bytes = 0;
+    for (int i = 0; i < MESSAGES_MAX && bytes < BYTES_MAX; i++) {
         struct host_call call;
         struct wasmcloud_websocket_types_frame f;
         size_t n = 0;
@@ -119,7 +122,7 @@ static void out_run(void *arg) {
         if (!host_stream_over(s->out) && (!s->ws || !net_websocket_room(s->ws))) return;
         host_call_begin(&call, s->in);
         enum host_copy copied = host_stream_read(s->out, &call, &f, 1, &n);
-        bool more = copied == HOST_COPY_DONE && s->ws && send_frame(s, &f);
+        bool more = copied == HOST_COPY_DONE && s->ws && send_frame(s, &f, &bytes);
         host_call_end(&call);
         if (copied == HOST_COPY_BLOCKED) return;
         if (copied != HOST_COPY_DONE) {
