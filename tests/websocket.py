@@ -1,6 +1,8 @@
 """A client of WebSockets that tests drive frame by frame (RFC 6455), over HTTP/1.1: what goes is spelled by the test, what comes is taken apart here."""
 import base64, hashlib, os, socket, struct, zlib
 
+import http2
+
 from processes import PATIENCE_S
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -141,3 +143,41 @@ class Client(Reader):
 
     def __exit__(self, *about):
         self.sock.close()
+
+
+class Stream(Reader):
+    """One over HTTP/2 (RFC 8441), as a stream of an http2.Client's."""
+
+    def __init__(self, client, path="/", host="127.0.0.1", more=(), protocol="websocket", version="13"):
+        self.client, self.id = client, client.next
+        client.next += 2
+        block = b"".join(http2.literal(n, v) for n, v in [(":method", "CONNECT"), *([(":protocol", protocol)] if protocol else []), (":scheme", "http"), (":path", path), (":authority", host), ("sec-websocket-version", version), *more])
+        client.send(http2.frame(http2.HEADERS, http2.END_HEADERS, self.id, block))
+        self.taken = 0
+        self.wait(lambda a: a.status)
+        self.status, self.fields = self.answer_.status, self.answer_.fields
+
+    @property
+    def answer_(self):
+        return self.client.answers.setdefault(self.id, http2.Answer())
+
+    def wait(self, done):
+        with self.client.changed:
+            if not self.client.changed.wait_for(lambda: done(self.answer_) or self.answer_.reset is not None or self.client.closed, PATIENCE_S):
+                raise TimeoutError
+
+    def piece(self):
+        self.wait(lambda a: len(a.body) > self.taken or a.ended)
+        with self.client.changed:
+            piece = self.answer_.body[self.taken:]
+            self.taken += len(piece)
+        return piece
+
+    def send(self, data, ends=False):
+        for i in range(0, len(data), 16384):
+            self.client.data(self.id, data[i:i + 16384])
+        if ends:
+            self.client.send(http2.frame(http2.DATA, http2.END_STREAM, self.id))
+
+    def answer(self, payload):
+        self.send(frame(CLOSE, payload[:2]))

@@ -205,6 +205,7 @@ static void take_pseudo(struct http2_stream *st, str name, str value) {
     if (str_eqc(name, ":method")) st->rq.method = arena_str(st->mem, value);
     else if (str_eqc(name, ":path")) st->rq.path = arena_str(st->mem, value);
     else if (str_eqc(name, ":authority")) st->rq.authority = arena_str(st->mem, value);
+    else if (str_eqc(name, ":protocol")) st->rq.protocol = arena_str(st->mem, value); /* RFC 8441 §4 */
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_n,
@@ -389,6 +390,7 @@ static nghttp2_session *session_new(struct http2_conn *h) {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_STREAMS_MAX},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, s->limits.head_bytes_max},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
     };
     ENSURE(nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, ARRAY_COUNT(settings)) == 0);
@@ -568,7 +570,7 @@ static bool resolve(struct http2_stream *st) {
     const struct http1_limits *most = &st->h->c->server->limits;
     struct net_request *rq = &st->rq;
     if (st->refused) return false;
-    if (str_eqc(rq->method, "CONNECT")) return refuse(st, 501, "CONNECT is not offered");
+    if (str_eqc(rq->method, "CONNECT") && !rq->protocol.n) return refuse(st, 501, "CONNECT is not offered");
     if (rq->path.n > most->target_bytes_max) return refuse(st, 414, "request target too long");
     if (!net_token_ok(rq->method) || !path_ok(rq)) return refuse(st, 400, "malformed request target");
     const struct net_field *host = field_of(st, "host"), *length = field_of(st, "content-length");
@@ -735,6 +737,8 @@ static void conn_drain(struct net_conn *c) {
     net_server_sweep_for(c->server, NET_QUIET_MS);
     nghttp2_submit_shutdown_notice(h->session);
     nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
+    for (struct net_ring *r = h->streams.next; r != &h->streams; r = r->next)
+        if (of_ring(r)->tunnel) http2_tunnel_ending(of_ring(r));
     net_conn_later(c);
 }
 

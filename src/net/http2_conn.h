@@ -41,6 +41,7 @@ struct http2_queue { /* bytes that wait, of which `used` are over */
 };
 static inline size_t http2_queued(const struct http2_queue *q) { return q->b.n - q->used; }
 
+struct http2_tunnel;
 struct http2_stream {
     struct net_ring ring; /* of its connection's */
     struct http2_stream *next_due;
@@ -78,6 +79,10 @@ struct http2_stream {
     bool was_reset;   /* by us */
     bool prioritized; /* by the client: `priority` is his, or his default */
     bool relayed;     /* its exchange is nobody's who is told of the server's end */
+    bool tunnelled;   /* its exchange was upgraded: neither body has a length, or a time between two of its pieces */
+    bool handing;     /* and was ended since: upgrade.fn is due */
+    struct net_upgrade upgrade;
+    struct http2_tunnel *tunnel; /* NULL: none, or closed */
 };
 
 struct http2_conn {
@@ -123,5 +128,10 @@ void http2_exchange_abandon(struct http2_stream *st);  /* the server goes */
 void http2_exchange_refuse(struct http2_stream *st, uint16_t status, const char *why);
 void http2_exchange_expired(struct http2_stream *st, uint64_t now_ns);
 bool http2_exchange_next_deadline(const struct http2_stream *st, uint64_t now_ns); /* one of its has passed */
+
+/* http2_tunnel.c: an extended CONNECT (RFC 8441) */
+void http2_tunnel_begin(struct http2_stream *st);
+void http2_tunnel_ending(struct http2_stream *st);  /* its connection drains; it has a tunnel */
+void http2_tunnel_abandon(struct http2_stream *st); /* the server goes */
 
 #endif

@@ -40,7 +40,7 @@ static enum net_flow source_peek(struct net_source *s, str *data) {
     if (s->error) return NET_FLOW_FAILED;
     enum net_flow f = peek(st, data);
     if (f != NET_FLOW_WAIT) return f;
-    if (!st->io_deadline_ns) st->io_deadline_ns = http2_after_ms(st, limits_of(st)->body_ms_max);
+    if (!st->io_deadline_ns && !st->tunnelled) st->io_deadline_ns = http2_after_ms(st, limits_of(st)->body_ms_max);
     if (st->continue_due) {
         nghttp2_nv status = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t) "100", 7, 3, NGHTTP2_NV_FLAG_NONE};
         st->continue_due = false;
@@ -197,14 +197,14 @@ static void submit(struct http2_stream *st) {
     nghttp2_nv *all = arena_array(st->mem, nghttp2_nv, h->fields_count + 4);
     size_t n = 0;
     bool unframed = h->status == 204 || h->status == 205,
-         bare = st->x.no_body || (st->out_ended && !http2_queued(&st->out) && !st->out_trailers_count);
+         bare = !st->tunnelled && (st->x.no_body || (st->out_ended && !http2_queued(&st->out) && !st->out_trailers_count));
     all[n++] = nv_status(st, h->status);
     for (uint32_t i = 0; i < h->fields_count; i++) {
         str name = h->fields[i].name;
         if (!http1_field_hop(name) && !(unframed && str_eq_nocase(name, STR("content-length"))))
             all[n++] = nv(name, h->fields[i].value);
     }
-    if (st->out_ended && !st->x.no_body && h->content_length == UINT64_MAX)
+    if (st->out_ended && !st->x.no_body && h->content_length == UINT64_MAX && !st->tunnelled)
         all[n++] = nv(STR("content-length"), arena_fmt(st->mem, "%zu", http2_queued(&st->out)));
     if (!h->has_date) all[n++] = nv(STR("date"), arena_str(st->mem, str_c(http1_date_text(&s->date, net_loop_wall_s(s->loop)))));
     if (!h->has_server && s->c.server_name.n) all[n++] = nv(STR("server"), s->c.server_name);
@@ -247,7 +247,19 @@ static err exchange_limits(struct net_exchange *x, uint32_t handler_ms_max, uint
     return ERR_LIMIT;
 }
 
-static err exchange_upgrade(struct net_exchange *x, struct net_head *h, const struct net_upgrade *to) { return ERR_UNSUPPORTED; }
+/* RFC 8441 §5: the answer is a 200, and both bodies are the other protocol's. */
+static err exchange_upgrade(struct net_exchange *x, struct net_head *h, const struct net_upgrade *to) {
+    struct http2_stream *st = of(x);
+    if (!str_eq_nocase(st->rq.protocol, to->protocol) || !to->protocol.n || st->relayed) return ERR_UNSUPPORTED;
+    if (x->source.error || h->content_length != UINT64_MAX) return ERR_USAGE;
+    h->status = 200;
+    st->upgrade = *to;
+    st->tunnelled = true;
+    st->body_bytes_max = UINT64_MAX;
+    x->deadline_ns = st->io_deadline_ns = 0;
+    exchange_respond(x, h);
+    return ERR_OK;
+}
 
 static void exchange_serve_for(struct net_exchange *x, struct net_party *party) {
     net_lane_choose(&of(x)->h->c->lane, net_party_lane(party));
@@ -272,6 +284,11 @@ static void give_up(struct http2_stream *st) {
 
 static void exchange_end(struct net_exchange *x) {
     struct http2_stream *st = of(x);
+    if (UNLIKELY(st->upgrade.fn)) { /* it goes on as a tunnel */
+        st->handing = true;
+        http2_stream_due(st);
+        return;
+    }
     if (!x->finished) give_up(st);
     if (!x->finished) http2_reset(st, NGHTTP2_INTERNAL_ERROR);
     x->live = x->source.waiting = false;
@@ -294,6 +311,7 @@ static void as_it_came(struct http2_stream *st) {
 static err exchange_pass(struct net_exchange *x, const struct net_pass *to) {
     struct http2_stream *st = of(x);
     struct net_conn *c = st->h->c;
+    if (st->rq.protocol.n) return ERR_LIMIT; /* a pair of sockets is of HTTP/1.1 */
     as_it_came(st);
     x->peer = (str){0};
     err e = net_relay(c->server->loop, x, to,
@@ -395,12 +413,17 @@ static void send_more(struct http2_stream *st) {
 }
 
 void http2_exchange_abandon(struct http2_stream *st) {
+    if (st->tunnelled && st->x.live) http2_tunnel_abandon(st);
     if (st->relayed && st->x.live && st->x.event) st->x.event(st->x.event_arg, NET_EVENT_GONE);
 }
 
 void http2_exchange_progress(struct http2_stream *st) {
     struct net_exchange *x = &st->x;
     str data;
+    if (UNLIKELY(st->handing)) {
+        st->handing = false;
+        http2_tunnel_begin(st);
+    }
     if (x->live && x->closed) {
         if (!st->gone_told) report_gone(st);
         return;

@@ -128,6 +128,7 @@ void wasi_image_free(struct wasi_image *image) {
 }
 
 enum wasi_kind wasi_image_kind(const struct wasi_image *image) { return image->kind; }
+bool wasi_image_websockets(const struct wasi_image *image) { return image->websockets; }
 struct engine_image *wasi_image_engine(const struct wasi_image *image) {
     return host_component_image(image->component);
 }

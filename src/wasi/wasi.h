@@ -58,6 +58,7 @@ err wasi_image_new(struct app *app, const struct host_offer *offer, struct abi_i
 void wasi_image_rest(struct wasi_image *image);
 void wasi_image_free(struct wasi_image *image); /* no run of it may be alive */
 enum wasi_kind wasi_image_kind(const struct wasi_image *image);
+bool wasi_image_websockets(const struct wasi_image *image); /* it answers them */
 struct engine_image *wasi_image_engine(const struct wasi_image *image);
 
 /* ---- a run -------------------------------------------------------------------------------------------------- */

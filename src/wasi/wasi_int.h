@@ -45,6 +45,7 @@ struct wasi_image {
     struct net_client *client; /* made at the first use: wasi_image_client */
     struct wasi_run *finished, *free;
     uint32_t alive;
+    bool websockets;             /* its service answers them */
     bool told_folders, told_env; /* the log says that none is granted */
 };
 

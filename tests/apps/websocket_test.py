@@ -3,7 +3,7 @@ asked of who answers one. The suite's own program needs Python 2; these are its 
 node, one program."""
 import random, select, struct, zlib
 
-import websocket
+import http2, websocket
 from harness import *
 from nodes import *
 from websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
@@ -408,6 +408,54 @@ def test_websocket_shared():
         farewell = websocket.Client(n.port, "/farewell", host="a.localhost")
         n.proc.send_signal(signal.SIGTERM)
         eq([f[:2] for f in farewell.frames()], [(TEXT, b"farewell"), (TEXT, b"1001"), (CLOSE, struct.pack(">H", 1001))])
+
+
+# ---- over HTTP/2 (RFC 8441) ------------------------------------------------------------------------------------------
+
+
+def test_websocket_http2():
+    with node("--workers", "1") as n:
+        deployed(n, "a", websocket_message_bytes_max=4 << 20)
+        deploy_function(n, "plain", os.path.join(ROOT, "tests", "guests", "http3.wasm"))
+        n.deploy("cgi", guest("tenant"), "--env", "APP=t")
+        with http2.Client(n.port) as c:
+            open_ = lambda path, **more: websocket.Stream(c, path, "a.localhost", **more)
+            many = [open_("/echo", more=[("sec-websocket-protocol", "one, two"), ("origin", "https://example.org")]) for _ in range(30)]
+            for i, s in enumerate(many):
+                eq((s.status, s.fields.get("sec-websocket-protocol"), "sec-websocket-accept" in s.fields, "content-length" in s.fields), (200, "one", False, False))
+                s.send(frame(TEXT, b"%d" % i) + frame(BINARY, bytes([i]) * 100_000) + frame(PING, b"p"))
+            for i, s in enumerate(many):
+                eq(sorted(s.frame()[:2] for _ in range(3)), sorted([(TEXT, b"%d" % i), (BINARY, bytes([i]) * 100_000), (PONG, b"p")]))
+            # Requests beside them, on the same connection; what they are refused with; every end there is.
+            eq(c.get("/", authority="a.localhost").status, 426)
+            eq((open_("/x", version="8").status, open_("/x", protocol="connect-udp").status, open_("/x", protocol=None).answer_.reset is not None), (426, 501, True))
+            for app in ("plain", "cgi"):
+                eq((app, websocket.Stream(c, "/", app + ".localhost").status), (app, 501))
+            many[0].send(close(1000, b"bye"))
+            eq(many[0].frames(), [(CLOSE, struct.pack(">H", 1000), True, 0)])
+            many[1].send(b"", ends=True)  # without a word
+            check(all(f[0] != TEXT for f in many[1].frames()))
+            c.send(http2.frame(http2.RST_STREAM, 0, many[2].id, struct.pack(">I", http2.CANCEL)))
+            many[3].send(frame(TEXT, b"\xff"))
+            eq(many[3].frames()[-1][1][:2], struct.pack(">H", DATA_FAIL))
+            eq([f[1] for f in open_("/push").frames()], [b"0", b"1", b"2", struct.pack(">H", 4001) + b"that was all"])
+            trap = open_("/traps")  # with it go all of its instance
+            trap.send(frame(TEXT, b"x"))
+            for s in (trap, many[4], many[29]):
+                eq(s.frames()[-1][1][:2], struct.pack(">H", 1011))
+            # Who does not read holds up its own stream.
+            flood = open_("/flood")
+            eq(flood.status, 200)
+            echo = open_("/echo")
+            echo.send(frame(TEXT, b"beside"))
+            eq(echo.frame()[:2], (TEXT, b"beside"))
+            flood.send(close(1000))
+            check(flood.frames()[-1][0] == CLOSE)
+            # One that leaves with all of them open, and a node that stops.
+            farewell = open_("/farewell")
+            n.proc.send_signal(signal.SIGTERM)
+            eq([f[1] for f in farewell.frames()], [b"farewell", b"1001", struct.pack(">H", 1001)])
+        eq(n.events("worker-died"), [])
 
 
 # ---- attacks --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
  */
 #include "engine/engine.h"
 #include "net/loop.h"
+#include "net/websocket.h"
 #include "node/worker/gate.h"
 #include "node/worker/grpc.h"
 #include "node/worker/handler_int.h"
@@ -344,8 +345,17 @@ static bool may_ask(struct node_request *r) {
     return LIKELY(!asks) || node_who_asks(r);
 }
 
+/* HTTP/2's way to ask for another protocol (RFC 8441): a 200 would grant it, so who knows nothing of it is not asked. */
+static bool speaks(struct node_request *r) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    if (LIKELY(!rq->protocol.n)) return true;
+    if (net_websocket_asked(rq) && r->part->image && wasi_image_websockets(r->part->image)) return true;
+    node_refuse(r, NODE_REFUSE_NO_PROTOCOL);
+    return false;
+}
+
 /* What else it does, and may do, nobody knows. False: it has been answered. */
-static bool is_call(struct node_request *r) { return LIKELY(!r->rpc) || node_door_is_call(r); }
+static bool is_call(struct node_request *r) { return speaks(r) && (LIKELY(!r->rpc) || node_door_is_call(r)); }
 
 /* Without a guest. */
 static void serve_itself(struct node_request *r) {

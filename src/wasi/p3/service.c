@@ -730,6 +730,7 @@ static err bind(struct wasi_image *image, struct diag *d) {
     link_init(&s->sockets);
     s->timer = net_timer_new(image->app->loop, tick, s);
     image->kind_data = s;
+    image->websockets = ws;
     return ERR_OK;
 }
 
