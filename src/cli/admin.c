@@ -286,6 +286,17 @@ static bool lasts(const char *text, uint64_t *s) {
     return true;
 }
 
+int cli_certs(const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_where where = cli_where(o);
+    const char *verb = operand(o, 0), *host = operand(o, 1);
+    bool renews = verb && !strcmp(verb, "renew");
+    if (verb && !renews && strcmp(verb, "list") != 0) return wrong("orlo certs [list | renew HOST]; what is '%s'?", verb);
+    if (renews && !host) return wrong("whose? orlo certs renew HOST; orlo certs shows them");
+    if (!renews && host) return wrong("orlo certs list takes nothing else; what is '%s'?", host);
+    return done(node_command_certs(&where, host, o->json, stdout, &d), &d);
+}
+
 int cli_keys(const struct cli_options *o) {
     static const char *const verbs[] = {"", "list", "create", "rotate", "revoke", "import", "token"};
     struct diag d = DIAG_INIT;

@@ -52,6 +52,7 @@ int cli_promote(const struct cli_options *o);
 int cli_delete(const struct cli_options *o);
 int cli_secrets(const struct cli_options *o);
 int cli_keys(const struct cli_options *o);
+int cli_certs(const struct cli_options *o);
 int cli_logs(const struct cli_options *o);
 int cli_status(const struct cli_options *o);
 int cli_top(const struct cli_options *o);

@@ -217,6 +217,7 @@ static int dispatch(arena *mem, struct cli_options *o) {
     case CLI_delete: return cli_delete(o);
     case CLI_secrets: return cli_secrets(o);
     case CLI_keys: return cli_keys(o);
+    case CLI_certs: return cli_certs(o);
     case CLI_logs: return cli_logs(o);
     case CLI_status: return cli_status(o);
     case CLI_top: return cli_top(o);

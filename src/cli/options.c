@@ -20,6 +20,7 @@ enum {
     PROMOTE = 1 << CLI_promote,
     SECRETS = 1 << CLI_secrets,
     KEYS = 1 << CLI_keys,
+    CERTS = 1 << CLI_certs,
     LOGS = 1 << CLI_logs,
     STATUS = 1 << CLI_status,
     TOKENS = 1 << CLI_tokens,
@@ -30,8 +31,8 @@ enum {
     IMPORT = 1 << CLI_import,
     BACKUP = 1 << CLI_backup,
     RESTORE = 1 << CLI_restore,
-    TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | KEYS | LOGS | STATUS | TOP | TOKENS | RELOAD | DB |
-           USERS | IMPORT, /* to a node */
+    TALK = DEPLOY | APPS | DELETE | VERSIONS | ROLLBACK | PROMOTE | SECRETS | CERTS | KEYS | LOGS | STATUS | TOP | TOKENS |
+           RELOAD | DB | USERS | IMPORT, /* to a node */
     DEV = 1 << CLI_dev,
 };
 

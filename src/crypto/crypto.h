@@ -112,6 +112,9 @@ struct crypto_request {
     size_t secret_n, made_n;
 };
 [[nodiscard]] bool crypto_request_make(str host, struct crypto_request *out);
+/* Its key, as a SubjectPublicKeyInfo. False: it is no such request. */
+enum { CRYPTO_REQUEST_PUBLIC_MAX = 128 };
+[[nodiscard]] bool crypto_request_public(str der, uint8_t out[CRYPTO_REQUEST_PUBLIC_MAX], size_t *n);
 [[nodiscard]] bool crypto_challenge_make(str host, const uint8_t digest[CRYPTO_SHA256_BYTES], struct crypto_request *out);
 
 /* HMAC with SHA-256 (RFC 2104). */

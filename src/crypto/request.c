@@ -92,3 +92,15 @@ bool crypto_challenge_make(str host, const uint8_t digest[CRYPTO_SHA256_BYTES], 
     EVP_PKEY_free(key);
     return true;
 }
+
+bool crypto_request_public(str der, uint8_t out[CRYPTO_REQUEST_PUBLIC_MAX], size_t *n) {
+    const uint8_t *at = der.p;
+    if (!der.n || der.n > CRYPTO_REQUEST_MAX) return false;
+    X509_REQ *r = d2i_X509_REQ(NULL, &at, (long)der.n);
+    X509_PUBKEY *key = r ? X509_REQ_get_X509_PUBKEY(r) : NULL;
+    int size = key ? i2d_X509_PUBKEY(key, NULL) : 0;
+    bool ok = size > 0 && size <= CRYPTO_REQUEST_PUBLIC_MAX;
+    if (ok) *n = (size_t)i2d_X509_PUBKEY(key, &out);
+    X509_REQ_free(r);
+    return ok;
+}

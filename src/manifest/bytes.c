@@ -54,7 +54,8 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
     const str texts[] = {c->admin,           c->domain,          c->url,
                          c->state,           c->key_file,        c->otlp.endpoint,
                          c->mail.relay.host, c->mail.relay.user, c->mail.relay.secret,
-                         c->mail.relay.from};
+                         c->mail.relay.from, c->acme.email,      c->acme.ca_file,
+                         c->acme.eab_kid,    c->acme.eab_key};
     const uint64_t numbers[] = {c->otlp.sample_ppm,
                                 c->otlp.json,
                                 (uint64_t)(c->access_log + 1),
@@ -63,7 +64,9 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
                                 (uint64_t)(c->log_level + 1),
                                 c->mail.relay.port,
                                 c->mail.relay.tls,
-                                c->mail.per_app_hour};
+                                c->mail.per_app_hour,
+                                c->acme.terms,
+                                c->acme.challenge};
     put(to, LAYOUT);
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) put_str(to, texts[i]);
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) put(to, numbers[i]);
@@ -95,6 +98,10 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
     for (uint32_t i = 0; i < c->tls.certificates.n; i++)
         put_str(to, c->tls.certificates.p[i].cert), put_str(to, c->tls.certificates.p[i].key),
             put_str(to, c->tls.certificates.p[i].ocsp);
+    put(to, c->acme.directories.n);
+    for (uint32_t i = 0; i < c->acme.directories.n; i++) put_str(to, c->acme.directories.p[i]);
+    put(to, c->acme.hosts.n);
+    for (uint32_t i = 0; i < c->acme.hosts.n; i++) put_str(to, c->acme.hosts.p[i]);
 }
 
 /* 0: not said. */
@@ -153,7 +160,8 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
     str *const texts[] = {&c->admin,           &c->domain,          &c->url,
                           &c->state,           &c->key_file,        &c->otlp.endpoint,
                           &c->mail.relay.host, &c->mail.relay.user, &c->mail.relay.secret,
-                          &c->mail.relay.from};
+                          &c->mail.relay.from, &c->acme.email,      &c->acme.ca_file,
+                          &c->acme.eab_kid,    &c->acme.eab_key};
     if (rd_u64le(from) != LAYOUT) rd_fail(from, "of another layout");
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) *texts[i] = get_str(from);
     c->otlp.sample_ppm = get_u32(from);
@@ -161,6 +169,8 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
     c->access_log = get_choice(from, 1), c->logs_stderr = get_choice(from, 1);
     c->log_json = get_choice(from, 1), c->log_level = get_choice(from, LOG_ERROR);
     c->mail.relay.port = get_u32(from), c->mail.relay.tls = (uint8_t)get_u32(from), c->mail.per_app_hour = get_u32(from);
+    c->acme.terms = rd_u64le(from) != 0, c->acme.challenge = get_u32(from);
+    if (c->acme.challenge >= MANIFEST_ACME_CHALLENGES) rd_fail(from, "no challenge");
     if (c->mail.relay.port > UINT16_MAX || c->mail.relay.tls >= APP_MAIL_TLS_KINDS) rd_fail(from, "no relay");
     for (int id = 0; id < APP_SETTINGS; id++) c->settings[id] = get_setting(from, (enum app_setting_id)id);
     get_limits(from, &c->defaults);
@@ -184,6 +194,8 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
         k.key = get_str(from), k.ocsp = get_str(from);
         vec_push(out, &c->tls.certificates, k);
     }
+    for (uint32_t n = get_count(from, 8); n && !from->fail; n--) vec_push(out, &c->acme.directories, get_str(from));
+    for (uint32_t n = get_count(from, 8); n && !from->fail; n--) vec_push(out, &c->acme.hosts, get_str(from));
 }
 
 /* ---- a manifest ---- */

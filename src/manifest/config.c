@@ -261,6 +261,68 @@ static void mail_per_app_hour(struct reader *r, void *to, const struct toml *v) 
     else ((struct manifest_mail *)to)->per_app_hour = (uint32_t)v->i;
 }
 
+/* ---- certificates from an authority ---- */
+
+static void config_acme(struct reader *r, void *to, const struct toml *v) {
+    struct manifest_acme *a = &((struct manifest_config *)to)->acme;
+    uint32_t before = r->to->errors;
+    read_shape(r, v, SHAPE_acme, a);
+    if (before != r->to->errors) return;
+    if (!a->directories.n) manifest_error(r, v, "it lacks a directory");
+    else if (!a->terms)
+        manifest_error(r, v, "it lacks terms_agreed = true: an authority gives nothing to who has not agreed to its terms");
+    else if (a->eab_kid.n && !a->eab_key.n) manifest_error(r, v, "it has eab_kid, and lacks eab_hmac_key");
+    else if (!a->eab_kid.n && a->eab_key.n) manifest_error(r, v, "it has eab_hmac_key, and lacks eab_kid");
+}
+static void one_directory(struct reader *r, void *to, const struct toml *v) {
+    str rest = str_starts(v->s, STR("https://")) ? str_sub(v->s, 8, v->s.n) : (str){0};
+    size_t slash = str_find(rest, '/');
+    bool ok = slash > 0 && slash < rest.n && v->s.n <= 1024 && is_origin(str_sub(v->s, 0, 8 + slash));
+    for (size_t i = slash; ok && i < rest.n; i++) ok = rest.p[i] > ' ' && rest.p[i] < 0x7f && !strchr("#\\\"<>^`{|}", rest.p[i]);
+    if (ok) vec_push(r->mem, &((struct manifest_acme *)to)->directories, v->s);
+    else manifest_error(r, v, "it takes the address of an authority's directory: https://HOST[:PORT]/PATH");
+}
+static void acme_directory(struct reader *r, void *to, const struct toml *v) {
+    if (v->type == TOML_STRING) one_directory(r, to, v);
+    else manifest_each(r, v, MANIFEST_AUTHORITIES_MAX, one_directory, to);
+}
+static void acme_email(struct reader *r, void *to, const struct toml *v) {
+    bool ok = v->s.n <= 254 && str_find(v->s, '@') > 0 && str_find(v->s, '@') + 1 < v->s.n;
+    for (size_t i = 0; ok && i < v->s.n; i++) ok = v->s.p[i] > ' ' && v->s.p[i] < 0x7f && !strchr("?,;<>\"", v->s.p[i]);
+    if (ok) ((struct manifest_acme *)to)->email = v->s;
+    else manifest_error(r, v, "it takes one address, such as you@example.org");
+}
+static void acme_terms_agreed(struct reader *r, void *to, const struct toml *v) { ((struct manifest_acme *)to)->terms = v->i; }
+static void one_acme_host(struct reader *r, void *to, const struct toml *v) {
+    struct diag d = DIAG_INIT;
+    str host, name = v->s;
+    if (str_eqc(name, "*")) vec_push(r->mem, &((struct manifest_acme *)to)->hosts, name);
+    else if (app_host_parse(r->mem, name, &host, &d) != ERR_OK) manifest_error_of(r, v, &d);
+    else vec_push(r->mem, &((struct manifest_acme *)to)->hosts, host);
+}
+static void acme_hosts(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, MANIFEST_ACME_HOSTS_MAX, one_acme_host, to);
+}
+static void acme_challenge(struct reader *r, void *to, const struct toml *v) {
+    static const char *const words[] = {"any", "http-01", "tls-alpn-01"};
+    int which = word(r, v, words, MANIFEST_ACME_CHALLENGES);
+    if (which >= 0) ((struct manifest_acme *)to)->challenge = (uint32_t)which;
+}
+static void acme_ca_file(struct reader *r, void *to, const struct toml *v) {
+    if (v->s.n && v->s.p[0] == '/' && v->s.n < 4096) ((struct manifest_acme *)to)->ca_file = v->s;
+    else manifest_error(r, v, "it takes an absolute path");
+}
+static void acme_eab_kid(struct reader *r, void *to, const struct toml *v) {
+    if (v->s.n && v->s.n <= 255) ((struct manifest_acme *)to)->eab_kid = v->s;
+    else manifest_error(r, v, "it takes 1 to 255 bytes");
+}
+static void acme_eab_hmac_key(struct reader *r, void *to, const struct toml *v) {
+    bool ok = v->s.n >= 16 && v->s.n <= 1024;
+    for (size_t i = 0; ok && i < v->s.n; i++) ok = v->s.p[i] > ' ' && v->s.p[i] < 0x7f && !strchr("+/=", v->s.p[i]);
+    if (ok) ((struct manifest_acme *)to)->eab_key = v->s;
+    else manifest_error(r, v, "it takes a key as base64url, as the authority shows it");
+}
+
 /* ---- what apps may ---- */
 
 static void config_defaults(struct reader *r, void *to, const struct toml *v) {

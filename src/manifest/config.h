@@ -53,6 +53,15 @@ struct manifest_mail {
     struct app_mail relay; /* host empty: there is none; secret is the password itself */
     uint32_t per_app_hour;
 };
+enum { MANIFEST_AUTHORITIES_MAX = 8, MANIFEST_ACME_HOSTS_MAX = 1024 };
+enum manifest_acme_challenge { MANIFEST_ACME_ANY, MANIFEST_ACME_HTTP_01, MANIFEST_ACME_TLS_ALPN_01, MANIFEST_ACME_CHALLENGES };
+struct manifest_acme {
+    VEC(str) directories;                 /* none: there are no certificates to be asked for */
+    VEC(str) hosts;                       /* none: all */
+    str email, ca_file, eab_kid, eab_key; /* eab_key: base64url */
+    bool terms;
+    uint32_t challenge;
+};
 enum { MANIFEST_UNSAID = -1 };
 struct manifest_config {
     VEC(struct manifest_listen) listen;
@@ -68,6 +77,7 @@ struct manifest_config {
     struct manifest_otlp otlp;
     struct manifest_mail mail;
     struct manifest_tls tls;
+    struct manifest_acme acme;
     int access_log, logs_stderr; /* 0, 1, MANIFEST_UNSAID */
     int log_json, log_level;     /* log_level: enum log_level */
 };

@@ -129,6 +129,12 @@ err net_client_new(const struct net_client_config *config, struct net_client **o
         return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the name of the certificate file is too long");
     }
     snprintf(c->ca_file, sizeof c->ca_file, STR_FMT, STR_ARG(config->ca_file));
+    if (config->trust_now && !net_client_trust(c)) {
+        err e = diag_set(d, ERR_IO, DIAG_NOWHERE, "the certificates to trust cannot be read%s%s", config->ca_file.n ? ": " : "",
+                         c->ca_file);
+        free(c);
+        return e;
+    }
     ENSURE(uv_timer_init(&c->loop->uv, &c->sweep) == 0);
     *out = c;
     return ERR_OK;

@@ -15,6 +15,7 @@ struct net_client_config {
     uint32_t connections_max; /* open at once, over all hosts; 256; who comes then waits */
     uint32_t idle_max;        /* kept for reuse; 64 */
     str ca_file;              /* PEM; empty: the system's */
+    bool trust_now;           /* it is read at once, and not when it is first needed: there may be no way to it then */
     /* Where connections come from, whatever a request's authority says: a connected stream socket, which is the client's from then on; -1:
      * errno says why there is none. NULL: the network. */
     int (*open)(void *arg);

@@ -18,6 +18,7 @@ static node_job_fn find(const struct node_message *m, const struct node_trial *t
     case NODE_MSG_inspect: return node_inspect_job;
     case NODE_MSG_manifest: return node_manifest_job;
     case NODE_MSG_migrate: return node_migrate_job;
+    case NODE_MSG_chain: return node_chain_job;
     case NODE_MSG_trial:
         for (; trials && trials->name; trials++)
             if (str_eqc(m->trial.name, trials->name)) return trials->fn;

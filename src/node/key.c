@@ -291,8 +291,27 @@ static err make_pair(const struct keyring *k, const struct node_msg_secret *m, s
     return ERR_OK;
 }
 
+/* ---- certificates: what they are asked for with, and what answers a challenge ---- */
+
+static err make_request(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
+    struct crypto_request r;
+    str host = m->message;
+    bool ok = m->does == NODE_SECRET_MAKES_REQUEST || host.n > CRYPTO_SHA256_BYTES;
+    if (m->does == NODE_SECRET_MAKES_REQUEST) ok = crypto_request_make(host, &r);
+    else if (ok) ok = crypto_challenge_make(str_sub(host, CRYPTO_SHA256_BYTES, host.n), host.p, &r);
+    if (!ok) return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "it is no name of a host");
+    struct buf b = {.p = w->out, .cap = sizeof w->out, .max = sizeof w->out};
+    buf_put(&b, &(uint16_t){(uint16_t)r.made_n}, 2);
+    buf_put(&b, r.made, r.made_n);
+    crypto_seal(k->seal, STR(NODE_CERT_ABOUT), (str){r.secret, r.secret_n}, w->out + b.n);
+    *out = (str){w->out, b.n + r.secret_n + CRYPTO_SEAL_MORE_BYTES};
+    explicit_bzero(&r, sizeof r);
+    return ERR_OK;
+}
+
 static err do_secret(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
     if (k->no_seal != ERR_OK) return diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text);
+    if (m->does >= NODE_SECRET_MAKES_REQUEST) return make_request(k, m, w, out, d);
     if (m->does == NODE_SECRET_SIGNS || m->does >= NODE_SECRET_SIGNS_PAIR) return sign_with(k, m, w, out, d);
     if (m->does >= NODE_SECRET_MAKES_PAIR) return make_pair(k, m, w, out, d);
     str plain = m->value;

@@ -212,6 +212,8 @@ struct node_db_config {
 [[nodiscard]] err node_command_secret_set(const struct node_where *where, const char *app, const char *key, struct diag *d);
 [[nodiscard]] err node_command_secret_remove(const struct node_where *where, const char *app, const char *key, struct diag *d);
 [[nodiscard]] err node_command_secrets(const struct node_where *where, const char *app, bool json, FILE *to, struct diag *d);
+/* Who the node is by TLS; renew: a host whose certificate is asked for now, NULL: what there is, is shown. */
+[[nodiscard]] err node_command_certs(const struct node_where *where, const char *renew, bool json, FILE *to, struct diag *d);
 /* What an app's callers are known by. */
 struct node_keys_config {
     const struct node_where *where;

@@ -97,6 +97,7 @@ err node_look_job(const struct node_message *what, int in, int out, struct node_
 err node_inspect_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 err node_manifest_job(const struct node_message *what, int in, int out, struct node_job_result *result);
 err node_migrate_job(const struct node_message *what, int in, int out, struct node_job_result *result);
+err node_chain_job(const struct node_message *what, int in, int out, struct node_job_result *result); /* chain.c */
 /* The life of a job. trials: what a message `trial` names (tests); ends with a NULL name. */
 struct node_trial {
     const char *name;

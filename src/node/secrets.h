@@ -12,7 +12,7 @@
 #include "base/base.h"
 
 /* What keys does with a value. Of pairs there are as many of each as kinds (crypto.h), in their order; a new one is answered as the length of its public half
- * (2 bytes, little-endian), that, and the secret half, sealed. */
+ * (2 bytes, little-endian), that, and the secret half, sealed. A request for a certificate and a challenge's certificate (crypto.h) likewise, with their key. */
 enum {
     NODE_SECRET_PAIRS = 3,
     NODE_SECRET_SEALS = 0,
@@ -21,7 +21,9 @@ enum {
     NODE_SECRET_MAKES_PAIR,
     NODE_SECRET_TAKES_PAIR = NODE_SECRET_MAKES_PAIR + NODE_SECRET_PAIRS, /* the secret half is the value */
     NODE_SECRET_SIGNS_PAIR = NODE_SECRET_TAKES_PAIR + NODE_SECRET_PAIRS,
-    NODE_SECRET_DOES = NODE_SECRET_SIGNS_PAIR + NODE_SECRET_PAIRS
+    NODE_SECRET_MAKES_REQUEST = NODE_SECRET_SIGNS_PAIR + NODE_SECRET_PAIRS, /* the message is a host */
+    NODE_SECRET_MAKES_CHALLENGE,                                            /* the message is a digest, and a host */
+    NODE_SECRET_DOES
 };
 enum { NODE_VAULT_BYTES_MAX = 8192 }; /* what an app seals at once; as vault_ask has it */
 enum { NODE_SECRETS_FILE_MAX = 2 << 20, NODE_SECRET_SEALED_MAX = 40960 };

@@ -155,7 +155,7 @@ def test_admin_hostile_clients():
 BODIES = {"NONE": None, "BYTES": b"x", "TokenWanted": {}, "RollbackWanted": {}, "PromoteWanted": {"version": 1}, "Digests": {"digests": []},
           "DeploymentWanted": {"format": "orlo", "manifest": "", "files": []}, "SecretWanted": {"value": "x"}, "ApiKeyWanted": {"name": "x", "type": "secret"}, "ApiKeyRotated": {}, "SigningKeyWanted": {}, "SigningRotate": {}, "UserTokenWanted": {}, "MoveWanted": {"engine": "sqlite"}, "ClusterWanted": {"app": 1, "does": "at"},
           "MigrationsWanted": {"files": []}, "QueryWanted": {"role": "anon", "query": "{}"}, "ExplainWanted": {"role": "anon", "table": "t"}}
-PARAMS = {"{app}": "shop", "{secret}": "KEY", "{digest}": "0" * 64, "{deployment}": "999", "{token}": "999", "{key}": "999"}
+PARAMS = {"{app}": "shop", "{secret}": "KEY", "{digest}": "0" * 64, "{deployment}": "999", "{token}": "999", "{key}": "999", "{host}": "shop.example.org"}
 
 
 def make_token(n, **wanted):

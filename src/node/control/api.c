@@ -340,12 +340,20 @@ static bool is_digest(str s) {
     return ok;
 }
 
+static bool is_host(str s) {
+    bool ok = s.n && s.n <= 253 && s.p[0] != '.' && s.p[0] != '-';
+    for (size_t i = 0; ok && i < s.n; i++)
+        ok = (s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'z') || s.p[i] == '.' || s.p[i] == '-';
+    return ok;
+}
+
 static bool param_fits(enum api_param p, str s) {
     struct diag d = DIAG_INIT;
     switch (p) {
     case API_PARAM_app: return app_name_check(s, &d) == ERR_OK;
     case API_PARAM_secret: return is_secret(s);
     case API_PARAM_digest: return is_digest(s);
+    case API_PARAM_host: return is_host(s);
     default: return is_number(s);
     }
 }

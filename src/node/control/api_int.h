@@ -182,7 +182,8 @@ bool node_api_admit(struct api_call *call, struct api_failures *failures);
 
 /* Members of a status: how the node does. */
 void node_api_put_node(struct api_call *call);
-void node_api_put_notes(struct api_call *call); /* elements of its notes */
+void node_api_put_notes(struct api_call *call);
+void node_api_put_certificates(struct api_call *call); /* notes of them: api_certificates.c */ /* elements of its notes */
 uint64_t node_api_uptime_ms(const struct control *c);
 
 /* ---- handlers ---- */

@@ -30,6 +30,7 @@ void node_api_status(struct api_call *call) {
     if (call->who.node) node_api_put_node(call);
     json_put_array(&call->w, "notes");
     if (call->who.node) node_api_put_notes(call);
+    node_api_put_certificates(call);
     for (const struct control_app *app = c->apps; app; app = app->next) {
         const char *note = call->who.node || str_eq(call->who.app, app->name) ? node_places_note(c, call->mem, app) : NULL;
         if (!note) continue;

@@ -3,6 +3,7 @@
  *
  * An app that has versions and none that is live is in the database alone.
  */
+#include "node/control/acme.h"
 #include "node/control/control_int.h"
 #include <stdlib.h>
 
@@ -109,6 +110,7 @@ void node_control_app_put(struct control *c, uint32_t id, str name, const struct
     if (app->state.canary != state->canary) node_served_free(app->state.canary);
     app->state = *state;
     node_hosts_add(c, app);
+    node_acme_changed(c);
 }
 
 void node_control_app_remove(struct control *c, struct control_app *app) {
@@ -124,6 +126,7 @@ void node_control_app_remove(struct control *c, struct control_app *app) {
     node_served_free(app->state.canary);
     c->apps_count--;
     free(app);
+    node_acme_changed(c);
 }
 
 /* ---- where an app is ---- */

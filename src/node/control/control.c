@@ -7,6 +7,7 @@
  * 2. It touches the folders of records and of images, which it got as descriptors, and nothing else.
  * 3. It is started anew when it dies; what it had acknowledged is in its files.
  */
+#include "node/control/acme.h"
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
 #include "node/control/data.h"
@@ -130,13 +131,16 @@ static void take_config(struct control *c, struct node_message *m) {
     c->config = p ? config : NULL;
     c->config_mem = mem;
     arena_free(before);
+    node_acme_changed(c);
 }
 
 static bool hear_supervisor(struct control *c, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_client: add_client(c, node_message_take(m, 0)); return true;
     case NODE_MSG_admin: return listen_at(c, node_message_take(m, 0));
-    case NODE_MSG_compile_done: return node_migrate_planned(c, &m->compile_done) || node_deployment_compiled(c, &m->compile_done);
+    case NODE_MSG_compile_done:
+        return node_acme_read(c, &m->compile_done) || node_migrate_planned(c, &m->compile_done) ||
+               node_deployment_compiled(c, &m->compile_done);
     case NODE_MSG_data_done: return node_data_said(c, &m->data_done);
     case NODE_MSG_sign_done: return on_sign_done(c, &m->sign_done);
     case NODE_MSG_published: return node_change_published(c, &m->published);
@@ -147,6 +151,7 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_meters: return node_metrics_add(c, m->meters.slot, node_message_take(m, 0));
     case NODE_MSG_logs_peer: return node_logs_peer(c, node_message_take(m, 0));
     case NODE_MSG_server_ask: node_secrets_server(c, &m->server_ask); return true;
+    case NODE_MSG_acme_channel: node_acme_channel(c, node_message_take(m, 0)); return true;
     case NODE_MSG_image_ask: node_images_ask(c, &m->image_ask); return true;
     case NODE_MSG_secret_done: return node_secrets_said(c, &m->secret_done);
     default: return false;
@@ -200,6 +205,7 @@ static err begin(struct control *c, struct diag *d) {
     node_blobs_load(c);
     TRY(node_tokens_load(c, d));
     TRY(node_certificates_open(c, d));
+    node_acme_open(c);
     node_logs_open(c);
     TRY(node_moves_mend(c, d));
     return c->state.records >= 0 ? node_control_publish_all(c, d) : ERR_OK;

@@ -12,6 +12,7 @@
  *   data.c        what is asked of apps' databases (data.h); migrate.c: files of SQL on their way there
  *   move.c        a database that goes to another engine
  *   secrets.c     apps' secrets; keys.c: what their callers are known by (keys.h)
+ *   acme.c        certificates from authorities (acme.h)
  *   images.c      images: sealed memory files to hand out, and files
  */
 #ifndef ORLO_NODE_CONTROL_INT_H
@@ -148,6 +149,7 @@ struct control {
     struct control_key_uses *key_uses; /* keys.c; NULL: none was told of */
     uint32_t last_secret;
     struct control_certificates *certificates; /* certificates.c; NULL: none so far */
+    struct control_acme *acme;                 /* acme.c; NULL: nothing is kept */
     bool done;                                 /* node_control_end */
 };
 

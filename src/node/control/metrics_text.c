@@ -9,6 +9,7 @@
  *    under (other) (`shown`). Sums of increases are right whatever labels did in between, and no counter goes back.
  */
 #include "node/control/metrics.h"
+#include "node/control/acme.h"
 #include "node/control/control_int.h"
 #include <stdlib.h>
 
@@ -409,6 +410,37 @@ static void put_node(struct text *t, const struct control *c) {
     put_one(t, "orlo_apps_labelled", KIND_COUNT, "Apps that have series of their own here", c->labels->n);
 }
 
+/* ---- certificates ---- */
+
+enum { CERTIFICATES_MAX = 200 };
+struct certificates {
+    struct text *text;
+    uint32_t shown;
+    uint64_t states[CONTROL_ACME_STATES];
+};
+
+static void put_certificate(void *arg, const struct control_acme_cert *cert) {
+    struct certificates *c = arg;
+    struct buf labels = {0};
+    c->states[cert->state]++;
+    if (!cert->not_after_s || c->shown++ >= CERTIFICATES_MAX) return;
+    put_label(&labels, "host", cert->host);
+    buf_printf(c->text->b, "orlo_certificate_not_after_seconds{" STR_FMT "} %lld\n", STR_ARG(buf_str(&labels)),
+               (long long)cert->not_after_s);
+    buf_free(&labels);
+}
+
+static void put_certificates(struct text *t, struct control *c) {
+    static const char family[] = "orlo_certificate_not_after", states[] = "orlo_certificates";
+    struct certificates all = {.text = t};
+    put_header(t, family, KIND_SECONDS, true, "Until when a host's certificate is good, since 1970: of the first 200");
+    node_acme_each(c, put_certificate, &all);
+    put_header(t, states, KIND_COUNT, true, "Certificates by what becomes of them (docs/admin-api.md)");
+    for (uint32_t i = 0; i < CONTROL_ACME_STATES; i++)
+        buf_printf(t->b, "%s{state=\"%s\"} %llu\n", states, node_acme_state_text((enum control_acme_state)i),
+                   (unsigned long long)all.states[i]);
+}
+
 void node_metrics_forget_labels(struct control *c) {
     struct control_labels *l = c->labels;
     while (l && l->first) drop_label(l, l->first);
@@ -432,6 +464,7 @@ void node_metrics_text(struct control *c, bool openmetrics, struct buf *to) {
     put_node(&t, c);
     put_meters(&t);
     put_limits(&t);
+    put_certificates(&t, c);
     if (openmetrics) buf_puts(to, STR("# EOF\n"));
     arena_free(scratch);
 }

@@ -51,6 +51,13 @@ static const char *const formats[] = {
     "create table certificates (id integer primary key autoincrement, source integer not null, name text not null, entry blob "
     "not null,"
     " not_after integer not null, changed integer not null, unique (source, name)) strict;",
+    /* 4: what is asked of authorities. begun, next, why_at, renew_from, renew_to, informed: seconds since 1970 */
+    "create table acme_accounts (directory text primary key, url text not null, sealed blob not null, public blob not null,"
+    " created integer not null) strict;"
+    "create table acme_hosts (host text primary key, failures integer not null, next integer not null, begun integer not null,"
+    " authority text not null, why text not null, why_at integer not null, certificate text not null, renew_from integer not "
+    "null,"
+    " renew_to integer not null, informed integer not null) strict;",
 };
 
 /* ---- whose it is ---- */

@@ -1,4 +1,4 @@
-/* courier: brings spans to a collector, by OTLP over HTTP, and mails to relays (mails.c). A process of its own, which may connect to others and nothing else.
+/* courier: brings spans to a collector, by OTLP over HTTP, mails to relays (mails.c), and asks authorities for certificates (authorities.c). A process of its own, which may connect to others and nothing else.
  *
  *   worker ── spans ──> [ queue: so many spans, so many bytes ] ── a batch, when there are enough or after a second ──> collector
  *                          └─ full: dropped, counted                 └─ does not answer, or says later: again, after a pause that doubles
@@ -64,6 +64,7 @@ struct courier {
     uint32_t peers_count;
     uint64_t peers_all, quiet_ns;
     struct node_courier_mails *mails;
+    struct node_courier_authorities *authorities;
     bool rests;
     str scheme, authority, path;
     struct net_field fields[HEADERS_MAX + 4];
@@ -356,7 +357,9 @@ static void on_mail_told(void *arg, uint64_t peer, const struct node_message *m)
 static void on_look(void *arg) {
     struct courier *c = arg;
     uint64_t idle_ns = node_role_idle_s(NODE_ROLE_courier) * 1'000'000'000ull;
-    if (c->rests || c->client || node_courier_mails_busy(c->mails) || clock_mono_ns() - c->quiet_ns < idle_ns) return;
+    if (c->rests || c->client || node_courier_mails_busy(c->mails) || node_courier_authorities_busy(c->authorities) ||
+        clock_mono_ns() - c->quiet_ns < idle_ns)
+        return;
     c->rests = node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(courier_rests)) == ERR_OK;
 }
 
@@ -365,8 +368,11 @@ static void on_wire(void *arg, unsigned events) {
     struct node_message m;
     enum node_wire_got got = node_wire_receive(NODE_WIRE_FD, NODE_ROLE_supervisor, NODE_ROLE_courier, &m);
     if (got == NODE_WIRE_AGAIN) return;
-    bool sense = got == NODE_WIRE_GOT && m.type == NODE_MSG_courier_peer && c->peers_count < PEERS_MAX;
-    if (sense) add_peer(c, node_message_take(&m, 0));
+    bool acme = got == NODE_WIRE_GOT && m.type == NODE_MSG_acme_peer;
+    bool sense = acme || (got == NODE_WIRE_GOT && m.type == NODE_MSG_courier_peer && c->peers_count < PEERS_MAX);
+    c->quiet_ns = clock_mono_ns();
+    if (acme) node_courier_authorities_channel(c->authorities, node_message_take(&m, 0));
+    else if (sense) add_peer(c, node_message_take(&m, 0));
     if (got == NODE_WIRE_GOT) node_message_drop(&m);
     if (!sense) net_loop_stop(c->loop);
 }
@@ -411,7 +417,9 @@ static err begin(struct courier *c, struct diag *d) {
     bool exports = m.courier_open.endpoint.n, ok = !exports || take_endpoint(c, m.courier_open.endpoint);
     take_headers(c, m.courier_open.headers);
     c->mails = node_courier_mails_new(c->loop, &m.courier_open, on_mail_told, c);
+    c->authorities = node_courier_authorities_new(c->loop);
     err e = node_meters_map(m.fds[0], d);
+    if (m.fds_count > 1) node_courier_authorities_trust(c->authorities, m.fds[1]);
     node_message_drop(&m);
     TRY(e);
     if (!ok) return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "the collector's address is none: http://HOST:PORT");

@@ -43,6 +43,8 @@ struct node_jobs {
 void node_manifest_limits(struct node_job_config *config);
 /* What reading migrations may use. */
 void node_migrate_limits(struct node_job_config *config);
+/* What reading a chain of certificates may use. */
+void node_chain_limits(struct node_job_config *config);
 /* NULL: too many are waiting. */
 [[nodiscard]] struct node_job *node_jobs_add(struct node_jobs *jobs, const struct node_job_config *config);
 void node_jobs_cancel(struct node_jobs *jobs, struct node_job *job);

@@ -8,9 +8,11 @@
  */
 #include "manifest/config.h"
 #include "node/supervisor/supervisor_int.h"
+#include <errno.h>
 #include <sched.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { WORKERS_MAX = 256 };
@@ -117,6 +119,24 @@ static void take_mail(struct setup *s, const struct manifest_mail *m) {
     s->mail.relay.secret = arena_str(s->mem, m->relay.secret), s->mail.relay.from = arena_str(s->mem, m->relay.from);
 }
 
+/* As it is now: who reads it has no way to it. */
+static err read_authority(struct setup *s, str path, struct diag *d) {
+    enum { BYTES_MAX = 1 << 20 };
+    const char *name = arena_cstr(s->mem, path);
+    if (!path.n) return ERR_OK;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    uint8_t *p = malloc(BYTES_MAX);
+    ENSURE(p);
+    ssize_t n = fd < 0 ? -1 : read(fd, p, BYTES_MAX);
+    int why = errno;
+    if (n > 0 && n < BYTES_MAX) s->acme_ca = arena_str(s->mem, (str){p, (size_t)n});
+    free(p);
+    if (fd >= 0) close(fd);
+    if (s->acme_ca.n) return ERR_OK;
+    return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "[acme] ca_file: %s: %s", name,
+                    n < 0 ? strerror(why) : "it is no file of certificates");
+}
+
 err node_setup_new(const struct node_serve_config *config, const struct manifest_config *file, const struct setup *before,
                    struct setup **out, struct diag *d) {
     struct buf bytes = {0};
@@ -132,6 +152,7 @@ err node_setup_new(const struct node_serve_config *config, const struct manifest
     buf_free(&bytes);
     s->workers = (uint32_t)MIN(s->limits.workers ? s->limits.workers : node_setup_cores(), (uint64_t)WORKERS_MAX);
     err e = take_proxies(s, config, d);
+    if (e == ERR_OK && file) e = read_authority(s, file->acme.ca_file, d);
     if (e == ERR_OK) e = take_cordons(s, config, before, d);
     if (e == ERR_OK) e = open_doors(s, config, before, d);
     s->url = config->url.n ? arena_str(s->mem, config->url) : s->shown;

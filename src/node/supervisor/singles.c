@@ -287,6 +287,16 @@ static void on_migrate_want(struct supervisor *s, struct node_message *m) {
     begin_wanted(w, &config);
 }
 
+static void on_chain_want(struct supervisor *s, struct node_message *m) {
+    const struct node_msg_chain_want *want = &m->chain_want;
+    struct wanted *w = new_wanted(s, m, want->id);
+    struct node_message what = NODE_MESSAGE(chain, .host = want->host, .request = want->request, .bytes = want->bytes);
+    struct node_job_config config = {.what = &what, .title = "reading a certificate"};
+    w->is_text = true;
+    node_chain_limits(&config);
+    begin_wanted(w, &config);
+}
+
 static void cancel_wanted(struct supervisor *s, const uint32_t *id) {
     for (struct wanted *w = s->wanted, *next; w; w = next) {
         next = w->next;
@@ -470,6 +480,9 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     case NODE_MSG_right: return node_publish_right(s, &m->right);
     case NODE_MSG_publish: return node_publish_begin(s, m);
     case NODE_MSG_certificates_set: return node_certificates_set(s, m);
+    case NODE_MSG_chain_want: on_chain_want(s, m); return true;
+    case NODE_MSG_acme_want: node_post_acme_want(s); return true;
+    case NODE_MSG_proofs_set: node_workers_proofs(s, m->proofs_set.table); return true;
     case NODE_MSG_reload: node_config_reload(s, true); return true;
     case NODE_MSG_server_give: return node_servers_give(s, m);
     case NODE_MSG_server_changed: node_servers_changed(s, &m->server_changed); return true;
@@ -481,6 +494,7 @@ bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
 
 void node_singles_lose_control(struct supervisor *s, int status) {
     cancel_wanted(s, NULL);
+    s->acme_wanted = false;
     node_data_forget_asks(s);
     node_servers_lose_control(s);
     node_data_let_go(s);

@@ -101,6 +101,7 @@ struct setup {
     } otlp;
     int certificates; /* the operator's (node/certificates.h); -1: none */
     bool tls13_alone;
+    str acme_ca;               /* who has signed authorities' certificates, PEM; empty: as the system has it */
     struct manifest_mail mail; /* a relay for apps that have none; host empty: there is none */
 };
 
@@ -204,6 +205,9 @@ struct supervisor {
     uint64_t keys_idle_at_ns;
     struct abi_key_public key;
 
+    bool acme_wanted;  /* control waits for a channel to the courier */
+    struct buf proofs; /* what workers answer authorities with, as control has said it last */
+
     int admin_fd; /* where it is administered by HTTP; -1: nowhere */
     str admin_shown;
     int client_fd; /* `orlo serve`: to control, as a command has it; -1 */
@@ -305,6 +309,7 @@ void node_cordons_end(struct supervisor *s);
 
 /* With the rights of what is published there, and the setup that goes with it. */
 struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct publication *what);
+void node_workers_proofs(struct supervisor *s, str table);  /* what all are to answer authorities with */
 void node_workers_news(struct supervisor *s, uint32_t app); /* an app's database has changed; 0: any may have */
 void node_workers_rest(struct supervisor *s, struct proc *p);
 void node_workers_hear(struct supervisor *s, struct proc *p);
@@ -434,6 +439,7 @@ bool node_post_begin(struct supervisor *s);
 bool node_post_hear(struct supervisor *s, struct node_message *m);
 void node_post_lose(struct supervisor *s, int status);
 void node_post_setup(struct supervisor *s, const struct setup *before); /* another one is at work */
+void node_post_acme_want(struct supervisor *s);                         /* control is to have a channel to the courier */
 
 /* ---- notify.c ---- */
 

@@ -118,6 +118,11 @@ static bool start(struct supervisor *s, struct proc *p, const struct publication
     return ok;
 }
 
+static void tell_proofs(const struct supervisor *s, const struct proc *p) {
+    if (p->process.wire >= 0 && node_wire_send(p->process.wire, &NODE_MESSAGE(proofs, .table = buf_str(&s->proofs))) != ERR_OK)
+        node_process_signal(&p->process, SIGKILL); /* it does not listen */
+}
+
 struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struct publication *what) {
     struct proc *p = calloc(1, sizeof *p);
     ENSURE(p);
@@ -132,6 +137,7 @@ struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struc
     s->procs = p;
     node_cordons_tell(s, p);
     node_roles_open_channels(s, p);
+    if (s->proofs.n) tell_proofs(s, p);
     return p;
 }
 
@@ -147,6 +153,12 @@ void node_workers_rest(struct supervisor *s, struct proc *p) {
 static void tell_news(struct proc *p, uint32_t app) {
     if (p->process.wire < 0 || p->state == RESTING) return;
     p->news_lost = node_wire_send(p->process.wire, &NODE_MESSAGE(news, .app = p->news_lost ? 0 : app)) != ERR_OK;
+}
+
+void node_workers_proofs(struct supervisor *s, str table) {
+    s->proofs.n = 0;
+    buf_puts(&s->proofs, table);
+    for (struct proc *p = s->procs; p; p = p->next) tell_proofs(s, p);
 }
 
 void node_workers_news(struct supervisor *s, uint32_t app) {

@@ -280,6 +280,9 @@ void node_handler_refused(str peer, uint16_t status, const char *why, void *hand
 /* Requests for apps of other cordons than this worker's go there. */
 struct node_inbox;
 void node_handler_use_inbox(struct node_handler *h, struct node_inbox *inbox, uint32_t cordon);
+void node_handler_proofs(
+    struct node_handler *h,
+    str table); /* what authorities are to find here from now on: HOST, TOKEN, proof, a newline behind each */
 void node_handler_rest(struct node_handler *h); /* requests that come go to others of that cordon, where it can send to them */
 uint32_t node_handler_busy(const struct node_handler *h);                       /* requests in progress */
 void node_handler_part_changed(struct node_handler *h, struct node_part *part); /* node_apps_config.changed */

@@ -242,6 +242,7 @@ struct node_part *node_front_route(struct node_request *r) {
     struct net_tls_facts facts;
     if (net_exchange_tls(r->exchange, &facts) && !node_tls_covers(&facts, net_exchange_request(r->exchange)->authority))
         return answer(r, NODE_REFUSE_MISDIRECTED);
+    if (UNLIKELY(r->handler->proofs.n) && node_proofs_answer(r)) return NULL;
     if (UNLIKELY(r->handler->rests) && lead_back(r)) return NULL;
     const struct node_entry *e = node_apps_at(apps, net_exchange_request(r->exchange)->authority);
     if (!e) return answer(r, NODE_REFUSE_NO_HOST);

@@ -62,6 +62,7 @@ struct node_handler {
     struct node_inbox *inbox; /* to workers of other cordons; NULL: there are none */
     uint32_t cordon;          /* this worker's */
     bool rests;               /* others of it serve what comes */
+    struct buf proofs;        /* proofs.c: what authorities are to find here; mostly nothing */
     uint64_t ids[64];         /* random, not given yet */
     uint32_t ids_left;
     struct node_request *after, *free;
@@ -77,6 +78,9 @@ void node_handler_answered(struct node_request *r);
 
 void node_handler_over(struct node_request *r);  /* the same of one that is a part's */
 void node_handler_again(struct node_request *r); /* it has become another part's of its app, which may have to be loaded */
+
+/* proofs.c: it is an authority's that asks for what is under way. Then it is answered. */
+bool node_proofs_answer(struct node_request *r);
 
 /* Another process answers it. */
 void node_handler_passed(struct node_request *r);

@@ -289,6 +289,7 @@ static bool hear(struct worker *w, struct node_message *m) {
     case NODE_MSG_news:
         if (w->follow) node_follow_news(w->follow, m->news.app);
         return true;
+    case NODE_MSG_proofs: node_handler_proofs(w->handler, m->proofs.table); return true;
     case NODE_MSG_mail_news: node_mails_wait(w->guest.mails, m->mail_news.app); return true;
     case NODE_MSG_inbox:
         node_inbox_set(w->inbox, m->inbox.cordon, m->inbox.own, m->fds_count ? node_message_take(m, 0) : -1);

@@ -1,0 +1,142 @@
+"""Certificates from an authority (tests/acme.py is one, and misbehaves as it is told): had, served, renewed, and whatever goes wrong on the way said in words."""
+import contextlib, socket, sqlite3, ssl, threading, time
+
+from acme import Authority
+from harness import *
+from nodes import *
+
+HOST = "shop.example.org"
+
+
+def listening():
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    return s
+
+
+def conf_of(folder, authority, more="", listen=None):
+    """A file for a node; authority: one, or several in turn."""
+    all_of = authority if isinstance(authority, (list, tuple)) else [authority]
+    path = os.path.join(folder, "node.toml")
+    listen = listen or 'listen = [{ address = "127.0.0.1:0", tls = true }, "127.0.0.1:0"]'
+    with open(path, "w") as f:
+        f.write(f"{listen}\n[acme]\ndirectory = {json.dumps([a.directory for a in all_of])}\nca_file = {json.dumps(all_of[0].ca)}\nterms_agreed = true\nemail = \"me@example.org\"\n{more}\n")
+    return path
+
+
+@contextlib.contextmanager
+def acme_node(authority, *flags, more="", state=None, folder=None, known=True):
+    """known: the authority knows where the node is."""
+    folder = folder or tempfile.mkdtemp(prefix="acme-", dir=WORK)
+    n = Node(state or new_state(), "--config", conf_of(folder, authority, more), "--workers", "2", *flags, listen=None)
+    n.plain = int(n.wait_event("serving")["also"].rsplit(":", 1)[1])
+    for a in authority if isinstance(authority, (list, tuple)) else [authority]:
+        if known:
+            a.http_port, a.tls_port = n.plain, n.port
+    try:
+        yield n
+        status = n.stop()
+        check(not sanitize.report_in(n.log()), sanitize.report_in(n.log()))
+        check(status == 0, status, n.log()[-3000:])
+    finally:
+        if n.proc.poll() is None:
+            n.kill()
+
+
+@contextlib.contextmanager
+def an_authority(name="authority", **more):
+    a = Authority(tempfile.mkdtemp(prefix=name + "-", dir=WORK), **more)
+    try:
+        yield a
+    finally:
+        a.stop()
+
+
+def deploy(n, app, *hosts):
+    n.deploy(app, guest("cgi"), *(w for h in hosts for w in ("--host", h)))
+
+
+def shown(n, host, ca):
+    """The certificate that a client gets who trusts ca, as its serial number; None: none that it trusts."""
+    context = ssl.create_default_context(cafile=ca)
+    try:
+        with socket.create_connection(("127.0.0.1", n.port), timeout=PATIENCE_S) as raw, context.wrap_socket(raw, server_hostname=host) as s:
+            return int(s.getpeercert()["serialNumber"], 16)
+    except (ssl.SSLError, ConnectionError):
+        return None
+
+
+def certs(n):
+    code, out, error = orlo("certs", "--json", "--state", n.state)
+    check(code == 0, code, out, error)
+    return {c["host"]: c for c in json.loads(out)["certificates"]}
+
+
+def wait_shown(n, host, ca, other_than=None):
+    def there():
+        serial = shown(n, host, ca)
+        return serial if serial is not None and serial != other_than else None
+    return until(there, n)
+
+
+def until(fn, n, s=PATIENCE_S):
+    end = time.monotonic() + s
+    while time.monotonic() < end:
+        if found := fn():
+            return found
+        pace(0.1)
+    check(False, "it did not come to be", certs(n), n.log()[-6000:])
+
+
+def due_now(state, host=HOST, **more):
+    """While the node is off: what was written down lets the next try begin at once."""
+    with contextlib.closing(sqlite3.connect(os.path.join(state, "db", "node.db"))) as db:
+        values = {"next": 0, "begun": 0, **more}
+        db.execute(f"update acme_hosts set {', '.join(k + ' = ?' for k in values)} where host = ?", (*values.values(), host))
+        db.commit()
+
+
+def row(state, host=HOST):
+    with contextlib.closing(sqlite3.connect(os.path.join(state, "db", "node.db"))) as db:
+        db.row_factory = sqlite3.Row
+        return dict(db.execute("select * from acme_hosts where host = ?", (host,)).fetchone())
+
+
+def test_acme_gives_and_renews():
+    """By either challenge; one certificate a host; renewed when the authority says so; what is not asked for, and by whom, has none."""
+    with an_authority(binding=("kid-7", "c2VjcmV0LW9mLWEtYmluZGluZw")) as a:
+        a.faults["nonce"] = 3
+        more = 'hosts = ["*.example.org"]\neab_kid = "kid-7"\neab_hmac_key = "c2VjcmV0LW9mLWEtYmluZGluZw"\n'
+        with acme_node(a, more=more + 'challenge = "http-01"') as n:
+            deploy(n, "shop", HOST, "elsewhere.example.com")
+            first = wait_shown(n, HOST, a.root)
+            eq(len(a.accounts), 1)
+            eq([o["host"] for o in a.orders], [HOST])
+            eq([x["contact"] for x in a.accounts.values()], [["mailto:me@example.org"]])
+            eq(a.orders[0]["kind"], "http-01")
+            c = certs(n)
+            eq(list(c), [HOST])
+            eq((c[HOST]["state"], c[HOST]["app"], c[HOST]["from"], c[HOST]["days_left"] in (8, 9)), ("served", "shop", a.directory, True))
+            has(orlo("certs", "--state", n.state)[1], HOST)
+            # Nothing is left of the challenge: its path is the app's again.
+            left = curl(f"http://127.0.0.1:{n.plain}/.well-known/acme-challenge/{a.orders[0]['tokens']['http-01']}", "-H", f"Host: {HOST}")
+            check(a.orders[0]["tokens"]["http-01"] + "." not in left.text, left.text)
+            code, _, error = orlo("certs", "renew", HOST, "--state", n.state)
+            check(code != 0 and "less than a minute" in error, code, error)
+            code, _, error = orlo("certs", "renew", "nobody.example.org", "--state", n.state)
+            check(code != 0 and "no app" in error, code, error)
+            metrics = say(Socket(n.state), "GET", "/metrics").text
+            has(metrics, 'orlo_certificate_not_after_seconds{host="shop.example.org"}')
+            has(metrics, 'orlo_certificates{state="served"} 1')
+        # Another time, the other challenge, and the authority wants it back early.
+        a.window = (time.time() - 7200, time.time() - 3600)
+        due_now(n.state, informed=0)
+        with acme_node(a, more=more + 'challenge = "tls-alpn-01"', state=n.state) as n:
+            eq(shown(n, HOST, a.root), first)
+            wait_shown(n, HOST, a.root, other_than=first)
+            eq((a.orders[1]["kind"], bool(a.orders[1]["replaces"]), len(a.accounts)), ("tls-alpn-01", True, 1))
+            # What it was shown, nobody else is.
+            until(lambda: certs(n)[HOST]["state"] == "served", n)
+            n.delete("shop")
+            eq(certs(n)[HOST]["state"], "left")
+        eq(len(a.orders), 2)
