@@ -381,3 +381,55 @@ SPREAD(pg_stddev_pop_float, 1, sqrt(s->squares / s->n))
 const struct pg_aggregate pg_sum_float4 = {sizeof(struct sums), single_step, NULL, give_sum, NULL};
 const struct pg_aggregate pg_sum_float8 = {sizeof(struct sums), double_step, NULL, give_sum, NULL};
 const struct pg_aggregate pg_avg_float = {sizeof(struct sums), sums_step, NULL, give_mean, NULL};
+
+/* ---- two numbers at a time: float8_regr_accum ---- */
+
+struct pairs {
+    double n, sum_x, square_x, sum_y, square_y, product;
+};
+
+/* Y, then X */
+static void pairs_step(struct pg_call *call, void *state, const struct db_value *args, uint32_t n) {
+    struct pairs *s = state, was = *s;
+    if (args[0].kind == DB_NULL || args[1].kind == DB_NULL) return;
+    double y = pg_f64(args[0]), x = pg_f64(args[1]);
+    s->n++;
+    s->sum_x += x, s->sum_y += y;
+    if (was.n > 0) {
+        double dx = x * s->n - s->sum_x, dy = y * s->n - s->sum_y, scale = 1.0 / (s->n * was.n);
+        s->square_x += dx * dx * scale, s->square_y += dy * dy * scale, s->product += dx * dy * scale;
+        bool over = isinf(s->sum_x) || isinf(s->square_x) || isinf(s->sum_y) || isinf(s->square_y) || isinf(s->product);
+        if (!over) return;
+        if (((isinf(s->sum_x) || isinf(s->square_x)) && !isinf(was.sum_x) && !isinf(x)) ||
+            ((isinf(s->sum_y) || isinf(s->square_y)) && !isinf(was.sum_y) && !isinf(y)) ||
+            (isinf(s->product) && !isinf(was.sum_x) && !isinf(x) && !isinf(was.sum_y) && !isinf(y)))
+            overflows(call);
+        if (isinf(s->square_x)) s->square_x = NAN;
+        if (isinf(s->square_y)) s->square_y = NAN;
+        if (isinf(s->product)) s->product = NAN;
+    } else {
+        if (!isfinite(x)) s->square_x = s->product = NAN;
+        if (!isfinite(y)) s->square_y = s->product = NAN;
+    }
+}
+static void pairs_count(struct pg_call *call, const void *state, struct db_value *out) {
+    *out = DB_I64((int64_t)((const struct pairs *)state)->n);
+}
+const struct pg_aggregate pg_regr_count = {sizeof(struct pairs), pairs_step, NULL, pairs_count, NULL};
+#define PAIRS(name, where, expression)                                                                                           \
+    static void name##_value(struct pg_call *call, const void *state, struct db_value *out) {                                    \
+        const struct pairs *s = state;                                                                                           \
+        if (where) give(call, expression, true, true, out);                                                                      \
+    }                                                                                                                            \
+    const struct pg_aggregate name = {sizeof(struct pairs), pairs_step, NULL, name##_value, NULL};
+PAIRS(pg_regr_sxx, s->n >= 1, s->square_x)
+PAIRS(pg_regr_syy, s->n >= 1, s->square_y)
+PAIRS(pg_regr_sxy, s->n >= 1, s->product)
+PAIRS(pg_regr_avgx, s->n >= 1, s->sum_x / s->n)
+PAIRS(pg_regr_avgy, s->n >= 1, s->sum_y / s->n)
+PAIRS(pg_covar_pop, s->n >= 1, s->product / s->n)
+PAIRS(pg_covar_samp, s->n >= 2, s->product / (s->n - 1))
+PAIRS(pg_corr, s->n >= 1 && s->square_x != 0 && s->square_y != 0, s->product / sqrt(s->square_x * s->square_y))
+PAIRS(pg_regr_r2, s->n >= 1 && s->square_x != 0, s->square_y == 0 ? 1.0 : (s->product * s->product) / (s->square_x * s->square_y))
+PAIRS(pg_regr_slope, s->n >= 1 && s->square_x != 0, s->product / s->square_x)
+PAIRS(pg_regr_intercept, s->n >= 1 && s->square_x != 0, (s->sum_y - s->sum_x * s->product / s->square_x) / s->n)

@@ -99,6 +99,71 @@ static void end_aggregate(void *arg, void *state) {
     if (a->aggregate->drop) a->aggregate->drop(state);
 }
 
+/* NAME_framed, over a frame whose start moves: of those that can take back nothing all rows are kept, and each value begins anew. */
+struct framed {
+    struct db_value *row; /* a value's text is its own */
+    size_t cap, first, n; /* values */
+    uint32_t width;
+};
+
+static void framed_step(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
+    struct framed *f = state;
+    struct pg_call with = call_begin(call, NULL);
+    if (f->n + n > f->cap) {
+        size_t more = MAX(f->cap * 2, (size_t)n * 16);
+        void *q = db_take(f->row, more * sizeof *f->row);
+        if (q) f->row = q, f->cap = more;
+    }
+    bool ok = f->n + n <= f->cap;
+    for (uint32_t i = 0; i < n && ok; i++) {
+        struct db_value v = args[i];
+        if (v.kind >= DB_TEXTUAL) {
+            uint8_t *p = db_take(NULL, v.s.n + 1);
+            ok = p != NULL;
+            if (ok && v.s.n) memcpy(p, v.s.p, v.s.n);
+            v.s.p = p;
+        }
+        if (ok) f->row[f->n++] = v;
+    }
+    f->width = n;
+    if (!ok) pg_raise(&with, "53200", "out of memory");
+    call_end(call, &with, NULL);
+}
+
+static void framed_forget(struct db_value v) {
+    if (v.kind >= DB_TEXTUAL) db_give_back((void *)(uintptr_t)v.s.p);
+}
+
+static void framed_inverse(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
+    struct framed *f = state;
+    for (uint32_t i = 0; i < n && f->first < f->n; i++) framed_forget(f->row[f->first++]);
+    if (f->first * 2 < f->n || !f->n) return;
+    memmove(f->row, f->row + f->first, (f->n - f->first) * sizeof *f->row);
+    f->n -= f->first, f->first = 0;
+}
+
+static void framed_value(struct db_call *call, void *arg, void *state) {
+    const struct pg_c_aggregate *a = arg;
+    const struct framed *f = state;
+    struct pg_call with = call_begin(call, NULL);
+    struct db_value out = DB_NOTHING;
+    void *own = db_take(NULL, a->aggregate->state_bytes);
+    if (own) memset(own, 0, a->aggregate->state_bytes);
+    else pg_raise(&with, "53200", "out of memory");
+    for (size_t i = f->first; own && i < f->n && !with.error->set && pg_call_works(&with, 20); i += f->width)
+        if (!(a->flags & PG_STRICT) || !any_null(f->row + i, f->width)) a->aggregate->step(&with, own, f->row + i, f->width);
+    if (own && !with.error->set) a->aggregate->value(&with, own, &out);
+    call_end(call, &with, &out);
+    if (own && a->aggregate->drop) a->aggregate->drop(own);
+    db_give_back(own);
+}
+
+static void framed_end(void *arg, void *state) {
+    struct framed *f = state;
+    for (size_t i = f->first; i < f->n; i++) framed_forget(f->row[i]);
+    db_give_back(f->row);
+}
+
 static void ordered_step(struct db_call *call, void *arg, void *state, const struct db_value *args, uint32_t n) {
     struct pg_call with = call_begin(call, NULL);
     pg_ordered_step(&with, state, args, n);
@@ -194,7 +259,7 @@ static void tell_functions(void) {
 static void tell_aggregates(void) {
     uint32_t n;
     const struct pg_c_aggregate *rows = pg_c_aggregates(&n);
-    told.aggregates = arena_array(told.mem, struct db_aggregate, 2 * n);
+    told.aggregates = arena_array(told.mem, struct db_aggregate, 3 * n);
     for (uint32_t i = 0; i < n; i++) {
         struct db_aggregate a = {.name = rows[i].name,
                                  .arguments = rows[i].args,
@@ -206,10 +271,17 @@ static void tell_aggregates(void) {
                                  .end = end_aggregate,
                                  .arg = (void *)(uintptr_t)&rows[i]};
         told.aggregates[told.aggregates_count++] = a;
+        struct db_aggregate framed = a; /* what can take back a row does */
+        framed.name = (const char *)arena_fmt(told.mem, "%s_framed", rows[i].name).p;
+        if (!rows[i].aggregate->inverse) {
+            framed.state_bytes = sizeof(struct framed);
+            framed.step = framed_step, framed.inverse = framed_inverse, framed.value = framed_value, framed.end = framed_end;
+        }
         a.name = (const char *)arena_fmt(told.mem, "%s_ordered", rows[i].name).p;
         a.arguments = -1;
         a.state_bytes = pg_ordered_bytes;
         a.step = ordered_step, a.inverse = NULL, a.value = ordered_value, a.end = ordered_end;
+        told.aggregates[told.aggregates_count++] = framed; /* by name: "framed" before "ordered" */
         told.aggregates[told.aggregates_count++] = a;
     }
 }

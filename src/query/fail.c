@@ -571,6 +571,8 @@ static const struct {
     {"interrupted", "57014", "canceling statement due to statement timeout"},
     {"ON CONFLICT clause does not match", "42P10",
      "there is no unique or exclusion constraint matching the ON CONFLICT specification"},
+    {"frame starting offset must be", "22013", "frame starting offset must not be negative"},
+    {"frame ending offset must be", "22013", "frame ending offset must not be negative"},
     {"integer overflow", "22003", "bigint out of range"},
     {"too much memory", "53200", "out of memory"},
     {"more memory than there is", "53200", "out of memory"},

@@ -7,6 +7,7 @@
  * 2. A window's name never reaches SQLite: what it says is written out at each OVER.
  */
 #include "sql/translate_int.h"
+#include <stdlib.h>
 
 enum { /* nodes/parsenodes.h: FRAMEOPTION_… */
        FRAME_NONDEFAULT = 0x1,
@@ -141,16 +142,19 @@ static err ordered(struct sql_context *cx, const PgQuery__FuncCall *call, struct
     return ERR_OK;
 }
 
-static err plain(struct sql_context *cx, const PgQuery__FuncCall *call, struct parts *p, str *text) {
+/* framed: over a frame whose start moves: one that cannot take a row back begins anew for each. */
+static err plain(struct sql_context *cx, const PgQuery__FuncCall *call, struct parts *p, bool framed, str *text) {
     struct sql_value args[SQL_ARGS_MAX], v;
     const struct pg_function *f = p->callee.builtin;
+    struct pg_how how = f->how;
+    if (framed && how.kind == PG_HOW_AGGREGATE) how.text = (const char *)sql_fmt(cx, "%s_framed", how.text).p;
     for (uint32_t i = 0; i < p->fitted.n; i++) args[i] = p->fitted.p[i];
     if (call->agg_distinct) {
         if (args[0].type == PG_JSON)
             return sql_refuse(cx, call->location, "42883", "could not identify an equality operator for type json");
         args[0].text = sql_fmt(cx, "distinct " STR_FMT STR_FMT, STR_ARG(args[0].text), STR_ARG(sql_collate(cx, args[0].type)));
     }
-    TRY(sql_apply_how(cx, &f->how, f->flags & ~(uint32_t)PG_STRICT, args, p->fitted.n, p->callee.result, -1, false, &v));
+    TRY(sql_apply_how(cx, &how, f->flags & ~(uint32_t)PG_STRICT, args, p->fitted.n, p->callee.result, -1, false, &v));
     *text = v.text;
     if (text->n > 1 && text->p[0] == '(') *text = str_sub(*text, 1, text->n - 2); /* FILTER and OVER follow */
     return ERR_OK;
@@ -193,7 +197,7 @@ static err aggregate_text(struct sql_context *cx, const PgQuery__FuncCall *call,
         }
     }
     bool sorted = order_tells(f) && (p->sorts.n || call->agg_distinct);
-    return sorted || (call->agg_distinct && p->fitted.n > 1) ? ordered(cx, call, p, text) : plain(cx, call, p, text);
+    return sorted || (call->agg_distinct && p->fitted.n > 1) ? ordered(cx, call, p, text) : plain(cx, call, p, false, text);
 }
 
 /* ---- aggregates ---- */
@@ -232,15 +236,118 @@ err sql_aggregate(struct sql_context *cx, const PgQuery__FuncCall *call, struct 
 
 struct over {
     str partition, order, frame;
-    bool ordered, framed;
+    sql_sorts sorts;
+    bool ordered, framed, moves; /* moves: its start does, or rows within it are left out */
     struct sql_value sum;
 };
+
+/* Of a constant's text. False: it is none. */
+static bool constant_of(struct sql_context *cx, const struct sql_value *v, struct db_value *out) {
+    struct buf b = {0};
+    str s = v->text;
+    *out = DB_NOTHING;
+    if (v->flags & SQL_NULL) return true;
+    if (!(v->flags & SQL_CONSTANT) || !s.n) return false;
+    if (s.p[0] == '\'') {
+        for (size_t i = 1; i + 1 < s.n; i++) {
+            buf_putc(&b, s.p[i]);
+            if (s.p[i] == '\'') i++;
+        }
+        *out = DB_TEXT(arena_str(cx->mem, buf_str(&b)));
+        buf_free(&b);
+        return true;
+    }
+    if (s.p[0] == '(' && s.n > 2) s = str_sub(s, 1, s.n - 2);
+    const char *number = arena_cstr(cx->mem, s);
+    char *end;
+    *out = v->type == PG_FLOAT8 ? DB_F64(strtod(number, &end)) : DB_I64(strtoll(number, &end, 10));
+    return end != number && !*end;
+}
+
+/* SQLite takes a number there, or an argument, and calls no function. */
+static err frame_distance(struct sql_context *cx, const struct sql_value *v, bool clock, str *text) {
+    struct db_value args[2] = {DB_NOTHING, DB_I64(clock)}, out;
+    const char *how = v->type == PG_INTERVAL  ? "pg_frame_interval"
+                      : v->type == PG_NUMERIC ? "pg_frame_numeric"
+                                              : "pg_frame_offset";
+    if (!constant_of(cx, v, &args[0])) {
+        struct catalog_mark m = {0}; /* an argument, or a variable, alone */
+        bool argument = catalog_mark_next(v->text, 0, &m) && m.kind == 'A' && !m.at && m.end == v->text.n &&
+                        (v->type == PG_INT8 || v->type == PG_FLOAT8);
+        *text = v->text;
+        return argument ? ERR_OK
+                        : sql_unsupported(cx, v->location, "a window frame in RANGE with an offset that is no constant",
+                                          "Use ROWS, or a join.");
+    }
+    TRY(sql_constant_call(cx, how, args, 2, v->location, &out));
+    *text = out.kind == DB_REAL ? sql_fmt(cx, "%.17g", out.f) : sql_fmt(cx, "%lld", (long long)out.i);
+    return ERR_OK;
+}
+
+/* How far a frame goes in RANGE: in what the rows are ordered by, which is a number for that. */
+static err range_offset(struct sql_context *cx, struct sql_value *v, struct over *o, str *text) {
+    if (o->sorts.n != 1)
+        return sql_refuse(cx, v->location, "42P20", "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column");
+    struct sql_sort key = o->sorts.p[0];
+    bool can = true, days = key.type == PG_DATE, clock = key.type == PG_TIME;
+    switch (key.type) {
+    case PG_INT2:
+    case PG_INT4:
+    case PG_INT8: TRY(sql_coerce(cx, v, PG_INT8, -1, PG_IMPLICIT, &can)); break;
+    case PG_FLOAT4:
+    case PG_FLOAT8:
+        if (v->flags & SQL_CONSTANT && (v->type == PG_NUMERIC || v->type == PG_INT4)) { /* its digits are its text */
+            struct db_value digits;
+            if (constant_of(cx, v, &digits) && digits.kind == DB_TEXTUAL) v->text = digits.s, v->type = PG_FLOAT8;
+            else if (digits.kind == DB_INTEGER) v->type = PG_FLOAT8;
+        }
+        TRY(sql_coerce(cx, v, PG_FLOAT8, -1, PG_IMPLICIT, &can));
+        break;
+    case PG_NUMERIC:
+        TRY(sql_coerce(cx, v, PG_NUMERIC, -1, PG_IMPLICIT, &can));
+        key.text = sql_fmt(cx, "pg_frame_key(" STR_FMT ")", STR_ARG(key.text));
+        break;
+    case PG_DATE:
+    case PG_TIME:
+    case PG_TIMESTAMP:
+    case PG_TIMESTAMPTZ:
+        TRY(sql_coerce(cx, v, PG_INTERVAL, -1, PG_IMPLICIT, &can));
+        if (days) key.text = sql_fmt(cx, "(" STR_FMT " * 86400000000)", STR_ARG(key.text));
+        break;
+    case PG_INTERVAL:
+    case PG_TIMETZ: return sql_unsupported(cx, v->location, "a window frame in RANGE with an offset, of this type", "Use ROWS.");
+    default: {
+        err e = sql_refuse(cx, v->location, "0A000",
+                           "RANGE with offset PRECEDING/FOLLOWING is not supported for column type " STR_FMT,
+                           STR_ARG(sql_type_name(cx, key.type)));
+        return e;
+    }
+    }
+    if (!can) {
+        err e = sql_refuse(cx, v->location, "0A000",
+                           "RANGE with offset PRECEDING/FOLLOWING is not supported for column type " STR_FMT
+                           " and offset type " STR_FMT,
+                           STR_ARG(sql_type_name(cx, key.type)), STR_ARG(sql_type_name(cx, v->type)));
+        sql_hint(cx, "Cast the offset value to an appropriate type.");
+        return e;
+    }
+    TRY(frame_distance(cx, v, clock, text));
+    if (key.type == PG_NUMERIC) key.type = PG_INT8;
+    sql_sorts one = {0};
+    vec_push(cx->mem, &one, key);
+    o->order = sql_sorts_text(cx, &one);
+    o->sum.flags |= SQL_RAISES;
+    return ERR_OK;
+}
 
 static err window_offset(struct sql_context *cx, const PgQuery__Node *node, int options, struct over *o, str *text) {
     struct sql_value v;
     TRY(sql_expr(cx, node, &v));
-    if (options & FRAME_RANGE)
-        return sql_unsupported(cx, v.location, "a window frame in RANGE with an offset", "Use ROWS, or a join.");
+    if (options & FRAME_RANGE) {
+        TRY(range_offset(cx, &v, o, text));
+        sql_inherit(&o->sum, &v);
+        return ERR_OK;
+    }
     TRY(sql_coerce_to(cx, &v, PG_INT8, -1, PG_ASSIGNMENT));
     if (v.flags & SQL_CONSTANT && v.text.n && v.text.p[0] == '(')
         return sql_refuse(cx, v.location, "22013", "frame starting offset must not be negative");
@@ -275,19 +382,25 @@ static err frame_bound(struct sql_context *cx, int options, bool is_end, const P
     return ERR_OK;
 }
 
+static const char *exclude_of(int options) {
+    return options & FRAME_EXCLUDE_CURRENT_ROW ? " exclude current row"
+           : options & FRAME_EXCLUDE_GROUP     ? " exclude group"
+           : options & FRAME_EXCLUDE_TIES      ? " exclude ties"
+                                               : "";
+}
+
 static err frame(struct sql_context *cx, const PgQuery__WindowDef *w, struct over *o) {
     int options = w->frame_options;
     if (!(options & FRAME_NONDEFAULT)) return ERR_OK;
     str start, end;
     o->framed = true;
+    if (options & FRAME_GROUPS && !o->ordered)
+        return sql_refuse(cx, w->location, "42P20", "GROUPS mode requires an ORDER BY clause");
     TRY(frame_bound(cx, options, false, w->start_offset, o, &start));
     TRY(frame_bound(cx, options, true, w->end_offset, o, &end));
+    o->moves = !(options & FRAME_START_UNBOUNDED_PRECEDING) || exclude_of(options)[0];
     const char *mode = options & FRAME_ROWS ? "rows" : options & FRAME_GROUPS ? "groups" : "range";
-    const char *exclude = options & FRAME_EXCLUDE_CURRENT_ROW ? " exclude current row"
-                          : options & FRAME_EXCLUDE_GROUP     ? " exclude group"
-                          : options & FRAME_EXCLUDE_TIES      ? " exclude ties"
-                                                              : "";
-    o->frame = sql_fmt(cx, " %s between " STR_FMT " and " STR_FMT "%s", mode, STR_ARG(start), STR_ARG(end), exclude);
+    o->frame = sql_fmt(cx, " %s between " STR_FMT " and " STR_FMT "%s", mode, STR_ARG(start), STR_ARG(end), exclude_of(options));
     return ERR_OK;
 }
 
@@ -335,6 +448,7 @@ static err read_over(struct sql_context *cx, const PgQuery__WindowDef *w, struct
         sql_sorts sorts = {0};
         TRY(sql_order_by(cx, w->order_clause, w->n_order_clause, NULL, NULL, true, &sorts));
         o->order = sql_sorts_text(cx, &sorts);
+        o->sorts = sorts;
         o->ordered = true;
     }
     return frame(cx, w, o);
@@ -376,7 +490,7 @@ err sql_window_call(struct sql_context *cx, const PgQuery__FuncCall *call, struc
     if (call->n_agg_order)
         return sql_refuse(cx, call->location, "0A000", "aggregate ORDER BY is not implemented for window functions");
     str text;
-    TRY(plain(cx, call, &p, &text));
+    TRY(plain(cx, call, &p, o.moves, &text));
     *out = (struct sql_value){.type = p.callee.result, .typmod = -1, .location = call->location, .flags = SQL_WINDOWED};
     sql_inherit(out, &p.sum);
     sql_inherit(out, &o.sum);

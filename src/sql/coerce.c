@@ -80,6 +80,20 @@ static err refuse_as(struct sql_context *cx, const struct pg_error *error, int32
     return e;
 }
 
+err sql_constant_call(struct sql_context *cx, const char *name, const struct db_value *args, uint32_t n, int32_t location,
+                      struct db_value *out) {
+    struct pg_types types;
+    struct pg_session session;
+    struct pg_error error = {0};
+    struct pg_call call = call_of(cx, &types, &session, &error);
+    uint32_t count;
+    const struct pg_c_function *f = pg_c_functions(&count);
+    *out = DB_NOTHING;
+    for (uint32_t i = 0; i < count; i++)
+        if (!strcmp(f[i].name, name)) f[i].fn(&call, args, n, out);
+    return error.set ? refuse_as(cx, &error, location) : ERR_OK;
+}
+
 /* "schema.name", each part in quotes or not, as an identifier. */
 static bool next_identifier(struct sql_context *cx, str *rest, str *out) {
     *rest = str_trim(*rest);

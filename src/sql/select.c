@@ -412,11 +412,16 @@ static err limit_value(struct sql_context *cx, const PgQuery__Node *node, const 
 }
 
 static err limits(struct sql_context *cx, const PgQuery__SelectStmt *s, struct sql_part *p) {
-    if (s->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES)
-        return sql_unsupported(cx, sql_location_of(s->limit_count), "FETCH … WITH TIES", "Use rank() in a subquery.");
+    p->ties = s->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES;
+    if (p->ties && !p->sorts.n)
+        return sql_refuse(cx, sql_location_of(s->limit_count), "42601", "WITH TIES cannot be specified without ORDER BY clause");
+    if (p->ties && s->n_locking_clause)
+        return sql_refuse(cx, -1, "42601", "SKIP LOCKED and WITH TIES options cannot be used together");
+    if (p->ties && p->distinct_on.n)
+        return sql_unsupported(cx, -1, "DISTINCT ON with FETCH … WITH TIES", "Put one of them into a subquery.");
     TRY(limit_value(cx, s->limit_count, "LIMIT", &p->limit, p));
     TRY(limit_value(cx, s->limit_offset, "OFFSET", &p->offset, p));
-    if (str_eqc(p->limit, "1") || str_eqc(p->limit, "0")) p->single = true;
+    if (!p->ties && (str_eqc(p->limit, "1") || str_eqc(p->limit, "0"))) p->single = true;
     return ERR_OK;
 }
 
@@ -1038,7 +1043,38 @@ static str print_sets(struct sql_context *cx, const struct sql_part *p, const st
                    STR_ARG(limit_text(cx, p)));
 }
 
+/* All rows, numbered and ranked: those whose rank is not behind the last one. */
+static str print_ties(struct sql_context *cx, const struct sql_part *p, const str *names) {
+    struct sql_part all = *p;
+    VEC(str) keys = {0}, columns = {0};
+    all.ties = false, all.limit = all.offset = all.with = (str){0}, all.sorts.n = 0;
+    all.targets = (sql_values){0};
+    for (uint32_t i = 0; i < p->targets.n; i++) {
+        vec_push(cx->mem, &all.targets, p->targets.p[i]);
+        vec_push(cx->mem, &columns, sql_fmt(cx, "c%u as " STR_FMT, i + 1, STR_ARG(column_name(cx, names, i))));
+    }
+    for (uint32_t i = 0; i < p->sorts.n; i++) {
+        const struct sql_sort *s = &p->sorts.p[i];
+        uint32_t at = s->ordinal;
+        if (!at && p->kind == SQL_PART_SELECT) {
+            vec_push(cx->mem, &all.targets, ((struct sql_value){.text = s->text, .type = s->type, .typmod = -1}));
+            at = all.targets.n;
+        }
+        vec_push(cx->mem, &keys, sort_text(cx, s, at ? sql_fmt(cx, "c%u", at) : s->text));
+    }
+    str by = sql_joined(cx, keys.p, keys.n, ", "), limit = p->limit.n ? p->limit : STR("-1"),
+        offset = p->offset.n ? p->offset : STR("0");
+    return sql_fmt(cx,
+                   STR_FMT "select " STR_FMT " from (select *, row_number() over (order by " STR_FMT
+                           ") as rn, rank() over (order by " STR_FMT ") as rk from (" STR_FMT ")) where " STR_FMT
+                           " > 0 and rn > " STR_FMT " and rk <= " STR_FMT " + " STR_FMT " order by rn",
+                   STR_ARG(p->with), STR_ARG(columns.n ? sql_joined(cx, columns.p, columns.n, ", ") : STR("null")), STR_ARG(by),
+                   STR_ARG(by), STR_ARG(print_kind(cx, &all, NULL, false)), STR_ARG(limit), STR_ARG(offset), STR_ARG(limit),
+                   STR_ARG(offset));
+}
+
 static str print_kind(struct sql_context *cx, const struct sql_part *p, const str *names, bool collated) {
+    if (p->ties) return print_ties(cx, p, names);
     if (p->kind == SQL_PART_SETS) return print_sets(cx, p, names);
     if (p->kind == SQL_PART_VALUES) return print_values(cx, p, names, collated);
     return print_select(cx, p, names, collated);

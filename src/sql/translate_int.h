@@ -202,6 +202,7 @@ struct sql_part {
     /* all */
     sql_sorts sorts;
     str limit, offset;
+    bool ties;   /* and the rows that are equal to the last one */
     bool single; /* one row at most */
     uint32_t flags;
     uint64_t levels;
@@ -267,6 +268,9 @@ err sql_common_type(struct sql_context *cx, const struct sql_value *values, uint
 err sql_to_common_type(struct sql_context *cx, struct sql_value *values, uint32_t n, const char *what, uint32_t *type);
 /* A literal that is still without a type becomes text. */
 err sql_settle(struct sql_context *cx, struct sql_value *v);
+/* What one of the room pg's C functions makes of constants, now. */
+err sql_constant_call(struct sql_context *cx, const char *name, const struct db_value *args, uint32_t n, int32_t location,
+                      struct db_value *out);
 struct sql_value sql_constant(struct sql_context *cx, uint32_t type, struct db_value v);
 struct sql_value sql_null_of(uint32_t type);
 

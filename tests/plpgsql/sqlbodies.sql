@@ -32,6 +32,12 @@ create function undoes() returns int language plpgsql as $$ begin
 end $$;
 create function rows_of() returns text language sql as $$ select string_agg(what || coalesce(n, -1), ',' order by id) from all_of() $$;
 create function turns(k int) returns int language sql as $$ insert into log (what) values ('turn ' || k); select case when k > 1 then turns(k - 1) else 0 end $$;
+create function frames(back int) returns text language plpgsql stable as $$ declare x text; begin
+  select string_agg(round(s::numeric, 3)::text, ' ' order by g) into x from (select g, stddev(g::float8) over (order by g range between back preceding and 1 following) as s from generate_series(1, 6) g) q;
+  return x || ' ' || (select string_agg(g::text, ',' order by g) from (select g from generate_series(1, 9) g order by g / 3 desc fetch first 2 rows with ties) q);
+end $$;
+create function leans() returns text language sql stable as $$ select round(corr(y, x)::numeric, 6) || ' ' || round(regr_slope(y, x)::numeric, 6) || ' ' || (percentile_disc(array[0.1, 0.9]) within group (order by x))::text from (values (1.0, 2.0), (2, 3), (4, 9)) v (x, y) $$;
+
 -- ask
 service_role colds
 service_role uses
@@ -42,3 +48,8 @@ service_role strictly {"x": "a"}
 service_role outs {"x": "o"}
 service_role {"kind": "select", "from": "log", "order": [{"column": "id"}]}
 service_role {"kind": "select", "from": "counter"}
+service_role frames {"back": 2}
+service_role frames {"back": 0}
+service_role leans
+# RANGE says it in other words
+service_role frames {"back": -1}
