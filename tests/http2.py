@@ -111,7 +111,7 @@ class Client:
 
     def __init__(self, port, settings=((1, 0),), window=1 << 20, host="127.0.0.1", sock=None, starts=True):
         self.sock = sock or socket.create_connection((host, port), PATIENCE_S)
-        self.answers, self.goaway, self.closed, self.came = {}, None, False, []
+        self.answers, self.goaway, self.last, self.closed, self.came = {}, None, None, False, []  # last: stream that GOAWAY says is looked at
         self.room, self.initial = {0: 65535}, 65535  # what the server lets come: in all, of each stream
         self.window, self.next, self.changed = window, 1, threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
@@ -166,7 +166,7 @@ class Client:
             elif kind == RST_STREAM:
                 a.reset = int.from_bytes(payload, "big")
             elif kind == GOAWAY:
-                self.goaway = int.from_bytes(payload[4:8], "big")
+                self.goaway, self.last = int.from_bytes(payload[4:8], "big"), int.from_bytes(payload[:4], "big")
             elif kind == WINDOW_UPDATE:
                 self.room[stream] = self.room.get(stream, self.initial) + int.from_bytes(payload, "big")
             elif kind == SETTINGS and not flags & ACK:

@@ -273,6 +273,12 @@ int cli_reload(const struct cli_options *o) {
     return done(node_command_reload(&where, stdout, &d), &d);
 }
 
+int cli_upgrade(const struct cli_options *o) {
+    struct diag d = DIAG_INIT;
+    struct node_upgrade_config config = {o->state_dir, o->operands.n ? o->operands.p[0] : NULL, o->check};
+    return done(node_upgrade(&config, stdout, &d), &d);
+}
+
 /* "90d", "12h", "30m". */
 static bool lasts(const char *text, uint64_t *s) {
     uint64_t ms, days;

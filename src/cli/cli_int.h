@@ -21,7 +21,7 @@ struct cli_options {
     bool help, version, no_access_log, proxy_protocol, json, wat, markdown, man, list;
     bool yes, csv, db_write, db_mark, drop_old, schema_only, data_only, strict, all, no_lint, with_keys, no_verify;
     bool secret, standby;
-    bool dry_run, no_build, not_live, read_only, follow, once;
+    bool check, dry_run, no_build, not_live, read_only, follow, once;
     const char *to, *token, *admin, *share, *lines, *expires, *sort, *key_file;
     const char *state_dir, *config_file, *log_level, *log_format, *output, *forward, *target, *app, *otlp, *otlp_sample;
     const char *overlap, *algorithm, *from, *hashes, *hash_config, *jwt_secret;
@@ -57,6 +57,7 @@ int cli_logs(const struct cli_options *o);
 int cli_status(const struct cli_options *o);
 int cli_top(const struct cli_options *o);
 int cli_reload(const struct cli_options *o);
+int cli_upgrade(const struct cli_options *o);
 int cli_tokens(const struct cli_options *o);
 int cli_backup(const struct cli_options *o);
 int cli_db(arena *mem, const struct cli_options *o);    /* db.c */

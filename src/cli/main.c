@@ -223,6 +223,7 @@ static int dispatch(arena *mem, struct cli_options *o) {
     case CLI_top: return cli_top(o);
     case CLI_tokens: return cli_tokens(o);
     case CLI_reload: return cli_reload(o);
+    case CLI_upgrade: return cli_upgrade(o);
     case CLI_backup:
     case CLI_restore: return cli_backup(o);
     case CLI_db: return cli_db(mem, o);

@@ -26,6 +26,7 @@ enum {
     TOKENS = 1 << CLI_tokens,
     TOP = 1 << CLI_top,
     RELOAD = 1 << CLI_reload,
+    UPGRADE = 1 << CLI_upgrade,
     DB = 1 << CLI_db,
     USERS = 1 << CLI_users,
     IMPORT = 1 << CLI_import,

@@ -266,6 +266,13 @@ struct node_users_config {
 /* sort: "requests" (NULL), "errors", "p99", "cpu", "memory", "name". On a terminal until it is enough, unless once. */
 [[nodiscard]] err node_command_top(const struct node_where *where, const char *sort, bool once, bool json, FILE *to,
                                    struct diag *d);
+struct node_upgrade_config {
+    const char *state_dir; /* of the node; NULL: the default */
+    const char *program;   /* that takes its place; NULL: the one that is now where the node's was started from */
+    bool check;            /* only says what would happen */
+};
+/* Whatever it returns but ERR_OK, the node serves as before: ERR_UNSUPPORTED: that program cannot take its place; ERR_BUSY; ERR_NOT_FOUND, ERR_DENIED. */
+[[nodiscard]] err node_upgrade(const struct node_upgrade_config *config, FILE *to, struct diag *d);
 [[nodiscard]] err node_command_reload(const struct node_where *where, FILE *to, struct diag *d);
 [[nodiscard]] err node_command_tokens(const struct node_where *where, bool json, FILE *to, struct diag *d);
 struct node_token_config {

@@ -268,9 +268,12 @@ struct node_relay {
     struct buf lines;
     size_t from;   /* what is before it has been written */
     uint64_t lost; /* lines */
+    int lock_fd; /* while another process writes there, too (an upgrade): a file of which who writes has locked a byte; 0: none does */
+    bool locked, torn, busy; /* torn: a line of ours is half out; busy: the other one writes */
 };
-void node_relay_open(struct node_relay *r);  /* this process's own lines go through it, too */
-void node_relay_close(struct node_relay *r); /* waits a second at most for what is left */
+void node_relay_share(struct node_relay *r, int lock_fd); /* taken; -1: no more */
+void node_relay_open(struct node_relay *r);               /* this process's own lines go through it, too */
+void node_relay_close(struct node_relay *r);              /* waits a second at most for what is left */
 void node_relay_put(struct node_relay *r, str lines);
 bool node_relay_has_room(const struct node_relay *r); /* for what workers have sent: else it is left with them */
 /* Some of what one of so many workers (another role: worker NULL) has sent. False: nothing more will come. */

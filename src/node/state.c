@@ -64,19 +64,21 @@ static bool give_to(enum node_role role, int dir, bool again) {
 }
 
 /* Bound by way of the folder's descriptor: a path as long as it may be does not fit into an address. */
-static bool address_in(int dir, struct sockaddr_un *a) {
+static const char control_name[] = "control.sock", upgrade_name[] = "upgrade.sock";
+
+static bool address_in(int dir, const char *name, struct sockaddr_un *a) {
     *a = (struct sockaddr_un){.sun_family = AF_UNIX};
-    return snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/control.sock", dir) < (int)sizeof a->sun_path;
+    return snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/%s", dir, name) < (int)sizeof a->sun_path;
 }
 
 /* Whoever is there already has no node behind it: this one has the lock. */
-static int listen_in(int dir) {
+static int listen_in(int dir, const char *name, int type) {
     struct sockaddr_un a;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    unlinkat(dir, "control.sock", 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    unlinkat(dir, name, 0);
     mode_t mask = umask(0177);
-    bool ok =
-        fd >= 0 && address_in(dir, &a) && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, WAITING_CLIENTS) == 0;
+    bool ok = fd >= 0 && address_in(dir, name, &a) && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+              listen(fd, WAITING_CLIENTS) == 0;
     umask(mask);
     if (ok) return fd;
     if (fd >= 0) close(fd);
@@ -122,19 +124,27 @@ static err open_folders(int dir, str folder, struct node_state *out, struct diag
     return ERR_OK;
 }
 
+static bool listen_at(int dir, struct node_state *out) {
+    if (out->socket < 0) out->socket = listen_in(dir, control_name, SOCK_STREAM);
+    if (out->upgrade < 0) out->upgrade = listen_in(dir, upgrade_name, SOCK_SEQPACKET);
+    return out->socket >= 0 && out->upgrade >= 0;
+}
+
 err node_state_open(str folder, struct node_state *out, struct diag *d) {
+    node_state_none(out);
+    return node_state_go_on(folder, out, d);
+}
+
+err node_state_go_on(str folder, struct node_state *out, struct diag *d) {
     arena *scratch = arena_new(0);
     char *path = arena_cstr(scratch, folder);
-    node_state_none(out);
     int dir = node_state_make_folder(path) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     err e = dir < 0                ? failed(d, folder, "cannot be made")
             : is_others(dir, true) ? refuse_others(d, folder)
+            : out->lock >= 0       ? ERR_OK
                                    : take_lock(dir, folder, &out->lock, d);
-    if (e == ERR_OK) {
-        e = open_folders(dir, folder, out, d);
-        out->socket = e == ERR_OK ? listen_in(dir) : -1;
-        if (e == ERR_OK && out->socket < 0) e = failed(d, folder, "cannot be written to");
-    }
+    if (e == ERR_OK) e = open_folders(dir, folder, out, d);
+    if (e == ERR_OK && !listen_at(dir, out)) e = failed(d, folder, "cannot be written to");
     if (e != ERR_OK) node_state_close(out);
     if (dir >= 0) close(dir);
     arena_free(scratch);
@@ -153,13 +163,29 @@ void node_state_close(struct node_state *s) {
     node_state_none(s);
 }
 
-err node_state_connect(str folder, int *fd, struct diag *d) {
+err node_state_hold(int folder, int *own, struct diag *d) {
+    enum { TRIES = 3000, EACH_MS = 100, SOON = 200, SOON_MS = 5 };
+    *own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a description of its own, which no other process has */
+    for (int i = 0; *own >= 0 && i < TRIES; i++) {
+        if (flock(*own, LOCK_EX | LOCK_NB) == 0) return ERR_OK;
+        if (errno != EWOULDBLOCK && errno != EINTR) break;
+        poll(NULL, 0, i < SOON ? SOON_MS : EACH_MS);
+    }
+    err e = *own >= 0 && errno == EWOULDBLOCK
+                ? diag_set(d, ERR_BUSY, DIAG_NOWHERE, "the process that wrote there before does not end")
+                : diag_set(d, ERR_IO, DIAG_NOWHERE, "its folder cannot be locked: %s", strerror(errno));
+    if (*own >= 0) close(*own);
+    *own = -1;
+    return e;
+}
+
+static err connect_to(str folder, const char *name, int type, int *fd, struct diag *d) {
     struct sockaddr_un a;
     arena *scratch = arena_new(0);
     int dir = open(arena_cstr(scratch, folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
     arena_free(scratch);
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = dir >= 0 && *fd >= 0 && address_in(dir, &a) && connect(*fd, (struct sockaddr *)&a, sizeof a) == 0;
+    *fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    bool ok = dir >= 0 && *fd >= 0 && address_in(dir, name, &a) && connect(*fd, (struct sockaddr *)&a, sizeof a) == 0;
     int why = errno;
     struct ucred peer;
     socklen_t n = sizeof peer;
@@ -177,4 +203,10 @@ err node_state_connect(str folder, int *fd, struct diag *d) {
     return diag_set(d, ERR_NOT_FOUND, DIAG_NOWHERE,
                     "no node runs on the state folder " STR_FMT "; start one with orlo node, or name its folder with --state",
                     STR_ARG(folder));
+}
+
+err node_state_connect(str folder, int *fd, struct diag *d) { return connect_to(folder, control_name, SOCK_STREAM, fd, d); }
+
+err node_state_connect_upgrade(str folder, int *fd, struct diag *d) {
+    return connect_to(folder, upgrade_name, SOCK_SEQPACKET, fd, d);
 }

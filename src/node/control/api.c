@@ -34,7 +34,9 @@ struct api {
     struct control *control;
     struct api_failures *failures;
     struct api_listener listeners[2];
-    uint32_t listeners_count, calls_count;
+    uint32_t listeners_count, calls_count, drained;
+    void (*on_drained)(void *arg);
+    void *on_drained_arg;
     uint64_t bodies_bytes;
     struct api_call calls; /* ring */
 };
@@ -609,6 +611,21 @@ err node_api_listen(struct api *api, int fd, bool operator, struct diag * d) {
     TRY(net_server_new(&config, &l->server, d));
     api->listeners_count++;
     return ERR_OK;
+}
+
+static void listener_drained(void *arg) {
+    struct api *api = arg;
+    if (++api->drained == api->listeners_count) api->on_drained(api->on_drained_arg);
+}
+
+void node_api_drain(struct api *api, void (*done)(void *arg), void *arg) {
+    enum { DRAIN_MS = 3000 }; /* who follows a log begins anew */
+    if (api->on_drained) return;
+    api->on_drained = done;
+    api->on_drained_arg = arg;
+    for (uint32_t i = 0; i < api->listeners_count; i++)
+        net_server_drain(api->listeners[i].server, DRAIN_MS, false, listener_drained, api);
+    if (!api->listeners_count) done(arg);
 }
 
 const char *node_api_time(uint64_t unix_s, char to[static API_TIME_BYTES]) {

@@ -166,6 +166,8 @@ const char *node_api_time(uint64_t unix_s, char to[static API_TIME_BYTES]);
 
 struct api *node_api_new(struct control *c);
 /* Takes the listening socket. operator: who connects may do all. */
+/* Nobody is let in any more; who asks already is answered, within seconds; then done is called, once. */
+void node_api_drain(struct api *api, void (*done)(void *arg), void *arg);
 [[nodiscard]] err node_api_listen(struct api *api, int fd, bool operator, struct diag * d);
 
 /* What became of a reload, to who asked for it first. */

@@ -134,10 +134,41 @@ static void take_config(struct control *c, struct node_message *m) {
     node_acme_changed(c);
 }
 
+/* Who asks what it is waits until it governs. */
+static void listen_to_commands(struct control *c) {
+    struct diag d = DIAG_INIT;
+    if (c->state.socket >= 0 && c->governs && !c->waits && !c->listens)
+        ENSURE(node_api_listen(c->api, c->state.socket, true, &d) == ERR_OK);
+    c->listens |= c->governs && !c->waits;
+    if (!c->listens || c->admin_fd < 0) return;
+    (void)listen_at(c, c->admin_fd);
+    c->admin_fd = -1;
+}
+
+static void on_rested(void *arg) { node_control_end(arg); }
+
+/* Who asks meanwhile waits at the socket for the next one. */
+static void rest(struct control *c) {
+    if (c->deployments || c->changes || c->publishing || c->moves || c->backup || c->migrating || c->secret_ops) {
+        node_control_tell(c, &NODE_MESSAGE(control_busy));
+        return;
+    }
+    node_api_drain(c->api, on_rested, c);
+}
+
 static bool hear_supervisor(struct control *c, struct node_message *m) {
     switch (m->type) {
+    case NODE_MSG_control_open:
+        c->waits = false;
+        listen_to_commands(c);
+        return true;
+    case NODE_MSG_control_rest: rest(c); return true;
     case NODE_MSG_client: add_client(c, node_message_take(m, 0)); return true;
-    case NODE_MSG_admin: return listen_at(c, node_message_take(m, 0));
+    case NODE_MSG_admin:
+        if (c->admin_fd >= 0) close(c->admin_fd);
+        c->admin_fd = node_message_take(m, 0);
+        listen_to_commands(c);
+        return true;
     case NODE_MSG_compile_done:
         return node_acme_read(c, &m->compile_done) || node_migrate_planned(c, &m->compile_done) ||
                node_deployment_compiled(c, &m->compile_done);
@@ -184,6 +215,7 @@ static err begin(struct control *c, struct diag *d) {
     log_init(STDERR_FILENO, m.govern.log_json, (enum log_level)m.govern.log_min);
     log_to(node_log_send, NULL);
     c->generation = m.govern.generation;
+    c->waits = m.govern.waits;
     snprintf(c->url, sizeof c->url, STR_FMT, STR_ARG(m.govern.url));
     struct rd settings = rd_of(m.govern.settings);
     node_settings_read(&settings, &c->limits);
@@ -197,6 +229,8 @@ static err begin(struct control *c, struct diag *d) {
     TRY(await(c, NODE_MSG_places, &m, d));
     node_places_hear(c, &m.places);
     fcntl(c->wire, F_SETFL, O_NONBLOCK);
+    static int held;                                                   /* as long as this process lives */
+    if (c->state.db >= 0) TRY(node_state_hold(c->state.db, &held, d)); /* one writer of node.db, whoever is about to go */
     TRY(node_store_enter(c, d));
     TRY(node_sandbox_control(&c->state, d));
     TRY(node_store_open(c, d));
@@ -214,12 +248,12 @@ static err begin(struct control *c, struct diag *d) {
 /* Everything else it does because somebody said something. */
 static void listen_to_all(struct control *c) {
     ENSURE(net_watch_new(c->loop, c->wire, NET_READABLE, on_supervisor, c));
-    struct diag d = DIAG_INIT;
-    if (c->state.socket >= 0) ENSURE(node_api_listen(c->api, c->state.socket, true, &d) == ERR_OK);
+    c->governs = true;
+    listen_to_commands(c);
 }
 
 int node_control_main(void) {
-    struct control c = {.wire = NODE_WIRE_FD, .next_id = 1, .asks_mem = arena_new(0)};
+    struct control c = {.wire = NODE_WIRE_FD, .admin_fd = -1, .next_id = 1, .asks_mem = arena_new(0)};
     struct diag d = DIAG_INIT;
     node_state_none(&c.state);
     signal(SIGPIPE, SIG_IGN);

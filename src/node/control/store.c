@@ -60,6 +60,8 @@ static const char *const formats[] = {
     " renew_to integer not null, informed integer not null) strict;",
 };
 
+uint32_t node_store_format(void) { return ARRAY_COUNT(formats); }
+
 /* ---- whose it is ---- */
 
 enum { NODE_BYTES = 16, NODE_DIGITS = 2 * NODE_BYTES };

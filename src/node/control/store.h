@@ -27,6 +27,7 @@ struct control_held { /* a file that a version names */
 /* Where it is becomes the working directory: before there is a sandbox. */
 [[nodiscard]] err node_store_enter(struct control *c, struct diag *d);
 /* Opens it, after what came before it has become it; c->apps is filled. A control that keeps nothing: nothing happens. */
+uint32_t node_store_format(void); /* of node.db, that this program writes */
 [[nodiscard]] err node_store_open(struct control *c, struct diag *d);
 /* What is in the folders and is nobody's: at the start, when nothing is under way. */
 void node_store_sweep(struct control *c);

@@ -12,6 +12,7 @@
 #include "node/store/store_int.h"
 #include "node/node_int.h"
 #include "node/role.h"
+#include "node/state.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -37,9 +38,9 @@ static struct store {
     enum state state;
     struct store_peer *peers[PEERS_MAX];
     uint32_t peers_count;
-    struct store_peer owner; /* whoever asks on apps' owners' behalf: it is always there */
-    int news;                /* eventfd: something is done */
-    bool keeps, done;
+    struct store_peer owner;    /* whoever asks on apps' owners' behalf: it is always there */
+    int news;                   /* eventfd: something is done */
+    bool keeps, done, leaves;   /* leaves: another waits for its place */
     uint64_t quiet_ns, tick_ns; /* since when nothing was asked; when bases are looked after */
     struct hold hold;
 } store;
@@ -383,6 +384,8 @@ static err open_store(struct diag *d) {
     store.keeps = folder >= 0;
     if (settings.fail) return ERR_MALFORMED;
     node_disk_limit(store.limits.disk_percent_max);
+    static int held;                                         /* as long as this process lives */
+    if (store.keeps) TRY(node_state_hold(folder, &held, d)); /* one writer, whoever is about to go */
     if (store.keeps && fchdir(folder)) return diag_set(d, ERR_IO, DIAG_NOWHERE, "the folder of data cannot be entered");
     return node_sandbox_store(folder, d);
 }
@@ -401,6 +404,7 @@ static void hear_supervisor(void) {
     case NODE_WIRE_GOT:
         if (m.type == NODE_MSG_store_peer) add_peer(node_message_take(&m, 0));
         if (m.type == NODE_MSG_store_do) on_errand(&m);
+        if (m.type == NODE_MSG_store_rest) store.leaves = true;
         if (m.type == NODE_MSG_store_translator)
             node_store_texts_channel(m.store_translator.app, m.fds_count ? node_message_take(&m, 0) : -1);
         if (m.type == NODE_MSG_store_forget) node_store_bases_forget(m.store_forget.app, m.store_forget.name);
@@ -415,9 +419,8 @@ static void hear_supervisor(void) {
 
 static void rest(uint64_t now) {
     uint64_t idle_ns = node_role_idle_s(NODE_ROLE_store) * 1'000'000'000ull;
-    if (store.state != SERVES || !store.keeps || news_due || now - store.quiet_ns < idle_ns || !node_store_bases_idle() ||
-        node_store_checkpoint_held())
-        return;
+    bool long_quiet = now - store.quiet_ns >= idle_ns && !news_due && !node_store_checkpoint_held();
+    if (store.state != SERVES || !store.keeps || !(store.leaves || long_quiet) || !node_store_bases_idle()) return;
     if (node_wire_send(NODE_WIRE_FD, &NODE_MESSAGE(store_rests)) == ERR_OK) store.state = RESTS;
 }
 
@@ -457,6 +460,7 @@ static int until_due(uint64_t now) {
     if (store.state == ENDS) due = MIN(due, now + 20'000'000u);
     if (store.hold.waits) due = MIN(due, now + 1'000'000u);
     if (news_due) due = MIN(due, now + news_ns);
+    if (store.leaves) due = MIN(due, now + 1'000'000u);
     return due <= now ? 0 : (int)((due - now) / 1000000u + 1);
 }
 

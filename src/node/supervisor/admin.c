@@ -49,6 +49,8 @@ static int bound(const struct sockaddr_storage *a, socklen_t n) {
     return -1;
 }
 
+static str asked_as(arena *out, const struct node_listen *l) { return arena_fmt(out, STR_FMT ":%u", STR_ARG(l->host), l->port); }
+
 static str shown(arena *out, int fd) {
     struct sockaddr_storage got = {0};
     socklen_t n = sizeof got;
@@ -65,7 +67,9 @@ err node_admin_open(struct supervisor *s, struct diag *d) {
     socklen_t n = 0;
     if (s->config->file || s->config->no_admin) return ERR_OK;
     TRY(resolve(s->mem, l, &a, &n, d));
-    s->admin_fd = bound(&a, n);
+    s->admin_asked = asked_as(s->mem, l);
+    s->admin_fd = node_takeover_admin(s, s->admin_asked);
+    if (s->admin_fd < 0) s->admin_fd = bound(&a, n);
     if (s->admin_fd >= 0) {
         s->admin_shown = shown(s->mem, s->admin_fd);
         return ERR_OK;

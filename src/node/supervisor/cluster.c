@@ -19,6 +19,7 @@
  *    What it had started besides goes before it is started again, and before its files go: where it has a user of its own, all of that user below the supervisor.
  * 4. Nobody waits here: programs are children like all others, and say by their end how it went.
  */
+#include "node/handover.h"
 #include "node/supervisor/supervisor_int.h"
 #include <dirent.h>
 #include <errno.h>
@@ -33,6 +34,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +46,7 @@ enum {
     MOST_PAUSE_MS = 30'000,
     INT_MS = 10'000, /* after SIGINT, then SIGQUIT */
     QUIT_MS = 5'000, /* then SIGKILL */
+    LOOK_MS = 250,   /* at those that are no children */
 };
 static const uint64_t ms_ns = 1'000'000u;
 
@@ -53,6 +56,8 @@ struct cluster {
     char name[64];
     enum { CLUSTER_NONE, CLUSTER_MAKES, CLUSTER_OWNS, CLUSTER_SERVES, CLUSTER_STOPS, CLUSTER_DROPS } state;
     pid_t pid;
+    int pidfd;   /* of one that is no child of this process: it was started before an upgrade of the node; 0: it is one */
+    bool handed; /* it is a child, and another's to look after (stay.c) */
     bool wanted, dropped;
     bool gone;         /* and removed: kept, so that who asks late is told */
     bool again;        /* its app is there, on another engine: once all is removed, it may have one again */
@@ -739,14 +744,69 @@ void node_clusters_forget(struct supervisor *s, uint32_t app, str name, bool aga
 
 /* ---- as the loop has them ---- */
 
+bool node_clusters_hand_on(struct supervisor *s, int wire) {
+    for (const struct cluster *c = s->clusters; c; c = c->next)
+        if (c->state != CLUSTER_NONE && c->state != CLUSTER_SERVES) return false;
+    for (struct cluster *c = s->clusters; c; c = c->next) {
+        struct buf b = {0};
+        if (c->state != CLUSTER_SERVES) continue;
+        node_handover_begin(&b, "cluster");
+        node_handover_put_u64(&b, "app", c->app);
+        node_handover_put(&b, "name", str_c(c->name));
+        node_handover_put_u64(&b, "pid", (uint64_t)c->pid);
+        c->handed = node_handover_send(wire, &b, (str){0}, NULL, 0) == ERR_OK;
+    }
+    return true;
+}
+
+void node_clusters_adopt(struct supervisor *s, uint32_t app, str name, pid_t pid) {
+    struct cluster *c = cluster_of(s, app, name);
+    int folder = app_folder(s, c, false), fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    unsigned version = folder >= 0 ? version_of(folder) : 0;
+    bool ok = folder >= 0 && fd >= 0 && !c->pid && !c->dropped && version && read_password(folder, c);
+    if (folder >= 0) close(folder);
+    if (!ok) { /* it ended meanwhile, and is started anew when it is wanted */
+        if (fd >= 0) close(fd);
+        return;
+    }
+    snprintf(c->bin, sizeof c->bin, "%s", find_programs(version).bin);
+    c->pid = pid, c->pidfd = fd, c->state = CLUSTER_SERVES, c->wanted = true;
+    c->started_ns = clock_mono_ns();
+    node_roles_want(s, NODE_ROLE_postgres); /* who looks after it */
+    tell(s, c, ERR_OK, "");
+}
+
+bool node_clusters_handed(const struct supervisor *s) {
+    const struct cluster *c = s->clusters;
+    while (c && !c->handed) c = c->next;
+    return c;
+}
+
+void node_clusters_orphan(struct supervisor *s, pid_t pid) {
+    struct cluster *c = s->clusters;
+    while (c && c->pid != pid) c = c->next;
+    if (!c) return;
+    end_rest(node_role_app_user(c->app));
+    forget(s, c);
+}
+
+/* What is no child says nothing of its end. */
+static void look_at_adopted(struct supervisor *s, struct cluster *c) {
+    if (c->pidfd <= 0 || poll(&(struct pollfd){.fd = c->pidfd, .events = POLLIN}, 1, 0) != 1) return;
+    close(c->pidfd);
+    c->pidfd = 0;
+    ended(s, c, c->state != CLUSTER_SERVES);
+}
+
 static bool is_due(const struct cluster *c) { return c->state == CLUSTER_NONE && !c->gone && (c->wanted || c->dropped); }
 
 void node_clusters_act(struct supervisor *s, uint64_t now) {
     for (struct cluster *c = s->clusters, *next; c; c = next) {
         next = c->next;
+        if (c->pidfd > 0) look_at_adopted(s, c);
         if (c->state == CLUSTER_STOPS && now >= c->late_ns) signal_next(c, now);
         if (c->state == CLUSTER_DROPS && !c->pid) ended(s, c, true);
-        if (!is_due(c) || now < c->start_at_ns || s->draining) continue;
+        if (!is_due(c) || now < c->start_at_ns || s->draining || node_takeover_clusters_wait(s)) continue;
         if (!c->dropped && has_no_room(s)) refuse_room(s, c); /* others came while it had ended */
         else if (!c->dropped) start(s, c);
         else if (!removes_next(s, c)) {
@@ -761,14 +821,21 @@ uint64_t node_clusters_due_ns(const struct supervisor *s) {
     for (const struct cluster *c = s->clusters; c; c = c->next) {
         if (c->state == CLUSTER_STOPS) due = MIN(due, c->late_ns);
         if (c->state == CLUSTER_DROPS && !c->pid) due = 0;
-        if (is_due(c) && !s->draining) due = MIN(due, c->start_at_ns);
+        if (is_due(c) && !s->draining && !node_takeover_clusters_wait(s)) due = MIN(due, c->start_at_ns);
+        if (c->pidfd > 0) due = MIN(due, clock_mono_ns() + LOOK_MS * ms_ns);
     }
     return due;
+}
+
+static bool is_left(const struct cluster *c) {
+    if (c->pidfd > 0) return poll(&(struct pollfd){.fd = c->pidfd, .events = POLLIN}, 1, 0) == 0;
+    return waitpid(c->pid, NULL, WNOHANG) == 0;
 }
 
 /* All at once, and no longer than it takes: the role that spoke to them has ended. */
 void node_clusters_end(struct supervisor *s) {
     uint64_t now = clock_mono_ns(), until = now + (INT_MS + 2 * QUIT_MS) * ms_ns;
+    if (node_upgrade_leaves(s)) return; /* they are another's */
     for (struct cluster *c = s->clusters; c; c = c->next) {
         if (c->state == CLUSTER_SERVES) stop(c);
         else if (c->state != CLUSTER_STOPS && c->pid > 0) kill(c->pid, SIGKILL);
@@ -776,7 +843,7 @@ void node_clusters_end(struct supervisor *s) {
     for (bool left = true; left && now < until; now = clock_mono_ns()) {
         left = false;
         for (struct cluster *c = s->clusters; c; c = c->next) {
-            if (c->pid > 0 && waitpid(c->pid, NULL, WNOHANG) == 0) left = true;
+            if (c->pid > 0 && is_left(c)) left = true;
             else c->pid = 0;
             if (c->pid > 0 && c->state == CLUSTER_STOPS && now >= c->late_ns) signal_next(c, now);
         }

@@ -74,7 +74,7 @@ static struct cordon *make_cordon(struct supervisor *s, uint32_t id) {
     for (size_t i = 0; !c && i < ARRAY_COUNT(s->cordons); i++) {
         struct cordon *free = &s->cordons[i];
         if (free->used) continue;
-        if (!open_inbox(free->inbox)) return NULL;
+        if (!node_takeover_inbox(s, id, free->inbox) && !open_inbox(free->inbox)) return NULL;
         free->used = true, free->id = id;
         for (struct proc *p = s->procs; p; p = p->next) tell_of(p, free, false);
         return free;

@@ -119,6 +119,28 @@ void node_door_leave(struct door *door) {
     free(door);
 }
 
+struct door *node_door_taken(str host, uint16_t asked_port, bool both, const struct sockaddr *a, uint32_t a_bytes) {
+    struct door *door = calloc(1, sizeof *door);
+    uint8_t *own = malloc(host.n + 1);
+    struct address at = {.length = a_bytes};
+    ENSURE(door && own && a_bytes <= sizeof at.storage);
+    if (host.n) memcpy(own, host.p, host.n);
+    memcpy(&at.storage, a, a_bytes);
+    *door = (struct door){.uses = 1,
+                          .host = {own, host.n},
+                          .asked_port = asked_port,
+                          .address = at.storage,
+                          .address_bytes = a_bytes,
+                          .both = both};
+    return door;
+}
+
+void node_door_add(struct door *door, int fd) {
+    door->fds = realloc(door->fds, (door->count + 1) * sizeof *door->fds);
+    ENSURE(door->fds);
+    door->fds[door->count++] = fd;
+}
+
 static bool has_door(const struct setup *s, const struct door *door) {
     for (uint32_t i = 0; i < s->doors_count; i++)
         if (s->doors[i] == door) return true;

@@ -64,6 +64,12 @@ void node_notify_reloading(const struct supervisor *s) {
     say(s, text);
 }
 
+void node_notify_main(const struct supervisor *s, pid_t pid) {
+    char text[64];
+    snprintf(text, sizeof text, "MAINPID=%d\n", (int)pid);
+    say(s, text);
+}
+
 void node_notify_stopping(const struct supervisor *s) { say(s, "STOPPING=1\nSTATUS=finishing requests in progress\n"); }
 
 void node_notify_act(struct supervisor *s, uint64_t now) {

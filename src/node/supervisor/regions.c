@@ -6,6 +6,7 @@
  * 2. Control has each region to be read, from the moment that it is there, and again whenever control starts anew.
  * 3. The supervisor has a region of its own, for what is of no worker.
  */
+#include "node/handover.h"
 #include "node/meters.h"
 #include "node/supervisor/supervisor_int.h"
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 struct region {
     struct region *next;
     uint32_t slot;
-    bool taken;
+    bool taken, adopted; /* adopted: it is a worker's of the node before this one, perhaps */
     int fd, read_fd;
     struct node_meters *head;
 };
@@ -87,6 +88,33 @@ int node_regions_courier(struct supervisor *s, bool alive) {
 
 void node_regions_tell(struct supervisor *s) {
     for (const struct region *r = s->regions; r; r = r->next) tell(s, r);
+}
+
+bool node_regions_hand_on(const struct supervisor *s, int wire) {
+    bool ok = true;
+    for (const struct region *r = s->regions; ok && r; r = r->next) {
+        struct buf b = {0};
+        if (r->slot == NODE_METERS_SUPERVISOR) continue;
+        node_handover_begin(&b, "region");
+        node_handover_put_u64(&b, "slot", r->slot);
+        ok = node_handover_send(wire, &b, (str){0}, &r->fd, 1) == ERR_OK;
+    }
+    return ok;
+}
+
+void node_regions_adopt(struct supervisor *s, uint32_t slot, int fd) {
+    struct region *r = calloc(1, sizeof *r);
+    ENSURE(r);
+    *r = (struct region){
+        .next = s->regions, .slot = slot, .taken = true, .adopted = true, .fd = fd, .read_fd = reopen_to_read(fd)};
+    r->head = node_meters_open_head(fd);
+    if (!r->head || r->read_fd < 0) free_region(r);
+    else s->regions = r;
+}
+
+void node_regions_free_adopted(struct supervisor *s) {
+    for (struct region *r = s->regions; r; r = r->next)
+        if (r->adopted) r->adopted = false, set_alive(r, false);
 }
 
 void node_regions_open(struct supervisor *s) {

@@ -4,7 +4,8 @@
  *
  * 1. Nothing waits for who reads the log. Lines that do not fit are counted, and the count is a line of its own once there is room.
  *    Workers fill half of the room at most, each its part in a turn; what is not taken in time from a worker's socket is that worker's loss.
- * 2. A line is never torn: this process alone writes, and what is taken in is whole lines.
+ * 2. A line is never torn: this process alone writes, and what is taken in is whole lines. While a node is replaced there are two such processes: each
+ *    locks who writes, from a line's begin to a line's end.
  * 3. What workers send is hearsay, and bytes: controls, which might steer a terminal, are replaced.
  */
 #include "node/meters.h"
@@ -52,17 +53,49 @@ static void put_lost(struct node_relay *r) {
     r->lost = 0;
 }
 
-void node_relay_flush(struct node_relay *r) {
+void node_relay_share(struct node_relay *r, int lock_fd) {
+    if (r->lock_fd > 0) close(r->lock_fd); /* and with it the lock */
+    r->lock_fd = MAX(lock_fd, 0);
+    r->locked = r->busy = false;
+}
+
+static struct flock lock_of(short type) {
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = 1000, .l_len = 1};
+}
+
+static bool may_write(struct node_relay *r) {
+    struct flock lock = lock_of(F_WRLCK);
+    if (!r->lock_fd || r->locked) return true;
+    r->locked = fcntl(r->lock_fd, F_OFD_SETLK, &lock) == 0;
+    r->busy = !r->locked && (errno == EAGAIN || errno == EACCES);
+    return !r->busy;
+}
+
+static void let_others(struct node_relay *r) {
+    struct flock lock = lock_of(F_UNLCK);
+    if (r->locked && !r->torn) fcntl(r->lock_fd, F_OFD_SETLK, &lock), r->locked = false;
+}
+
+static void write_out(struct node_relay *r) {
     while (r->from < r->lines.n) {
         ssize_t n = put_some(r, r->lines.p + r->from, r->lines.n - r->from);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) return;
         if (n <= 0) break; /* nobody will ever read it */
         r->from += (size_t)n;
+        r->torn = r->lines.p[r->from - 1] != '\n';
         if (r->from == r->lines.n) put_lost(r);
     }
     r->from = r->lines.n = 0;
+    r->torn = false;
     if (r->lines.cap > 128 * KiB) buf_free(&r->lines);
+}
+
+void node_relay_flush(struct node_relay *r) {
+    r->busy = false;
+    if (r->lines.n && !may_write(r)) return;
+    write_out(r);
+    if (r->lock_fd) let_others(r);
 }
 
 static uint64_t count_lines(str s) {
@@ -134,15 +167,17 @@ void node_relay_close(struct node_relay *r) {
     enum { WAIT_MS = 1000 };
     for (uint64_t end = clock_mono_ns() + WAIT_MS * 1000000ull; node_relay_flush(r), r->lines.n;) {
         uint64_t now = clock_mono_ns();
-        if (now >= end || poll(&(struct pollfd){.fd = r->fd, .events = POLLOUT}, 1, (int)((end - now) / 1000000u + 1)) == 0)
-            break;
+        if (now >= end) break;
+        if (r->busy) poll(NULL, 0, 1);
+        else if (poll(&(struct pollfd){.fd = r->fd, .events = POLLOUT}, 1, (int)((end - now) / 1000000u + 1)) == 0) break;
     }
+    node_relay_share(r, -1);
     log_to(NULL, NULL);
     buf_free(&r->lines);
     if (r->fd != STDERR_FILENO) close(r->fd);
 }
 
-bool node_relay_wants(const struct node_relay *r) { return r->lines.n; }
+bool node_relay_wants(const struct node_relay *r) { return r->lines.n && !r->busy; }
 
 bool node_log_send(void *arg, str lines) {
     uint8_t mark = NODE_LOG_MARK;

@@ -91,7 +91,8 @@ void node_roles_open_channels(struct supervisor *s, struct proc *p) {
 
 void node_roles_channel_want(struct supervisor *s, struct proc *p, enum node_channel channel) {
     enum node_role role = role_of_channel[channel];
-    if (is_at_work(&s->singles[role])) open_channel(s, p, channel);
+    if (node_upgrade_lends(s, channel)) node_upgrade_borrow(s, p, channel);
+    else if (is_at_work(&s->singles[role])) open_channel(s, p, channel);
     else node_roles_want(s, role);
 }
 
@@ -137,6 +138,20 @@ bool node_roles_start(struct supervisor *s, enum node_role role) {
     return true;
 }
 
+int node_roles_lend(struct supervisor *s, enum node_channel channel, uint32_t slot) {
+    enum node_role role = role_of_channel[channel];
+    const struct proc p = {.slot = slot};
+    struct node_message peer = peer_of(channel, &p);
+    int pair[2];
+    if (!is_at_work(&s->singles[role]) && (is_there(&s->singles[role]) || !node_roles_start(s, role))) return -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair)) return -1;
+    make_room(pair[0]), make_room(pair[1]);
+    peer.fds[peer.fds_count++] = pair[1];
+    node_roles_tell(s, role, &peer);
+    close(pair[1]);
+    return pair[0];
+}
+
 void node_roles_want(struct supervisor *s, enum node_role role) {
     struct single *one = &s->singles[role];
     if (is_at_work(one)) return;
@@ -172,7 +187,8 @@ static void log_death(enum node_role role, int status, uint64_t pause_ns) {
 
 static void lose(struct supervisor *s, enum node_role role, int status) {
     struct single *one = &s->singles[role];
-    bool rested = one->rests && WIFEXITED(status) && !WEXITSTATUS(status);
+    bool asked = one->rests || (role == NODE_ROLE_control && node_upgrade_holds_control(s));
+    bool rested = asked && WIFEXITED(status) && !WEXITSTATUS(status);
     forget(s, one);
     set_pause(one, rested, clock_mono_ns());
     lives[role].gone(s, status);
@@ -243,6 +259,7 @@ void node_roles_init(struct supervisor *s) {
 
 /* Of one that cannot be started, and of one that comes back, it is not yet time. */
 static bool is_due(const struct supervisor *s, enum node_role role) {
+    if (role == NODE_ROLE_control && node_upgrade_holds_control(s)) return false;
     return is_single(role) && !is_there(&s->singles[role]) && (s->singles[role].wanted || node_role_is_always(role));
 }
 

@@ -99,7 +99,8 @@ static bool all_serve(const struct supervisor *s) {
 void node_serve_announce(struct supervisor *s) {
     if (s->announced || !all_serve(s) || (s->config->file && s->deploying)) return;
     s->announced = true;
-    node_notify_ready(s);
+    if (!node_takeover_waits(s)) node_notify_ready(s); /* else it is not systemd's yet */
+    node_takeover_serves(s);
     struct log_field f[8] = {LF_STR("url", s->setup->shown)};
     size_t n = 1;
     if (s->setup->also.n) f[n++] = LF_STR("also", s->setup->also);

@@ -343,6 +343,7 @@ static bool give_image(struct supervisor *s, const struct image_ask *ask, err e,
     memcpy(give.image.key, ask->key, sizeof give.image.key);
     if (e == ERR_OK && ask->image >= 0) give.fds[give.fds_count++] = ask->image;
     if (give.fds_count && ask->secrets >= 0) give.fds[give.fds_count++] = ask->secrets;
+    if (ask->lent) return node_takeover_image(s, ask->lent, &give) != ERR_AGAIN;
     while (p && p->process.pid != ask->pid) p = p->next;
     if (!p || p->process.wire < 0) return true; /* it has died meanwhile */
     e = node_wire_send(p->process.wire, &give);
@@ -358,9 +359,10 @@ static void give(struct supervisor *s, struct image_ask *ask, err e, str why) {
     if (done) send_asks(s);
 }
 
-void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m) {
+static void image_want(struct supervisor *s, pid_t pid, uint32_t lent, const struct node_msg_image_want *m) {
     struct image_ask *ask = ask_of(s, 0), now = {.id = s->last_ask = s->last_ask % (UINT32_MAX - 1) + 1,
-                                                 .pid = p->process.pid,
+                                                 .pid = pid,
+                                                 .lent = lent,
                                                  .app = m->app,
                                                  .version = m->version,
                                                  .revision = m->revision,
@@ -368,13 +370,19 @@ void node_singles_image_want(struct supervisor *s, struct proc *p, const struct 
                                                  .secrets = -1};
     memcpy(now.digest, m->digest, sizeof now.digest);
     if (!ask) {
-        if (!give_image(s, &now, ERR_BUSY, STR("too many images are asked for at once")))
-            node_process_signal(&p->process, SIGKILL); /* it asks, and does not listen */
+        if (!give_image(s, &now, ERR_BUSY, STR("too many images are asked for at once")) && pid > 0)
+            kill(pid, SIGKILL); /* it asks, and does not listen */
         return;
     }
     *ask = now;
     send_asks(s);
 }
+
+void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m) {
+    if (!node_upgrade_image(s, p, m)) image_want(s, p->process.pid, 0, m);
+}
+
+void node_singles_image_lent(struct supervisor *s, uint32_t id, const struct node_msg_image_want *m) { image_want(s, 0, id, m); }
 
 void node_singles_forget_asks(struct supervisor *s, pid_t pid) {
     for (struct image_ask *ask = s->asks; ask < s->asks + ASKS_MAX; ask++) {
@@ -437,7 +445,8 @@ bool node_singles_begin_control(struct supervisor *s) {
     node_settings_write(&settings, &s->setup->limits);
     struct node_message m =
         NODE_MESSAGE(govern, .log_json = log.json, .log_min = (uint8_t)log.min, .settings = buf_str(&settings),
-                     .generation = s->now.generation, .url = str_sub(s->setup->url, 0, 256));
+                     .generation = MAX(s->now.generation, s->generation_before), .waits = node_takeover_waits(s),
+                     .url = str_sub(s->setup->url, 0, 256));
     for (int i = 0; i < NODE_STATE_OF_CONTROL && s->state.lock >= 0; i++) m.fds[m.fds_count++] = node_state_fds(&s->state)[i];
     node_singles_tell(s, &m);
     buf_free(&settings);
@@ -470,6 +479,7 @@ static void on_governs(struct supervisor *s, const struct node_msg_governs *m) {
 bool node_singles_hear_control(struct supervisor *s, struct node_message *m) {
     switch (m->type) {
     case NODE_MSG_governs: on_governs(s, &m->governs); return true;
+    case NODE_MSG_control_busy: node_upgrade_busy(s); return true;
     case NODE_MSG_compile_want: on_compile_want(s, m); return true;
     case NODE_MSG_manifest_want: on_manifest_want(s, m); return true;
     case NODE_MSG_migrate_want: on_migrate_want(s, m); return true;
@@ -499,8 +509,10 @@ void node_singles_lose_control(struct supervisor *s, int status) {
     node_servers_lose_control(s);
     node_data_let_go(s);
     node_publish_forget_rights(s);
-    end_keys(s);                                     /* what it signs now, nobody waits for */
-    refuse_key_asks(s, ERR_IO, STR("control died")); /* workers hear it */
+    if (!node_upgrade_holds_control(s)) { /* else it has ended with nothing asked, and workers go on asking for signatures */
+        end_keys(s);                      /* what it signs now, nobody waits for */
+        refuse_key_asks(s, ERR_IO, STR("control died")); /* workers hear it */
+    }
     node_supervisor_close(&s->client_fd);
     s->deploying = s->governs = false;
     s->asks_sent = 0;

@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -78,6 +79,10 @@ static bool hung_up(const struct supervisor *s) {
 static void read_signals(struct supervisor *s) {
     struct signalfd_siginfo info;
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (node_upgrade_leaves(s) && info.ssi_signo != SIGCHLD) { /* the node is another; a terminal tells that one itself */
+            if (info.ssi_code <= 0) node_upgrade_signal(s, (int)info.ssi_signo);
+            continue;
+        }
         switch (info.ssi_signo) {
         case SIGTERM: begin_drain(s, "SIGTERM"); break;
         case SIGINT: begin_drain(s, "SIGINT"); break;
@@ -111,7 +116,7 @@ static bool catch_signals(struct supervisor *s) {
 static int until_due(const struct supervisor *s, uint64_t now) {
     uint64_t due = s->draining ? s->kill_at_ns : MIN(MIN(s->sample_at_ns, node_singles_due_ns(s)), node_jobs_due_ns(&s->jobs));
     due = MIN(due, MIN(node_roles_due_ns(s), node_notify_due_ns(s)));
-    due = MIN(due, node_clusters_due_ns(s));
+    due = MIN(due, MIN(node_clusters_due_ns(s), node_upgrade_due_ns(s)));
     for (uint32_t i = 0; i < s->slots_count && !s->draining && (s->now.generation || s->next.generation); i++) {
         const struct slot *slot = &s->slots[i];
         if (slot->used && slot->rest_at_ns) due = MIN(due, slot->rest_at_ns);
@@ -121,6 +126,7 @@ static int until_due(const struct supervisor *s, uint64_t now) {
         if (p->kill_at_ns) due = MIN(due, p->kill_at_ns);
     if (s->next.generation) due = MIN(due, s->next.late_at_ns);
     if (s->logs_at_ns > now) due = MIN(due, s->logs_at_ns);
+    if (s->relay.busy) due = MIN(due, now + 2'000'000u);
     if (!s->announced && s->jobs.running) due = MIN(due, now + 200'000'000u); /* a progress line */
     if (due == UINT64_MAX) return -1;
     return due <= now ? 0 : (int)MIN((due - now) / 1000000u + 1, 60000u);
@@ -135,7 +141,7 @@ void node_supervisor_take_lines(struct supervisor *s, enum node_role role, int *
     take_lines(s, fd, node_role_text(role), NULL, clock_mono_ns());
 }
 
-enum { ROLES_AT = 4, FIXED = ROLES_AT + 2 * NODE_ROLES };
+enum { UPGRADE_AT = 4, TAKEOVER_AT = UPGRADE_AT + NODE_UPGRADE_FDS, ROLES_AT, FIXED = ROLES_AT + 2 * NODE_ROLES };
 
 static void poll_workers(struct supervisor *s, const struct pollfd *fds, nfds_t n, uint64_t now) {
     nfds_t i = FIXED;
@@ -154,6 +160,8 @@ static void wait_turn(struct supervisor *s) {
     fds[1] = (struct pollfd){.fd = node_relay_wants(&s->relay) ? s->relay.fd : -1, .events = POLLOUT};
     fds[2] = (struct pollfd){.fd = s->client_fd, .events = POLLIN};
     fds[3] = (struct pollfd){.fd = take ? s->translators_log[0] : -1, .events = POLLIN};
+    node_upgrade_poll(s, fds + UPGRADE_AT);
+    fds[TAKEOVER_AT] = (struct pollfd){.fd = node_takeover_fd(s), .events = POLLIN};
     node_roles_poll(s, fds + ROLES_AT, take);
     nfds_t n = FIXED;
     for (struct proc *p = s->procs; p && n + 2 + NODE_JOBS_RUNNING_MAX <= ARRAY_COUNT(fds); p = p->next) {
@@ -166,6 +174,8 @@ static void wait_turn(struct supervisor *s) {
         node_roles_polled(s, fds + ROLES_AT);
         if (fds[3].revents) node_supervisor_take_lines(s, NODE_ROLE_translator, &s->translators_log[0]);
         if (fds[2].revents && s->client_fd >= 0) node_serve_hear(s);
+        if (fds[TAKEOVER_AT].revents && s->takeover) node_takeover_hear(s);
+        node_upgrade_polled(s, fds + UPGRADE_AT);
         if (fds[0].revents) read_signals(s);
     }
 }
@@ -175,7 +185,7 @@ static void reap(struct supervisor *s) {
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
         if (!node_workers_reap(s, pid, status) && !node_jobs_reap(&s->jobs, pid, status) && !node_roles_reap(s, pid, status) &&
-            !node_translators_reap(s, pid, status))
+            !node_translators_reap(s, pid, status) && !node_upgrade_reap(s, pid, status))
             (void)node_clusters_reap(s, pid, status);
 }
 
@@ -186,6 +196,7 @@ static void act(struct supervisor *s) {
     node_cordons_act(s, now);
     node_workers_act(s, now);
     node_regions_look(s);
+    node_upgrade_act(s, now);
     node_roles_act(s, now);
     node_clusters_act(s, now);
     if (s->draining) {
@@ -215,32 +226,46 @@ static void raise_files_limit(void) {
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* Workers of a node that was killed as it was being replaced hold its addresses for a moment yet. */
+static err open_setup(struct supervisor *s) {
+    enum { TRIES = 200, EACH_MS = 50 };
+    err e = ERR_BUSY;
+    for (int i = 0; e == ERR_BUSY && i < TRIES; i++) {
+        if (i) poll(NULL, 0, EACH_MS);
+        e = node_setup_new(s->config, s->file, node_takeover_before(s), &s->setup, s->d);
+        if (!node_takeover_broken(s)) break;
+    }
+    return e;
+}
+
 static err prepare(struct supervisor *s) {
     arena *scratch = arena_new(0);
     bool keeps = !s->config->file;
     err e =
-        keeps ? node_state_open(node_state_folder(scratch, s->config->state_dir), &s->state, s->d) : node_serve_check(s, s->d);
+        keeps ? node_state_go_on(node_state_folder(scratch, s->config->state_dir), &s->state, s->d) : node_serve_check(s, s->d);
     arena_free(scratch);
     TRY(e);
     node_clusters_look(s);
-    TRY(node_setup_new(s->config, s->file, NULL, &s->setup, s->d));
+    TRY(open_setup(s));
     TRY(node_certificates_of(s, s->file, s->setup, s->d));
     if (!node_cordons_arrange(s, s->setup, 0)) return diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no sockets: %s", strerror(errno));
     node_cordons_settle(s);
     TRY(node_admin_open(s, s->d));
     node_singles_use_key(s, keeps, true);
-    return catch_signals(s) ? ERR_OK : diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
+    if (!catch_signals(s)) return diag_set(s->d, ERR_IO, DIAG_NOWHERE, "no signalfd: %s", strerror(errno));
+    return node_takeover_prepared(s, s->d);
 }
 
 static void log_said(const char *text, size_t n) {
     log_event(LOG_ERROR, "role-said", LF_CSTR("role", "job"), LF_LINES("text", ((str){(const uint8_t *)text, n})));
 }
 
-static err supervise(struct supervisor *s) {
+static err supervise(struct supervisor *s, pid_t *successor, int *wire) {
     prctl(PR_SET_NAME, "orlo");
     node_relay_open(&s->relay);
+    if (s->takeover) node_upgrade_share_log(s);
     node_notify_open(s);
-    for (act(s); !s->draining || s->procs; act(s)) {
+    for (act(s); !s->draining || s->procs || node_upgrade_waits(s); act(s)) {
         node_relay_flush(&s->relay);
         wait_turn(s);
         reap(s);
@@ -251,10 +276,57 @@ static err supervise(struct supervisor *s) {
     node_translators_end(s);
     node_jobs_end(&s->jobs);
     if (!s->announced) node_jobs_show(&s->jobs); /* wiped */
-    if (s->failed == ERR_OK) log_event(LOG_INFO, "stopped");
-    node_notify_close(s);
+    if (node_upgrade_leaves(s)) log_event(LOG_INFO, "left", LF_U64("pid", (uint64_t)getpid()));
+    else if (s->failed == ERR_OK) log_event(LOG_INFO, "stopped");
     node_relay_close(&s->relay);
+    *successor = node_upgrade_end(s, wire);
     return s->failed;
+}
+
+/* All that it holds, but what its successor was not given. */
+static void close_all(struct supervisor *s) {
+    node_publish_end(s);
+    node_regions_close(s);
+    node_certificates_end(s);
+    node_cordons_end(s);
+    node_setup_free(s->setup);
+    node_state_close(&s->state);
+    node_supervisor_close(&s->admin_fd), node_supervisor_close(&s->rates_fd);
+}
+
+static err read_config(arena *mem, const struct node_serve_config *flags, struct manifest_config **file,
+                       struct node_serve_config *config, struct diag *d) {
+    if (flags->config_file) TRY(node_config_read(mem, flags->config_file, file, d));
+    return node_config_merge(mem, flags, *file, config, d);
+}
+
+static void init(struct supervisor *s, const struct node_serve_config *flags, arena *mem, struct diag *d) {
+    *s = (struct supervisor){.flags = flags,
+                             .config = flags,
+                             .mem = mem,
+                             .now.fd = -1,
+                             .next.fd = -1,
+                             .admin_fd = -1,
+                             .tickets = -1,
+                             .tickets_read = -1,
+                             .certificates = -1,
+                             .coming_certificates = -1,
+                             .rates_fd = node_rates_new(),
+                             .client_fd = -1,
+                             .signal_fd = -1,
+                             .terminal_fd = -1,
+                             .notify_fd = -1,
+                             .parent_fd = -1,
+                             .translators_log = {-1, -1},
+                             .d = d,
+                             .started_ns = clock_mono_ns()};
+    node_state_none(&s->state);
+    node_roles_init(s);
+    s->jobs = (struct node_jobs){.running_max = MIN(MAX(node_setup_cores() / 2, 1u), (uint32_t)NODE_JOBS_RUNNING_MAX),
+                                 .memory_bytes_max = node_machine_memory() / 2,
+                                 .said = log_said};
+    node_regions_open(s);
+    crypto_random(s->hops_key, sizeof s->hops_key);
 }
 
 err node_serve(const struct node_serve_config *flags, struct diag *d) {
@@ -262,49 +334,25 @@ err node_serve(const struct node_serve_config *flags, struct diag *d) {
     static struct node_serve_config config;
     struct manifest_config *file = NULL;
     arena *mem = arena_new(0);
-    err e = flags->config_file ? node_config_read(mem, flags->config_file, &file, d) : ERR_OK;
-    if (e == ERR_OK) e = node_config_merge(mem, flags, file, &config, d);
-    if (e != ERR_OK) {
-        arena_free(mem);
-        return e;
-    }
-    s = (struct supervisor){.flags = flags,
-                            .config = &config,
-                            .file = file,
-                            .mem = mem,
-                            .now.fd = -1,
-                            .next.fd = -1,
-                            .admin_fd = -1,
-                            .tickets = -1,
-                            .tickets_read = -1,
-                            .certificates = -1,
-                            .coming_certificates = -1,
-                            .rates_fd = node_rates_new(),
-                            .client_fd = -1,
-                            .signal_fd = -1,
-                            .terminal_fd = -1,
-                            .notify_fd = -1,
-                            .translators_log = {-1, -1},
-                            .d = d,
-                            .started_ns = clock_mono_ns()};
-    node_state_none(&s.state);
-    node_roles_init(&s);
-    s.jobs = (struct node_jobs){.running_max = MIN(MAX(node_setup_cores() / 2, 1u), (uint32_t)NODE_JOBS_RUNNING_MAX),
-                                .memory_bytes_max = node_machine_memory() / 2,
-                                .said = log_said};
+    pid_t successor = 0;
+    int wire = -1, status = 0;
+    node_upgrade_remember();
     raise_files_limit();
-    node_regions_open(&s);
-    crypto_random(s.hops_key, sizeof s.hops_key);
-    e = s.rates_fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "there is no memory file: %s", strerror(errno)) : prepare(&s);
-    if (e == ERR_OK) e = supervise(&s);
-    node_publish_end(&s);
-    node_regions_close(&s);
-    node_certificates_end(&s);
-    node_cordons_end(&s);
-    node_setup_free(s.setup);
-    node_state_close(&s.state);
-    node_supervisor_close(&s.admin_fd), node_supervisor_close(&s.rates_fd);
-    node_supervisor_close(&s.signal_fd), node_supervisor_close(&s.terminal_fd);
+    init(&s, flags, mem, d);
+    err e = s.rates_fd < 0 ? diag_set(d, ERR_IO, DIAG_NOWHERE, "there is no memory file: %s", strerror(errno)) : ERR_OK;
+    if (e == ERR_OK) node_takeover_begin(&s);
+    if (e == ERR_OK) e = read_config(mem, flags, &file, &config, d);
+    if (e == ERR_OK) {
+        s.config = &config, s.file = file;
+        e = prepare(&s);
+    }
+    if (e == ERR_OK) e = supervise(&s, &successor, &wire);
+    if (e != ERR_OK) node_takeover_failed(&s, e, d);
+    close_all(&s);
+    if (successor) status = node_stay(&s, successor, wire);
+    node_notify_close(&s);
+    node_supervisor_close(&s.signal_fd), node_supervisor_close(&s.terminal_fd), node_supervisor_close(&s.parent_fd);
     arena_free(s.mem);
+    if (status) exit(status); /* as the node did that has taken over */
     return e;
 }

@@ -14,6 +14,9 @@
  *   cluster.c      the PostgreSQL of apps, and what the role postgres is told
  *   server.c       URLs of those that somebody else runs, for that role
  *   post.c         what the courier is told
+ *   upgrade.c      another program takes this one's place: the old one's side
+ *   takeover.c     the new one's side
+ *   stay.c         what the old one is afterwards
  *   translators.c  who reads what apps' functions EXECUTE
  *   regions.c      what workers count, whichever process has the place
  *   notify.c       what systemd is told
@@ -144,8 +147,15 @@ struct single {
 };
 
 enum { ASKS_MAX = 1024, KEYS_ASKS_MAX = 256 };
+enum { NODE_UPGRADE_FDS = 3 };
 struct translator;
+struct upgrade;
+struct takeover;
 struct supervisor {
+    struct upgrade *upgrade;                        /* upgrade.c; NULL: there is none */
+    struct takeover *takeover;                      /* takeover.c; NULL: it has nobody's place, or has had it for long */
+    uint64_t generation_before;                     /* that was live in whose place it has */
+    int parent_fd;                                  /* to the one that stays as a parent (stay.c); -1: there is none */
     struct translator *translators;                 /* translators.c */
     int translators_log[2];                         /* they all write to the second; -1: none was started yet */
     const struct node_serve_config *flags, *config; /* the command line's; and with what the operator's file said at the start */
@@ -187,7 +197,8 @@ struct supervisor {
     struct image_ask {     /* of a worker */
         uint32_t id;       /* 0: free */
         pid_t pid;
-        bool sent; /* to control */
+        bool sent;     /* to control */
+        uint32_t lent; /* it is wanted by a worker of the node before this one, by that number; pid is 0 */
         uint8_t digest[32];
         uint32_t app, version; /* whose secrets come with it; 0: nobody's */
         uint64_t revision;
@@ -209,7 +220,7 @@ struct supervisor {
     struct buf proofs; /* what workers answer authorities with, as control has said it last */
 
     int admin_fd; /* where it is administered by HTTP; -1: nowhere */
-    str admin_shown;
+    str admin_shown, admin_asked;
     int client_fd; /* `orlo serve`: to control, as a command has it; -1 */
     bool deploying, deploy_again;
     uint32_t kind; /* of what is served */
@@ -246,6 +257,10 @@ void node_supervisor_cut_off(const struct node_process *p, const uint32_t *worke
  * ERR_DENIED, ERR_USAGE. */
 [[nodiscard]] err node_door_open(const struct node_listen *l, const struct setup *coming, const struct setup *before,
                                  struct door **out, struct diag *d);
+/* What another process listened at: one use, and no sockets yet. */
+struct sockaddr;
+struct door *node_door_taken(str host, uint16_t asked_port, bool both, const struct sockaddr *a, uint32_t a_bytes);
+void node_door_add(struct door *door, int fd); /* taken */
 uint32_t node_door_port(const struct door *door);
 str node_door_url(arena *out, const struct door *door, bool tls); /* as people open it */
 void node_door_leave(struct door *door);                          /* closed when no setup uses it any more */
@@ -275,6 +290,7 @@ bool node_certificates_set(struct supervisor *s,
 void node_certificates_live(struct supervisor *s);              /* those that came with a configuration that is at work now */
 void node_certificates_refused(struct supervisor *s);           /* or is not to be */
 void node_certificates_act(struct supervisor *s, uint64_t now); /* tickets */
+void node_certificates_adopt_tickets(struct supervisor *s, uint64_t bytes, int fd); /* of the node before this one; taken */
 void node_certificates_end(struct supervisor *s);
 
 /* ---- config.c ---- */
@@ -312,6 +328,8 @@ struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struc
 void node_workers_proofs(struct supervisor *s, str table);  /* what all are to answer authorities with */
 void node_workers_news(struct supervisor *s, uint32_t app); /* an app's database has changed; 0: any may have */
 void node_workers_rest(struct supervisor *s, struct proc *p);
+/* The same for another program's workers. back: to whom its connections may go. */
+void node_workers_leave(struct supervisor *s, struct proc *p, bool back);
 void node_workers_hear(struct supervisor *s, struct proc *p);
 bool node_workers_reap(struct supervisor *s, pid_t pid, int status);
 void node_workers_watch(struct supervisor *s);
@@ -350,6 +368,8 @@ void node_roles_rest(struct supervisor *s, enum node_role role);     /* it said 
 void node_roles_end(struct supervisor *s, enum node_role role);      /* at once; `gone` is not called */
 void node_roles_open_channels(struct supervisor *s, struct proc *p); /* of a worker that has started */
 void node_roles_channel_want(struct supervisor *s, struct proc *p, enum node_channel channel);
+/* An end of a channel for a worker of the node before this one: the role is started, if need be. -1: there is none. */
+int node_roles_lend(struct supervisor *s, enum node_channel channel, uint32_t slot);
 bool node_roles_reap(struct supervisor *s, pid_t pid, int status);
 void node_roles_end_all(struct supervisor *s);
 void node_roles_act(struct supervisor *s, uint64_t now);
@@ -383,6 +403,8 @@ uint64_t node_singles_due_ns(const struct supervisor *s);
 void node_singles_tell(struct supervisor *s, const struct node_message *m); /* control */
 void node_singles_forget_asks(struct supervisor *s, pid_t pid);             /* a worker that is gone */
 void node_singles_image_want(struct supervisor *s, struct proc *p, const struct node_msg_image_want *m);
+void node_singles_image_lent(struct supervisor *s, uint32_t id,
+                             const struct node_msg_image_want *m); /* the same of the node before */
 /* Which key: the node's, or one of this start; and whether the node's is made where there is none. */
 void node_singles_use_key(struct supervisor *s, bool kept, bool made);
 void node_singles_end(struct supervisor *s);
@@ -396,6 +418,10 @@ int node_regions_courier(struct supervisor *s, bool alive);  /* the courier's; -
 void node_regions_tell(struct supervisor *s);                /* control, which has started: of all */
 void node_regions_look(const struct supervisor *s);          /* what there is of the supervisor's own */
 void node_regions_close(struct supervisor *s);
+/* To who takes over, and of who is taken over: what those have counted counts on, and is free for others when they are gone. */
+bool node_regions_hand_on(const struct supervisor *s, int wire);
+void node_regions_adopt(struct supervisor *s, uint32_t slot, int fd);
+void node_regions_free_adopted(struct supervisor *s);
 
 /* ---- admin.c ---- */
 
@@ -428,6 +454,12 @@ bool node_clusters_reap(struct supervisor *s, pid_t pid, int status); /* false: 
 void node_clusters_act(struct supervisor *s, uint64_t now);
 uint64_t node_clusters_due_ns(const struct supervisor *s);
 void node_clusters_end(struct supervisor *s);
+/* To who takes over, once none is half made, stopped or removed: false until then. They stay children of this process (stay.c). */
+[[nodiscard]] bool node_clusters_hand_on(struct supervisor *s, int wire);
+void node_clusters_adopt(struct supervisor *s, uint32_t app, str name, pid_t pid);
+bool node_clusters_handed(const struct supervisor *s); /* any is there */
+void node_clusters_orphan(struct supervisor *s,
+                          pid_t pid); /* a child that was reaped: if it was one of those, what it left is ended */
 
 /* ---- post.c: the courier ---- */
 
@@ -445,7 +477,8 @@ void node_post_acme_want(struct supervisor *s);                         /* contr
 
 void node_notify_open(struct supervisor *s);
 void node_notify_ready(const struct supervisor *s);
-void node_notify_reloading(const struct supervisor *s); /* then ready, whatever came of it */
+void node_notify_reloading(const struct supervisor *s);       /* then ready, whatever came of it */
+void node_notify_main(const struct supervisor *s, pid_t pid); /* which process is the node's from now on */
 void node_notify_stopping(const struct supervisor *s);
 void node_notify_act(struct supervisor *s, uint64_t now);
 uint64_t node_notify_due_ns(const struct supervisor *s);
@@ -459,6 +492,48 @@ void node_serve_again(struct supervisor *s);                              /* onc
 void node_serve_hear(struct supervisor *s);
 void node_serve_announce(struct supervisor *s);
 void node_serve_app_kills(struct supervisor *s, uint32_t app);
+
+/* ---- upgrade.c ---- */
+
+void node_upgrade_remember(void); /* the path of this program, at the start */
+struct pollfd;
+void node_upgrade_poll(const struct supervisor *s, struct pollfd fds[static NODE_UPGRADE_FDS]);
+void node_upgrade_polled(struct supervisor *s, const struct pollfd fds[static NODE_UPGRADE_FDS]);
+bool node_upgrade_reap(struct supervisor *s, pid_t pid, int status);
+void node_upgrade_act(struct supervisor *s, uint64_t now);
+uint64_t node_upgrade_due_ns(const struct supervisor *s);
+bool node_upgrade_holds_control(const struct supervisor *s); /* none is started here */
+void node_upgrade_busy(struct supervisor *s);                /* control is, and does not rest */
+bool node_upgrade_leaves(const struct supervisor *s);        /* the node is another's; this one finishes what it has */
+bool node_upgrade_waits(const struct supervisor *s);         /* and has still something to hand on */
+void node_upgrade_signal(const struct supervisor *s, int signum);
+bool node_upgrade_lends(const struct supervisor *s, enum node_channel channel); /* the other one does */
+void node_upgrade_borrow(struct supervisor *s, const struct proc *p, enum node_channel channel);
+[[nodiscard]] bool node_upgrade_image(struct supervisor *s, const struct proc *p, const struct node_msg_image_want *want);
+void node_upgrade_share_log(struct supervisor *s); /* two write there */
+void node_upgrade_forget_copy(const struct supervisor *s);
+pid_t node_upgrade_end(struct supervisor *s, int *wire);
+
+/* ---- takeover.c ---- */
+
+void node_takeover_begin(struct supervisor *s); /* first of all; nothing, if it was started by itself */
+const struct setup *node_takeover_before(const struct supervisor *s);
+bool node_takeover_broken(const struct supervisor *s); /* whose place it has died before all was handed on */
+int node_takeover_admin(struct supervisor *s, str asked);
+bool node_takeover_inbox(struct supervisor *s, uint32_t cordon, int fds[2]);
+[[nodiscard]] err node_takeover_prepared(struct supervisor *s, struct diag *d); /* waits until it may go on */
+void node_takeover_serves(struct supervisor *s);
+bool node_takeover_waits(const struct supervisor *s);         /* for its being the node */
+bool node_takeover_clusters_wait(const struct supervisor *s); /* for whose they are */
+void node_takeover_failed(struct supervisor *s, err e, const struct diag *d);
+[[nodiscard]] err node_takeover_image(struct supervisor *s, uint32_t id, const struct node_message *image);
+int node_takeover_fd(const struct supervisor *s);
+void node_takeover_hear(struct supervisor *s);
+
+/* ---- stay.c ---- */
+
+void node_stay_tell(const struct supervisor *s, pid_t main);
+int node_stay(struct supervisor *s, pid_t main, int wire);
 
 /* ---- translators.c ---- */
 

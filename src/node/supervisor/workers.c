@@ -142,9 +142,11 @@ struct proc *node_workers_spawn(struct supervisor *s, uint32_t slot, const struc
 }
 
 /* Its connections go to those of its cordon. */
-void node_workers_rest(struct supervisor *s, struct proc *p) {
+void node_workers_rest(struct supervisor *s, struct proc *p) { node_workers_leave(s, p, true); }
+
+void node_workers_leave(struct supervisor *s, struct proc *p, bool back) {
     p->state = RESTING;
-    node_cordons_lead_back(s, p);
+    if (back) node_cordons_lead_back(s, p);
     p->kill_at_ns = clock_mono_ns() + (s->setup->limits.drain_ms_max + 1000) * 1000000u;
     if (node_wire_send(p->process.wire, &NODE_MESSAGE(rest)) != ERR_OK) node_process_signal(&p->process, SIGTERM);
 }

@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "node/node_int.h"
 #include "node/wire.h"
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -266,8 +267,21 @@ static void on_events(void *arg, unsigned events) {
     if (looks) data->chatty = data->heard > 1;
 }
 
+/* Its other end is there. */
+static bool is_up(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) >= 0 && !(p.revents & (POLLHUP | POLLERR));
+}
+
+/* A second one comes where one was asked for just as another was given to all: what was asked on the first is answered there. */
 void node_data_channel(struct node_data *data, int fd) {
-    if (data->fd >= 0) (void)hear(data, UINT32_MAX); /* what the one before had said yet */
+    data->wanted = false;
+    if (data->fd >= 0 && hear(data, UINT32_MAX) && data->fd >= 0 &&
+        is_up(data->fd)) { /* … and what the one before had said yet was heard */
+        close(fd);
+        send_waiting(data);
+        return;
+    }
     close_channel(data);
     data->wanted = false;
     data->fd = fd;
