@@ -102,9 +102,7 @@ static void close_segment(struct buf *to, size_t *segment) {
     if (!to->n) buf_putc(to, '/');
 }
 
-str app_path_normal(str path, struct buf *to) {
-    path = str_sub(path, 0, str_find(path, '?'));
-    if (LIKELY(is_normal(path))) return path;
+static str rewrite(str path, struct buf *to, bool resolves) {
     size_t segment = 0;
     for (size_t i = 0; i < path.n; i++) {
         uint8_t c = path.p[i];
@@ -116,12 +114,39 @@ str app_path_normal(str path, struct buf *to) {
             buf_putc(to, c);
             continue;
         }
-        if (to->n) close_segment(to, &segment);
+        if (to->n && resolves) close_segment(to, &segment);
         if (!to->n || to->p[to->n - 1] != '/') buf_putc(to, '/');
         segment = to->n;
     }
-    close_segment(to, &segment);
+    if (resolves) close_segment(to, &segment);
     return buf_str(to);
+}
+
+str app_path_normal(str path, struct buf *to) {
+    path = str_sub(path, 0, str_find(path, '?'));
+    return LIKELY(is_normal(path)) ? path : rewrite(path, to, true);
+}
+
+void app_paths_of(struct app_paths *p, str path) {
+    *p = (struct app_paths){.n = 1, .of = {str_sub(path, 0, str_find(path, '?'))}};
+    if (LIKELY(is_normal(p->of[0]))) return;
+    p->of[1] = rewrite(p->of[0], &p->own[0], false);
+    p->of[2] = rewrite(p->of[0], &p->own[1], true);
+    p->n = 3;
+}
+
+void app_paths_free(struct app_paths *p) { buf_free(&p->own[0]), buf_free(&p->own[1]); }
+
+bool app_paths_any(const struct app_paths *p, str pattern) {
+    for (uint32_t i = 0; i < p->n; i++)
+        if (app_pattern_match(pattern, p->of[i], NULL)) return true;
+    return false;
+}
+
+bool app_paths_all(const struct app_paths *p, str pattern) {
+    for (uint32_t i = 0; i < p->n; i++)
+        if (!app_pattern_match(pattern, p->of[i], NULL)) return false;
+    return true;
 }
 
 /* ---- where a redirect leads ---- */

@@ -102,6 +102,24 @@ static void test_normal(void **state) {
     }
 }
 
+/* Whatever reading of it is the guest's: what forbids is not got round, what allows is not borrowed. */
+static void test_readings(void **state) {
+    static const struct {
+        const char *path;
+        bool any, all; /* of "/a/admin/" and below */
+    } table[] = {{"/a/admin/x", true, true},           {"/a/admin", true, true},
+                 {"/a/%61dmin/x", true, false},        {"/a/admin/%2e%2e/x", true, false},
+                 {"/a/%61dmin/%2e%2e/x", true, false}, {"/a/x/../admin/y", true, false},
+                 {"/a//admin", true, false},           {"/a/x", false, false}};
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        struct app_paths p;
+        app_paths_of(&p, str_c(table[i].path));
+        if (app_paths_any(&p, STR("/a/admin/*")) != table[i].any || app_paths_all(&p, STR("/a/admin/*")) != table[i].all)
+            fail_msg("%s", table[i].path);
+        app_paths_free(&p);
+    }
+}
+
 static void test_targets(void **state) {
     static const struct {
         const char *pattern, *path, *target, *leads;
@@ -137,6 +155,7 @@ static void test_targets(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_patterns), cmocka_unit_test(test_match),
-                                       cmocka_unit_test(test_normal), cmocka_unit_test(test_targets)};
+                                       cmocka_unit_test(test_normal), cmocka_unit_test(test_targets),
+                                       cmocka_unit_test(test_readings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

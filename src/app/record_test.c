@@ -26,6 +26,26 @@ static void route(struct app_record *r, const char *text, enum app_route_to to, 
     vec_push(mem, &r->routes, route);
 }
 
+static void add_rules(struct app_record *r) {
+    struct app_rules *s = &r->rules;
+    struct app_headers h = {.match = STR("/assets/*")};
+    struct app_allow a = {.match = STR("/up"), .body_bytes_max = 1ull << 33};
+    struct app_rate rate = {STR("/api/*"), STR("login"), STR("x-key"), {0}, 10, 60, 5, APP_RATE_BY_HEADER};
+    struct app_moved m = {STR("www.shop.example"), STR("/*"), STR("https://shop.example"), {0}, 308};
+    struct app_cors_of c = {.match = STR("/api/*"), .cors = {.private_network = true, .max_age_s = 1}};
+    vec_push(mem, &r->files.p[0].cache, ((struct app_cache){STR("*.html"), STR("no-cache")}));
+    vec_push(mem, &h.fields, ((struct app_field){APP_FIELD_APPEND, STR("link"), STR("</a>")}));
+    vec_push(mem, &a.methods, STR("PUT"));
+    vec_push(mem, &m.query, ((struct app_condition){STR("id"), STR(":id")}));
+    vec_push(mem, &c.cors.origins, STR("*"));
+    vec_push(mem, &s->headers, h);
+    vec_push(mem, &s->allows, a);
+    vec_push(mem, &s->rates, rate);
+    vec_push(mem, &s->moved, m);
+    vec_push(mem, &s->cors, c);
+    s->hsts_s = 7, s->hsts_preload = s->https = true;
+}
+
 /* One that has some of everything. */
 static struct app_record whole(void) {
     struct app_record r = record(3, "shop", 2);
@@ -86,6 +106,7 @@ static struct app_record whole(void) {
     r.auth.passkeys = r.auth.leaked_closed = true, r.auth.leaked_url = STR("https://ranges.example/"),
     r.auth.rp_id = STR("shop.example"), r.auth.rp_name = STR("The shop");
     r.auth.rp_origins.p = schemas, r.auth.rp_origins.n = 2;
+    add_rules(&r);
     return r;
 }
 
@@ -116,6 +137,12 @@ static void test_again(void **state) {
     assert_true(str_eqc(google->clients.p[1], "env(IOS_CLIENT)") && str_eqc(google->secret, "GOOGLE_SECRET") &&
                 google->email_optional && !google->skip_nonce && b.auth.providers.p[1].skip_nonce &&
                 app_provider_known(google->name));
+    const struct app_rules *rules = &b.rules;
+    assert_true(rules->any && rules->https && rules->hsts_preload && !rules->hsts_subdomains && rules->hsts_s == 7);
+    assert_true(str_eqc(b.files.p[0].cache.p[0].value, "no-cache") && rules->headers.p[0].fields.p[0].how == APP_FIELD_APPEND);
+    assert_true(rules->rates.p[0].burst == 5 && str_eqc(rules->rates.p[0].header, "x-key") &&
+                rules->allows.p[0].body_bytes_max >> 33);
+    assert_true(str_eqc(rules->moved.p[0].query.p[0].value, ":id") && rules->cors.p[0].cors.private_network);
     assert_int_equal(f->limits.body_bytes_max, 1000);
     assert_int_equal(app_record_function(&b, STR("f1")), 1);
     assert_int_equal(app_record_function(&b, STR("f2")), UINT32_MAX);
@@ -142,8 +169,10 @@ enum {
               12 /* users: flags, a name, a list */ + 4 /* where passwords that leaked are */ +
               12 /* passkeys: two names, a list */ + 24 /* mails: five texts, a number */ +
               APP_HOOKS * 12 /* whom, at what, a secret */ + 4 /* providers: how many */ +
-              28 /* messages: a number, five texts, a list */ + 28 /* flags, six texts */ + 4 /* templates: how many */,
-    NO_CALLS = 8 /* no triggers, nothing that is computed */
+              28 /* messages: a number, five texts, a list */ + 28 /* flags, six texts */ + 4 /* templates: how many */ +
+              28 /* rules: five lists, a number, flags */,
+    NO_FOLDER = 16, /* of each: whose, until when, a list */
+    NO_CALLS = 8    /* no triggers, nothing that is computed */
 };
 static void put_third(struct buf *to, str bytes, const struct app_record *r) {
     size_t at = 4;
@@ -169,14 +198,14 @@ static void put_third(struct buf *to, str bytes, const struct app_record *r) {
         }
         buf_free(&grants), buf_free(&third), buf_free(&limits);
     }
-    buf_put(to, bytes.p + at, bytes.n - at - NO_REST);
+    buf_put(to, bytes.p + at, bytes.n - at - NO_REST - r->files.n * NO_FOLDER);
 }
 
 static void test_third_layout(void **state) {
     struct app_record a = whole(), b;
     struct buf bytes = {0}, third = {0}, again = {0};
     struct diag d = DIAG_INIT;
-    a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0};
+    a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0}, a.rules = (struct app_rules){0}, a.files.p[0].cache.n = 0;
     a.follows = false;
     app_record_write(&bytes, &a);
     put_third(&third, buf_str(&bytes), &a);
@@ -232,7 +261,7 @@ static void test_second_layout(void **state) {
     struct buf whole_bytes = {0}, b = {0}, second = {0};
     struct diag d = DIAG_INIT;
     a.database = (struct app_database){0};
-    a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0};
+    a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0}, a.rules = (struct app_rules){0}, a.files.p[0].cache.n = 0;
     a.follows = false;
     app_record_write(&whole_bytes, &a);
     put_third(&b, buf_str(&whole_bytes), &a);

@@ -110,11 +110,11 @@ void node_amend_version(struct node_request *r, uint32_t version) {
              str_eqc(rq->scheme, "https") ? "; Secure" : "");
 }
 
-void node_amend_headers(struct node_request *r, const struct app_rules *rules, str path) {
+void node_amend_headers(struct node_request *r, const struct app_rules *rules, const struct app_paths *paths) {
     struct node_amend *m = r->amend;
     for (uint32_t i = 0; i < rules->headers.n; i++) {
         const struct app_headers *h = &rules->headers.p[i];
-        if (!app_pattern_match(h->match, path, NULL)) continue;
+        if (!app_paths_any(paths, h->match)) continue;
         if (!m) m = of(r);
         if (!m->headers) m->headers = malloc(rules->headers.n * sizeof(struct app_headers *));
         ENSURE(m->headers);

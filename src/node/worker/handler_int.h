@@ -140,8 +140,9 @@ void node_spin_fields(struct node_request *r, const struct node_route *route); /
 /* ---- amend.c: what is said in every answer to it ---- */
 
 void node_amend_version(struct node_request *r, uint32_t version); /* who comes back gets this one */
-/* The app's rules for header fields; path: as app_path_normal has it. They must outlive the request. */
-void node_amend_headers(struct node_request *r, const struct app_rules *rules, str path);
+/* The app's rules for header fields, which must outlive the request. */
+struct app_paths;
+void node_amend_headers(struct node_request *r, const struct app_rules *rules, const struct app_paths *paths);
 enum { NODE_AMEND_SAYS = 6 };
 /* A field, in place of others of that name, which is a literal. Up to 159 bytes; more than NODE_AMEND_SAYS of them are not said. */
 void node_amend_say(struct node_request *r, const char *name, const char *value);

@@ -4,7 +4,7 @@
  *   let:   methods (405) ──> how large a body ──> rates (429)
  *
  * 1. A rule is of one app: whose it is, is known before any is looked at. Requests of functions to each other meet none.
- * 2. Paths are held against patterns as guests read them (app_path_normal).
+ * 2. Paths are held against patterns as guests may read them (struct app_paths).
  * 3. Of several rates all have room, or none is taken from.
  */
 #include "app/pattern.h"
@@ -142,10 +142,11 @@ bool node_rules_begin(struct node_request *r, const struct node_app *app) {
     const struct app_rules *rules = &app->record.rules;
     char host[APP_HOST_MAX + 3];
     size_t n = 0;
-    struct buf normal = {0};
+    struct app_paths paths;
     r->body_max = 0;
-    if (rules->headers.n) node_amend_headers(r, rules, app_path_normal(r->path, &normal));
-    buf_free(&normal);
+    app_paths_of(&paths, r->path);
+    node_amend_headers(r, rules, &paths);
+    app_paths_free(&paths);
     say_hsts(r, rules);
     if (!rules->https && !rules->moved.n) return true;
     if (!app_host_normal(net_exchange_request(r->exchange)->authority, host, &n)) n = 0;
@@ -158,14 +159,15 @@ bool node_rules_begin(struct node_request *r, const struct node_app *app) {
 const struct app_cors *node_rules_cors(const struct node_app *app, const struct node_request *r) {
     const struct app_rules *rules = &app->record.rules;
     const struct app_cors *found = &app->record.cors;
-    struct buf normal = {0};
-    str path = rules->cors.n ? app_path_normal(r->path, &normal) : (str){0};
+    struct app_paths paths;
+    if (!rules->cors.n) return found;
+    app_paths_of(&paths, r->path);
     for (uint32_t i = 0; i < rules->cors.n; i++) {
-        if (!app_pattern_match(rules->cors.p[i].match, path, NULL)) continue;
+        if (!app_paths_all(&paths, rules->cors.p[i].match)) continue;
         found = &rules->cors.p[i].cors;
         break;
     }
-    buf_free(&normal);
+    app_paths_free(&paths);
     return found;
 }
 
@@ -227,9 +229,9 @@ static void put_who(struct buf *to, const struct app_rate *rate, const struct no
     put_address(to, r);
 }
 
-static bool is_of_rate(const struct app_rate *rate, const struct node_request *r, str path) {
+static bool is_of_rate(const struct app_rate *rate, const struct node_request *r, const struct app_paths *paths) {
     return has_method(rate->methods.p, rate->methods.n, net_exchange_request(r->exchange)->method) &&
-           app_pattern_match(rate->match, path, NULL);
+           app_paths_any(paths, rate->match);
 }
 
 /* The one that lets him wait longest, or that has the least left: draft-ietf-httpapi-ratelimit-headers. */
@@ -243,13 +245,13 @@ static void say_rate(struct node_request *r, const struct app_rate *rate, const 
 }
 
 /* One pass that looks, one that takes: who is refused by one rate has not used up another. */
-static uint64_t take_rates(struct node_request *r, str path, bool take) {
+static uint64_t take_rates(struct node_request *r, const struct app_paths *paths, bool take) {
     const struct app_rules *rules = &r->app->record.rules;
     uint64_t now = clock_mono_ns(), longest = 0, least = UINT64_MAX;
     struct buf who = {.max = 64 * KiB};
     for (uint32_t i = 0; i < rules->rates.n; i++) {
         const struct app_rate *rate = &rules->rates.p[i];
-        if (!is_of_rate(rate, r, path)) continue;
+        if (!is_of_rate(rate, r, paths)) continue;
         struct node_ruled of = {.each_ns = (uint64_t)rate->per_s * 1'000'000'000 / rate->requests, .burst = rate->burst};
         who.n = 0;
         put_who(&who, rate, r);
@@ -265,23 +267,23 @@ static uint64_t take_rates(struct node_request *r, str path, bool take) {
 bool node_rules_let(struct node_request *r) {
     const struct app_rules *rules = &r->app->record.rules;
     const struct net_request *rq = net_exchange_request(r->exchange);
-    struct buf normal = {0};
+    struct app_paths paths;
     bool preflight =
         str_eqc(rq->method, "OPTIONS") && field_of(r, STR("origin")) && field_of(r, STR("access-control-request-method"));
-    str path = rules->allows.n || rules->rates.n ? app_path_normal(r->path, &normal) : (str){0};
+    app_paths_of(&paths, r->path);
     const struct app_allow *refuses = NULL;
     for (uint32_t i = 0; i < rules->allows.n && !refuses; i++) {
         const struct app_allow *a = &rules->allows.p[i];
-        if (!app_pattern_match(a->match, path, NULL)) continue;
+        if (!app_paths_any(&paths, a->match)) continue;
         if (!preflight && !has_method(a->methods.p, a->methods.n, rq->method)) refuses = a;
         if (a->body_bytes_max) r->body_max = r->body_max ? MIN(r->body_max, a->body_bytes_max) : a->body_bytes_max;
     }
     uint64_t wait = 0;
     bool counts = !refuses && rules->rates.n && !r->ruled && !preflight;
     if (counts) r->ruled = true;
-    if (counts && rules->rates.n > 1) wait = take_rates(r, path, false);
-    if (counts && !wait) wait = take_rates(r, path, true);
-    buf_free(&normal);
+    if (counts && rules->rates.n > 1) wait = take_rates(r, &paths, false);
+    if (counts && !wait) wait = take_rates(r, &paths, true);
+    app_paths_free(&paths);
     if (refuses) return refuse_method(r, refuses);
     return !wait || refuse(r, NODE_REFUSE_TOO_OFTEN, wait);
 }
