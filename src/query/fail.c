@@ -571,6 +571,8 @@ static const struct {
     {"interrupted", "57014", "canceling statement due to statement timeout"},
     {"ON CONFLICT clause does not match", "42P10",
      "there is no unique or exclusion constraint matching the ON CONFLICT specification"},
+    {"argument of ntile must be", "22014", "argument of ntile must be greater than zero"},
+    {"second argument to nth_value must be", "22016", "argument of nth_value must be greater than zero"},
     {"frame starting offset must be", "22013", "frame starting offset must not be negative"},
     {"frame ending offset must be", "22013", "frame ending offset must not be negative"},
     {"integer overflow", "22003", "bigint out of range"},

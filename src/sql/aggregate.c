@@ -264,6 +264,12 @@ static bool constant_of(struct sql_context *cx, const struct sql_value *v, struc
     return end != number && !*end;
 }
 
+/* An argument, or a variable, alone. */
+static bool is_argument(const struct sql_value *v) {
+    struct catalog_mark m = {0};
+    return catalog_mark_next(v->text, 0, &m) && m.kind == 'A' && !m.at && m.end == v->text.n;
+}
+
 /* SQLite takes a number there, or an argument, and calls no function. */
 static err frame_distance(struct sql_context *cx, const struct sql_value *v, bool clock, str *text) {
     struct db_value args[2] = {DB_NOTHING, DB_I64(clock)}, out;
@@ -271,9 +277,7 @@ static err frame_distance(struct sql_context *cx, const struct sql_value *v, boo
                       : v->type == PG_NUMERIC ? "pg_frame_numeric"
                                               : "pg_frame_offset";
     if (!constant_of(cx, v, &args[0])) {
-        struct catalog_mark m = {0}; /* an argument, or a variable, alone */
-        bool argument = catalog_mark_next(v->text, 0, &m) && m.kind == 'A' && !m.at && m.end == v->text.n &&
-                        (v->type == PG_INT8 || v->type == PG_FLOAT8);
+        bool argument = is_argument(v) && (v->type == PG_INT8 || v->type == PG_FLOAT8);
         *text = v->text;
         return argument ? ERR_OK
                         : sql_unsupported(cx, v->location, "a window frame in RANGE with an offset that is no constant",
@@ -352,6 +356,9 @@ static err window_offset(struct sql_context *cx, const PgQuery__Node *node, int 
     if (v.flags & SQL_CONSTANT && v.text.n && v.text.p[0] == '(')
         return sql_refuse(cx, v.location, "22013", "frame starting offset must not be negative");
     if (v.flags & SQL_NULL) return sql_refuse(cx, v.location, "22004", "frame starting offset must not be null");
+    if (!(v.flags & SQL_CONSTANT) && !is_argument(&v))
+        return sql_unsupported(cx, v.location, "a window frame with an offset that is no constant",
+                               "Put the number into a variable.");
     sql_inherit(&o->sum, &v);
     *text = v.text;
     return ERR_OK;
@@ -489,12 +496,15 @@ err sql_window_call(struct sql_context *cx, const PgQuery__FuncCall *call, struc
     if (call->agg_distinct) return sql_refuse(cx, call->location, "0A000", "DISTINCT is not implemented for window functions");
     if (call->n_agg_order)
         return sql_refuse(cx, call->location, "0A000", "aggregate ORDER BY is not implemented for window functions");
+    bool of_null = !strcmp(f->name, "ntile") && p.fitted.p[0].flags & SQL_NULL; /* which SQLite refuses: null for each row */
     str text;
+    if (of_null) p.fitted.p[0].text = STR("1");
     TRY(plain(cx, call, &p, o.moves, &text));
     *out = (struct sql_value){.type = p.callee.result, .typmod = -1, .location = call->location, .flags = SQL_WINDOWED};
     sql_inherit(out, &p.sum);
     sql_inherit(out, &o.sum);
     if (!(f->flags & PG_SAFE)) out->flags |= SQL_RAISES;
     out->text = sql_fmt(cx, STR_FMT STR_FMT STR_FMT, STR_ARG(text), STR_ARG(p.filter), STR_ARG(over));
+    if (of_null) out->text = sql_fmt(cx, "case when 0 then " STR_FMT " end", STR_ARG(out->text));
     return ERR_OK;
 }

@@ -38,6 +38,10 @@ create function frames(back int) returns text language plpgsql stable as $$ decl
 end $$;
 create function leans() returns text language sql stable as $$ select round(corr(y, x)::numeric, 6) || ' ' || round(regr_slope(y, x)::numeric, 6) || ' ' || (percentile_disc(array[0.1, 0.9]) within group (order by x))::text from (values (1.0, 2.0), (2, 3), (4, 9)) v (x, y) $$;
 
+create function parts_of(n int) returns text language plpgsql stable as $$ begin return (select string_agg(t::text, ',') from (select ntile(n) over (order by g) as t from generate_series(1, 5) g) q); end $$;
+create function nths(n int) returns text language plpgsql stable as $$ begin return (select string_agg(t::text, ',') from (select nth_value(g, n) over (order by g) as t from generate_series(1, 5) g) q); end $$;
+create function computed(n int) returns text language plpgsql stable as $$ begin return (select string_agg(t::text, ',') from (select sum(g) over (order by g rows n + 1 preceding) as t from generate_series(1, 5) g) q); end $$;
+
 -- ask
 service_role colds
 service_role uses
@@ -53,3 +57,9 @@ service_role frames {"back": 0}
 service_role leans
 # RANGE says it in other words
 service_role frames {"back": -1}
+service_role parts_of {"n": 2}
+service_role parts_of {"n": 0}
+service_role nths {"n": 2}
+service_role nths {"n": 0}
+# an offset is a constant or a variable
+service_role computed {"n": 1}
