@@ -121,6 +121,8 @@ struct sql_merge {
     const PgQuery__Node *node;
     uint32_t keys;    /* columns that find a row of its target, before the last one */
     uint32_t changes; /* bits: its clauses that change a row */
+    VEC(const PgQuery__Node *)
+    checks; /* what is asked where nothing matched, of the source alone: nothing of the target is known there */
 };
 err sql_routine_merge(struct sql_context *cx, const PgQuery__MergeStmt *m, struct sql_merge *out);
 

@@ -226,6 +226,15 @@ static err insert_of(struct merging *g, const PgQuery__MergeWhenClause *w, size_
     return ERR_OK;
 }
 
+/* select condition from source */
+static const PgQuery__Node *asked_of_source(struct merging *g, PgQuery__Node *condition) {
+    PgQuery__Node *n = tree(g, STR("SELECT true FROM a"));
+    if (!n) return NULL;
+    n->select_stmt->from_clause[0] = g->m->source_relation;
+    n->select_stmt->target_list[0]->res_target->val = condition;
+    return n;
+}
+
 /* ---- the whole ---- */
 
 err sql_routine_merge(struct sql_context *cx, const PgQuery__MergeStmt *m, struct sql_merge *out) {
@@ -239,6 +248,10 @@ err sql_routine_merge(struct sql_context *cx, const PgQuery__MergeStmt *m, struc
     for (size_t i = 0; i < m->n_merge_when_clauses; i++) {
         const PgQuery__MergeWhenClause *w = m->merge_when_clauses[i]->merge_when_clause;
         PgQuery__Node *n = NULL;
+        if (w->condition && !w->matched) {
+            const PgQuery__Node *check = asked_of_source(&g, w->condition);
+            if (check) vec_push(cx->mem, &out->checks, check);
+        }
         if (!acts(w)) continue;
         if (w->command_type == PG_QUERY__CMD_TYPE__CMD_INSERT) TRY(insert_of(&g, w, i, &n));
         else n = w->command_type == PG_QUERY__CMD_TYPE__CMD_UPDATE ? update_of(&g, w, i) : delete_of(&g, i);

@@ -250,6 +250,11 @@ static err run(struct parts *p, const PgQuery__Node *node, const catalog_fields 
     for (size_t i = 0; i < p->with->n_ctes && !p->again; i++) {
         const PgQuery__CommonTableExpr *c = p->with->ctes[i]->common_table_expr;
         bool reads = c->ctequery->node_case == PG_QUERY__NODE__NODE_SELECT_STMT, merges = is_merges(p, c);
+        for (uint32_t k = 0; merges && k < p->merge->checks.n; k++) {
+            struct catalog_fragment unused;
+            catalog_fields none = {0};
+            TRY(sql_routine_fragment(p->r, with_queries(p, p->merge->checks.p[k], false), NULL, &unused, &none));
+        }
         if (reads && !merges) vec_push(p->r->cx->mem, &p->queries, p->with->ctes[i]);
         else TRY(writing_part(p, c));
         if (merges) TRY(no_second_time(p));

@@ -92,6 +92,19 @@ create function self() returns text language plpgsql as $$ begin
 end $$;
 merge into stock using (select 4 as k, 70 as v) q on id = k when matched then update set n = v when not matched then insert (id) values (k);
 
+create function not_there(k int) returns text language plpgsql as $$ begin
+  if k = 1 then merge into stock t using (values (1000)) v (id) on t.id = v.id when not matched and t.n = 1 then insert (id) values (v.id);
+  elsif k = 2 then merge into stock t using (values (1000)) v (id) on t.id = v.id when not matched and note = 'x' then insert (id) values (v.id);
+  elsif k = 3 then merge into stock t using (values (1000)) v (id) on t.id = v.id when not matched then insert (id, n) values (v.id, t.n);
+  elsif k = 4 then merge into stock t using (values (1000, 1)) v (id, n) on t.id = v.id when matched and n > 1 then delete;
+  elsif k = 5 then merge into stock t1 using stock t2 on t1.id = t2.id when matched then update set n = t1.n + t2.n when not matched then insert values (t2.id, t2.n);
+  elsif k = 6 then merge into stock t using generate_series(1, 3) as i on t.id = i when matched then update set n = t.n + i when not matched then insert (id, n) values (i, -1);
+  elsif k = 7 then merge into stock t using seen s on t.id = s.id and (select count(*) > 0 from stock) when matched and (select count(*) > 2 from stock) then update set n = (select count(*) from stock);
+  elsif k = 8 then merge into stock t using (select item, max(delta) as delta from moves group by item having count(*) = 1 order by item) as s on t.id = s.item when not matched and s.delta = 3 then insert (id, n) values (s.item, s.delta);
+  end if;
+  return state();
+end $$;
+
 -- ask
 service_role state
 service_role merges
@@ -123,3 +136,13 @@ service_role unreachable
 service_role self
 service_role reads_itself
 service_role logs
+# PostgreSQL says in other words that the target is not to be seen there
+service_role not_there {"k": 1}
+service_role not_there {"k": 2}
+# PostgreSQL says in other words that the target is not to be seen there
+service_role not_there {"k": 3}
+service_role not_there {"k": 4}
+service_role not_there {"k": 5}
+service_role not_there {"k": 6}
+service_role not_there {"k": 7}
+service_role not_there {"k": 8}
