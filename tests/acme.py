@@ -158,7 +158,7 @@ class Authority:
             status, answer, fields = self.answer(h, body)
         except Problem as p:
             status, answer, fields = p.status, p.body, {"content-type": "application/problem+json", **p.fields}
-        except (KeyError, ValueError, TypeError) as e:
+        except (KeyError, ValueError, TypeError, IndexError) as e:
             status, answer = 400, {"type": "urn:ietf:params:acme:error:malformed", "detail": repr(e)}
         if h.path != "/dir" and not h.path.startswith("/info"):
             nonce = secrets.token_urlsafe(16)
@@ -370,7 +370,7 @@ class Authority:
             with open(name + ".der", "wb") as f:
                 f.write(o["csr"])
         serial = "0x%x" % (1000 + o["n"])
-        days = "-3" if self.fault("expired") else "9"
+        days = "-1" if self.fault("expired") else "9"
         openssl("x509", "-req", "-inform", "DER", "-in", name + ".der", "-CA", self.root, "-CAkey", self.path("root.key"), "-set_serial", serial, "-days", days, "-extfile", name + ".ext", "-out",
                 name + ".pem")
         with open(name + ".pem", "rb") as f, open(self.root, "rb") as root:

@@ -161,7 +161,7 @@ static void try_again(struct acme *a, uint64_t later_s) {
         fail(a, later_s ? ACME_FAULT_LATER : ACME_FAULT_AWAY, "");
         return;
     }
-    pause_ms(a, MAX(later_s * 1000, (uint64_t)PAUSE_MS << (2 * a->tries - 1)));
+    pause_ms(a, MAX(later_s * 1000, (uint64_t)PAUSE_MS << (a->tries - 1)));
 }
 
 /* ---- the account ---- */

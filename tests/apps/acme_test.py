@@ -1,5 +1,5 @@
 """Certificates from an authority (tests/acme.py is one, and misbehaves as it is told): had, served, renewed, and whatever goes wrong on the way said in words."""
-import contextlib, socket, sqlite3, ssl, threading, time
+import contextlib, shutil, socket, sqlite3, ssl, threading, time
 
 from acme import Authority
 from harness import *
@@ -140,3 +140,106 @@ def test_acme_gives_and_renews():
             n.delete("shop")
             eq(certs(n)[HOST]["state"], "left")
         eq(len(a.orders), 2)
+
+
+FAULTS = (("redirect", 1, "leads elsewhere"), ("garbage", None, "no JSON"), ("endless", 1, "longer than any may be"), ("elsewhere", 1, "leads elsewhere"),
+          ("500", None, "HTTP 500: serverInternal: out of order"), ("huge", 1, "longer than any may be"),  # each with an authority of its own: one that is away has rest
+          ("other-key", 1, "of another key"), ("other-name", 1, "not for the host"), ("expired", 1, "expired"), ("wrong", 1, "http-01: unauthorized"),
+          ("limited", 1, "HTTP 429: rateLimited: too many certificates (5)"))
+
+
+def test_acme_misbehaves():
+    """An authority that does what none may: refused, said in words, and what was there goes on."""
+    with contextlib.ExitStack() as stack:
+        all_of = [stack.enter_context(an_authority(f"a{i}")) for i in range(7)]
+        for a in all_of[1:]:  # of one issuer each; of its own certificate the same
+            a.stop()
+            for name in ("ca.pem", "own.pem", "own.key"):
+                shutil.copy(all_of[0].path(name), a.path(name))
+            a.start()
+        good = all_of[6]
+        n = stack.enter_context(acme_node(all_of, more='challenge = "http-01"'))
+        for i, (fault, times, words) in enumerate(FAULTS):
+            a, host = all_of[min(i, 6)], f"h{i}.example.org"
+            a.faults[fault] = times
+            deploy(n, f"app{i}", host)
+            told = n.wait_event("certificate-not-given", host=host)
+            has(told["reason"], words)
+            check(told["next_s"] >= (3000 if fault == "limited" else 60), told)
+            eq((told["authority"], shown(n, host, good.root)), (a.directory, None))
+            a.faults.clear()
+        found = certs(n)
+        for i, (fault, _, words) in enumerate(FAULTS):
+            c = found[f"h{i}.example.org"]
+            eq((c["state"], c["failures"]), ("failed", 1))
+            has(c["error"], words)
+            check("next_try" in c, c)
+        code, out, _ = orlo("status", "--state", n.state)
+        has(out, "app9: h9.example.org: there is no certificate yet; next try")
+        # All had their turn, and have rest: nothing is begun, and nobody's name makes them begin.
+        orders = sum(len(a.orders) for a in all_of)
+        for i in range(200):
+            eq(shown(n, f"x{i}.example.org", good.root), None)
+        eq((sum(len(a.orders) for a in all_of), len(certs(n))), (orders, len(FAULTS)))
+        # An app that names more than it may.
+        deploy(n, "greedy", *(f"g{i}.example.org" for i in range(150)))
+        until(lambda: len(certs(n)) > len(FAULTS), n)
+        eq(sum(h.startswith("g") for h in certs(n)), 100)
+
+
+def test_acme_whoever_dies():
+    """A node that is killed at each step of an order, and an authority that is away: never two tries in a minute, and what was there is served."""
+    with an_authority() as a, an_authority("other") as other:
+        state, at = new_state(), []
+        for step in ("account", "order", "authz", "challenge", "finalize", "cert", None):
+            reached = threading.Event()
+
+            def hook(name, step=step, reached=reached):
+                if name == step:
+                    reached.set()
+                    a.hold.wait(PATIENCE_S)
+
+            a.hook = hook
+            a.hold.clear()
+            folder = tempfile.mkdtemp(prefix="acme-", dir=WORK)
+            n = Node(state, "--config", conf_of(folder, a, 'challenge = "http-01"'), "--workers", "1", listen=None)
+            a.http_port, a.tls_port = int(n.wait_event("serving")["also"].rsplit(":", 1)[1]), n.port
+            if step == "account":
+                deploy(n, "shop", HOST)
+            if step is None:
+                break
+            check(reached.wait(PATIENCE_S), step, n.log()[-3000:])
+            n.kill()
+            a.hold.set()
+            written = row(state)
+            check(written["next"] >= written["begun"] + 60, written)
+            at.append(written["failures"])
+            # The next one knows, and waits.
+            before = len(a.asked)
+            with acme_node(a, state=state, known=False) as again:
+                c = certs(again)[HOST]
+                check(c["state"] in ("due", "failed") and "next_try" in c, c)  # whoever dies last may have seen the others die
+                pace(2)
+                eq(len(a.asked), before)
+            due_now(state)
+        eq(at, [1, 2, 3, 4, 5, 6])
+        a.hook = lambda step: None
+        first = wait_shown(n, HOST, a.root)
+        eq((len(a.accounts), n.stop()), (1, 0))
+        # The authority is away, and it is time.
+        a.stop()
+        due_now(state, renew_from=1, renew_to=2)
+        with acme_node(a, state=state) as n:
+            n.wait_event("certificate-not-given", host=HOST)
+            eq(shown(n, HOST, a.root), first)
+            has(orlo("status", "--state", n.state)[1], f"shop: {HOST}: the certificate was not renewed, and the old one is served; next try")
+            has(certs(n)[HOST]["error"], "the authority does not answer")
+        # There is another one, whose turn it is after that.
+        for name in ("ca.pem", "own.pem", "own.key"):
+            shutil.copy(a.path(name), other.path(name))
+        other.stop()
+        other.start()
+        due_now(state, renew_from=1, renew_to=2)
+        with acme_node([a, other], state=state) as n:
+            wait_shown(n, HOST, other.root)
+            eq((certs(n)[HOST]["from"], len(other.orders)), (other.directory, 1))
