@@ -105,6 +105,13 @@ struct crypto_tls_trust *crypto_tls_trust_new(const char *ca_file) {
     return NULL;
 }
 
+bool crypto_tls_trust_show(struct crypto_tls_trust *t, const char *cert_file, const char *key_file) {
+    bool ok = SSL_CTX_use_certificate_chain_file(t->ctx, cert_file) == 1 &&
+              SSL_CTX_use_PrivateKey_file(t->ctx, key_file, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(t->ctx) == 1;
+    ERR_clear_error();
+    return ok;
+}
+
 void crypto_tls_trust_free(struct crypto_tls_trust *t) {
     if (!t) return;
     SSL_CTX_free(t->ctx);

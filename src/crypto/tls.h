@@ -11,6 +11,8 @@
 struct crypto_tls_trust;
 /* ca_file: PEM; NULL: what the system trusts. NULL is returned when it cannot be read. */
 struct crypto_tls_trust *crypto_tls_trust_new(const char *ca_file);
+/* Files, as PEM: what connections from now on show who asks for it. False: they cannot be read, or do not belong together. */
+[[nodiscard]] bool crypto_tls_trust_show(struct crypto_tls_trust *t, const char *cert_file, const char *key_file);
 void crypto_tls_trust_free(struct crypto_tls_trust *t); /* after its connections; NULL is fine */
 
 enum crypto_tls_result {

@@ -4,6 +4,7 @@
 #include "crypto/tls_int.h"
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 
@@ -261,6 +262,27 @@ static SSL_CTX *context(const struct crypto_tls_identity_config *c) {
     return ctx;
 }
 
+/* Without tickets: who has none any more is not to go on by one. */
+static bool ask_clients(SSL_CTX *ctx, str pem) {
+    uint32_t n = 0;
+    BIO *from = BIO_new_mem_buf(pem.n ? (const void *)pem.p : "", (int)pem.n);
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    ENSURE(from);
+    for (X509 *x; (x = PEM_read_bio_X509(from, NULL, NULL, (void *)(uintptr_t) "")); n++) {
+        ENSURE(X509_STORE_add_cert(store, x) == 1 && SSL_CTX_add_client_CA(ctx, x) == 1);
+        X509_free(x);
+    }
+    bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    ERR_clear_error();
+    BIO_free(from);
+    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify_depth(ctx, 4);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(ctx, 0);
+    return n && whole;
+}
+
 struct crypto_tls_identity *crypto_tls_identity_new(const struct crypto_tls_identity_config *c, struct diag *d) {
     struct crypto_tls_identity *i = calloc(1, sizeof *i);
     ENSURE(i);
@@ -274,13 +296,15 @@ struct crypto_tls_identity *crypto_tls_identity_new(const struct crypto_tls_iden
         SSL_CTX_set_tlsext_status_cb(i->ctx, give_ocsp);
         SSL_CTX_set_tlsext_status_arg(i->ctx, i);
     }
-    if (use_chain(i->ctx, c)) {
+    bool clients = !c->client_ca.n || ask_clients(i->ctx, c->client_ca);
+    if (clients && use_chain(i->ctx, c)) {
         i->arg = c->arg;
         i->drop = c->drop;
         return i;
     }
     unsigned long e = ERR_peek_last_error();
     const char *reason = e ? ERR_reason_error_string(e) : NULL;
+    if (!clients) reason = "the authorities of clients are not certificates as PEM";
     (void)diag_set(d, ERR_UNSUPPORTED, DIAG_NOWHERE, "TLS does not take the certificate: %s",
                    reason ? reason : "its key is of no kind that is spoken here");
     ERR_clear_error();

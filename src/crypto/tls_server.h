@@ -54,6 +54,7 @@ struct crypto_tls_identity_config {
     const str *chain; /* DER, the own one first */
     uint32_t chain_count;
     bool challenge; /* for acme-tls/1, and nothing else */
+    str client_ca;  /* PEM: clients have to show a certificate of one of these; empty: none is asked for */
     bool tls13_alone;
     str ocsp;                /* an answer that goes with it, DER; empty: none */
     int64_t ocsp_until_s;    /* not after that */

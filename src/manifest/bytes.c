@@ -94,6 +94,7 @@ void manifest_config_write(struct buf *to, const struct manifest_config *c) {
     put(to, c->otlp.headers.n);
     for (uint32_t i = 0; i < c->otlp.headers.n; i++)
         put_str(to, c->otlp.headers.p[i].key), put_str(to, c->otlp.headers.p[i].value);
+    put_str(to, c->tls.client_ca);
     put(to, c->tls.tls13_alone), put(to, c->tls.certificates.n);
     for (uint32_t i = 0; i < c->tls.certificates.n; i++)
         put_str(to, c->tls.certificates.p[i].cert), put_str(to, c->tls.certificates.p[i].key),
@@ -188,6 +189,7 @@ void manifest_config_read(arena *out, struct rd *from, struct manifest_config *c
         h.value = get_str(from);
         vec_push(out, &c->otlp.headers, h);
     }
+    c->tls.client_ca = get_str(from);
     c->tls.tls13_alone = rd_u64le(from) != 0;
     for (uint32_t n = get_count(from, 24); n && !from->fail; n--) {
         struct manifest_certificate k = {.cert = get_str(from)};

@@ -231,6 +231,9 @@ static void file_name(struct reader *r, const struct toml *v, str *to) {
     if (v->s.n && v->s.n <= APP_PATH_MAX && !memchr(v->s.p, 0, v->s.n)) *to = v->s;
     else manifest_error(r, v, "it takes the name of a file");
 }
+static void tls_client_ca(struct reader *r, void *to, const struct toml *v) {
+    file_name(r, v, &((struct manifest_tls *)to)->client_ca);
+}
 static void certificate_cert(struct reader *r, void *to, const struct toml *v) {
     file_name(r, v, &((struct manifest_certificate *)to)->cert);
 }

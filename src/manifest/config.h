@@ -20,6 +20,7 @@ struct manifest_certificate { /* files */
 };
 struct manifest_tls {
     VEC(struct manifest_certificate) certificates; /* the first is shown to who names no host, and to who names an unknown one */
+    str client_ca;                                 /* a file; empty: none */
     bool tls13_alone;
 };
 struct manifest_prefix {

@@ -111,7 +111,12 @@ void net_client_give(struct net_client *c, struct net_wire *w) {
 }
 
 struct crypto_tls_trust *net_client_trust(struct net_client *c) {
-    if (!c->trust) c->trust = crypto_tls_trust_new(c->ca_file[0] ? c->ca_file : NULL);
+    if (c->trust) return c->trust;
+    c->trust = crypto_tls_trust_new(c->ca_file[0] ? c->ca_file : NULL);
+    if (c->trust && c->cert_file && !crypto_tls_trust_show(c->trust, c->cert_file, c->key_file)) {
+        crypto_tls_trust_free(c->trust);
+        c->trust = NULL;
+    }
     return c->trust;
 }
 
@@ -129,6 +134,7 @@ err net_client_new(const struct net_client_config *config, struct net_client **o
         return diag_set(d, ERR_INVALID, DIAG_NOWHERE, "the name of the certificate file is too long");
     }
     snprintf(c->ca_file, sizeof c->ca_file, STR_FMT, STR_ARG(config->ca_file));
+    c->cert_file = config->cert_file, c->key_file = config->key_file;
     if (config->trust_now && !net_client_trust(c)) {
         err e = diag_set(d, ERR_IO, DIAG_NOWHERE, "the certificates to trust cannot be read%s%s", config->ca_file.n ? ": " : "",
                          c->ca_file);

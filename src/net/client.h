@@ -11,11 +11,12 @@ struct net_fetch;
 
 struct net_client_config {
     struct net_loop *loop;
-    struct net_party *party;  /* for whom names are looked up; it outlives the client */
-    uint32_t connections_max; /* open at once, over all hosts; 256; who comes then waits */
-    uint32_t idle_max;        /* kept for reuse; 64 */
-    str ca_file;              /* PEM; empty: the system's */
-    bool trust_now;           /* it is read at once, and not when it is first needed: there may be no way to it then */
+    struct net_party *party;          /* for whom names are looked up; it outlives the client */
+    uint32_t connections_max;         /* open at once, over all hosts; 256; who comes then waits */
+    uint32_t idle_max;                /* kept for reuse; 64 */
+    str ca_file;                      /* PEM; empty: the system's */
+    bool trust_now;                   /* it is read at once, and not when it is first needed: there may be no way to it then */
+    const char *cert_file, *key_file; /* PEM: what is shown to who asks for a certificate; NULL: none. Borrowed */
     /* Where connections come from, whatever a request's authority says: a connected stream socket, which is the client's from then on; -1:
      * errno says why there is none. NULL: the network. */
     int (*open)(void *arg);

@@ -47,7 +47,8 @@ struct net_client {
     struct net_loop *loop;
     struct net_client_config c;
     char ca_file[512];
-    struct crypto_tls_trust *trust; /* NULL: not needed so far */
+    const char *cert_file, *key_file; /* NULL: none */
+    struct crypto_tls_trust *trust;   /* NULL: not needed so far */
     uv_timer_t sweep;
     struct http1_fetch *fetches;
     struct net_wire resting; /* ring, the latest first */

@@ -309,8 +309,23 @@ static err make_request(const struct keyring *k, const struct node_msg_secret *m
     return ERR_OK;
 }
 
+/* ---- handshakes of control's ---- */
+
+static struct crypto_tls_key *tls_key_of(const struct keyring *k, str sealed);
+
+/* Of control, where it is administered. */
+static err sign_handshake(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
+    struct crypto_tls_key *key = tls_key_of(k, m->value);
+    size_t n = key && m->message.n > 2 ? crypto_tls_key_sign(key, (uint16_t)(m->message.p[0] | m->message.p[1] << 8),
+                                                             str_sub(m->message, 2, m->message.n), w->out)
+                                       : 0;
+    *out = (str){w->out, n};
+    return n ? ERR_OK : diag_set(d, ERR_DENIED, DIAG_NOWHERE, "it is no message of a handshake, or the key is not to be opened");
+}
+
 static err do_secret(const struct keyring *k, const struct node_msg_secret *m, struct work *w, str *out, struct diag *d) {
     if (k->no_seal != ERR_OK) return diag_set(d, k->no_seal, DIAG_NOWHERE, "%s", k->no_seal_d.text);
+    if (m->does == NODE_SECRET_SIGNS_TLS) return sign_handshake(k, m, w, out, d);
     if (m->does >= NODE_SECRET_MAKES_REQUEST) return make_request(k, m, w, out, d);
     if (m->does == NODE_SECRET_SIGNS || m->does >= NODE_SECRET_SIGNS_PAIR) return sign_with(k, m, w, out, d);
     if (m->does >= NODE_SECRET_MAKES_PAIR) return make_pair(k, m, w, out, d);

@@ -23,6 +23,7 @@ enum {
     NODE_SECRET_SIGNS_PAIR = NODE_SECRET_TAKES_PAIR + NODE_SECRET_PAIRS,
     NODE_SECRET_MAKES_REQUEST = NODE_SECRET_SIGNS_PAIR + NODE_SECRET_PAIRS, /* the message is a host */
     NODE_SECRET_MAKES_CHALLENGE,                                            /* the message is a digest, and a host */
+    NODE_SECRET_SIGNS_TLS, /* a scheme (2 bytes, low first) and a handshake message, by a certificate's key */
     NODE_SECRET_DOES
 };
 enum { NODE_VAULT_BYTES_MAX = 8192 }; /* what an app seals at once; as vault_ask has it */

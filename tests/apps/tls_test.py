@@ -297,3 +297,41 @@ def test_what_status_says_of_certificates():
             code, out, error = orlo("status", "--json", "--state", n.state)
             certificates = json.loads(out)["node"]["certificates"]
             eq([(c["names"], c["stapled"], c["source"]) for c in certificates], [(["good.localhost"], False, "operator"), (["must.localhost"], True, "operator")])
+
+
+def test_who_administers_shows_a_certificate():
+    """With authorities of clients the admin API is TLS for theirs alone, wherever it listens; a token is asked for all the same."""
+    with tempfile.TemporaryDirectory(dir=WORK) as d:
+        run = lambda *args: subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=d)
+        for ca, who in (("ours", "alice"), ("others", "mallory")):
+            run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", ca + ".key", "-out", ca + ".pem", "-subj", "/CN=" + ca, "-days", "9")
+            run("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", who + ".key", "-out", "csr", "-subj", "/CN=" + who)
+            run("x509", "-req", "-in", "csr", "-CA", ca + ".pem", "-CAkey", ca + ".key", "-CAcreateserial", "-days", "3", "-out", who + ".pem")
+        pair = certificate(d, "good", "localhost", "127.0.0.1")
+        rows = conf_of(d, pair) and text(conf_of(d, pair)) + f'\nclient_ca = "{d}/ours.pem"\n'
+        with open(d + "/node.toml", "w") as f:
+            f.write(rows)
+        with tls_node(d + "/node.toml", "--admin", "0.0.0.0:0", "--workers", "1") as n:
+            check(n.admin.startswith("https://"), n.admin)
+            port, token = int(n.admin.rsplit(":", 1)[1]), n.wait_event("first-token")["token"]
+
+            def asked(who, token):
+                c = ssl.create_default_context(cafile=pair[0])
+                if who:
+                    c.load_cert_chain(f"{d}/{who}.pem", f"{d}/{who}.key")
+                with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as s, c.wrap_socket(s, server_hostname="localhost") as t:
+                    return ask(t, "localhost", "/_orlo/v1/status", more=f"Authorization: Bearer {token}\r\n" if token else "")
+
+            has(asked("alice", token), " 200 ", '"certificates"')
+            has(asked("alice", None), " 401 ")
+            for who in (None, "mallory"):
+                check(tls_error(lambda: check(not asked(who, token), "it was answered")), who)
+            has(raw(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").decode(), " 400 ")
+            own = {"ORLO_CA": pair[0], "ORLO_TOKEN": token}
+            for who, ok in (("alice", True), ("mallory", False), (None, False)):
+                code, out, error = orlo("apps", "--to", f"https://localhost:{port}", env=dict(own, **({"ORLO_CLIENT_CERT": f"{d}/{who}.pem", "ORLO_CLIENT_KEY": f"{d}/{who}.key"} if who else {})))
+                check((code == 0) == ok, who, out, error)
+            n.kill_control()
+            until(lambda: not tls_error(lambda: asked("alice", token)))
+        code, _, error = orlo("node", "--admin", "0.0.0.0:0", "--state", new_state())
+        check(code == 64 and "client_ca" in error, code, error)

@@ -77,6 +77,9 @@ err node_ask_open(const struct node_where *where, struct ask **out, struct diag 
     if (e == ERR_OK && where->url) e = check_secrecy(a, d);
     a->loop = net_loop_new();
     struct net_client_config config = {.loop = a->loop, .open = where->url ? NULL : open_socket, .open_arg = a};
+    const char *cert = getenv("ORLO_CLIENT_CERT"), *key = getenv("ORLO_CLIENT_KEY"), *ca = getenv("ORLO_CA");
+    if (cert && *cert) config.cert_file = cert, config.key_file = key && *key ? key : cert;
+    if (ca) config.ca_file = str_c(ca);
     if (e == ERR_OK) e = net_client_new(&config, &a->client, d);
     *out = a;
     if (e == ERR_OK) return e;

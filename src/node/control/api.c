@@ -593,12 +593,13 @@ struct api *node_api_new(struct control *c) {
     return api;
 }
 
-err node_api_listen(struct api *api, int fd, bool operator, struct diag * d) {
+err node_api_listen(struct api *api, int fd, bool operator, const struct net_tls_config * tls, struct diag *d) {
     ENSURE(api->listeners_count < ARRAY_COUNT(api->listeners));
     struct api_listener *l = &api->listeners[api->listeners_count];
     *l = (struct api_listener){.api = api, .operator= operator};
     struct net_server_config config = {.loop = api->control->loop,
                                        .fd = fd,
+                                       .tls = tls,
                                        .connections_max = CONNECTIONS_MAX,
                                        .handler_ms_max = NET_NO_LIMIT, /* the row's */
                                        .write_ms_max = WRITE_MS_MAX,

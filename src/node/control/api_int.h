@@ -168,7 +168,7 @@ struct api *node_api_new(struct control *c);
 /* Takes the listening socket. operator: who connects may do all. */
 /* Nobody is let in any more; who asks already is answered, within seconds; then done is called, once. */
 void node_api_drain(struct api *api, void (*done)(void *arg), void *arg);
-[[nodiscard]] err node_api_listen(struct api *api, int fd, bool operator, struct diag * d);
+[[nodiscard]] err node_api_listen(struct api *api, int fd, bool operator, const struct net_tls_config * tls, struct diag *d);
 
 /* What became of a reload, to who asked for it first. */
 void node_api_reloaded(struct api *api, const struct node_msg_reloaded *m);

@@ -8,6 +8,7 @@
  * 3. It is started anew when it dies; what it had acknowledged is in its files.
  */
 #include "node/control/acme.h"
+#include "node/control/admin_tls.h"
 #include "node/control/api_int.h"
 #include "node/control/blobs.h"
 #include "node/control/data.h"
@@ -96,10 +97,13 @@ static bool on_sign_done(struct control *c, const struct node_msg_sign_done *m) 
 }
 
 /* There is none that makes a node unfit to serve. */
-static bool listen_at(struct control *c, int fd) {
+static bool listen_at(struct control *c, int fd, int client_ca) {
     struct diag d = DIAG_INIT;
+    const struct net_tls_config *tls = NULL;
     err e = c->db ? node_tokens_first(c, &d) : ERR_UNSUPPORTED;
-    if (e == ERR_OK) e = node_api_listen(c->api, fd, false, &d);
+    if (e == ERR_OK && client_ca >= 0) e = node_admin_tls_new(c, client_ca, &tls, &d);
+    if (e == ERR_OK) e = node_api_listen(c->api, fd, false, tls, &d);
+    if (client_ca >= 0) close(client_ca);
     if (e == ERR_OK) return true;
     close(fd);
     log_event(LOG_WARN, "admin-not-open", LF_CSTR("reason", d.text[0] ? d.text : err_text(e)));
@@ -138,11 +142,11 @@ static void take_config(struct control *c, struct node_message *m) {
 static void listen_to_commands(struct control *c) {
     struct diag d = DIAG_INIT;
     if (c->state.socket >= 0 && c->governs && !c->waits && !c->listens)
-        ENSURE(node_api_listen(c->api, c->state.socket, true, &d) == ERR_OK);
+        ENSURE(node_api_listen(c->api, c->state.socket, true, NULL, &d) == ERR_OK);
     c->listens |= c->governs && !c->waits;
     if (!c->listens || c->admin_fd < 0) return;
-    (void)listen_at(c, c->admin_fd);
-    c->admin_fd = -1;
+    (void)listen_at(c, c->admin_fd, c->client_ca_fd);
+    c->admin_fd = c->client_ca_fd = -1;
 }
 
 static void on_rested(void *arg) { node_control_end(arg); }
@@ -166,7 +170,9 @@ static bool hear_supervisor(struct control *c, struct node_message *m) {
     case NODE_MSG_client: add_client(c, node_message_take(m, 0)); return true;
     case NODE_MSG_admin:
         if (c->admin_fd >= 0) close(c->admin_fd);
+        if (c->client_ca_fd >= 0) close(c->client_ca_fd);
         c->admin_fd = node_message_take(m, 0);
+        c->client_ca_fd = m->fds_count > 1 ? node_message_take(m, 1) : -1;
         listen_to_commands(c);
         return true;
     case NODE_MSG_compile_done:
@@ -253,7 +259,7 @@ static void listen_to_all(struct control *c) {
 }
 
 int node_control_main(void) {
-    struct control c = {.wire = NODE_WIRE_FD, .admin_fd = -1, .next_id = 1, .asks_mem = arena_new(0)};
+    struct control c = {.wire = NODE_WIRE_FD, .admin_fd = -1, .client_ca_fd = -1, .next_id = 1, .asks_mem = arena_new(0)};
     struct diag d = DIAG_INIT;
     node_state_none(&c.state);
     signal(SIGPIPE, SIG_IGN);

@@ -150,6 +150,7 @@ struct control {
     uint32_t last_secret;
     struct control_certificates *certificates; /* certificates.c; NULL: none so far */
     struct control_acme *acme;                 /* acme.c; NULL: nothing is kept */
+    int client_ca_fd;                          /* of who may come there by TLS; -1: it is plain */
     int admin_fd;                              /* at which nobody is let in yet; -1 */
     bool waits, governs, listens;              /* for control_open; it has read its state; commands are let in */
     bool done;                                 /* node_control_end */

@@ -1,10 +1,12 @@
 /* admin: where the node is administered by HTTP. The supervisor opens the port, control answers there.
  *
- * As long as it has no TLS, tokens would go over the wire as they are: it listens at addresses of this machine alone, whatever it is told.
+ * Without TLS tokens would go over the wire as they are: it listens at addresses of this machine alone, whatever it is told. With [tls] client_ca it is TLS, for
+ * who has a certificate of one of those authorities, and at whatever address it is told.
  */
 #include "node/supervisor/supervisor_int.h"
 #include "net/addr.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -13,13 +15,14 @@
 enum { BACKLOG = 128 };
 static const struct node_listen usual = {STR_INIT("127.0.0.1"), 8089, false, false};
 
-static err resolve(arena *scratch, const struct node_listen *l, struct sockaddr_storage *to, socklen_t *n, struct diag *d) {
+static err resolve(arena *scratch, const struct node_listen *l, bool tls, struct sockaddr_storage *to, socklen_t *n,
+                   struct diag *d) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
     char port[8];
     const char *host = l->host.n ? arena_cstr(scratch, l->host) : "*";
     struct net_addr address;
     snprintf(port, sizeof port, "%u", l->port);
-    int bad = l->host.n ? getaddrinfo(host, port, &hints, &found) : EAI_NONAME;
+    int bad = l->host.n || tls ? getaddrinfo(l->host.n ? host : NULL, port, &hints, &found) : EAI_NONAME;
     if (bad && l->host.n)
         return diag_set(d, ERR_USAGE, DIAG_NOWHERE, "--admin %s: that is neither an address nor a known name (%s)", host,
                         gai_strerror(bad));
@@ -28,12 +31,12 @@ static err resolve(arena *scratch, const struct node_listen *l, struct sockaddr_
         *n = found->ai_addrlen;
         net_addr_of((struct sockaddr *)to, &address);
         freeaddrinfo(found);
-        if (net_addr_class(&address) == NET_ADDR_LOOPBACK) return ERR_OK;
+        if (tls || net_addr_class(&address) == NET_ADDR_LOOPBACK) return ERR_OK;
     }
     return diag_set(
         d, ERR_USAGE, DIAG_NOWHERE,
         "--admin %s: tokens would go over the network in plain text, so it listens at 127.0.0.1 or [::1] alone; from elsewhere "
-        "reach it by an SSH tunnel, or by a proxy that speaks TLS",
+        "reach it by an SSH tunnel, a proxy that speaks TLS, or by TLS with certificates of clients ([tls] client_ca)",
         host);
 }
 
@@ -51,14 +54,14 @@ static int bound(const struct sockaddr_storage *a, socklen_t n) {
 
 static str asked_as(arena *out, const struct node_listen *l) { return arena_fmt(out, STR_FMT ":%u", STR_ARG(l->host), l->port); }
 
-static str shown(arena *out, int fd) {
+static str shown(arena *out, int fd, bool tls) {
     struct sockaddr_storage got = {0};
     socklen_t n = sizeof got;
     struct net_addr address;
     char text[NET_ADDR_TEXT_MAX];
     getsockname(fd, (struct sockaddr *)&got, &n);
     net_addr_of((struct sockaddr *)&got, &address);
-    return arena_fmt(out, "http://%s", net_addr_text(&address, true, text));
+    return arena_fmt(out, tls ? "https://%s" : "http://%s", net_addr_text(&address, true, text));
 }
 
 err node_admin_open(struct supervisor *s, struct diag *d) {
@@ -66,12 +69,18 @@ err node_admin_open(struct supervisor *s, struct diag *d) {
     struct sockaddr_storage a = {0};
     socklen_t n = 0;
     if (s->config->file || s->config->no_admin) return ERR_OK;
-    TRY(resolve(s->mem, l, &a, &n, d));
+    str ca = s->file ? s->file->tls.client_ca : (str){0};
+    if (ca.n) {
+        const char *path = arena_cstr(s->mem, ca);
+        s->client_ca_fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (s->client_ca_fd < 0) return diag_set(d, ERR_IO, DIAG_NOWHERE, "%s: %s", path, strerror(errno));
+    }
+    TRY(resolve(s->mem, l, ca.n, &a, &n, d));
     s->admin_asked = asked_as(s->mem, l);
     s->admin_fd = node_takeover_admin(s, s->admin_asked);
     if (s->admin_fd < 0) s->admin_fd = bound(&a, n);
     if (s->admin_fd >= 0) {
-        s->admin_shown = shown(s->mem, s->admin_fd);
+        s->admin_shown = shown(s->mem, s->admin_fd, ca.n);
         return ERR_OK;
     }
     if (l != &usual)
@@ -87,5 +96,6 @@ void node_admin_tell(struct supervisor *s) {
     struct node_message m = NODE_MESSAGE(admin);
     if (s->admin_fd < 0) return;
     m.fds[m.fds_count++] = s->admin_fd;
+    if (s->client_ca_fd >= 0) m.fds[m.fds_count++] = s->client_ca_fd;
     node_singles_tell(s, &m);
 }

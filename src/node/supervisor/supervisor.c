@@ -291,7 +291,7 @@ static void close_all(struct supervisor *s) {
     node_cordons_end(s);
     node_setup_free(s->setup);
     node_state_close(&s->state);
-    node_supervisor_close(&s->admin_fd), node_supervisor_close(&s->rates_fd);
+    node_supervisor_close(&s->admin_fd), node_supervisor_close(&s->client_ca_fd), node_supervisor_close(&s->rates_fd);
 }
 
 static err read_config(arena *mem, const struct node_serve_config *flags, struct manifest_config **file,
@@ -307,6 +307,7 @@ static void init(struct supervisor *s, const struct node_serve_config *flags, ar
                              .now.fd = -1,
                              .next.fd = -1,
                              .admin_fd = -1,
+                             .client_ca_fd = -1,
                              .tickets = -1,
                              .tickets_read = -1,
                              .certificates = -1,

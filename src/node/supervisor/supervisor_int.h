@@ -219,7 +219,8 @@ struct supervisor {
     bool acme_wanted;  /* control waits for a channel to the courier */
     struct buf proofs; /* what workers answer authorities with, as control has said it last */
 
-    int admin_fd; /* where it is administered by HTTP; -1: nowhere */
+    int client_ca_fd; /* of who may administer it by TLS; -1: it is plain */
+    int admin_fd;     /* where it is administered by HTTP; -1: nowhere */
     str admin_shown, admin_asked;
     int client_fd; /* `orlo serve`: to control, as a command has it; -1 */
     bool deploying, deploy_again;
