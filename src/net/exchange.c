@@ -103,8 +103,17 @@ err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct n
     if (x->no_body && !str_eq(x->rq->method, STR("HEAD"))) x->left = UINT64_MAX;
     x->responded = true;
     x->status = a.status;
+    x->events = h.events && h.content_length == UINT64_MAX;
     x->ops->respond(x, &h);
     return ERR_OK;
+}
+
+bool net_exchange_events(const struct net_exchange *x) { return x->events; }
+
+bool net_exchange_go_on(struct net_exchange *x, uint64_t deadline_ns) {
+    if (x->ending || x->closed) return false;
+    x->deadline_ns = deadline_ns;
+    return true;
 }
 
 /* Who is answered all at once is read no further. */

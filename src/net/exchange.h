@@ -77,6 +77,10 @@ void net_exchange_amend(struct net_exchange *x, void (*fn)(void *arg, struct net
 [[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count,
                                      str body);
 bool net_exchange_responded(const struct net_exchange *x);
+/* After NET_EVENT_DEADLINE: there is another, of clock_mono_ns. False: it is to end now. */
+[[nodiscard]] bool net_exchange_go_on(struct net_exchange *x, uint64_t deadline_ns);
+/* The response is server-sent events, whose client takes an end for an end, and comes back. */
+bool net_exchange_events(const struct net_exchange *x);
 /* Takes back a response that is not finished and of which nothing has left yet, so that another can be given instead (a guest that
  * trapped). True also when there was none; false: too late. */
 bool net_exchange_retract(struct net_exchange *x);

@@ -16,7 +16,7 @@ struct net_head {
     uint32_t fields_count;
     /* found by net_head_check: */
     uint64_t content_length; /* UINT64_MAX: no such field */
-    bool has_date, close, has_server;
+    bool has_date, close, has_server, events;
     size_t bytes; /* of names and values */
 };
 /* ERR_INVALID: a field is bad, or there are two content-lengths. */
@@ -69,10 +69,17 @@ struct net_exchange {
     bool no_body;         /* by rule; what is written is dropped */
     bool aborted;         /* its owner gave the response up, so that it need not be told of its end */
     bool was_full;        /* room was refused: tell when there is some */
+    bool events, ending;  /* its response is server-sent events; they are to end with their server */
     bool over, over_told; /* the response is larger than out_max */
     bool leaves_body;     /* of the request so much is left that the connection will not be kept for it */
 };
 void net_exchange_tell_over(struct net_exchange *x);
+/* The server drains until then: events that would go on are to end before, so that their client sees an end. 0: it does not. */
+static inline void net_exchange_drains(struct net_exchange *x, uint64_t ends_ns) {
+    if (LIKELY(!ends_ns || !x->live || !x->events || x->ending)) return;
+    x->ending = true;
+    x->deadline_ns = x->deadline_ns ? MIN(x->deadline_ns, ends_ns) : ends_ns;
+}
 /* From the loop: what the owner has to be told that is no event of the client's. */
 static inline void net_exchange_tell(struct net_exchange *x) {
     if (UNLIKELY(x->over && !x->over_told && x->live)) net_exchange_tell_over(x);

@@ -62,10 +62,15 @@ static bool has_token(str list, const char *token, size_t n) {
     return false;
 }
 
+static bool is_events(str type) {
+    str_cut(type, ';', &type, &(str){0});
+    return str_eq_nocase(str_trim(type), STR("text/event-stream"));
+}
+
 err net_head_check(struct net_head *r) {
     if (r->status < 100 || r->status > 999) return ERR_INVALID;
     r->content_length = UINT64_MAX;
-    r->has_date = r->close = r->has_server = false;
+    r->has_date = r->close = r->has_server = r->events = false;
     size_t bytes = 0;
     for (uint32_t i = 0; i < r->fields_count; i++) {
         const struct net_field *f = &r->fields[i];
@@ -73,6 +78,7 @@ err net_head_check(struct net_head *r) {
         bytes += f->name.n + f->value.n;
         if (HTTP1_IS(f->name, "date")) r->has_date = true;
         else if (HTTP1_IS(f->name, "server")) r->has_server = true;
+        else if (HTTP1_IS(f->name, "content-type")) r->events = is_events(f->value);
         else if (HTTP1_IS(f->name, "content-length")) {
             uint64_t n;
             if (r->content_length != UINT64_MAX || !str_to_u64(f->value, &n) || n > INT64_MAX) return ERR_INVALID;

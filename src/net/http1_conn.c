@@ -589,6 +589,7 @@ static void conn_sweep(struct net_conn *c, uint64_t now) {
 
 static void conn_drain(struct net_conn *c) {
     struct http1_conn *h = of(c);
+    net_exchange_drains(&h->x, c->server->events_end_ns);
     if (h->state != HTTP1_READING || c->in.base || net_bytes_left(&c->out)) return;
     uint64_t deadline = net_after(h->rested_ns, c->server->c.idle_ms_max);
     if (deadline && (!h->io_deadline_ns || deadline < h->io_deadline_ns)) h->io_deadline_ns = deadline;

@@ -367,6 +367,7 @@ static void exchange_respond(struct net_exchange *x, const struct net_head *r) {
         put_end(h);
     }
     h->o.flush_due = true;
+    net_exchange_drains(x, h->c.server->events_end_ns);
     net_conn_later(&h->c);
 }
 

@@ -737,8 +737,10 @@ static void conn_drain(struct net_conn *c) {
     net_server_sweep_for(c->server, NET_QUIET_MS);
     nghttp2_submit_shutdown_notice(h->session);
     nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL);
-    for (struct net_ring *r = h->streams.next; r != &h->streams; r = r->next)
+    for (struct net_ring *r = h->streams.next; r != &h->streams; r = r->next) {
         if (of_ring(r)->tunnel) http2_tunnel_ending(of_ring(r));
+        net_exchange_drains(&of_ring(r)->x, c->server->events_end_ns);
+    }
     net_conn_later(c);
 }
 

@@ -86,6 +86,7 @@ static void exchange_respond(struct net_exchange *x, const struct net_head *h) {
     st->head = *h;
     st->head.fields = copy_fields(st->mem, h->fields, h->fields_count);
     st->head_due = st->flush_due = true;
+    net_exchange_drains(x, st->h->c->server->events_end_ns);
     http2_stream_due(st);
 }
 

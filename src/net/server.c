@@ -247,6 +247,8 @@ void net_server_drain(struct net_server *s, uint32_t ms_max, bool keep_idle, voi
         net_server_sweep_for(s, s->c.idle_ms_max);
     }
     s->drain_deadline_ns = net_loop_now_ns(s->loop) + MAX(ms_max, 1u) * 1000000ull;
+    s->events_end_ns = s->drain_deadline_ns - MAX(ms_max, 1u) * 1000000ull / 4; /* time is left for what they still have to say */
+    net_server_sweep_for(s, MAX(ms_max / 4, 1u));
     for (struct net_conn *c = s->conns.next, *next; c != &s->conns; c = next) {
         next = c->next;
         if (c->stream) c->protocol->drain(c);

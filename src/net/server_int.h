@@ -117,6 +117,7 @@ struct net_server {
     uint8_t closing; /* handles of libuv still to be closed */
     bool draining;
     uint64_t drain_deadline_ns;
+    uint64_t events_end_ns; /* of a server that drains: when those that still go on end; 0: it does not */
     void (*on_drained)(void *arg);
     void *on_drained_arg;
     struct net_job drained_job;

@@ -1,7 +1,7 @@
 """WebSockets of guests (wasmcloud:websocket/handler): the cases of the Autobahn test suite's groups 1 to 7, 9, 10, 12 and 13, and what else may be
 asked of who answers one. The suite's own program needs Python 2; these are its cases, as its documents describe them, for a runner of ours: one
 node, one program."""
-import random, select, struct, zlib
+import http.client, random, struct, zlib
 
 import http2, websocket
 from harness import *
@@ -456,6 +456,92 @@ def test_websocket_http2():
             n.proc.send_signal(signal.SIGTERM)
             eq([f[1] for f in farewell.frames()], [b"farewell", b"1001", struct.pack(">H", 1001)])
         eq(n.events("worker-died"), [])
+
+
+# ---- server-sent events ---------------------------------------------------------------------------------------------
+
+
+class EventSource:
+    """As a browser's: what an event says, and where it goes on from when it comes back."""
+
+    def __init__(self, n, path, host, last=None):
+        self.conn = http.client.HTTPConnection("127.0.0.1", n.port, timeout=PATIENCE_S)
+        self.conn.request("GET", path, headers={"Host": host, "Accept": "text/event-stream", **({"Last-Event-ID": str(last)} if last else {})})
+        self.r = self.conn.getresponse()
+        self.last = last or 0
+
+    def event(self):
+        """The next one's number. EOFError: it ended in order."""
+        while True:
+            line = self.r.readline()
+            if not line:
+                raise EOFError
+            if line.startswith(b"data: "):
+                eq(int(line[6:]), self.last + 1)
+                self.last += 1
+                return self.last
+
+    def to_end(self):
+        try:
+            while True:
+                self.event()
+        except EOFError:
+            self.conn.close()
+            return self
+
+
+def test_websocket_events():
+    with node("--workers", "1", "--drain-timeout", "2s") as n:
+        n.deploy("long", guest("events"), "--timeout", "400ms", "--stream-timeout", "60s", "--max-cpu", "5s")
+        n.deploy("short", guest("events"), "--timeout", "400ms", "--stream-timeout", "900ms")
+        n.deploy("echo", os.path.join(ROOT, "tests", "guests", "http3.wasm"), "--timeout", "30s")
+        # Each piece leaves at once: the next is sent only when the last one has come back.
+        with socket.create_connection(("127.0.0.1", n.port), timeout=PATIENCE_S) as c:
+            c.sendall(b"POST /echo HTTP/1.1\r\nHost: echo.localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+            got = b""
+            for i in range(20):
+                c.sendall(b"9\r\npiece %03d\r\n" % i)
+                while b"piece %03d" % i not in got:
+                    got += c.recv(65536)
+        with http2.Client(n.port) as c:
+            stream = c.ask("/echo", method="POST", authority="echo.localhost", ends=False)
+            for i in range(20):
+                c.data(stream, b"piece %03d" % i)
+                c.wait(lambda: b"piece %03d" % i in c.answers.get(stream, http2.Answer()).body)
+        # Beyond the time that a whole answer has, by either protocol; cut at the limit of its own: events in order, so that their client comes back and
+        # goes on where it was; what is no events visibly.
+        es = EventSource(n, "/events", "long.localhost")
+        for _ in range(15):
+            es.event()
+        es.conn.close()
+        n.wait_event("request", app="long", status=499)
+        with http2.Client(n.port) as c:
+            stream = c.ask("/events", authority="long.localhost")
+            c.wait(lambda: b"data: 12" in c.answers.get(stream, http2.Answer()).body)
+            short = c.answer(c.ask("/events", authority="short.localhost"))
+            eq((short.status, short.ended, short.reset), (200, True, None))
+        es = EventSource(n, "/events", "short.localhost").to_end()
+        check(es.last >= 2, es.last)
+        n.wait_event("request", app="short", status=200)
+        again = EventSource(n, "/events", "short.localhost", es.last).to_end()
+        check(again.last > es.last, es.last, again.last)
+        a = curl(f"http://127.0.0.1:{n.port}/dots", "-H", "Host: short.localhost")
+        check(a.status == 200 and a.code != 0, a.status, a.code)
+        eq(n.wait_event("guest-failed", app="short")["limit"], "stream_timeout_ms=900")
+        eq(len(n.events("guest-failed")), 1)
+        # A deployment leaves them alone; a node that stops lets them go on for a while, and then they end in order.
+        es = EventSource(n, "/events", "long.localhost")
+        es.event()
+        n.deploy("long", guest("events"), "--timeout", "300ms", "--stream-timeout", "60s")
+        for _ in range(5):
+            es.event()
+        other = EventSource(n, "/events", "long.localhost", 100)
+        eq(other.event(), 101)
+        n.proc.send_signal(signal.SIGTERM)
+        at = es.last
+        check(es.to_end().last >= at + 3, at, es.last)
+        other.to_end()
+        eq(len(n.events("guest-failed")), 1)
 
 
 # ---- attacks --------------------------------------------------------------------------------------------------------

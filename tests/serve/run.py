@@ -986,7 +986,7 @@ def test_service_gigabyte():
 
 
 def test_service_failures():
-    with serving(SERVICE, "--workers", "1", "--timeout", "1s") as s:
+    with serving(SERVICE, "--workers", "1", "--timeout", "1s", "--stream-timeout", "1s") as s:
         rows = [("/trap", 500, "unreachable"), ("/silent", 500, "without returning a result"), ("/stuck", 500, "deadlock"),
                 ("/error", 500, "TLS-protocol-error"), ("/status101", 500, "cannot be sent"), ("/never", 504, ""), ("/loop", 504, ""),
                 ("/forward", 500, "configuration-error"), ("/long", 500, "content-length"), ("/short", 500, "content-length"), ("/bad-end", 500, "internal-error"),

@@ -46,7 +46,7 @@ static str shown(str path, struct buf *b) {
 void node_access_end(struct node_request *r) {
     struct net_exchange_stats stats = net_exchange_stats(r->exchange);
     uint64_t ns = clock_mono_ns() - r->started_ns, us = ns / 1000;
-    uint16_t status = r->killed == BY_CLIENT ? 499 : r->refused ? r->refused : stats.status;
+    uint16_t status = r->killed == BY_CLIENT && !r->concluded ? 499 : r->refused ? r->refused : stats.status;
     count(r, &stats, status, ns);
     node_trace_end(r, status, ns);
     if (!r->handler->access_log) return;
@@ -82,7 +82,8 @@ static const char *const end_text[] = {
 };
 
 static uint64_t *failures_of(struct node_meter_call *m, const struct node_request *r, enum wasi_end end) {
-    if (r->killed == BY_LIMIT) return r->limit == NODE_REFUSE_DEADLINE ? &m->failures_deadline : &m->failures_limit;
+    if (r->killed == BY_LIMIT)
+        return r->limit == NODE_REFUSE_DEADLINE || r->limit == NODE_REFUSE_STREAM ? &m->failures_deadline : &m->failures_limit;
     switch (end) {
     case WASI_END_TRAP: return &m->failures_trap;
     case WASI_END_EXIT: return &m->failures_exit;
@@ -94,9 +95,9 @@ static uint64_t *failures_of(struct node_meter_call *m, const struct node_reques
 }
 
 static const char *limit_text(enum node_refusal limit) {
-    return limit == NODE_REFUSE_DEADLINE ? "the guest passed its deadline"
-           : limit == NODE_REFUSE_CPU    ? "the guest computed for longer than it may"
-                                         : "the guest's response is larger than it may be";
+    return limit == NODE_REFUSE_DEADLINE || limit == NODE_REFUSE_STREAM ? "the guest passed its deadline"
+           : limit == NODE_REFUSE_CPU                                   ? "the guest computed for longer than it may"
+                                                                        : "the guest's response is larger than it may be";
 }
 
 const char *node_access_why(const struct node_request *r, const struct wasi_outcome *o) {

@@ -18,7 +18,7 @@
 #include "node/worker/handler_int.h"
 #include "node/worker/idle.h"
 
-enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */ };
+enum { BATCH = 8, REDIRECTS_MAX = 10, OBJECTS = 512 /* of guests that have ended, dropped in one turn */, GRPC_LATE_MS = 250 };
 
 /* ---- ids: 64 random bits, so that none tells anything of another ---- */
 
@@ -178,11 +178,40 @@ static void turn_away(struct node_request *r) {
     node_handler_over(r);
 }
 
+/* Its answer has begun in time, and may go on for as long as such answers may. */
+static bool goes_on(struct node_request *r) {
+    const struct app_limits *l = r->part->of.limits;
+    if (r->streams || r->internal || !r->run || !net_exchange_responded(r->exchange)) return false;
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    uint64_t ms = MAX(l->stream_ms_max, l->handler_ms_max), started_ns = net_exchange_stats(r->exchange).started_ns;
+    uint64_t asked = UNLIKELY(node_grpc_asks(rq)) ? node_grpc_timeout_ms(rq) : 0; /* of all of a call */
+    uint64_t deadline_ns = started_ns + (asked ? MIN(asked + GRPC_LATE_MS, ms) : ms) * 1'000'000;
+    if (deadline_ns <= clock_mono_ns()) return false;
+    if (!net_exchange_go_on(r->exchange, deadline_ns)) return false;
+    r->rq.deadline_ns = deadline_ns;
+    return r->streams = true;
+}
+
+/* Server-sent events end as if that were all of them: their client comes back, and says what it had last. */
+static bool ends_events(struct node_request *r) {
+    if (!r->run || !net_exchange_events(r->exchange) || net_sink_finish(net_exchange_sink(r->exchange), NULL, 0) != ERR_OK)
+        return false;
+    r->killed = BY_CLIENT;
+    r->concluded = true;
+    wasi_run_cancel(r->run);
+    net_loop_wake(r->handler->guest->loop);
+    return true;
+}
+
 static void on_event(void *arg, enum net_event event) {
     struct node_request *r = arg;
     if (r->killed != BY_NOBODY) return;
+    if (event == NET_EVENT_DEADLINE && (goes_on(r) || ends_events(r))) return;
     if (event == NET_EVENT_GONE) r->killed = BY_CLIENT;
-    else stop(r, event == NET_EVENT_TOO_LARGE ? NODE_REFUSE_LARGE_RESPONSE : NODE_REFUSE_DEADLINE);
+    else
+        stop(r, event == NET_EVENT_TOO_LARGE ? NODE_REFUSE_LARGE_RESPONSE
+                : r->streams                 ? NODE_REFUSE_STREAM
+                                             : NODE_REFUSE_DEADLINE);
     if (r->sending) {
         node_files_gone(r);
         return;
@@ -253,7 +282,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->outcome = NULL;
     r->via = NULL;
     r->lacks = NULL;
-    r->rated = r->admitted = r->rpc = r->ruled = false;
+    r->concluded = r->streams = r->rated = r->admitted = r->rpc = r->ruled = false;
     r->body_max = 0;
     r->refused = 0;
     r->redirect = NULL;
@@ -410,10 +439,9 @@ bool node_handler_admit(struct node_request *r) {
 
 /* A call of gRPC's has its own deadline. Its client ends it by then; where he does not, the node does so a little later. */
 static uint32_t grpc_bound(const struct node_request *r, uint32_t ms) {
-    enum { LATE_MS = 250 };
     const struct net_request *rq = net_exchange_request(r->exchange);
     uint32_t asked = UNLIKELY(node_grpc_asks(rq)) ? node_grpc_timeout_ms(rq) : 0;
-    return asked && asked < ms - MIN(ms, (uint32_t)LATE_MS) ? asked + LATE_MS : ms;
+    return asked && asked < ms - MIN(ms, (uint32_t)GRPC_LATE_MS) ? asked + GRPC_LATE_MS : ms;
 }
 
 /* What its function has to say of a request, before its body is looked at. False: it was answered. */

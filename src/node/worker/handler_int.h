@@ -38,6 +38,8 @@ struct node_request {
     bool rpc;                           /* it calls a function of the app as one of its database's: /rest/v1/rpc/NAME */
     bool ruled;                         /* it was counted by its app's rules */
     uint64_t body_max;                  /* of its body, by those; 0: they say nothing */
+    bool streams;                       /* its answer has begun, and goes on beyond timeout_ms */
+    bool concluded;                     /* it was events, and ended in order here */
     bool rated, admitted;               /* it was counted where it came; it counts among those of its app that are under way */
     uint64_t started_ns, ran_ns;        /* ran: its function began; 0: it has none, or not yet */
     uint16_t refused;                   /* a client of gRPC's, with this status of HTTP; 0: it was not */
