@@ -109,9 +109,10 @@ class Answer:
 class Client:
     """A connection, whose frames a thread reads: answers by stream, the error of a GOAWAY, what else came by kind."""
 
-    def __init__(self, port, settings=((1, 0),), window=1 << 20, host="127.0.0.1", sock=None, starts=True):
+    def __init__(self, port, settings=((1, 0),), window=1 << 20, host="127.0.0.1", sock=None, starts=True, pongs=True):
         self.sock = sock or socket.create_connection((host, port), PATIENCE_S)
-        self.answers, self.goaway, self.last, self.closed, self.came = {}, None, None, False, []  # last: stream that GOAWAY says is looked at
+        self.answers, self.goaway, self.last, self.closed, self.came, self.pongs = {}, None, None, False, [], pongs  # last: stream that GOAWAY says is looked at
+        self.goaways = []  # the same of each that came
         self.room, self.initial = {0: 65535}, 65535  # what the server lets come: in all, of each stream
         self.window, self.next, self.changed = window, 1, threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
@@ -167,6 +168,9 @@ class Client:
                 a.reset = int.from_bytes(payload, "big")
             elif kind == GOAWAY:
                 self.goaway, self.last = int.from_bytes(payload[4:8], "big"), int.from_bytes(payload[:4], "big")
+                self.goaways.append(int.from_bytes(payload[:4], "big") & 0x7fffffff)
+            elif kind == PING and not flags & ACK and self.pongs:
+                self.send(frame(PING, ACK, 0, payload))
             elif kind == WINDOW_UPDATE:
                 self.room[stream] = self.room.get(stream, self.initial) + int.from_bytes(payload, "big")
             elif kind == SETTINGS and not flags & ACK:

@@ -613,10 +613,29 @@ static void progress(struct http2_stream *st) {
     }
 }
 
+static void behind_others(struct http2_conn *h, struct http2_stream *st) {
+    struct net_ring *r = &st->ring;
+    r->prev->next = r->next;
+    r->next->prev = r->prev;
+    *r = (struct net_ring){h->streams.prev, &h->streams};
+    r->prev->next = h->streams.prev = r;
+}
+
+/* The most urgent first, who takes of the connection's window what he can; whoever can use parts does so by turns with his like. */
 static void tell_of_windows(struct http2_conn *h) {
+    struct http2_stream *turn = NULL;
     h->window_news = false;
-    for (struct net_ring *r = h->streams.next; r != &h->streams; r = r->next)
-        if (of_ring(r)->x.was_full) http2_stream_due(of_ring(r));
+    for (unsigned urgency = 0, left = 1; urgency < 8 && left; urgency++) {
+        left = 0;
+        for (struct net_ring *r = h->streams.next; r != &h->streams; r = r->next) {
+            struct http2_stream *st = of_ring(r);
+            left += st->priority.urgency > urgency;
+            if (!st->x.was_full || st->priority.urgency != urgency) continue;
+            http2_stream_due(st);
+            if (!turn && st->priority.incremental) turn = st;
+        }
+    }
+    if (turn) behind_others(h, turn);
 }
 
 enum { ROUNDS = 64 };

@@ -7,7 +7,8 @@
  * 1. nghttp2 is never called from inside of its own callbacks: they note what came, and a turn sees to the streams that are due.
  * 2. A body that nobody takes is at most a window of its stream's, and all of a connection's are at most a window of the connection's: what is
  *    taken opens them again. A response that the client does not take is no more than the client's windows have room for (of its stream, and of the
- *    connection with all the others' that wait), at most queue_bytes_max, at least HTTP2_LEAST_ROOM, and has write_ms_max for each of its bytes.
+ *    connection with all the others' that wait, which are HTTP2_QUEUED_BYTES at most), at most queue_bytes_max, at least HTTP2_LEAST_ROOM, and has
+ *    write_ms_max for each of its bytes.
  * 3. A stream's memory stays while its exchange is live. Those count as open, also where the client has reset them: who resets fast gains nothing.
  * 4. What costs the client little and us something (SETTINGS, PING, RST_STREAM, empty DATA …) is counted against what it moves.
  * 5. Who is answered and still sends gets HTTP2_LINGER_MS to read that before his stream is reset (RFC 9113 §8.1): curl 7.88 shows nothing of an answer
@@ -32,7 +33,8 @@ enum {
     HTTP2_CLOSED_KEPT = 256,
     HTTP2_LINGER_MS = 2000,
     HTTP2_DISCARD_BYTES = 1 << 20,
-    HTTP2_LEAST_ROOM = 4 << 10, /* for a response, whatever the windows: who opens them byte by byte wakes nobody for each */
+    HTTP2_QUEUED_BYTES = 256 << 10, /* of all of a connection's responses, whatever its window */
+    HTTP2_LEAST_ROOM = 4 << 10,     /* for a response, whatever the windows: who opens them byte by byte wakes nobody for each */
 };
 
 struct http2_queue { /* bytes that wait, of which `used` are over */

@@ -123,7 +123,7 @@ static size_t most_queued(const struct http2_stream *st) {
     if (!h->session || st->closed) return most;
     int32_t of_stream = nghttp2_session_get_stream_remote_window_size(h->session, st->id),
             of_all = nghttp2_session_get_remote_window_size(h->session);
-    size_t window = (size_t)MAX(of_stream, 0), all = (size_t)MAX(of_all, 0);
+    size_t window = (size_t)MAX(of_stream, 0), all = MIN((size_t)MAX(of_all, 0), (size_t)HTTP2_QUEUED_BYTES);
     return MAX(MIN(most, MIN(window, all - MIN(all, others))), MIN(most, (size_t)HTTP2_LEAST_ROOM));
 }
 
@@ -188,6 +188,7 @@ static void prioritize(struct http2_stream *st) {
     if (!st->prioritized && !st->h->knows_priorities) p.incremental = said = true;
     for (uint32_t i = 0; i < h->fields_count; i++)
         if (str_eqc(h->fields[i].name, "priority")) said |= net_priority_read(h->fields[i].value, &p);
+    st->priority = p;
     nghttp2_extpri to = {.urgency = p.urgency, .inc = p.incremental};
     if (said) nghttp2_session_change_extpri_stream_priority(st->h->session, st->id, &to, 0);
 }

@@ -1,4 +1,6 @@
 """HTTP/2 without TLS, by who knows that it is spoken here: requests of many at once, bodies both ways, other cordons' apps, a node that is reloaded."""
+import re, struct
+
 import http2
 from harness import *
 from nodes import *
@@ -83,6 +85,73 @@ def test_http2_cordons():
         n.proc.send_signal(signal.SIGHUP)
         n.wait_event("reloaded")
         eq(over_h2(n, "b", "/count").status, 200)
+
+
+def test_http2_slow_readers():
+    """Many responses (an app has 2,000 under way at most) that nobody takes hold what the client's windows have room for, and no more; one that is taken goes on beside them."""
+    folder = os.path.join(WORK, "slow-readers")
+    os.makedirs(os.path.join(folder, "public"))
+    for name, text in (("orlo.toml", b'name = "site"\n[[files]]\nroute = "/"\nfolder = "public"\n'), ("public/large.bin", os.urandom(1 << 20))):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(text)
+    with node("--workers", "1") as n, contextlib.ExitStack() as all_of_them:
+        orlo("deploy", folder, "--state", n.state)
+        memory = lambda: sum(int(re.search(r"^Private_Dirty:\s+(\d+)", processes.read(w, "smaps_rollup"), re.M)[1]) for w in n.workers())
+        with http2.Client(n.port) as first:
+            got = first.get("/large.bin", authority="site.localhost")
+            eq((got.status, len(got.body), got.body[:200] if got.status != 200 else b""), (200, 1 << 20, b""))
+        before = memory()
+        for windows in (((4, 65535),), ((4, 0x7fffffff),)):  # as they are at first: the connection's is full at once; and for ever
+            slow = [all_of_them.enter_context(http2.Client(n.port, settings=((1, 0), *windows), window=0)) for _ in range(9)]
+            for c in slow:
+                for _ in range(100):
+                    c.ask("/large.bin", authority="site.localhost")
+            for c in slow:
+                c.wait(lambda: sum(bool(a.statuses) for a in c.answers.values()) == 100)
+        with http2.Client(n.port) as last:
+            eq(len(last.get("/large.bin", authority="site.localhost").body), 1 << 20)
+        grown = memory() - before
+        check(SANITIZED or grown < 40 << 10, f"{grown} KiB of 1,800 responses")  # a window of each stream's would be 115 MB
+
+
+def test_http2_priorities():
+    """RFC 9218: what is more urgent has the window, by the request, by PRIORITY_UPDATE, by the response."""
+    with node("--workers", "1") as n:
+        n.deploy("a", SERVICE, "--instance-concurrency", "8")
+        for said, later in ((("u=5", "u=1"), None), (("u=1", "u=1"), b"u=6"), ((None, "u=2, i"), None)):
+            with http2.Client(n.port, settings=((1, 0), (4, 8 << 20)), window=0) as c:
+                late, soon = (c.ask("/big", authority="a.localhost", more=[("priority", p)] if p else []) for p in said)
+                came = lambda s: len(c.answers[s].body) if s in c.answers else 0
+                c.wait(lambda: came(late) + came(soon) == 65535 and all(s in c.answers and c.answers[s].statuses for s in (late, soon)))
+                if later:
+                    c.send(http2.frame(0x10, 0, 0, struct.pack(">I", late) + later))
+                was = came(soon)
+                for i in range(1, 21):
+                    c.send(http2.frame(http2.WINDOW_UPDATE, 0, 0, struct.pack(">I", 40_000)))
+                    c.wait(lambda: came(late) + came(soon) == 65535 + i * 40_000)
+                check(came(soon) - was > 600_000, said, later, came(soon) - was)  # of 800,000: what another has ready while its maker makes more goes
+
+
+def test_http2_drain():
+    """A server that goes says so twice: what was on its way when it began to say so is answered."""
+    path, running = configured("workers = 1\n")
+    with running as n, http2.Client(n.port, pongs=False) as c:
+        n.deploy("a", SERVICE, "--instance-concurrency", "4")
+        eq(c.get("/count", authority="a.localhost").status, 200)
+        slow = c.ask("/slow", b"x" * 100_000, authority="a.localhost")
+        c.wait(lambda: c.answers.get(slow) and c.answers[slow].statuses)
+        for worker in n.workers():
+            processes.kill(worker, signal.SIGTERM)
+        c.wait(lambda: c.goaways)
+        eq(c.goaways[0], 0x7fffffff)
+        more = c.ask("/count", authority="a.localhost")
+        c.wait(lambda: len(c.goaways) > 1 or c.closed)
+        last = c.goaways[-1]
+        eq((c.answer(slow).status, len(c.answer(slow).body)), (200, 100_000))
+        if more <= last:  # it came before the second
+            eq(c.answer(more).status, 200)
+        c.wait(lambda: c.closed)
+        eq((c.goaway, last in (slow, more)), (http2.NO_ERROR, True))
 
 
 def test_http2_reload():
