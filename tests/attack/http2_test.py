@@ -23,7 +23,7 @@ def until_thrown_out(s, make, least=1):
                 i += 1
                 check(i < 200_000, "it lets that go on for ever")
             c.wait(lambda: c.closed)
-            eq(c.goaway in (None, http2.ENHANCE_YOUR_CALM, http2.PROTOCOL_ERROR, http2.FLOW_CONTROL_ERROR, http2.COMPRESSION_ERROR, http2.INTERNAL_ERROR), True)
+            eq(c.goaway in (None, http2.ENHANCE_YOUR_CALM, http2.PROTOCOL_ERROR, http2.FLOW_CONTROL_ERROR, http2.COMPRESSION_ERROR, http2.INTERNAL_ERROR, http2.STREAM_CLOSED, http2.FRAME_SIZE_ERROR), True)
 
 
 def test_http2_floods():
@@ -58,6 +58,53 @@ def test_http2_rapid_reset():
             c.next += 2
             return ok
         until_thrown_out(s, made_to, least=3)
+
+
+def test_http2_made_to_reset():
+    """CVE-2025-8671: requests that go on at the guest, whose streams the server is made to reset, each way that there is to do so."""
+    ask = lambda c, ends=True: http2.frame(http2.HEADERS, http2.END_HEADERS | (http2.END_STREAM if ends else 0), c.next, http2.fields("/sleep", "POST"))
+    number = lambda n: struct.pack(">I", n)
+    with victim(timeout_s=120) as s:
+        for name, frames in (("a window that grows by nothing", lambda c: ask(c, False) + http2.frame(http2.WINDOW_UPDATE, 0, c.next, number(0))),
+                             ("a window beyond 2^31", lambda c: ask(c) + http2.frame(http2.WINDOW_UPDATE, 0, c.next, number(0x7fffffff))),
+                             ("a priority of another length", lambda c: ask(c) + http2.frame(http2.PRIORITY, 0, c.next, b"1234")),
+                             ("a priority upon itself", lambda c: ask(c) + http2.frame(http2.PRIORITY, 0, c.next, number(c.next) + b"x")),
+                             ("data behind the end", lambda c: ask(c) + http2.frame(http2.DATA, 0, c.next, b"x")),
+                             ("a head behind the end", lambda c: ask(c) + ask(c)),
+                             ("a body of another length", lambda c: http2.frame(http2.HEADERS, http2.END_HEADERS, c.next, http2.fields("/sleep", "POST", more=[("content-length", "5")]))
+                              + http2.frame(http2.DATA, http2.END_STREAM, c.next, b"x")),
+                             ("a malformed head", lambda c: http2.frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, c.next, http2.fields(more=[("connection", "x")])))):
+            def make(c, i):
+                ok = c.send(frames(c))
+                c.next += 2
+                return ok
+            until_thrown_out(s, make)
+
+
+def test_http2_small_change():
+    """CVE-2019-9511, 9513, 9516 and RFC 9218's own: windows of a byte, priorities that change, names of no bytes."""
+    many = lambda f: f * 50
+    with victim() as s:
+        for name, make in (("priorities of streams that are not", lambda c, i: c.send(b"".join(http2.frame(0x10, 0, 0, struct.pack(">I", 2 * k + 1) + b"u=%d" % (k % 8)) for k in range(i * 50, i * 50 + 50)))),
+                           ("priorities of one that is", lambda c, i: c.send(http2.frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, 1, http2.fields("/sleep")) if not i else many(http2.frame(0x10, 0, 0, struct.pack(">I", 1) + b"u=1, i")))),
+                           ("fields without a name", lambda c, i: (c.send(http2.frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, 2 * i + 1, http2.fields() + http2.literal("", "") * 50))))):
+            until_thrown_out(s, make)
+        with http2.Client(s.port, settings=((1, 0), (4, 1)), window=0) as c:  # a byte of the answer at a time: as much work as a request, and no more
+            stream = c.ask("/big")
+            for i in range(3000):
+                c.send(http2.frame(http2.WINDOW_UPDATE, 0, stream, struct.pack(">I", 1)))
+            c.wait(lambda: c.closed or len(c.answers.get(stream, http2.Answer()).body) == 3001)
+
+
+def test_http2_unread():
+    """CVE-2019-9517: windows as large as they may be, and a connection that is not read: what waits of it is bounded."""
+    with victim("--timeout", "20s", grows_kib=32 << 10, timeout_s=120) as s, contextlib.ExitStack() as all_of_them:
+        for _ in range(10):
+            c = all_of_them.enter_context(socket.create_connection(("127.0.0.1", s.port), PATIENCE_S))
+            c.sendall(http2.PREFACE + http2.frame(http2.SETTINGS, 0, 0, struct.pack(">HI", 4, 0x7fffffff)) + http2.frame(http2.WINDOW_UPDATE, 0, 0, struct.pack(">I", 0x7fff0000))
+                      + b"".join(http2.frame(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, 2 * i + 1, http2.fields("/big")) for i in range(30)))
+        with http2.Client(s.port) as c:
+            until(lambda: c.get("/count").status == 200)
 
 
 def test_http2_heads():
