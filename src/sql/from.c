@@ -461,7 +461,8 @@ static err populate_item(struct sql_context *cx, str name, const struct sql_valu
 static err callee_item(struct sql_context *cx, const struct sql_callee *callee, const sql_values *args, bool ordinality,
                        int32_t location, struct sql_item *item, str *text) {
     struct sql_value v;
-    if (callee->own && callee->own->set) return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
+    if (callee->own && (callee->own->set || item->wanted))
+        return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
     if (callee->own && sql_is_called(cx, callee->own) && sql_gives_row(cx, callee->own))
         return sql_inline_set(cx, callee->own, args->p, args->n, location, item, text);
     if (callee->own) {
@@ -472,6 +473,31 @@ static err callee_item(struct sql_context *cx, const struct sql_callee *callee, 
         TRY(sql_apply_how(cx, &callee->builtin->how, callee->builtin->flags, args->p, args->n, callee->result, -1, false, &v));
     }
     return scalar_item(cx, &v, ordinality, item, text);
+}
+
+/* f(…) as t (a int, b text): the columns of what RETURNS record. */
+static err want_columns(struct sql_context *cx, const struct sql_callee *callee, PgQuery__Node *const *definitions, size_t n,
+                        int32_t location, struct sql_item *item) {
+    const struct catalog_function *f = callee->own;
+    catalog_fields declared = {0}, *wanted = arena_make(cx->mem, catalog_fields);
+    if (!f) return sql_unsupported(cx, location, "a column definition list of this function", NULL);
+    TRY(sql_declared(cx, f, &declared));
+    if (f->returns == PG_RECORD && (declared.n != 1 || declared.p[0].name.n))
+        return sql_refuse(cx, location, "42601", "a column definition list is redundant for a function with OUT parameters");
+    if (f->returns != PG_RECORD)
+        return sql_refuse(cx, location, "42601", "a column definition list is only allowed for functions returning \"record\"");
+    if (sql_is_called(cx, f))
+        return sql_unsupported(cx, location, "a column definition list of a function that is not one SELECT in SQL",
+                               "Say RETURNS TABLE (…).");
+    *wanted = (catalog_fields){0};
+    for (size_t i = 0; i < n; i++) {
+        const PgQuery__ColumnDef *d = definitions[i]->column_def;
+        struct catalog_field field = {.name = str_c(d->colname)};
+        TRY(sql_type_named(cx, d->type_name, &field.type, &field.typmod));
+        vec_push(cx->mem, wanted, field);
+    }
+    item->wanted = wanted;
+    return ERR_OK;
 }
 
 static err function_item(struct sql_context *cx, const PgQuery__FuncCall *call, bool ordinality,
@@ -490,7 +516,7 @@ static err function_item(struct sql_context *cx, const PgQuery__FuncCall *call, 
     TRY(sql_find_function(cx, names, n, args.p, arg_names, args.n, call->func_variadic, call->location, &callee));
     if (callee.aggregate)
         return sql_refuse(cx, call->location, "42803", "aggregate functions are not allowed in functions in FROM");
-    if (definitions_n) return sql_unsupported(cx, call->location, "a column definition list of this function", NULL);
+    if (definitions_n) TRY(want_columns(cx, &callee, definitions, definitions_n, call->location, item));
     if (callee.is_cast) {
         struct sql_value v = args.p[0];
         TRY(sql_coerce_to(cx, &v, callee.result, -1, PG_EXPLICIT));

@@ -499,6 +499,11 @@ err sql_declared(struct sql_context *cx, const struct catalog_function *f, catal
     return ERR_OK;
 }
 
+/* RETURNS record, which says nothing of its columns: who calls it does. */
+static bool is_open(const catalog_fields *fields) {
+    return fields->n == 1 && fields->p[0].type == PG_RECORD && !fields->p[0].name.n;
+}
+
 /* `select t from t`: the row's columns are the columns. */
 void sql_spread_row(struct sql_context *cx, struct sql_part *p, const catalog_fields *fields) {
     bool whole = fields && fields->n == 1 && p->targets.n == 1 && fields->p[0].type == p->targets.p[0].type;
@@ -580,7 +585,15 @@ static err set_in(struct sql_context *cx, const struct catalog_function *f, cons
     if (sql_is_called(cx, f)) return routine_set(cx, f, args, n, location, item, text);
     TRY(go_in(cx, f, &arguments, &here, location, &saved));
     err e = only_select(cx, f, location, &s);
+    if (e == ERR_OK && item->wanted && !f->set &&
+        (s->n_from_clause || s->where_clause || s->n_values_lists || s->op > PG_QUERY__SET_OPERATION__SETOP_NONE ||
+         s->limit_count || s->limit_offset || s->having_clause))
+        e = sql_unsupported(cx, location, "a column definition list of a function of one row that asks a table",
+                            "Say RETURNS SETOF record.");
     if (e == ERR_OK) e = sql_declared(cx, f, &fields);
+    if (e == ERR_OK && is_open(&fields) && item->wanted) fields = *item->wanted;
+    else if (e == ERR_OK && is_open(&fields))
+        e = sql_refuse(cx, location, "42601", "a column definition list is required for functions returning \"record\"");
     if (e == ERR_OK) e = sql_part_read(cx, s, &p);
     if (e == ERR_OK) e = give_rows(cx, f, &p, &fields);
     if (e == ERR_OK) body = sql_part_print(cx, &p, NULL);
@@ -641,13 +654,27 @@ err sql_set_local(struct sql_context *cx, const PgQuery__Node *node, const PgQue
     return e;
 }
 
-static err push_statement(struct sql_context *cx, struct catalog_function *f, const PgQuery__Node *node,
-                          const catalog_fields *fields, bool is_last) {
+/* By itself it gives what there is. */
+static err open_fields(struct sql_context *cx, struct sql_part *p, catalog_fields *fields) {
+    catalog_fields own = {0};
+    sql_spread_row(cx, p, NULL);
+    TRY(sql_part_settle(cx, p));
+    for (uint32_t i = 0; i < p->targets.n; i++) {
+        if (p->targets.p[i].row) return sql_unsupported(cx, p->targets.p[i].location, "a row as a column of a record", NULL);
+        vec_push(cx->mem, &own, ((struct catalog_field){p->names.p[i], p->targets.p[i].type, p->targets.p[i].typmod}));
+    }
+    *fields = own;
+    return ERR_OK;
+}
+
+static err push_statement(struct sql_context *cx, struct catalog_function *f, const PgQuery__Node *node, catalog_fields *fields,
+                          bool is_last) {
     struct catalog_fragment fragment;
     TRY(sql_set_local(cx, node, &node));
     if (is_last && fields->n && node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT) {
         struct sql_part p;
         TRY(sql_part_read(cx, node->select_stmt, &p));
+        if (is_open(fields)) TRY(open_fields(cx, &p, fields));
         TRY(give_rows(cx, f, &p, fields));
         fragment = (struct catalog_fragment){.text = sql_part_print(cx, &p, NULL), .typmod = -1};
         sql_fragment_flags(cx, p.flags, &fragment);

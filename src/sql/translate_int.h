@@ -107,13 +107,14 @@ struct sql_item {
     const struct catalog_relation *relation;
     struct sql_column *columns;
     uint32_t n;
-    str alias;          /* ours, in SQLite; empty: none (joins) */
-    bool names_columns; /* without qualification */
-    bool names_itself;  /* as a qualifier, and as a row */
-    bool nullable;      /* of the optional side of an outer join */
-    bool is_scalar;     /* a function of one plain column: its name is that value */
-    bool lateral_only;  /* while FROM is read: an item to the left */
-    bool lateral_ok;    /* … that may be referred to there */
+    str alias;                    /* ours, in SQLite; empty: none (joins) */
+    bool names_columns;           /* without qualification */
+    bool names_itself;            /* as a qualifier, and as a row */
+    bool nullable;                /* of the optional side of an outer join */
+    bool is_scalar;               /* a function of one plain column: its name is that value */
+    bool lateral_only;            /* while FROM is read: an item to the left */
+    bool lateral_ok;              /* … that may be referred to there */
+    const catalog_fields *wanted; /* of a function that RETURNS record: its columns' definitions; NULL: there are none */
 };
 typedef VEC(struct sql_column) sql_column_list;
 typedef VEC(str) sql_texts;

@@ -42,6 +42,15 @@ create function parts_of(n int) returns text language plpgsql stable as $$ begin
 create function nths(n int) returns text language plpgsql stable as $$ begin return (select string_agg(t::text, ',') from (select nth_value(g, n) over (order by g) as t from generate_series(1, 5) g) q); end $$;
 create function computed(n int) returns text language plpgsql stable as $$ begin return (select string_agg(t::text, ',') from (select sum(g) over (order by g rows n + 1 preceding) as t from generate_series(1, 5) g) q); end $$;
 
+create function recs(k int) returns setof record language sql stable as $$ select g, g::text from generate_series(1, k) g $$;
+create function rec(k int) returns record language sql immutable as $$ select k, k * 1.5 $$;
+create function of_recs(k int) returns text language plpgsql stable as $$ begin return (select string_agg(a || b || '-' || c, ',' order by a) from recs(k) as t (a int, b text), rec(k) as u (c int, d numeric)); end $$;
+create function lateral_recs() returns text language sql stable as $$ select string_agg(x || ':' || r.b, ' ' order by x, r.a) from (values (1), (2)) v (x), recs(v.x) as r (a bigint, b text) $$;
+create function recs_bare() returns bigint language plpgsql as $$ begin return (select count(*) from recs(1)); end $$;
+create function recs_few() returns bigint language plpgsql as $$ begin return (select count(*) from recs(1) as t (a int)); end $$;
+create function recs_other() returns bigint language plpgsql as $$ begin return (select count(*) from recs(1) as t (a int, b uuid)); end $$;
+create function recs_none() returns bigint language plpgsql as $$ begin return (select count(*) from lateral_recs() as t (a text)); end $$;
+
 -- ask
 service_role colds
 service_role uses
@@ -63,3 +72,9 @@ service_role nths {"n": 2}
 service_role nths {"n": 0}
 # an offset is a constant or a variable
 service_role computed {"n": 1}
+service_role of_recs {"k": 3}
+service_role lateral_recs
+service_role recs_bare
+service_role recs_few
+service_role recs_other
+service_role recs_none
