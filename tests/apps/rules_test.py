@@ -163,3 +163,24 @@ def test_earlier_assets():
         for i in range(8, 12):
             put(n, "s", manifest, {"p/index.html": b"%d" % i, "p/404.html": b"none"})
         eq((n.get("s", "/app-1a2b3c4d.js").status, n.get("s", "/").body), (404, b"11"))  # too many versions ago
+
+
+def test_by_tls():
+    """The same by TLS, where https is what it is led to and told to stay at."""
+    import tls_test
+    folder = new_state() + "-tls"
+    os.makedirs(folder)
+    pair = tls_test.certificate(folder, "site", "s.example", "*.localhost")
+    manifest = 'hosts = ["s.example", "www.s.example"]\nhttps = "redirect"\n[hsts]\n[[files]]\nfolder = "p"\n'
+    manifest += '[[redirects]]\nhost = "www.s.example"\nto = "https://s.example"\n[[rules]]\nmatch = "/img/*"\nmethods = ["GET"]\n[[rates]]\nmatch = "/about.html"\nrequests = 2\nper_s = 86400\n'
+    with tls_test.tls_node(tls_test.conf_of(folder, pair), "--workers", "2") as n:
+        put(n, "s", manifest, PAGES)
+        ask = lambda host, path, *more: curl(f"https://{host}:{n.port}{path}", "-k", "--connect-to", f"::127.0.0.1:{n.port}", *more)
+        for how in ("--http1.1", "--http2"):
+            r = ask("s.example", "/", how)
+            eq((r.status, r.body, r.fields.get("strict-transport-security")), (200, b"<h1>home", "max-age=15552000"))
+            eq(ask("www.s.example", "/a?b", how).fields["location"], "https://s.example/a?b")
+            eq((ask("s.example", "/img/x.png", how, "-X", "PUT").status, ask("s.example", "/img/x.png", how, "-H", "Range: bytes=0-0,2-2").status), (405, 206))
+        eq(sorted(ask("s.example", "/about.html", how).status for how in ("--http1.1", "--http2") * 2), [200, 200, 429, 429])
+        r = curl(f"http://127.0.0.1:{n.plain}/x?y", "-H", "Host: s.example")
+        eq((r.status, r.fields["location"], "strict-transport-security" in r.fields), (308, "https://s.example/x?y", False))
