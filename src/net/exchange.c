@@ -57,6 +57,15 @@ static err sink_write(struct net_sink *s, str data) {
     return ERR_OK;
 }
 
+size_t net_exchange_send_file(struct net_exchange *x, int fd, uint64_t at, size_t n) {
+    bool may = x->ops->file && x->responded && !x->finished && !x->closed && !x->sink.error && !x->no_body;
+    if (!may || x->left == UINT64_MAX || x->out_max != UINT64_MAX || n > x->left) return 0;
+    n = x->ops->file(x, fd, at, n);
+    x->left -= n;
+    x->out_bytes += n;
+    return n;
+}
+
 static err sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) {
     struct net_exchange *x = of(s);
     if (s->error || x->closed || x->finished) return ERR_CLOSED;

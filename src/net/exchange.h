@@ -73,6 +73,9 @@ struct net_answer {
     uint32_t fields_count;
 };
 void net_exchange_amend(struct net_exchange *x, void (*fn)(void *arg, struct net_answer *head), void *arg);
+/* Of the response's body, whose length its head says: up to n bytes of a file, where they can go to the system without a copy. How many went; 0: none,
+ * and what is written takes its usual way. Waits for a disk where the file's pages are not in memory. */
+size_t net_exchange_send_file(struct net_exchange *x, int fd, uint64_t at, size_t n);
 /* All of it at once: head, body, finish. ERR_INVALID also for a content-length that is not the body's. */
 [[nodiscard]] err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count,
                                      str body);

@@ -31,6 +31,8 @@ struct net_exchange_ops {
     err (*inform)(struct net_exchange *x, const struct net_head *h); /* ERR_AGAIN */
     size_t (*room)(struct net_exchange *x);                          /* for how much of the body there is some */
     void (*put)(struct net_exchange *x, str data);                   /* no more of it than there is room for */
+    /* So many of those bytes of a file went without a copy, before anything was queued behind them. NULL: that is nothing to this kind. */
+    size_t (*file)(struct net_exchange *x, int fd, uint64_t at, size_t n);
     /* The end of it: the last of the body, which may be more than there is room for, and trailers. */
     void (*finish)(struct net_exchange *x, str last, const struct net_field *trailers, uint32_t count);
     void (*abort)(struct net_exchange *x);

@@ -102,6 +102,7 @@ static inline void http1_out_put(struct http1_conn *h, const void *p, size_t n) 
     if (n) memcpy(h->c.out.p + h->c.out.end, p, n);
     h->c.out.end += (uint32_t)n;
 }
+size_t http1_out_file(struct http1_conn *h, int fd, uint64_t at, size_t n); /* net_exchange_ops.file */
 void http1_out_flush(struct http1_conn *h);
 /* Sends what is queued and then a, data, z; queues what was not taken. */
 void http1_out_direct(struct http1_conn *h, str a, str data, str z);

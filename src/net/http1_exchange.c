@@ -185,6 +185,13 @@ static void exchange_put(struct net_exchange *x, str data) {
     net_conn_later(&h->c);
 }
 
+static size_t exchange_file(struct net_exchange *x, int fd, uint64_t at, size_t n) {
+    struct http1_conn *h = conn_of(x);
+    size_t went = http1_out_file(h, fd, at, n);
+    net_conn_later(&h->c); /* where it failed, and to be told of room */
+    return went;
+}
+
 static void finish_chunks(struct http1_conn *h, const struct net_field *trailers, uint32_t count) {
     if (LIKELY(!count)) {
         http1_out_put(h, "0\r\n\r\n", 5);
@@ -479,6 +486,7 @@ static const struct net_exchange_ops ops = {.respond = exchange_respond,
                                             .inform = exchange_inform,
                                             .room = exchange_room,
                                             .put = exchange_put,
+                                            .file = exchange_file,
                                             .finish = exchange_finish,
                                             .abort = exchange_abort,
                                             .later = exchange_later,

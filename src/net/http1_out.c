@@ -73,6 +73,19 @@ void http1_out_flush(struct http1_conn *h) {
     if (all) net_bytes_release(o);
 }
 
+size_t http1_out_file(struct http1_conn *h, int fd, uint64_t at, size_t n) {
+    struct net_bytes *o = &h->c.out;
+    struct net_stream *stream = h->c.stream;
+    if (!stream->ops->file || !stream->writable || h->failed || h->o.chunked || h->o.undecided) return 0;
+    size_t queued = net_bytes_left(o);
+    ssize_t all = stream->ops->file(stream, o->p + o->off, queued, fd, at, n);
+    sent(h, all, queued + n);
+    if (all <= 0) return 0;
+    o->off += (uint32_t)MIN((size_t)all, queued);
+    if (o->base && o->off == o->end) net_bytes_release(o);
+    return (size_t)all - MIN((size_t)all, queued);
+}
+
 void http1_out_direct(struct http1_conn *h, str a, str data, str z) {
     struct net_bytes *o = &h->c.out;
     size_t queued = net_bytes_left(o), gone = 0;

@@ -2,6 +2,7 @@
 #include "net/stream_int.h"
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,6 +81,21 @@ static ssize_t plain_sendv(struct net_stream *s, const struct iovec *parts, int 
     return plain_sent(s, sent, wanted);
 }
 
+/* A file that cannot be read is its owner's to find out: nothing of it went. */
+static ssize_t plain_file(struct net_stream *s, const void *head, size_t head_n, int fd, uint64_t at, size_t n) {
+    off_t from = (off_t)at;
+    ssize_t first = 0, then;
+    if (head_n) {
+        do first = send(fd_of(s), head, head_n, MSG_NOSIGNAL | MSG_MORE);
+        while (UNLIKELY(first < 0 && errno == EINTR));
+        if (first != (ssize_t)head_n) return plain_sent(s, first, head_n);
+    }
+    do then = sendfile(fd_of(s), fd, &from, n);
+    while (UNLIKELY(then < 0 && errno == EINTR));
+    s->writable = then == (ssize_t)n || (then < 0 && errno != EAGAIN);
+    return first + MAX(then, (ssize_t)0);
+}
+
 static bool plain_has_input(struct net_stream *s) {
     uint8_t byte;
     return recv(fd_of(s), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
@@ -108,6 +124,7 @@ static void plain_close(struct net_stream *s, bool reset) {
 static const struct net_stream_ops plain_ops = {.recv = plain_recv,
                                                 .send = plain_send,
                                                 .sendv = plain_sendv,
+                                                .file = plain_file,
                                                 .has_input = plain_has_input,
                                                 .local = plain_local,
                                                 .shutdown = plain_shutdown,

@@ -12,6 +12,8 @@ struct net_stream_ops {
     ssize_t (*recv)(struct net_stream *s, void *p, size_t n);
     ssize_t (*send)(struct net_stream *s, const void *p, size_t n);
     ssize_t (*sendv)(struct net_stream *s, const struct iovec *parts, int count);
+    /* What is in head, and n bytes of a file behind it, without a copy: how many of all went. NULL: it copies. */
+    ssize_t (*file)(struct net_stream *s, const void *head, size_t head_n, int fd, uint64_t at, size_t n);
     bool (*has_input)(struct net_stream *s);
     bool (*local)(struct net_stream *s,
                   struct net_addr *out);  /* where the peer connected to; false: nowhere that has an address */

@@ -145,6 +145,7 @@ struct node_pack {
     int fd;
     uint32_t count, refs;
     struct node_pack_file *files;
+    uint64_t *warm_ns; /* of each file, when it was last read without a disk; NULL: none was */
     uint64_t memory;
 };
 
@@ -205,7 +206,7 @@ static err read_pack(struct node_pack *p, const uint8_t digest[NODE_PACK_DIGEST_
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "a pack that is another than was asked for");
     struct rd from = rd_of((str){index, (size_t)bytes});
     node_pack_read_index(p->mem, &from, at, &p->files, &p->count);
-    p->memory = sizeof *p + bytes + p->count * sizeof *p->files;
+    p->memory = sizeof *p + bytes + p->count * (sizeof *p->files + sizeof *p->warm_ns);
     return from.fail ? diag_set(d, ERR_MALFORMED, from.fail_at, "%s", from.fail) : ERR_OK;
 }
 
@@ -235,6 +236,15 @@ int node_pack_fd(const struct node_pack *p) { return p->fd; }
 const struct node_pack_file *node_pack_files(const struct node_pack *p, uint32_t *count) {
     *count = p->count;
     return p->files;
+}
+
+void node_pack_warmed(struct node_pack *p, uint32_t file, uint64_t now_ns) {
+    if (!p->warm_ns) p->warm_ns = arena_array(p->mem, uint64_t, p->count);
+    p->warm_ns[file] = now_ns;
+}
+
+bool node_pack_is_warm(const struct node_pack *p, uint32_t file, uint64_t now_ns) {
+    return p->warm_ns && p->warm_ns[file] && now_ns - p->warm_ns[file] < 1'000'000'000;
 }
 
 uint64_t node_pack_memory(const struct node_pack *p) { return p->memory; }

@@ -45,6 +45,9 @@ int node_pack_fd(const struct node_pack *p);
 uint64_t node_pack_memory(const struct node_pack *p); /* bytes that it holds */
 const struct node_pack_file *node_pack_files(const struct node_pack *p, uint32_t *count);
 const struct node_pack_file *node_pack_find(const struct node_pack *p, str path); /* NULL: there is none */
+/* All of a file was read from the kernel's memory just now; whether that was within a second of now. */
+void node_pack_warmed(struct node_pack *p, uint32_t file, uint64_t now_ns);
+bool node_pack_is_warm(const struct node_pack *p, uint32_t file, uint64_t now_ns);
 /* Whether some file's path begins with this folder's: "a/b" of "a/b/c.html". */
 bool node_pack_has_folder(const struct node_pack *p, str path);
 /* The index alone, for who has it as bytes. Files and their paths in out. */

@@ -165,6 +165,36 @@ def test_static_files_slowly():
         check(got.split(b"\r\n\r\n", 1)[1] == SITE["public/large.bin"], len(got))
 
 
+def test_static_files_uncopied():
+    """What was read just now goes from the kernel's memory to the socket without a copy (sendfile): whole, in parts, behind one another, to who reads slowly,
+    and to who goes away in the midst of it."""
+    large = SITE["public/large.bin"]
+    with node("--workers", "1") as n:
+        put(n, "site", '[[files]]\nfolder = "public"\n', SITE)
+        for _ in range(4):
+            check(n.get("site", "/large.bin").body == large)
+            r = n.get("site", "/large.bin", "-H", "Range: bytes=1000-1999999")
+            check((r.status, r.body == large[1000:2000000]) == (206, True), r.status)
+            r = n.get("site", "/large.bin", "-H", "Range: bytes=0-99999,2000000-2099999")
+            check(large[2000000:2100000] in r.body and large[:100000] in r.body and len(r.body) == int(r.fields["content-length"]))
+        slow = socket.create_connection(("127.0.0.1", n.port))
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        ask = b"GET /large.bin HTTP/1.1\r\nHost: site.localhost\r\n"
+        slow.sendall(ask + b"\r\n" + ask + b"Range: bytes=-70000\r\n\r\n" + ask + b"Connection: close\r\n\r\n")
+        for _ in range(10):
+            gone = socket.create_connection(("127.0.0.1", n.port))
+            gone.sendall(ask + b"\r\n")
+            gone.recv(100)
+            gone.close()
+        got = b""
+        while piece := slow.recv(50000):
+            got += piece
+        slow.close()
+        bodies = [b.split(b"\r\n\r\n", 1)[1] for b in got.split(b"HTTP/1.1 20")[1:]]
+        check(bodies == [large, large[-70000:], large], [len(b) for b in bodies])
+        eq(n.get("site", "/app.js").body, b"let a = 1")
+
+
 def test_single_page():
     manifest = '[[files]]\nroute = "/app"\nfolder = "public"\nindex = "index.html"\nspa = true\n' + function("api", "a.wasm", 'routes = ["/app/api"]')
     with node("--workers", "1") as n:

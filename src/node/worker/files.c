@@ -33,7 +33,8 @@ struct node_sending {
     uint8_t *piece;    /* while a thread reads it, and until it is written; NULL: none */
     size_t n, written; /* of the piece; how much of it the sink took */
     ssize_t got;
-    bool reading, gone;
+    bool reading, gone, cold; /* cold: some of it was not in the kernel's memory */
+    uint32_t number;          /* of the file in its pack */
 };
 
 /* ---- its fields ---- */
@@ -193,6 +194,7 @@ static void have_it_read(struct node_sending *s) {
         s->piece = malloc(PIECE);
         ENSURE(s->piece);
     }
+    s->cold = true;
     s->n = (size_t)MIN(s->left, (uint64_t)PIECE);
     s->written = s->n;
     s->reading = true;
@@ -223,11 +225,22 @@ static bool put_words(struct node_sending *s) {
     return true;
 }
 
+/* Without a copy, where the file was read from the kernel's memory within this second, so that the loop will hardly wait for a disk. */
+static bool put_uncopied(struct node_sending *s) {
+    enum { LEAST = 32 << 10 };
+    if (s->piece || s->left < LEAST || !node_pack_is_warm(s->pack, s->number, net_loop_turn_ns(s->r->handler->guest->loop)))
+        return false;
+    size_t n = net_exchange_send_file(s->r->exchange, node_pack_fd(s->pack), s->at, (size_t)MIN(s->left, (uint64_t)1 << 30));
+    s->at += n, s->left -= n;
+    return n;
+}
+
 /* As much of the range as there is room for. False: the rest comes later. */
 static bool put_range_bytes(struct node_sending *s) {
     static uint8_t block[PIECE];
     struct net_sink *sink = net_exchange_sink(s->r->exchange);
     while (s->left) {
+        if (put_uncopied(s)) continue;
         size_t room = (size_t)MIN((uint64_t)MIN(net_sink_room(sink), (size_t)PIECE), s->left);
         if (!room) return false;
         if (s->piece) {
@@ -244,6 +257,7 @@ static bool put_range_bytes(struct node_sending *s) {
         }
         if (!put(s, block, (size_t)got)) return false;
     }
+    if (!s->cold && s->part.n == 1) node_pack_warmed(s->pack, s->number, net_loop_turn_ns(s->r->handler->guest->loop));
     return true;
 }
 
@@ -310,7 +324,10 @@ static void send_bit_by_bit(struct node_request *r, const struct node_pack_file 
         node_handler_over(r);
         return;
     }
+    uint32_t count;
     s->pack = node_pack_ref(r->pack);
+    s->number = (uint32_t)(f - node_pack_files(r->pack, &count));
+    s->cold = part->of->bytes != f->bytes; /* what of it was not asked for may be */
     r->sending = s;
     r->handler->busy++;
     net_sink_notify(net_exchange_sink(r->exchange), pump, s);
