@@ -1,4 +1,4 @@
-"""The edge of a node beside nginx: ./dev bench edge, or one part: edge-hello edge-files edge-handshakes edge-idle edge-download edge-cache edge-websocket. Called by run.py, whose rows these are.
+"""The edge of a node beside nginx: ./dev bench edge, or one part: edge-hello edge-files edge-handshakes edge-beside edge-idle edge-download edge-cache edge-websocket. Called by run.py, whose rows these are.
 
 Both serve the same bytes with the same certificate (ECDSA P-256) and the same cipher (TLS_AES_128_GCM_SHA256), each with one worker on the first core, by turns, and the median of the
 rounds' ratios counts. CPU is that of all of a server's processes, so of the role that has the keys, too. What this program has no part for yet is skipped by name: a measurement says so by bench.Absent."""
@@ -228,6 +228,25 @@ def handshakes():
         bench.row("edge", "whole handshakes of TLS 1.3 a second of CPU, × nginx", statistics.median(a / b for a, b in rounds), "×", 0.8, least=True, note=f"{mid(0):.0f} to {mid(1):.0f}")
 
 
+def beside_handshakes():
+    """p99 of hello at half load, alone and beside 200 new connections of TLS a second, by turns; on two cores."""
+    bench.need("wrk")
+    with Edge("edge-beside", True, workers=2, pin=False) as s:
+        s.deploy(nodes.VICTIM, nodes.guest_of("raw"))
+        half, alone, busy = nodes.at_half(s, nodes.wrk(s, nodes.VICTIM, nodes.CONNECTIONS, 2)["rps"]), [], []
+        for _ in range(ROUNDS):
+            alone.append(nodes.wrk(s, nodes.VICTIM, nodes.CONNECTIONS, 3, *half)["p99"])
+            shakes = subprocess.Popen([bench.need("h2load"), "-n", "900", "-c", "900", "-r", "2", "--rate-period", "10ms", "--connect-to", f"127.0.0.1:{s.tls_port}",
+                                       f"https://{nodes.VICTIM}.localhost:{s.tls_port}/"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            time.sleep(0.5)
+            busy.append(nodes.wrk(s, nodes.VICTIM, nodes.CONNECTIONS, 3, *half)["p99"])
+            said = shakes.communicate(timeout=60)[0]
+            if "900 2xx" not in said:
+                raise RuntimeError("not all handshakes were done: " + said[-300:])
+        bench.row("edge", "p99 of hello beside 200 handshakes of TLS 1.3 a second, × alone", statistics.median(b / a for a, b in zip(alone, busy)), "×", 2,
+                  note=f"{statistics.median(alone) / 1000:.2f} to {statistics.median(busy) / 1000:.2f} ms")
+
+
 IDLE = 10_000
 
 
@@ -319,7 +338,7 @@ def websocket():
     raise bench.Absent("no client of 20,000 connections is here yet")
 
 
-PARTS = {"hello": hello, "files": static, "handshakes": handshakes, "idle": idle, "download": download, "cache": cache, "websocket": websocket}
+PARTS = {"hello": hello, "files": static, "handshakes": handshakes, "beside": beside_handshakes, "idle": idle, "download": download, "cache": cache, "websocket": websocket}
 
 
 def measure(name):

@@ -735,7 +735,7 @@ def edge(name):
     return measure
 
 
-EDGE = ["edge", *("edge-" + part for part in ("hello", "files", "handshakes", "idle", "download", "cache", "websocket"))]
+EDGE = ["edge", *("edge-" + part for part in ("hello", "files", "handshakes", "beside", "idle", "download", "cache", "websocket"))]
 IDENTITY = ["identity", *("identity-" + part for part in ("refresh", "verify", "beside", "million"))]
 DIALECT = ["dialect", *("dialect-" + part for part in ("loops", "triggers", "deploy"))]
 BY_NAME = {**{name: edge(name) for name in EDGE}, **{name: identity(name) for name in IDENTITY}, **{name: dialect(name) for name in DIALECT}, **{name: rest(name) for name in REST}, "hardening": hardening, "lto": lto, **{name: node(name) for name in NODE}, **{name: store(name) for name in STORE}}

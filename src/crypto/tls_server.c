@@ -24,9 +24,10 @@ static uint32_t u16(struct rd *r) {
     return high << 8 | rd_u8(r);
 }
 
+static struct rd rest_of(str s) { return rd_of(s.p ? s : STR("")); }
 /* A vector with two bytes of length before it. */
-static struct rd vector16(struct rd *r) { return rd_of(rd_bytes(r, u16(r))); }
-static struct rd vector8(struct rd *r) { return rd_of(rd_bytes(r, rd_u8(r))); }
+static struct rd vector16(struct rd *r) { return rest_of(rd_bytes(r, u16(r))); }
+static struct rd vector8(struct rd *r) { return rest_of(rd_bytes(r, rd_u8(r))); }
 
 static bool is_name(str name) {
     if (!name.n || name.n > NAME_BYTES_MAX) return false;
@@ -83,7 +84,7 @@ static bool read_hello(str hello, struct crypto_hello *out) {
 enum crypto_hello_result crypto_hello_parse(str bytes, struct crypto_hello *out) {
     uint8_t whole[CRYPTO_HELLO_BYTES_MAX];
     size_t n = 0, want = HANDSHAKE_HEAD;
-    struct rd r = rd_of(bytes);
+    struct rd r = rest_of(bytes);
     *out = (struct crypto_hello){0};
     while (n < want) {
         if (rd_left(&r) && bytes.p[bytes.n - rd_left(&r)] != HANDSHAKE) return CRYPTO_HELLO_BAD;
@@ -95,7 +96,7 @@ enum crypto_hello_result crypto_hello_parse(str bytes, struct crypto_hello *out)
         if (major != 3 || !length || length > CRYPTO_HELLO_BYTES_MAX) return CRYPTO_HELLO_BAD;
         str piece = rd_bytes(&r, MIN(length, rd_left(&r)));
         if (piece.n > sizeof whole - n) return CRYPTO_HELLO_BAD;
-        memcpy(whole + n, piece.p, piece.n);
+        if (piece.n) memcpy(whole + n, piece.p, piece.n);
         n += piece.n;
         if (n && whole[0] != CLIENT_HELLO) return CRYPTO_HELLO_BAD;
         if (n >= HANDSHAKE_HEAD) want = HANDSHAKE_HEAD + (size_t)(whole[1] << 16 | whole[2] << 8 | whole[3]);
