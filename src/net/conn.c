@@ -175,6 +175,7 @@ void net_conn_adopt(struct net_server *s, int fd, const struct net_handover *h) 
     if (!c) return;
     c->passes = h->passes;
     c->relayed = h->relayed;
+    c->secure = h->secure; /* as where it came in: that door's, or what a proxy said there */
     c->protocol->adopt(c, h->bytes);
 }
 

@@ -114,6 +114,7 @@ struct net_handover {
     const void *peer; /* a sockaddr: where it comes from, which may be another than the socket's */
     uint32_t peer_n;
     uint32_t passes; /* how often it has been passed on since it was last answered, this time included */
+    bool secure;     /* it came by TLS: to us, or to a proxy that said so at its beginning */
     bool relayed;    /* it is no client's connection, but one that was made for a request (relay.h) */
 };
 enum {

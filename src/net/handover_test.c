@@ -24,7 +24,8 @@ struct parcel {
 
 static void arrive(void *arg) {
     struct parcel *p = arg;
-    net_server_adopt(p->to->t.server, &(struct net_handover){p->fd, buf_str(&p->bytes), p->peer, p->peer_n, p->passes, false});
+    net_server_adopt(p->to->t.server,
+                     &(struct net_handover){p->fd, buf_str(&p->bytes), p->peer, p->peer_n, p->passes, false, false});
     buf_free(&p->bytes);
     free(p);
 }

@@ -218,6 +218,7 @@ static bool take_proxy(struct http1_conn *h) {
     in->off += (uint32_t)said.bytes;
     h->proxy_due = false;
     if (said.known) net_conn_set_peer(&h->c, &said.peer);
+    h->c.secure |= said.secure;
     return net_bytes_left(in);
 }
 
@@ -458,6 +459,7 @@ static void go_on_passing(struct http1_conn *h) {
                                                .peer = &c->peer,
                                                .peer_n = sizeof c->peer,
                                                .passes = c->passes + 1,
+                                               .secure = c->secure,
                                                .relayed = c->relayed})) {
         c->server->stats.passed++;
         bury(h);

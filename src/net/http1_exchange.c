@@ -455,7 +455,8 @@ static err relay(struct http1_conn *h, const struct net_pass *to) {
     h->x.rq = &head.rq;
     h->x.peer = (str){0};
     err e = net_relay(c->server->loop, &h->x, to,
-                      &(struct net_handover){.fd = -1, .peer = &c->peer, .peer_n = sizeof c->peer, .passes = c->passes + 1});
+                      &(struct net_handover){
+                          .fd = -1, .peer = &c->peer, .peer_n = sizeof c->peer, .passes = c->passes + 1, .secure = c->secure});
     h->x.rq = &h->head.rq;
     free(fields);
     if (e == ERR_OK) c->server->stats.passed++;

@@ -317,7 +317,8 @@ static err exchange_pass(struct net_exchange *x, const struct net_pass *to) {
     as_it_came(st);
     x->peer = (str){0};
     err e = net_relay(c->server->loop, x, to,
-                      &(struct net_handover){.fd = -1, .peer = &c->peer, .peer_n = sizeof c->peer, .passes = c->passes + 1});
+                      &(struct net_handover){
+                          .fd = -1, .peer = &c->peer, .peer_n = sizeof c->peer, .passes = c->passes + 1, .secure = c->secure});
     if (e != ERR_OK) return ERR_LIMIT;
     st->relayed = true;
     c->server->stats.passed++;

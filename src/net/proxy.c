@@ -62,6 +62,40 @@ static void put_address(struct net_addr *a, bool v6, const uint8_t *ip, const ui
     memcpy(a->ip, ip, a->v6 ? 16 : 4);
 }
 
+enum { TLV_ALPN = 1, TLV_AUTHORITY = 2, TLV_CRC32C = 3, TLV_SSL = 0x20, CLIENT_SSL = 1, TLV_HEAD = 3 };
+
+static uint32_t crc32c(const uint8_t *p, size_t n, const uint8_t *hole) {
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < n; i++) {
+        crc ^= p + i >= hole && p + i < hole + 4 ? 0 : p[i];
+        for (int bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (0x82f63b78u & (0u - (crc & 1)));
+    }
+    return ~crc;
+}
+
+/* header: all of it, with its sum. False: it is not that sum. */
+static bool is_sum(str header, str value) {
+    if (value.n != 4) return false;
+    uint32_t said = (uint32_t)value.p[0] << 24 | (uint32_t)value.p[1] << 16 | (uint32_t)value.p[2] << 8 | value.p[3];
+    return crc32c(header.p, header.n, value.p) == said;
+}
+
+static enum net_proxy_result tlvs(str header, size_t at, struct net_proxy *out) {
+    while (at < header.n) {
+        const uint8_t *p = header.p + at;
+        size_t left = header.n - at, n = left < TLV_HEAD ? 0 : (size_t)p[1] << 8 | p[2];
+        if (left < TLV_HEAD || n > left - TLV_HEAD) return broken(out, "a PROXY header ends within what it says besides");
+        str value = {p + TLV_HEAD, n};
+        if (p[0] == TLV_ALPN) out->alpn = value;
+        if (p[0] == TLV_AUTHORITY) out->host = value;
+        if (p[0] == TLV_SSL && n < 5) return broken(out, "what a PROXY header says of TLS is too short");
+        if (p[0] == TLV_SSL) out->secure = value.p[0] & CLIENT_SSL;
+        if (p[0] == TLV_CRC32C && !is_sum(header, value)) return broken(out, "a PROXY header's sum is another");
+        at += TLV_HEAD + n;
+    }
+    return NET_PROXY_DONE;
+}
+
 static enum net_proxy_result version_2(const uint8_t *p, size_t n, struct net_proxy *out) {
     enum { LOCAL = 0x20, PROXY = 0x21, TCP4 = 0x11, TCP6 = 0x21 };
     if (n < V2_HEAD) return NET_PROXY_MORE;
@@ -79,7 +113,7 @@ static enum net_proxy_result version_2(const uint8_t *p, size_t n, struct net_pr
     put_address(&out->peer, v6, a, a + 2 * each);
     put_address(&out->local, v6, a + each, a + 2 * each + 2);
     out->known = true;
-    return NET_PROXY_DONE;
+    return tlvs((str){p, out->bytes}, V2_HEAD + 2 * each + 4, out);
 }
 
 enum net_proxy_result net_proxy_parse(const uint8_t *p, size_t n, struct net_proxy *out) {

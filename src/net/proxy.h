@@ -2,7 +2,10 @@
  * comes from. No I/O: bytes go in, an address comes out.
  *
  *   v1   PROXY TCP4 192.0.2.1 198.51.100.7 51234 443\r\n        at most 107 bytes
- *   v2   signature (12), version and command, family, length (2), addresses, more that is passed over     at most NET_PROXY_BYTES_MAX
+ *   v2   signature (12), version and command, family, length (2), addresses, TLVs     at most NET_PROXY_BYTES_MAX
+ *
+ * Of the TLVs: SSL says whether the client spoke TLS to the proxy, AUTHORITY whom it named there, ALPN what they agreed on; CRC32C is held to. Others are passed
+ * over. A list that does not come out even is a broken header.
  */
 #ifndef ORLO_NET_PROXY_H
 #define ORLO_NET_PROXY_H
@@ -17,7 +20,9 @@ enum net_proxy_result {
 };
 struct net_proxy {
     size_t bytes;
-    bool known; /* peer is where it comes from; else (LOCAL, UNKNOWN, no internet address) it is from the proxy itself */
+    bool known;     /* peer is where it comes from; else (LOCAL, UNKNOWN, no internet address) it is from the proxy itself */
+    bool secure;    /* the client came by TLS: to the proxy, which has ended it */
+    str host, alpn; /* borrow; empty: it does not say */
     struct net_addr peer, local;
     const char *why;
 };

@@ -66,8 +66,8 @@ static void test_version_2(void **state) {
            "[2001:db8::1]:1");
     HEADER(SIGNATURE "\x21\x21\0\x24\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\1\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\2\0\1\0\2",
            "192.0.2.1:1");
-    HEADER(SIGNATURE "\x21\x11\0\x10\xc0\0\2\1\xc6\x33\x64\7\xc8\x22\1\xbb\3\0\1x", "192.0.2.1:51234"); /* one more thing */
-    HEADER(SIGNATURE "\x20\0\0\0", NULL);                                                               /* LOCAL */
+    HEADER(SIGNATURE "\x21\x11\0\x10\xc0\0\2\1\xc6\x33\x64\7\xc8\x22\1\xbb\xe0\0\1x", "192.0.2.1:51234"); /* one more thing */
+    HEADER(SIGNATURE "\x20\0\0\0", NULL);                                                                 /* LOCAL */
     HEADER(SIGNATURE "\x20\x11\0\3xyz", NULL);
     HEADER(SIGNATURE "\x21\x12\0\x0c\xc0\0\2\1\xc6\x33\x64\7\xc8\x22\1\xbb", NULL); /* UDP */
     HEADER(SIGNATURE "\x21\x31\0\1/", NULL);
@@ -76,6 +76,38 @@ static void test_version_2(void **state) {
     BROKEN(SIGNATURE "\x21\x11\0\x0b\xc0\0\2\1\xc6\x33\x64\7\xc8\x22\1");
     BROKEN(SIGNATURE "\x21\x11\xff\xff");
     BROKEN("\r\n\r\nGET / HTTP/1.1");
+}
+
+/* What a proxy says besides: that its client came by TLS, whom it named there, what was agreed; and a sum of all that. */
+static void test_version_2_tls(void **state) {
+    static const char whole[] =
+        "\015\012\015\012\000\015\012\121\125\111\124\012\041\021\000\051\300\000\002\001\177\000\000\001\023\210\000\120\040\000"
+        "\005\001\000\000\000\000\002\000\006\141\056\164\145\163\164\001\000\002\150\062\003\000\004\012\231\261\173";
+    static const char plain[] = "\015\012\015\012\000\015\012\121\125\111\124\012\041\021\000\024\300\000\002\001\177\000\000\001"
+                                "\023\210\000\120\040\000\005\000\000\000\000\000",
+                      uneven[] = "\015\012\015\012\000\015\012\121\125\111\124\012\041\021\000\023\300\000\002\001\177\000\000"
+                                 "\001\023\210\000\120\040\000\005\001\000\000\000",
+                      few[] = "\015\012\015\012\000\015\012\121\125\111\124\012\041\021\000\020\300\000\002\001\177\000\000\001"
+                              "\023\210\000\120\040\000\001\001",
+                      two[] = "\015\012\015\012\000\015\012\121\125\111\124\012\041\021\000\016\300\000\002\001\177\000\000\001"
+                              "\023\210\000\120\040\000";
+    struct net_proxy p;
+    size_t n = sizeof whole - 1;
+    assert_int_equal(net_proxy_parse((const uint8_t *)whole, n, &p), NET_PROXY_DONE);
+    assert_true(p.known && p.secure && str_eqc(p.host, "a.test") && str_eqc(p.alpn, "h2") && p.bytes == n);
+    for (size_t i = 0; i < n; i++) assert_int_equal(net_proxy_parse((const uint8_t *)whole, i, &p), NET_PROXY_MORE);
+    for (size_t i = 16; i < n; i++) { /* each bit of it counts */
+        uint8_t other[sizeof whole];
+        memcpy(other, whole, sizeof whole);
+        other[i] ^= 1;
+        bool no_sum = i == n - 7; /* its type: there is none then */
+        assert_int_equal(net_proxy_parse(other, n, &p), no_sum ? NET_PROXY_DONE : NET_PROXY_ERROR);
+    }
+    assert_int_equal(net_proxy_parse((const uint8_t *)plain, sizeof plain - 1, &p), NET_PROXY_DONE);
+    assert_true(p.known && !p.secure);
+    assert_broken(uneven, sizeof uneven - 1);
+    assert_broken(few, sizeof few - 1);
+    assert_broken(two, sizeof two - 1);
 }
 
 static struct net_prefix trusted[3];
@@ -145,6 +177,7 @@ static void test_prefixes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_version_1), cmocka_unit_test(test_version_2),
-                                       cmocka_unit_test(test_forwarded), cmocka_unit_test(test_prefixes)};
+                                       cmocka_unit_test(test_version_2_tls), cmocka_unit_test(test_forwarded),
+                                       cmocka_unit_test(test_prefixes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 client says."""
 import socket, struct, subprocess, time
 
+import http2
 from harness import *
 from nodes import *
 
@@ -63,6 +64,42 @@ def test_proxy_protocol_broken():
                 with contextlib.suppress(ConnectionError):
                     check(b"200" not in c.recv(1 << 16), half)
         eq(variables(ask(s.port, v2("192.0.2.1"))).get("REMOTE_ADDR"), "192.0.2.1")
+
+
+def tlv(kind, value):
+    return bytes([kind]) + struct.pack(">H", len(value)) + value
+
+
+def v2_tls(source, flags=1):
+    more = tlv(0x20, bytes([flags, 0, 0, 0, 0])) + tlv(2, b"a.localhost") + tlv(1, b"h2")
+    head = v2(source)
+    return head[:14] + struct.pack(">H", 12 + len(more)) + head[16:] + more
+
+
+def test_proxy_protocol_of_tls():
+    """A proxy that ends TLS says so: for HTTP/1.1, HTTP/2 and apps of other cordons. A stranger's word is none."""
+    path = file_of("cordons.toml", b'[cordons.own]\napps = ["far"]\n')
+    with node("--workers", "1", "--config", path, "--proxy-protocol", "--trusted-proxy", "127.0.0.1") as n:
+        for app in ("near", "far"):
+            n.deploy(app, guest("cgi"))
+        for app in ("near", "far"):
+            for head, https in ((v2_tls("192.0.2.9"), True), (v2_tls("192.0.2.9", 0), False), (v2("192.0.2.9"), False), (b"PROXY TCP4 192.0.2.9 127.0.0.1 5000 80\r\n", False)):
+                with socket.create_connection(("127.0.0.1", n.port), PATIENCE_S) as s:
+                    s.sendall(head + b"GET /env HTTP/1.1\r\nHost: %s.localhost\r\nConnection: close\r\n\r\n" % app.encode())
+                    got = b""
+                    while piece := s.recv(1 << 16):
+                        got += piece
+                v = variables(got.decode("latin-1"))
+                eq((app, v.get("REMOTE_ADDR"), "HTTPS" in v), (app, "192.0.2.9", https))
+                s = socket.create_connection(("127.0.0.1", n.port), PATIENCE_S)
+                s.sendall(head)
+                with http2.Client(n.port, sock=s) as c:
+                    v = variables("\r\n\r\n" + c.get("/env", authority=f"{app}.localhost").body.decode("latin-1"))
+                eq((app, "h2", v.get("REMOTE_ADDR"), "HTTPS" in v), (app, "h2", "192.0.2.9", https))
+        odd = v2("192.0.2.9")
+        eq(ask(n.port, odd[:14] + struct.pack(">H", 14) + odd[16:] + b"\x20\0"), "")  # what it says besides does not come out even
+    with node("--workers", "1", "--proxy-protocol", "--trusted-proxy", "192.0.2.0/24") as n:
+        eq(ask(n.port, v2_tls("192.0.2.1")), "")
 
 
 def test_proxy_protocol_is_for_those_who_are_trusted():

@@ -44,6 +44,7 @@ struct node_data {
     int fd;                /* -1: none */
     bool full;             /* its socket has no room: more is sent when it has */
     bool owes;             /* somebody's parts are used up, and there was no room to say so */
+    bool alone;            /* nobody will ever give it another channel */
     bool wanted, closing;  /* closing: what is sent does not arrive, answers may come yet */
     struct app_ask *waiting, **last;
     struct app_ask *by_id[HASH];
@@ -305,9 +306,10 @@ static int bytes_fd(str bytes) {
     return fd;
 }
 
-/* The first one of a line that has waited for too long. */
-static struct app_ask *find_late(struct app_ask *ask, uint64_t now) {
-    while (ask && now < ask->until_ns) ask = ask->next_id;
+/* The first one of a line that has waited for too long, or waits for what does not come. */
+static struct app_ask *find_late(const struct node_data *data, struct app_ask *ask, uint64_t now) {
+    bool in_vain = data->alone && data->fd < 0;
+    while (ask && now < ask->until_ns && !(in_vain && !ask->sent)) ask = ask->next_id;
     return ask;
 }
 
@@ -322,7 +324,7 @@ static void look(void *arg) {
     struct node_data *data = arg;
     uint64_t now = clock_mono_ns();
     for (size_t i = 0; i < HASH; i++)
-        for (struct app_ask *ask; (ask = find_late(data->by_id[i], now));) {
+        for (struct app_ask *ask; (ask = find_late(data, data->by_id[i], now));) {
             struct app_answer a = {.outcome = ask->sent ? APP_DATA_LOST : APP_DATA_BUSY,
                                    .text = STR("what keeps the app's data does not answer; it may be done, or not")};
             if (ask->sent) cancel_sent(data, ask);
@@ -410,6 +412,8 @@ static void more(struct app_data *base, struct app_ask *a, uint32_t parts) {
 }
 
 /* ---- its life ---- */
+
+void node_data_alone(struct node_data *data) { data->alone = true; }
 
 struct node_data *node_data_new(struct net_loop *loop, enum node_data_to to, void (*want)(void *arg), void *arg) {
     struct node_data *data = calloc(1, sizeof *data);

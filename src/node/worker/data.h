@@ -17,7 +17,9 @@ struct node_data;
 enum node_data_to { NODE_DATA_TO_STORE, NODE_DATA_TO_POSTGRES /* asks of APP_QUERY alone */ };
 struct node_data *node_data_new(struct net_loop *loop, enum node_data_to to, void (*want)(void *arg), void *arg);
 void node_data_free(struct node_data *data);
-struct app_data *node_data_of(struct node_data *data);  /* what apps ask */
+struct app_data *node_data_of(struct node_data *data); /* what apps ask */
+void node_data_alone(
+    struct node_data *data); /* the supervisor is gone: what no channel has taken yet is answered soon, as busy */
 void node_data_channel(struct node_data *data, int fd); /* takes it */
 
 #endif

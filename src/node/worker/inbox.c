@@ -25,7 +25,7 @@ struct held {
     struct held *next;
     uint64_t generation;
     uint32_t port, passes;
-    bool relayed;
+    bool secure, relayed;
     int fd;
     struct buf bytes;
     uint8_t peer[128];
@@ -63,6 +63,7 @@ static void adopt(struct node_inbox *in, struct held *h) {
                                 .peer = h->peer,
                                 .peer_n = h->peer_n,
                                 .passes = h->passes,
+                                .secure = h->secure,
                                 .relayed = h->relayed};
     if (server) net_server_adopt(server, &over);
     else close(h->fd);
@@ -120,6 +121,7 @@ static void came(struct node_inbox *in, struct node_message *m) {
     *h = (struct held){.generation = pass->generation,
                        .port = pass->port,
                        .passes = pass->passes,
+                       .secure = pass->secure,
                        .relayed = pass->relayed,
                        .peer_n = (uint32_t)pass->peer.n};
     if (pass->peer.n) memcpy(h->peer, pass->peer.p, pass->peer.n);
@@ -222,7 +224,7 @@ static bool give(void *arg, const struct net_handover *over) {
     struct going *g = arg;
     struct node_inbox *in = g->inbox;
     struct node_message m = NODE_MESSAGE(pass, .generation = in->c.generation(in->c.arg), .port = g->port, .passes = over->passes,
-                                         .peer = {over->peer, over->peer_n}, .relayed = over->relayed);
+                                         .peer = {over->peer, over->peer_n}, .secure = over->secure, .relayed = over->relayed);
     int way = way_to(in, g->cordon), file = -1;
     bool ok = true;
     free(g);

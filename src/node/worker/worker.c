@@ -309,6 +309,8 @@ static void on_wire(void *arg, unsigned events) {
     if (ok) return;
     net_watch_free(w->wire);
     w->wire = NULL;
+    node_data_alone(w->guest.data);
+    node_data_alone(w->guest.postgres);
     drain(w, false);
 }
 
