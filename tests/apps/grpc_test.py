@@ -82,7 +82,7 @@ def test_grpc():
             c.c.send(http2.frame(http2.RST_STREAM, 0, forever, struct.pack(">I", http2.CANCEL)))
             until(lambda: c.call("Left") == (0, None, [b"1"]))
             eq(c.call("Trap", b"")[:2], (INTERNAL, "The app failed to answer."))
-            eq(slow.call("Sleep", b"")[:2], (DEADLINE_EXCEEDED, "The app's answer went on for longer than it may."))
+            eq(slow.call("Sleep", b"")[:2], (DEADLINE_EXCEEDED, "The app took too long to answer."))
             eq(c.call("Sleep", b"", more=[("grpc-timeout", "300m")])[0], DEADLINE_EXCEEDED)
             eq(c.call("Unary", b"a", more=[("grpc-timeout", "1H")]), (0, None, [b"a"]))
             eq(c.call("Unary", b"a", more=[("grpc-timeout", "soon")]), (0, None, [b"a"]))
