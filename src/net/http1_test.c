@@ -4,6 +4,7 @@
 #include <cmocka.h>
 
 #include "net/http1.h"
+#include "net/priority.h"
 
 static const struct http1_limits limits = {
     .head_bytes_max = 1024, .target_bytes_max = 64, .fields_max = 8, .body_bytes_max = 1000};
@@ -434,6 +435,62 @@ static void numbers(void **state) {
     }
 }
 
+/* RFC 9218 §4, RFC 8941 §4.2: what is no dictionary changes nothing. */
+static void priorities(void **state) {
+    (void)state;
+    static const struct {
+        const char *value, *want; /* NULL: refused */
+    } cases[] = {
+        {"", "3 0"},
+        {"u=5", "5 0"},
+        {"u=0, i", "0 1"},
+        {"i=?0", "3 0"},
+        {" u=1 ,\ti=?1 ", "1 1"},
+        {"i;x=1;y, u=2;z=\"a\\\"b\"", "2 1"},
+        {"u=8", "3 0"},
+        {"u=-1", "3 0"},
+        {"u=1.5", "3 0"},
+        {"u=\"1\"", "3 0"},
+        {"u", "3 0"},
+        {"i=1", "3 0"},
+        {"i=(?1)", "3 0"},
+        {"u=(1 2);a, i", "3 1"},
+        {"u=1, u=4", "4 0"},
+        {"u=1, u=x", "3 0"},
+        {"x=:aGk=:, y=tok/en:1, *a.b-c_d=?0, u=6", "6 0"},
+        {"u=123456789012345", "3 0"},
+        {"u=007", "7 0"},
+        {"U=1", NULL},
+        {"u=1,", NULL},
+        {"u=1 i", NULL},
+        {"u=", NULL},
+        {"u=1234567890123456", NULL},
+        {"i=?2", NULL},
+        {"x=\"a", NULL},
+        {"x=\"a\x01\"", NULL},
+        {"x=\"\\a\"", NULL},
+        {"x=(1", NULL},
+        {"x=(1\"a\")", NULL},
+        {"x=:a", NULL},
+        {"u=1.", NULL},
+        {"u=1.2345", NULL},
+        {",", NULL},
+        {"u=1;", NULL},
+        {"\xff", NULL},
+        {"u=-", NULL},
+        {"x=(1 (2))", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct net_priority p = NET_PRIORITY_DEFAULT;
+        char got[16];
+        bool ok = net_priority_read(str_c(cases[i].value), &p);
+        snprintf(got, sizeof got, "%u %u", p.urgency, p.incremental);
+        if (ok != !!cases[i].want) print_error("%s\n", cases[i].value);
+        assert_int_equal(ok, !!cases[i].want);
+        assert_string_equal(got, ok ? cases[i].want : "3 0");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(heads_in_every_split),
@@ -442,6 +499,7 @@ int main(void) {
         cmocka_unit_test(floods_of_extensions_and_trailers),
         cmocka_unit_test(responses),
         cmocka_unit_test(numbers),
+        cmocka_unit_test(priorities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
