@@ -47,7 +47,7 @@ struct acme {
     struct acme_result result;
 };
 
-const char *acme_challenge_text(enum acme_challenge c) {
+static const char *challenge_text(enum acme_challenge c) {
     static const char *const text[ACME_CHALLENGES] = {"http-01", "tls-alpn-01"};
     return text[c];
 }
@@ -314,7 +314,7 @@ static const struct json *choose(struct acme *a, const struct json *all) {
     for (uint32_t i = 0; i < MIN(json_count(all), (uint32_t)CHALLENGES_LOOKED_AT); i++) {
         str type = json_str(json_get(json_item(all, i), "type"));
         for (uint32_t k = 0; k < ACME_CHALLENGES; k++)
-            if (!found[k] && str_eqc(type, acme_challenge_text(k))) found[k] = json_item(all, i);
+            if (!found[k] && str_eqc(type, challenge_text(k))) found[k] = json_item(all, i);
     }
     a->kind = a->c.challenge;
     if (!found[a->kind] && a->c.either) a->kind = a->kind == ACME_HTTP_01 ? ACME_TLS_ALPN_01 : ACME_HTTP_01;

@@ -34,7 +34,6 @@ enum {
 };
 
 enum acme_challenge { ACME_HTTP_01, ACME_TLS_ALPN_01, ACME_CHALLENGES };
-const char *acme_challenge_text(enum acme_challenge c);
 
 struct acme_config {
     str directory;                     /* its URL */

@@ -243,3 +243,72 @@ def test_acme_whoever_dies():
         with acme_node([a, other], state=state) as n:
             wait_shown(n, HOST, other.root)
             eq((certs(n)[HOST]["from"], len(other.orders)), (other.directory, 1))
+
+
+def pebble():
+    """Let's Encrypt's authority for tests (go install github.com/letsencrypt/pebble/v2/cmd/pebble@v2.10.3, and pebble-challtestsrv, for its DNS)."""
+    found = [shutil.which(name) or os.path.expanduser("~/go/bin/" + name) for name in ("pebble", "pebble-challtestsrv")]
+    if not all(os.access(f, os.X_OK) for f in found):
+        raise Skip("pebble and pebble-challtestsrv are not there")
+    return found
+
+
+@contextlib.contextmanager
+def running(*command, until_said, **more):
+    p = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    said = []
+    threading.Thread(target=lambda: [said.append(line) for line in p.stdout], daemon=True).start()
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while not any(until_said in line for line in said):
+            check(p.poll() is None and time.monotonic() < end, said)
+            pace(0.1)
+        yield said
+    finally:
+        p.kill()
+        p.wait()
+
+
+def test_acme_pebble():
+    """The same with Pebble, which rejects half of all nonces: both challenges, renewal information, an order again."""
+    authority, names = pebble()
+    with an_authority() as own:  # its certificate is Pebble's here
+        port, management, dns, http01, tls01 = (free_port() for _ in range(5))
+        config = {"pebble": {"listenAddress": f"127.0.0.1:{port}", "managementListenAddress": f"127.0.0.1:{management}", "certificate": own.path("own.pem"), "privateKey": own.path("own.key"),
+                             "httpPort": http01, "tlsPort": tls01, "retryAfter": {"authz": 1, "order": 1}, "keyAlgorithm": "ecdsa", "profiles": {"default": {"description": "", "validityPeriod": 7776000}}}}
+        path = own.write("pebble.json", json.dumps(config).encode())
+        own.directory_is = f"https://127.0.0.1:{port}/dir"
+        with running(names, "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-dnsserver", f"127.0.0.1:{dns}", "-management", "", "-defaultIPv6", "", until_said="Starting"), \
+             running(authority, "-config", path, "-dnsserver", f"127.0.0.1:{dns}", until_said="listening", env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "50"}) as said:
+            state, folder = new_state(), tempfile.mkdtemp(prefix="acme-", dir=WORK)
+            for round, challenge in enumerate(("http-01", "tls-alpn-01")):
+                conf = os.path.join(folder, "node.toml")
+                with open(conf, "w") as f:
+                    f.write(f'listen = [{{ address = "127.0.0.1:{tls01}", tls = true }}, "127.0.0.1:{http01}"]\n[acme]\ndirectory = "{own.directory_is}"\nca_file = "{own.ca}"\n'
+                            f'terms_agreed = true\nchallenge = "{challenge}"\n')
+                if round:
+                    due_now(state, informed=0, renew_from=1, renew_to=2)
+                n = Node(state, "--config", conf, "--workers", "1", listen=None)
+                try:
+                    if not round:
+                        deploy(n, "shop", HOST)
+                    told = n.wait_event("certificate-given", host=HOST)
+                    eq(told["authority"], own.directory_is)
+                    c = certs(n)[HOST]
+                    eq((c["state"], c["days_left"] in (88, 89, 90)), ("served", True))
+                    with socket.create_connection(("127.0.0.1", n.port), timeout=PATIENCE_S) as raw, ssl._create_unverified_context().wrap_socket(raw, server_hostname=HOST) as s:
+                        has(subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-text"], input=s.getpeercert(binary_form=True), capture_output=True).stdout.decode(), "DNS:" + HOST)
+                    eq(n.stop(), 0)
+                finally:
+                    if n.proc.poll() is None:
+                        n.kill()
+                due_now(state, informed=1)
+            # What it says of renewal is taken.
+            n = Node(state, "--config", conf, "--workers", "1", listen=None)
+            try:
+                until(lambda: certs(n)[HOST]["renew_at"] != c["renew_at"], n)
+                eq(n.stop(), 0)
+            finally:
+                if n.proc.poll() is None:
+                    n.kill()
+            check(any("badNonce" in line or "invalid anti-replay nonce" in line or "nonce" in line.lower() for line in said), said[-20:])

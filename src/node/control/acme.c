@@ -307,6 +307,8 @@ static void fail_task(struct task *t, str why, int64_t retry_s) {
     if (h && t->informs) {
         h->informed_s = now_s() + MAX(MIN(retry_s, (int64_t)INFO_MOST_S), (int64_t)INFO_LEAST_S);
         (void)keep(c, h);
+        log_event(LOG_INFO, "renewal-not-told", LF_STR("host", t->host), LF_STR("authority", t->directory),
+                  LF_STR("reason", why));
     } else if (h) {
         h->why = arena_str(h->mem, str_sub(why, 0, WHY_MAX));
         h->why_s = now_s();
