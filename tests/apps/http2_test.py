@@ -116,11 +116,21 @@ def test_http2_slow_readers():
 
 def test_http2_priorities():
     """RFC 9218: what is more urgent has the window, by the request, by PRIORITY_UPDATE, by the response."""
+    folder = os.path.join(WORK, "priorities")
+    os.makedirs(os.path.join(folder, "public"))
+    manifest = b'name = "site"\n[[files]]\nroute = "/"\nfolder = "public"\n[[headers]]\nmatch = "/late.bin"\nset = { priority = "u=6" }\n'
+    for name, text in (("orlo.toml", manifest), ("public/late.bin", os.urandom(1 << 20)), ("public/soon.bin", os.urandom(1 << 20))):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(text)
     with node("--workers", "1") as n:
+        orlo("deploy", folder, "--state", n.state)
         n.deploy("a", SERVICE, "--instance-concurrency", "8")
-        for said, later in ((("u=5", "u=1"), None), (("u=1", "u=1"), b"u=6"), ((None, "u=2, i"), None)):
+        for said, later in ((("u=5", "u=1"), None), (("u=1", "u=1"), b"u=6"), ((None, "u=2, i"), None), (None, None)):
             with http2.Client(n.port, settings=((1, 0), (4, 8 << 20)), window=0) as c:
-                late, soon = (c.ask("/big", authority="a.localhost", more=[("priority", p)] if p else []) for p in said)
+                if said:
+                    late, soon = (c.ask("/big", authority="a.localhost", more=[("priority", p)] if p else []) for p in said)
+                else:
+                    late, soon = (c.ask(path, authority="site.localhost") for path in ("/late.bin", "/soon.bin"))
                 came = lambda s: len(c.answers[s].body) if s in c.answers else 0
                 c.wait(lambda: came(late) + came(soon) == 65535 and all(s in c.answers and c.answers[s].statuses for s in (late, soon)))
                 if later:
