@@ -4,7 +4,9 @@ import re, struct
 import http2
 from harness import *
 from nodes import *
+from browser import browser
 from contain_test import configured, reload
+from tls_test import certificate, conf_of, tls_node
 
 SERVICE = os.path.join(ROOT, "tests", "guests", "http3.wasm")
 
@@ -179,3 +181,26 @@ def test_http2_reload():
         c.wait(lambda: c.closed)
         eq(c.goaway, http2.NO_ERROR)
         until(lambda: over_h2(n, "a", "/count").status == 200)
+
+
+def test_http2_others():
+    """Over TLS, by those whom others wrote: Chromium for a page and what is on it; h2spec, all of it, where that is on PATH."""
+    with tempfile.TemporaryDirectory(dir=WORK) as d, tls_node(conf_of(d, certificate(d, "first", "localhost", "*.localhost"))) as n:
+        page = b"<!doctype html><title>slow</title>" + b"".join(b"<script src=/%d.js></script>" % i for i in range(20)) + b"<script>document.title = window.n</script>"
+        files = {"public/index.html": page, **{f"public/{i}.js": b"window.n = (window.n || 0) + 1; //" + b"x" * 50_000 for i in range(20)}}
+        os.makedirs(os.path.join(d, "site", "public"))
+        for name, text in (("orlo.toml", b'name = "site"\n[[files]]\nroute = "/"\nfolder = "public"\n'), *files.items()):
+            with open(os.path.join(d, "site", name), "wb") as f:
+                f.write(text)
+        code, out, err = orlo("deploy", os.path.join(d, "site"), "--state", n.state)
+        eq((code, err if code else ""), (0, ""))
+        n.deploy("a", SERVICE, "--host", "*")
+        if spec := shutil.which("h2spec"):
+            p = subprocess.run([spec, "-t", "-k", "-h", "127.0.0.1", "-p", str(n.port)], capture_output=True, text=True, timeout=PATIENCE_S)
+            has(p.stdout, "146 tests, 146 passed")
+        with browser() as b:
+            page = b.page("about:blank")
+            page.send("Security.setIgnoreCertificateErrors", ignore=True)
+            page.go(f"https://site.localhost:{n.port}/")
+            page.wait("document.title == '20'")
+            eq(page.run("[...new Set([...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource').filter(e => e.name.endsWith('.js'))].map(e => e.nextHopProtocol))].join()"), "h2")
