@@ -385,6 +385,7 @@ static void go_on_discarding(struct http1_conn *h) {
 
 void http1_conn_after_exchange(struct http1_conn *h) {
     struct net_exchange *x = &h->x;
+    h->asked = true;
     if (h->state == HTTP1_DEAD) {
         bury(h);
         return;

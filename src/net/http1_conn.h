@@ -23,13 +23,14 @@ enum {
 
 /* How the response goes out. */
 struct http1_out {
-    uint32_t gap_at;  /* while undecided: where in out the gap for the framing begins */
-    uint32_t head_at; /* while retractable: where in out the head begins */
-    bool retractable; /* nothing of the response has left */
-    bool until_close; /* the connection's end is the body's */
-    bool undecided;   /* the head waits for its framing */
-    bool chunked;     /* the response's body is */
-    bool close;       /* the connection ends with this response */
+    uint32_t gap_at;    /* while undecided: where in out the gap for the framing begins */
+    uint32_t head_at;   /* while retractable: where in out the head begins */
+    bool retractable;   /* nothing of the response has left */
+    bool until_close;   /* the connection's end is the body's */
+    bool awaits_socket; /* a file goes on where it is writable, and nothing is copied meanwhile */
+    bool undecided;     /* the head waits for its framing */
+    bool chunked;       /* the response's body is */
+    bool close;         /* the connection ends with this response */
     bool gone_told;
     bool continue_due; /* the client waits for a 100 */
     bool continued;    /* and was sent it */
@@ -68,6 +69,7 @@ struct http1_conn {
     bool expired;          /* a deadline passed; the job sees to it */
     bool linger;           /* the client may still be sending: a plain close would reset */
     bool quiet;            /* it has not said anything for long */
+    bool asked;            /* it has had an exchange before this one */
     uint32_t discarded;
     uint32_t turn_bytes;                        /* of the body received since its job or an event */
     uint64_t io_deadline_ns, write_deadline_ns; /* 0: none */

@@ -122,6 +122,7 @@ static const struct net_source_ops source_ops = {source_peek, source_consume, so
 static size_t exchange_room(struct net_exchange *x) {
     const struct http1_conn *h = conn_of(x);
     size_t max = h->c.server->c.queue_bytes_max, used = pending(h);
+    if (UNLIKELY(h->o.awaits_socket)) return 0;
     return used < max ? max - used : 0;
 }
 
@@ -292,6 +293,12 @@ void http1_exchange_progress(struct http1_conn *h) {
     }
     if (x->source.waiting && (h->c.stream->readable || h->eof)) net_source_tell(&x->source);
     if (!x->live || h->failed) return;
+    if (UNLIKELY(h->o.awaits_socket)) {
+        if (!h->c.stream->writable || pending(h)) return;
+        h->o.awaits_socket = h->o.flush_due = x->was_full = false;
+        net_sink_tell(&x->sink);
+        return;
+    }
     if (h->o.flush_due && !pending(h)) {
         h->o.flush_due = x->was_full = false;
         net_sink_tell(&x->sink);

@@ -73,13 +73,16 @@ void http1_out_flush(struct http1_conn *h) {
     if (all) net_bytes_release(o);
 }
 
+/* On a connection that has sent much already, the system's buffers are there, and filling them costs less (./dev bench edge-files: 26 to 33 µs of 100 KB;
+ * on a new one 45 to 33). */
 size_t http1_out_file(struct http1_conn *h, int fd, uint64_t at, size_t n) {
     struct net_bytes *o = &h->c.out;
     struct net_stream *stream = h->c.stream;
-    if (!stream->ops->file || !stream->writable || h->failed || h->o.chunked || h->o.undecided) return 0;
+    if (h->asked || !stream->ops->file || !stream->writable || h->failed || h->o.chunked || h->o.undecided) return 0;
     size_t queued = net_bytes_left(o);
     ssize_t all = stream->ops->file(stream, o->p + o->off, queued, fd, at, n);
     sent(h, all, queued + n);
+    h->o.awaits_socket = !h->failed && !stream->writable;
     if (all <= 0) return 0;
     o->off += (uint32_t)MIN((size_t)all, queued);
     if (o->base && o->off == o->end) net_bytes_release(o);

@@ -84,16 +84,19 @@ static ssize_t plain_sendv(struct net_stream *s, const struct iovec *parts, int 
 /* A file that cannot be read is its owner's to find out: nothing of it went. */
 static ssize_t plain_file(struct net_stream *s, const void *head, size_t head_n, int fd, uint64_t at, size_t n) {
     off_t from = (off_t)at;
-    ssize_t first = 0, then;
+    ssize_t first = 0, then = 0;
     if (head_n) {
         do first = send(fd_of(s), head, head_n, MSG_NOSIGNAL | MSG_MORE);
         while (UNLIKELY(first < 0 && errno == EINTR));
         if (first != (ssize_t)head_n) return plain_sent(s, first, head_n);
     }
-    do then = sendfile(fd_of(s), fd, &from, n);
-    while (UNLIKELY(then < 0 && errno == EINTR));
-    s->writable = then == (ssize_t)n || (then < 0 && errno != EAGAIN);
-    return first + MAX(then, (ssize_t)0);
+    for (; n; n -= (size_t)then, first += then) { /* a signal ends it early; a full socket says so */
+        do then = sendfile(fd_of(s), fd, &from, n);
+        while (UNLIKELY(then < 0 && errno == EINTR));
+        if (then <= 0) break;
+    }
+    s->writable = !n || then == 0 || errno != EAGAIN;
+    return first;
 }
 
 static bool plain_has_input(struct net_stream *s) {
