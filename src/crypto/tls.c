@@ -167,7 +167,7 @@ static enum crypto_tls_result failure(struct crypto_tls *t) {
     return e && ERR_GET_REASON(e) > SSL_AD_REASON_OFFSET ? CRYPTO_TLS_ALERT : CRYPTO_TLS_PROTOCOL;
 }
 
-enum crypto_tls_result crypto_tls_outcome(struct crypto_tls *t, int r) {
+static enum crypto_tls_result outcome(struct crypto_tls *t, int r) {
     if (r > 0) return CRYPTO_TLS_OK;
     switch (SSL_get_error(t->ssl, r)) {
     case SSL_ERROR_WANT_READ:
@@ -186,20 +186,20 @@ enum crypto_tls_result crypto_tls_handshake(struct crypto_tls *t) {
     int r = SSL_do_handshake(t->ssl);
     crypto_tls_shaking = outer;
     if (r == 1) SSL_clear_mode(t->ssl, SSL_MODE_ASYNC); /* nothing behind it is signed */
-    return crypto_tls_outcome(t, r);
+    return outcome(t, r);
 }
 
 enum crypto_tls_result crypto_tls_read(struct crypto_tls *t, void *p, size_t n, size_t *got) {
     ERR_clear_error();
     *got = 0;
-    return crypto_tls_outcome(t, SSL_read_ex(t->ssl, p, n, got));
+    return outcome(t, SSL_read_ex(t->ssl, p, n, got));
 }
 
 enum crypto_tls_result crypto_tls_write(struct crypto_tls *t, str data) {
     size_t written;
     if (!data.n) return CRYPTO_TLS_OK;
     ERR_clear_error();
-    return crypto_tls_outcome(t, SSL_write_ex(t->ssl, data.p, data.n, &written));
+    return outcome(t, SSL_write_ex(t->ssl, data.p, data.n, &written));
 }
 
 void crypto_tls_close(struct crypto_tls *t) {

@@ -22,7 +22,6 @@ struct crypto_tls {
     str message, signature; /* while it is wanted; as it was told: empty: it is not to be had */
 };
 struct crypto_tls *crypto_tls_of(SSL_CTX *ctx); /* a new one */
-enum crypto_tls_result crypto_tls_outcome(struct crypto_tls *t, int r);
 
 /* keyless.c: where OpenSSL's server has a key that is somewhere else. */
 OSSL_LIB_CTX *crypto_keyless_library(void); /* one for the process */

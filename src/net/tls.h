@@ -23,7 +23,6 @@ struct net_tls_config {
     /* Asks for a signature (crypto_tls_wants has what); net_tls_told is called later, once, not from within. What comes out is for cancel; NULL: too many wait. */
     void *(*sign)(void *arg, struct net_tls_ask *ask, const struct crypto_tls_identity *who, uint16_t scheme, str message);
     void (*cancel)(void *arg, void *asked); /* nobody waits any more */
-    void (*shaken)(void *arg, bool done);   /* a handshake ended; may be NULL */
     void *arg;
 };
 /* signature empty: it is not to be had. Borrows. */

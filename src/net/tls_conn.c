@@ -41,10 +41,9 @@ void net_tls_forget(struct net_conn *c) {
     c->tls = NULL;
 }
 
-static void end(struct net_conn *c, bool failed) {
+static void end(struct net_conn *c) {
     const struct net_tls_config *config = c->server->c.tls;
     if (of(c)->state == GONE) return;
-    if (failed && of(c)->state != HELLO && config->shaken) config->shaken(config->arg, false);
     if (of(c)->state == SIGNING && config->cancel) config->cancel(config->arg, of(c)->ask.asked);
     of(c)->state = GONE;
     net_conn_close(c, false);
@@ -59,7 +58,7 @@ static void end_with(struct net_conn *c, enum crypto_alert which, const char *wh
     s->stats.bad_requests++;
     if (s->c.on_refused) s->c.on_refused(net_conn_peer(c), 0, why, s->c.arg);
     (void)!net_stream_send(&c->plain.s, alert, sizeof alert);
-    end(c, true);
+    end(c);
 }
 
 /* ---- what is spoken then ---- */
@@ -76,12 +75,10 @@ static void become_http(struct net_conn *c) {
 }
 
 static void shaken(struct net_conn *c) {
-    const struct net_tls_config *config = c->server->c.tls;
     struct net_tls_conn *t = of(c);
     t->agreed = crypto_tls_protocol(t->tls);
-    if (config->shaken) config->shaken(config->arg, true);
     if (t->agreed == CRYPTO_TLS_CHALLENGE) { /* RFC 8737 §3: the certificate was all there was to say */
-        end(c, false);
+        end(c);
         return;
     }
     t->state = OPEN;
@@ -92,27 +89,31 @@ static void shaken(struct net_conn *c) {
 
 /* ---- the handshake ---- */
 
-static void sign(struct net_conn *c) {
+/* False: too many wait, and it fails. */
+static bool sign(struct net_conn *c) {
     const struct net_tls_config *config = c->server->c.tls;
     struct net_tls_conn *t = of(c);
     uint16_t scheme;
     str message = crypto_tls_wants(t->tls, &scheme);
-    t->state = SIGNING;
     t->ask.c = c;
     t->ask.asked = config->sign(config->arg, &t->ask, crypto_tls_identity(t->tls), scheme, message);
-    if (!t->ask.asked) net_tls_told(&t->ask, (str){0});
+    if (t->ask.asked) t->state = SIGNING;
+    return t->ask.asked;
 }
 
 static void took(struct net_conn *c, ssize_t n, enum crypto_tls_result r, const char *why) {
     struct net_server *s = c->server;
+    if (n == NET_STREAM_WAIT && r == CRYPTO_TLS_SIGN && !sign(c)) {
+        n = net_stream_signed(c->stream, (str){0}, &r, &why); /* which says so to the client */
+        why = "too many handshakes wait for a signature";
+        if (n != 0) n = NET_STREAM_FAILED;
+    }
     if (n == 0) {
         shaken(c);
     } else if (n == NET_STREAM_FAILED) {
         s->stats.bad_requests++;
         if (s->c.on_refused && r != CRYPTO_TLS_END) s->c.on_refused(net_conn_peer(c), 0, why, s->c.arg);
-        end(c, true);
-    } else if (r == CRYPTO_TLS_SIGN) {
-        sign(c);
+        end(c);
     }
 }
 
@@ -159,7 +160,7 @@ static bool pass(struct net_conn *c, const struct net_pass *to) {
                       .fd = c->plain.fd, .bytes = bytes, .peer = &c->peer, .peer_n = sizeof c->peer, .passes = c->passes + 1}))
         return false;
     c->server->stats.passed++;
-    end(c, false);
+    end(c);
     return true;
 }
 
@@ -204,7 +205,7 @@ static bool take_proxy(struct net_conn *c) {
     if (r == NET_PROXY_ERROR) {
         s->stats.bad_requests++;
         if (s->c.on_refused) s->c.on_refused(net_conn_peer(c), 400, proxy.why, s->c.arg);
-        end(c, true);
+        end(c);
         return false;
     }
     c->in.off += (uint32_t)proxy.bytes;
@@ -239,7 +240,7 @@ static void hear(struct net_conn *c) {
         ssize_t n = net_stream_recv(s, c->in.p + c->in.end, c->in.cap - c->in.end);
         if (n == NET_STREAM_WAIT) return;
         if (n <= 0) {
-            end(c, true);
+            end(c);
             return;
         }
         c->in.end += (uint32_t)n;
@@ -279,20 +280,20 @@ static void tls_adopt(struct net_conn *c, str bytes) {
 
 static void tls_ready(struct net_conn *c) {
     if (UNLIKELY(of(c)->expired)) {
-        end(c, true);
+        end(c);
         return;
     }
     switch (of(c)->state) {
     case HELLO: hear(c); break;
     case SHAKING: shake(c); break;
     case SIGNING: /* what comes meanwhile waits; but for who waits for nothing any more */
-        if (c->plain.s.failed) end(c, true);
+        if (c->plain.s.failed) end(c);
         break;
     default: break;
     }
 }
 
-static void tls_kill(struct net_conn *c) { end(c, true); }
+static void tls_kill(struct net_conn *c) { end(c); }
 
 /* Whoever sweeps goes on with the next one: this one may not be gone by then. */
 static void tls_sweep(struct net_conn *c, uint64_t now_ns) {

@@ -59,7 +59,7 @@ static struct held **find(struct control_certificates *all, enum node_certificat
 
 /* ---- to workers ---- */
 
-void node_certificates_publish(struct control *c) {
+static void publish(struct control *c) {
     struct buf b = {.max = NODE_CERTS_BYTES_MAX};
     struct node_message m = NODE_MESSAGE(certificates_set);
     for (const struct held *h = of(c)->first; h; h = h->next) node_certificate_put(&b, &h->c);
@@ -91,7 +91,7 @@ void node_certificates_own(struct control *c, int fd) {
     }
     arena_free(scratch);
     if (fd >= 0) close(fd);
-    if (had || fd >= 0) node_certificates_publish(c);
+    if (had || fd >= 0) publish(c);
 }
 
 /* ---- what is kept ---- */
@@ -109,7 +109,7 @@ err node_certificates_open(struct control *c, struct diag *d) {
                       LF_CSTR("reason", "it is no entry of this version"));
     }
     TRY(db_end(rows, d));
-    if (found) node_certificates_publish(c);
+    if (found) publish(c);
     return ERR_OK;
 }
 
@@ -139,7 +139,7 @@ err node_certificates_put(struct control *c, const struct node_certificate *cert
     struct held **old = find(all, h->c.source, h->c.chain.names.p[0]);
     if (*old) drop_at(all, old);
     append(all, h);
-    node_certificates_publish(c);
+    publish(c);
     return ERR_OK;
 }
 
@@ -149,7 +149,7 @@ err node_certificates_drop(struct control *c, enum node_certificate_source sourc
     if (c->db && source != NODE_CERT_CHALLENGE)
         TRY(db_run(c->db, d, "delete from certificates where source = ? and name = ?", DB_I64(source), DB_TEXT(name)));
     drop_at(of(c), at);
-    node_certificates_publish(c);
+    publish(c);
     return ERR_OK;
 }
 

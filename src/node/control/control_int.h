@@ -215,7 +215,6 @@ bool node_deployment_holds(const struct control *c, enum control_file_kind kind,
 struct node_certificate;                                                     /* node/certificates.h */
 void node_certificates_own(struct control *c, int fd);                       /* takes it: the operator's, from now on; -1: none */
 [[nodiscard]] err node_certificates_open(struct control *c, struct diag *d); /* what is kept; once the database is */
-void node_certificates_publish(struct control *c);
 
 /* ---- secrets.c ---- */
 
