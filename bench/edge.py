@@ -2,7 +2,7 @@
 
 Both serve the same bytes with the same certificate (ECDSA P-256) and the same cipher (TLS_AES_128_GCM_SHA256), each with one worker on the first core, by turns, and the median of the
 rounds' ratios counts. CPU is that of all of a server's processes, so of the role that has the keys, too. What this program has no part for yet is skipped by name: a measurement says so by bench.Absent."""
-import contextlib, http.client, os, re, resource, shutil, socket, ssl, statistics, subprocess, sys, time
+import contextlib, http.client, os, re, resource, select, shutil, socket, ssl, statistics, subprocess, sys, time
 
 bench = sys.modules["__main__"]
 import dialect, node as nodes, store as stores
@@ -334,8 +334,58 @@ def cache():
     with_and_without("cache", of)
 
 
+WEBSOCKETS = 20_000
+
+
+def open_files(n):
+    """How many of n this system lets a process have; a node has some of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    have = n if hard == resource.RLIM_INFINITY else min(n, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, have), hard))
+    return have
+
+
 def websocket():
-    raise bench.Absent("no client of 20,000 connections is here yet")
+    """Connections that each say 32 bytes a second and get them back, from a guest that holds many of them: a worker's processor time, and what each holds."""
+    count = min(WEBSOCKETS, open_files(WEBSOCKETS + 4000) - 1000)
+    wasm = os.path.join(bench.ROOT, "tests", "guests", "echo3.wasm")
+    frame = bytes([0x82, 0x80 | 32, 1, 2, 3, 4]) + bytes(range(32))
+    ask = b"GET / HTTP/1.1\r\nHost: echo.localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    folder = os.path.join(bench.WORK, "app-echo")
+    os.makedirs(folder, exist_ok=True)
+    shutil.copy(wasm, folder)
+    with open(os.path.join(folder, "orlo.toml"), "w", encoding="utf-8") as f:
+        f.write('name = "echo"\nlimits = { websockets = 30000, websocket_ping_ms = 3600000, instance_concurrency = 900, instance_requests = 1000000, instances = 200, concurrency = 30000 }\n[functions.main]\nsource = "echo3.wasm"\n')
+    with Edge("edge-websocket", config="connections = 30000\n") as s:
+        stores.run(bench.ORLO, "deploy", folder, "--state", s.state)
+        before, sockets, poll = nodes.pss_kib(s.pids()), [], select.epoll()
+        for _ in range(count):
+            c = socket.create_connection(("127.0.0.1", s.port), 60)
+            c.sendall(ask)
+            if not c.recv(4096).startswith(b"HTTP/1.1 101"):
+                raise RuntimeError(f"after {len(sockets)} WebSockets there were no more")
+            c.setblocking(False)
+            poll.register(c.fileno(), select.EPOLLIN)
+            sockets.append(c)
+        by_fd = {c.fileno(): c for c in sockets}
+        slices, echoed, began, said = 100, 0, time.monotonic(), 0
+        spent = took = None
+        while said < 12 * slices:  # the first two seconds are not counted
+            if said == 2 * slices:
+                spent, echoed, took = bench.cpu_ms_so_far(s.pids()), 0, time.monotonic()
+            for c in sockets[said % slices::slices]:
+                c.send(frame)
+            said += 1
+            while (left := began + said / slices - time.monotonic()) > 0 or not left:
+                for fd, _ in poll.poll(max(left, 0)):
+                    echoed += len(by_fd[fd].recv(4096)) // 34
+        took = time.monotonic() - took
+        spent = bench.cpu_ms_so_far(s.pids()) - spent
+        kib = (nodes.pss_kib(s.pids()) - before) / count
+        each_us = spent * 1000 / echoed  # where others hold the machine, fewer come back: what one costs counts
+        bench.row("edge", f"{WEBSOCKETS:,} WebSockets that echo once a second, through a guest" + (f" (by {count:,})" if count < WEBSOCKETS else ""), each_us * WEBSOCKETS / 1e4, "% of a core", 60, note=f"{echoed / took:.0f} messages a second, {each_us:.1f} µs each; {kib:.1f} KiB a connection, guest included")
+        for c in sockets:
+            c.close()
 
 
 PARTS = {"hello": hello, "files": static, "handshakes": handshakes, "beside": beside_handshakes, "idle": idle, "download": download, "cache": cache, "websocket": websocket}
