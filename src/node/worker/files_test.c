@@ -308,6 +308,10 @@ static void test_dates(void **state) {
     char date[NODE_FILES_DATE];
     node_files_date(784111777, date);
     assert_string_equal(date, DATE);
+    node_files_date(0, date);
+    assert_string_equal(date, "Thu, 01 Jan 1970 00:00:00 GMT");
+    node_files_date(1709210096, date);
+    assert_string_equal(date, "Thu, 29 Feb 2024 12:34:56 GMT");
     node_files_date(UINT64_MAX, date);
     assert_string_equal(date, "Fri, 31 Dec 9999 23:59:59 GMT");
 }

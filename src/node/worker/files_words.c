@@ -1,7 +1,6 @@
 /* files_words: see files.h. */
 #include "app/pattern.h"
 #include "node/worker/files.h"
-#include <stdio.h>
 #include <time.h>
 
 /* ---- paths ---- */
@@ -241,14 +240,25 @@ void node_files_etag(const struct node_pack_file *f, char to[NODE_FILES_ETAG]) {
     *to = 0;
 }
 
+static char *two_digits(char *to, int v) {
+    *to++ = (char)('0' + v / 10);
+    *to++ = (char)('0' + v % 10);
+    return to;
+}
+
+static char *word(char *to, const char *p, size_t n) { return (char *)memcpy(to, p, n) + n; }
+
 void node_files_date(uint64_t seconds, char to[NODE_FILES_DATE]) {
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     time_t t = (time_t)MIN(seconds, (uint64_t)253402300799); /* the last second of the year 9999 */
     struct tm tm;
     gmtime_r(&t, &tm);
-    char text[80];
-    snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday, tm.tm_mday,
-             months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    memcpy(to, text, NODE_FILES_DATE - 1);
-    to[NODE_FILES_DATE - 1] = 0;
+    int year = tm.tm_year + 1900;
+    to = word(word(to, days + 3 * tm.tm_wday, 3), ", ", 2);
+    to = word(two_digits(to, tm.tm_mday), " ", 1);
+    to = word(word(to, months + 3 * tm.tm_mon, 3), " ", 1);
+    to = word(two_digits(two_digits(to, year / 100), year % 100), " ", 1);
+    to = word(two_digits(to, tm.tm_hour), ":", 1);
+    to = word(two_digits(to, tm.tm_min), ":", 1);
+    *word(two_digits(to, tm.tm_sec), " GMT", 4) = 0;
 }
