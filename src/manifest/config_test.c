@@ -36,7 +36,10 @@ static void test_all(void **state) {
         "[logs]\nstderr = false\n"
         "[otlp]\nendpoint = \"http://127.0.0.1:4318\"\nheaders = { x-key = \"k\" }\nsample = 0.25\nformat = \"json\"\n"
         "[mail]\nhost = \"10.0.0.1\"\nport = 25\ntls = \"none\"\nuser = \"u\"\npassword = \"p\"\nfrom = \"n@a.b\"\nper_app_hour "
-        "= 7\n");
+        "= 7\n"
+        "[acme]\ndirectory = [\"https://a.test/dir\", \"https://b.test:14000/dir\"]\nemail = \"me@a.test\"\nterms_agreed = true\n"
+        "hosts = [\"*.Example.org\", \"*\"]\nchallenge = \"tls-alpn-01\"\nca_file = \"/etc/ca.pem\"\neab_kid = \"k\"\n"
+        "eab_hmac_key = \"c2VjcmV0LXNlY3JldC1zZWNyZXQ\"\n");
     assert_true(c->listen.n == 2 && str_eqc(c->listen.p[0].address, ":80") && c->listen.p[1].proxy_protocol);
     assert_true(str_eqc(c->admin, "127.0.0.1:8089") && str_eqc(c->domain, "apps.example") &&
                 str_eqc(c->url, "https://example.org"));
@@ -53,6 +56,10 @@ static void test_all(void **state) {
     assert_true(c->otlp.sample_ppm == 250000 && c->otlp.json && str_eqc(c->otlp.headers.p[0].key, "x-key"));
     assert_true(str_eqc(c->mail.relay.host, "10.0.0.1") && c->mail.relay.port == 25 && c->mail.relay.tls == APP_MAIL_TLS_NONE &&
                 str_eqc(c->mail.relay.secret, "p") && str_eqc(c->mail.relay.from, "n@a.b") && c->mail.per_app_hour == 7);
+    const struct manifest_acme *a = &c->acme;
+    assert_true(a->directories.n == 2 && str_eqc(a->directories.p[1], "https://b.test:14000/dir") && a->terms && a->hosts.n == 2);
+    assert_true(str_eqc(a->hosts.p[0], "*.example.org") && a->challenge == MANIFEST_ACME_TLS_ALPN_01 && str_eqc(a->eab_kid, "k"));
+    assert_true(str_eqc(a->email, "me@a.test") && str_eqc(a->ca_file, "/etc/ca.pem") && a->eab_key.n == 27);
 }
 
 static void test_nothing(void **state) {
@@ -108,6 +115,15 @@ static void test_mistakes(void **state) {
         {"cordons.a.data = \"/srv/a\"", "cordons.a.data: no cordon has a folder of its own yet"},
         {"logs.stderr = 1", "logs.stderr: it takes true or false, not a number"},
         {"otlp = {}", "otlp: it lacks an endpoint"},
+        {"acme = {}", "acme: it lacks a directory"},
+        {"acme = { directory = \"https://a/d\" }", "acme: it lacks terms_agreed"},
+        {"acme = { directory = \"http://a/d\" }", "acme.directory: it takes the address"},
+        {"acme = { directory = [\"https://a/d\", \"https://a\"] }", "acme.directory.1: it takes the address"},
+        {"acme = { directory = \"https://a/d\", terms_agreed = true, eab_kid = \"k\" }", "acme: it has eab_kid, and lacks"},
+        {"acme = { directory = \"https://a/d\", challenge = \"dns-01\" }",
+         "acme.challenge: it takes any, http-01 or tls-alpn-01"},
+        {"acme = { directory = \"https://a/d\", ca_file = \"ca.pem\" }", "acme.ca_file: it takes an absolute path"},
+        {"acme = { directory = \"https://a/d\", hosts = [\"a b\"] }", "acme.hosts.0: "},
         {"mail = {}", "mail: it lacks a host"},
         {"mail = { host = \"h\" }", "mail: it lacks from"},
         {"otlp.endpoint = \"collector\"", "otlp.endpoint: it takes http://HOST[:PORT]"},
