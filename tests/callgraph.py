@@ -61,7 +61,7 @@ CYCLES = [
     (100, "print_component section", SCOPES),
     (3, "failed go_on send", "node/courier/authorities.c: who was not answered waits, or is over"),
     (10, "skip skip_map", "webauthn/cbor.c: DEPTH_MAX"),
-    (3, "flush tls_send taken_send taken_sendv net_stream_send net_stream_sendv net_stream_sendv_each", LAYERS),
+    (3, "flush tls_send tls_sendv taken_send taken_sendv net_stream_send net_stream_sendv net_stream_sendv_each", LAYERS),
     (3, "tls_listen net_stream_listen", LAYERS),
     (3, "tls_close taken_close net_conn_close net_stream_close", LAYERS),
     (3, "feed tls_recv taken_recv net_stream_recv", LAYERS),
