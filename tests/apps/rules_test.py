@@ -1,6 +1,7 @@
 """What an app's manifest says of requests before anybody answers them: redirects, header fields, methods, bodies, rates, and what static folders keep from whom;
 by HTTP/1.1 and by HTTP/2 alike, and never of another app."""
 import concurrent.futures
+import http2, websocket
 
 from harness import *
 from nodes import *
@@ -112,6 +113,8 @@ def test_what_a_path_takes():
             eq(ask("/api/x", "-H", "Origin: https://b.example", *preflight).status, 403)
             r = ask("/api/x", "-H", "Origin: https://a.example", *preflight)
             eq((r.status, r.fields.get("access-control-allow-private-network")), (204, None))
+        with http2.Client(n.port) as c:  # a WebSocket's CONNECT is a GET to rules: a guest that answers none says so itself
+            eq((websocket.Stream(c, "/api/x", "t.localhost").status, c.get("/api/x", authority="t.localhost").status), (501, 200))
 
 
 def test_rates():

@@ -179,6 +179,12 @@ static bool has_method(const str *list, uint32_t n, str method) {
     return !n;
 }
 
+/* A WebSocket is asked for by GET, and by HTTP/2 with a CONNECT that says so (RFC 8441 §4): the same to a rule. */
+static str method_of(const struct node_request *r) {
+    const struct net_request *rq = net_exchange_request(r->exchange);
+    return UNLIKELY(rq->protocol.n) ? STR("GET") : rq->method;
+}
+
 static bool refuse(struct node_request *r, enum node_refusal what, uint64_t retry_ns) {
     r->app->counts.refused++;
     node_refuse_for(r, what, retry_ns);
@@ -230,8 +236,7 @@ static void put_who(struct buf *to, const struct app_rate *rate, const struct no
 }
 
 static bool is_of_rate(const struct app_rate *rate, const struct node_request *r, const struct app_paths *paths) {
-    return has_method(rate->methods.p, rate->methods.n, net_exchange_request(r->exchange)->method) &&
-           app_paths_any(paths, rate->match);
+    return has_method(rate->methods.p, rate->methods.n, method_of(r)) && app_paths_any(paths, rate->match);
 }
 
 /* The one that lets him wait longest, or that has the least left: draft-ietf-httpapi-ratelimit-headers. */
@@ -275,7 +280,7 @@ bool node_rules_let(struct node_request *r) {
     for (uint32_t i = 0; i < rules->allows.n && !refuses; i++) {
         const struct app_allow *a = &rules->allows.p[i];
         if (!app_paths_any(&paths, a->match)) continue;
-        if (!preflight && !has_method(a->methods.p, a->methods.n, rq->method)) refuses = a;
+        if (!preflight && !has_method(a->methods.p, a->methods.n, method_of(r))) refuses = a;
         if (a->body_bytes_max) r->body_max = r->body_max ? MIN(r->body_max, a->body_bytes_max) : a->body_bytes_max;
     }
     uint64_t wait = 0;
