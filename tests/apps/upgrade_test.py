@@ -322,6 +322,7 @@ def test_upgrade_killed():
             over = until(lambda: (who == "new" and is_over()) or serves()) is not True and who == "new" and is_over()
             w.enough.set()
             w.join(PATIENCE_S)
+            check(not [e for _, e in w.wrong if "RemoteDisconnected" in e], who, w.wrong)  # what a worker had begun is answered, whoever is gone
             if not over:
                 there = until(lambda: (who == "new" and is_over() and {"over"}) or serves())
                 check("over" in there or not [i for i in w.acked if i not in there], w.acked, there)

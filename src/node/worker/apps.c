@@ -332,6 +332,16 @@ void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES]
     if (a->prepared.snapshot && (failed != ERR_OK || !a->prepared.pending)) tell(a, failed, &d);
 }
 
+void node_apps_alone(struct node_apps *a) {
+    for (struct node_app *app = a->c.guest->apps; app; app = app->next)
+        for (uint32_t i = 0; i < app->parts_count; i++) {
+            struct diag own = DIAG_INIT;
+            bool waits = app->parts[i].state == NODE_PART_WANTED;
+            err e = waits ? part_came(a, &app->parts[i], NULL, STR("the node has ended"), &own) : ERR_OK;
+            (void)e; /* it is logged, and whoever waits is answered */
+        }
+}
+
 /* ---- its life, and asking ---- */
 
 struct node_apps *node_apps_new(const struct node_apps_config *config) {

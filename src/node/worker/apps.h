@@ -213,6 +213,7 @@ struct node_owner {
     uint64_t revision;
 };
 struct node_owner node_part_owner(const struct node_part *part);
+void node_apps_alone(struct node_apps *a); /* the supervisor is gone: no image will come for who waits for one */
 /* An image that was wanted, or why there is none (image NULL). */
 void node_apps_image(struct node_apps *a, const uint8_t digest[APP_DIGEST_BYTES], const struct node_owner *owner,
                      struct node_image *image, str why);

@@ -27,7 +27,7 @@ struct node_hashes {
     struct net_watch *watch;
     struct net_timer *timer;
     int fd;
-    bool wanted;
+    bool wanted, alone; /* alone: nobody will ever give it a channel */
     uint32_t last_id;
     struct node_hashing *first, **last;
 };
@@ -117,10 +117,12 @@ void node_hashes_channel(struct node_hashes *h, int fd) {
     send_waiting(h);
 }
 
+void node_hashes_alone(struct node_hashes *h) { h->alone = true; }
+
 static void look(void *arg) {
     struct node_hashes *h = arg;
     uint64_t now = clock_mono_ns();
-    while (h->first && now >= h->first->until_ns)
+    while (h->first && (now >= h->first->until_ns || (h->alone && h->fd < 0)))
         tell(h->first, &(struct node_hashed){.err = ERR_BUSY}); /* the oldest is the first */
 }
 

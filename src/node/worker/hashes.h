@@ -17,7 +17,8 @@ struct node_hashed {
 };
 typedef void (*node_hashed_fn)(void *arg, const struct node_hashed *said);
 struct node_hashes *node_hashes_new(struct net_loop *loop, bool signs, void (*want)(void *arg), void *arg);
-void node_hashes_free(struct node_hashes *h);            /* NULL is fine */
+void node_hashes_free(struct node_hashes *h);  /* NULL is fine */
+void node_hashes_alone(struct node_hashes *h); /* the supervisor is gone: what no channel has taken is answered soon, as busy */
 void node_hashes_channel(struct node_hashes *h, int fd); /* takes it */
 /* hash empty: one is made; "-": there is none to compare with, and it takes as long. Copied. told is called later, never from within. */
 struct node_hashing *node_hashes_ask(struct node_hashes *h, uint32_t app, str password, str hash, node_hashed_fn told, void *arg);

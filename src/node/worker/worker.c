@@ -43,6 +43,7 @@ struct worker {
     struct net_server *servers[NODE_EARS_MAX]; /* by config.ears */
     uint32_t servers_count, drained;
     struct net_watch *wire;
+    struct net_timer *alone; /* NULL: it has a supervisor */
     struct said {
         struct said *next;
         struct buf packet;
@@ -298,6 +299,19 @@ static bool hear(struct worker *w, struct node_message *m) {
     }
 }
 
+/* What only a supervisor could have brought does not come any more: who waits for it is answered, before the drain's end cuts him off. */
+static void on_alone(void *arg) { node_apps_alone(((struct worker *)arg)->apps); }
+
+static void be_alone(struct worker *w) {
+    enum { LOOK_MS = 200 };
+    node_data_alone(w->guest.data);
+    node_data_alone(w->guest.postgres);
+    node_hashes_alone(w->guest.hashes);
+    node_hashes_alone(w->guest.signers);
+    w->alone = net_timer_new(w->guest.loop, on_alone, w);
+    net_timer_start(w->alone, LOOK_MS, LOOK_MS);
+}
+
 static void on_wire(void *arg, unsigned events) {
     struct worker *w = arg;
     struct node_message m;
@@ -309,8 +323,7 @@ static void on_wire(void *arg, unsigned events) {
     if (ok) return;
     net_watch_free(w->wire);
     w->wire = NULL;
-    node_data_alone(w->guest.data);
-    node_data_alone(w->guest.postgres);
+    be_alone(w);
     drain(w, false);
 }
 
@@ -466,6 +479,7 @@ int node_worker_main(void) {
     for (uint32_t i = 0; i < w.servers_count; i++) net_server_free(w.servers[i]);
     node_tls_free(w.tls);
     if (w.wire) net_watch_free(w.wire);
+    if (w.alone) net_timer_free(w.alone);
     while (w.said) forget_said(&w);
     node_handler_end(w.handler);
     node_apps_free(w.apps);
