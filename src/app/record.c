@@ -187,6 +187,12 @@ static void write_pages(struct buf *to, const struct app_auth *a) {
     write_str(to, a->pages.colour);
 }
 
+static void write_compress(struct buf *to, const struct app_record *r) {
+    write_u32(to, r->compress.off);
+    write_u32(to, r->compress.bytes_min);
+    write_list(to, r->compress.types.p, r->compress.types.n);
+}
+
 /* What routing reads comes first, so that the rest can be left alone. */
 void app_record_write(struct buf *to, const struct app_record *r) {
     write_u32(to, LAYOUT);
@@ -222,6 +228,7 @@ void app_record_write(struct buf *to, const struct app_record *r) {
     write_hooks(to, r->auth.hooks);
     write_pages(to, &r->auth);
     app_rules_write(to, r);
+    write_compress(to, r);
 }
 
 /* ---- reading: what routing needs ---- */
@@ -511,6 +518,15 @@ static void read_pages(struct rd *from, struct app_auth *a) {
     a->pages.colour = read_plain(from, APP_NAME_MAX);
 }
 
+static void read_compress(arena *out, struct rd *from, struct app_record *r) {
+    uint32_t flags = rd_u32le(from);
+    if (flags > 1) rd_fail(from, "no compression");
+    r->compress.off = flags;
+    r->compress.bytes_min = rd_u32le(from);
+    for (uint32_t n = read_count(from, 4, APP_COMPRESS_TYPES_MAX); n && !from->fail; n--)
+        vec_push(out, &r->compress.types, read_plain(from, APP_NAME_MAX));
+}
+
 static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_t layout) {
     uint32_t functions = r->functions.n, files = r->files.n, redirects = r->redirects.n;
     r->functions.n = r->files.n = r->redirects.n = 0;
@@ -531,7 +547,7 @@ static void read_rest(arena *out, struct rd *from, struct app_record *r, uint32_
     if (layout >= LAYOUT_CALLS) r->made_ms = rd_u64le(from);
     app_auth_usual(&r->auth);
     if (layout >= LAYOUT_AUTH) read_auth(out, from, &r->auth), read_hooks(from, r->auth.hooks), read_pages(from, &r->auth);
-    if (layout >= LAYOUT_RULES) app_rules_read(out, from, r);
+    if (layout >= LAYOUT_RULES) app_rules_read(out, from, r), read_compress(out, from, r);
 }
 
 /* The first layout: one program, whose grants and limits were the app's. Its limits were all there, in this order. */

@@ -38,6 +38,8 @@ enum {
     APP_COMPUTED_MAX = 64,   /* columns that a function computes */
     APP_IDENTIFIER_MAX = 63, /* bytes of a name in the database */
     APP_RECORD_LAYOUT = 10,  /* as app_record_write writes it */
+    APP_COMPRESS_TYPES_MAX = 64,
+    APP_COMPRESS_MIN = 1024, /* about what a packet has: less saves nobody one */
 };
 
 enum app_route_to { APP_TO_FUNCTION, APP_TO_FILES, APP_TO_REDIRECT, APP_ROUTE_TOS };
@@ -446,6 +448,11 @@ struct app_rules {
     bool any;   /* one of these is there: not in the bytes */
 };
 
+struct app_compress { /* of what it answers with */
+    bool off;
+    uint32_t bytes_min; /* what is smaller goes as it is; 0: than APP_COMPRESS_MIN */
+    VEC(str) types;     /* besides those that the node knows; "text/" is all below it */
+};
 struct app_record {
     uint32_t id, version;      /* id: never given twice in a node's life; version: counts from 1 */
     uint64_t secrets_revision; /* of its secrets' values, which are elsewhere: counts their changes */
@@ -463,6 +470,7 @@ struct app_record {
     VEC(struct app_redirect) redirects;
     VEC(struct app_secret) secrets; /* all that its functions ask for */
     struct app_cors cors;
+    struct app_compress compress;
     struct app_limits limits; /* of all of it together, and what its functions' are when they say nothing */
     uint32_t weight;          /* of its share of the core */
     struct app_rest rest;

@@ -83,6 +83,8 @@ static struct app_record whole(void) {
     vec_push(mem, &r.cors.headers, STR("content-type"));
     vec_push(mem, &r.cors.expose, STR("etag"));
     r.cors.credentials = true, r.cors.max_age_s = 600;
+    r.compress.off = true, r.compress.bytes_min = 99;
+    vec_push(mem, &r.compress.types, STR("model/"));
     static str schemas[] = {STR_INIT("api"), STR_INIT("public")};
     r.rest.schemas.p = schemas, r.rest.schemas.n = 2;
     r.rest.before = STR("private.check"), r.rest.plans = r.rest.terse = r.rest.timed = true;
@@ -130,6 +132,7 @@ static void test_again(void **state) {
     assert_true(f->grants.variables.p[0].secret && str_eqc(f->grants.stores.p[0].store, "cache") &&
                 b.secrets_revision == 1ull << 40);
     assert_true(f->rpc && f->rpc_reads && str_eqc(f->grants.roles.p[0], "service_role"));
+    assert_true(b.compress.off && b.compress.bytes_min == 99 && str_eqc(b.compress.types.p[0], "model/"));
     const struct app_trigger *trigger = &f->triggers.p[0];
     assert_true(b.follows && b.made_ms == 1ull << 41 && str_eqc(trigger->table, "orders") && trigger->on == 5 &&
                 trigger->attempts == 3 && str_eqc(trigger->columns.p[0], "state"));
@@ -170,7 +173,7 @@ enum {
               12 /* passkeys: two names, a list */ + 24 /* mails: five texts, a number */ +
               APP_HOOKS * 12 /* whom, at what, a secret */ + 4 /* providers: how many */ +
               28 /* messages: a number, five texts, a list */ + 28 /* flags, six texts */ + 4 /* templates: how many */ +
-              28 /* rules: five lists, a number, flags */,
+              28 /* rules: five lists, a number, flags */ + 12 /* compression: a flag, a number, a list */,
     NO_FOLDER = 16, /* of each: whose, until when, a list */
     NO_CALLS = 8    /* no triggers, nothing that is computed */
 };
@@ -206,6 +209,7 @@ static void test_third_layout(void **state) {
     struct buf bytes = {0}, third = {0}, again = {0};
     struct diag d = DIAG_INIT;
     a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0}, a.rules = (struct app_rules){0}, a.files.p[0].cache.n = 0;
+    a.compress = (struct app_compress){0};
     a.follows = false;
     app_record_write(&bytes, &a);
     put_third(&third, buf_str(&bytes), &a);
@@ -262,6 +266,7 @@ static void test_second_layout(void **state) {
     struct diag d = DIAG_INIT;
     a.database = (struct app_database){0};
     a.rest = (struct app_rest){0}, a.auth = (struct app_auth){0}, a.rules = (struct app_rules){0}, a.files.p[0].cache.n = 0;
+    a.compress = (struct app_compress){0};
     a.follows = false;
     app_record_write(&whole_bytes, &a);
     put_third(&b, buf_str(&whole_bytes), &a);
@@ -294,6 +299,7 @@ static void test_refused(void **state) {
     r = whole(), r.redirects.p[0].to = STR("/a\r\nb: c"), refused(&r, "a name with control characters");
     r = whole(), r.files.p[0].index = STR("a\nb"), refused(&r, "a name with control characters");
     r = whole(), r.cors.origins.p[0] = STR("a\r\nb"), refused(&r, "a name with control characters");
+    r = whole(), r.compress.types.p[0] = STR("a\nb"), refused(&r, "a name with control characters");
     r = whole(), r.database.secret = STR(""), refused(&r, "a server without a secret, or a secret of none");
     r = whole(), r.database.engine = APP_DATABASES, refused(&r, "no database");
     r = whole(), r.secrets.p[0].key = STR(""), refused(&r, "a secret without a name");

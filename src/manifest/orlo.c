@@ -503,6 +503,25 @@ static void app_redirects(struct reader *r, void *to, const struct toml *v) {
     manifest_each(r, v, APP_REDIRECTS_MAX, one_redirect, to);
 }
 
+/* ---- compression ---- */
+
+static void compress_enabled(struct reader *r, void *to, const struct toml *v) { r->to->record.compress.off = !v->i; }
+static void compress_min_bytes(struct reader *r, void *to, const struct toml *v) {
+    if (v->i > 1 << 30) manifest_error(r, v, "it takes up to 1073741824");
+    else r->to->record.compress.bytes_min = (uint32_t)MAX(v->i, 1);
+}
+static void one_compressed(struct reader *r, void *to, const struct toml *v) {
+    size_t slash = str_find(v->s, '/');
+    bool ok = v->s.n <= APP_NAME_MAX && slash && slash < v->s.n;
+    for (size_t i = 0; ok && i < v->s.n; i++) ok = v->s.p[i] > ' ' && v->s.p[i] < 0x7f && v->s.p[i] != ';' && v->s.p[i] != ',';
+    if (ok) vec_push(r->mem, &r->to->record.compress.types, v->s);
+    else manifest_error(r, v, "it takes media types, such as model/gltf+json, or model/ for all below it");
+}
+static void compress_types(struct reader *r, void *to, const struct toml *v) {
+    manifest_each(r, v, APP_COMPRESS_TYPES_MAX, one_compressed, to);
+}
+static void app_compress(struct reader *r, void *to, const struct toml *v) { read_shape(r, v, SHAPE_compress, to); }
+
 /* ---- CORS ---- */
 
 static bool visible(str s) {

@@ -39,6 +39,7 @@ static const char whole[] =
     "[limits]\nmemory_mb = 64\ntimeout_ms = 5000\n"
     "[cors]\norigins = [\"https://a.example\"]\nmethods = [\"PUT\"]\nheaders = [\"x-a\"]\nexpose = [\"etag\"]\ncredentials = "
     "true\nmax_age_s = 60\n"
+    "[compress]\nenabled = true\nmin_bytes = 99\ntypes = [\"model/\"]\n"
     "[functions.api]\nsource = \"./dist/api.wasm\"\nbuild = { command = \"npm run build\", dir = \"api\", watch = "
     "[\"src/**/*.ts\"] }\n"
     "routes = [\"/api/\", \"=/health\", \"/users/:id\", { path = \"/v1\", strip = true }]\nenv = { B = \"2\" }\n"
@@ -59,6 +60,7 @@ static void test_record(void **state) {
     assert_true(r->limits.memory_bytes_max == 64 * MiB && r->limits.handler_ms_max == 5000 && r->limits.files_max == 1024);
     assert_true(r->cors.credentials && r->cors.max_age_s == 60 && r->cors.methods.n == 1 && r->cors.expose.n == 1 &&
                 r->cors.headers.n == 1);
+    assert_true(!r->compress.off && r->compress.bytes_min == 99 && r->compress.types.n == 1);
     assert_true(r->files.n == 2 && str_eqc(r->files.p[0].folder, "public") && str_eqc(r->files.p[0].index, "index.html"));
     assert_true(str_eqc(r->files.p[0].not_found, "404.html") && r->files.p[1].spa && !r->files.p[0].spa);
     assert_true(r->redirects.n == 2 && r->redirects.p[0].status == 301 && r->redirects.p[1].status == 308);
@@ -112,7 +114,7 @@ static void test_function(void **state) {
     assert_true(m->builds.n == 2 && !m->builds.p[0].function.n && str_eqc(m->builds.p[0].command, "make"));
     assert_true(str_eqc(m->builds.p[1].function, "api") && str_eqc(m->builds.p[1].dir, "api") && m->builds.p[1].watch.n == 1);
     assert_int_equal(m->notes.n, 0);
-    assert_true(m->places.n == 4 && manifest_place_of(m, STR("functions.mail.source"))->line == 38 &&
+    assert_true(m->places.n == 4 && manifest_place_of(m, STR("functions.mail.source"))->line == 42 &&
                 !manifest_place_of(m, STR("functions.mailer")));
 }
 
@@ -208,6 +210,9 @@ static void test_mistakes(void **state) {
         {"limits.timeout_ms = 0", "limits.timeout_ms: it takes a number above 0, not 0"},
         {"limits.head_kb = 100000", "limits.head_kb: it takes a size up to 16M, not 100000K"},
         {"cors = {}", "cors: it lacks origins"},
+        {"compress = { types = [\"text\"] }", "compress.types.0: it takes media types"},
+        {"compress = { types = [\"a/b;c\"] }", "compress.types.0: it takes media types"},
+        {"compress = { min_bytes = 2000000000 }", "compress.min_bytes: it takes up to 1073741824"},
         {"cors = { origins = [\"a.example\"] }", "cors.origins.0: it takes origins"},
         {"cors = { origins = [\"https://a.example/\"] }", "cors.origins.0: it takes origins"},
         {"cors = { origins = [\"*\"], credentials = true }", "credentials are not for every origin"},
@@ -487,6 +492,7 @@ static const struct {
     {"build", "[build]\n", "build.", ""},
     {"variable", "[functions.f.variables.v]\n", "functions.f.variables.v.", ""},
     {"cors", "[cors]\n", "cors.", ""},
+    {"compress", "[compress]\n", "compress.", ""},
     {"files", "[[files]]\n", "files.0.", ""},
     {"redirect", "[[redirects]]\n", "redirects.0.", ""},
     {"cache", "[[files]]\ncache = [{ ", "files.0.cache.0.", " }]"},

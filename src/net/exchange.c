@@ -6,6 +6,7 @@
  *       └─ pass: another process answers
  */
 #include "net/exchange_int.h"
+#include "net/filter.h"
 
 static struct net_exchange *of(const struct net_sink *s) {
     return container_of((struct net_sink *)(uintptr_t)s, struct net_exchange, sink);
@@ -30,20 +31,30 @@ bool net_exchange_too_large(const struct net_exchange *x) { return x->over; }
 
 /* ---- the response's body ---- */
 
+static size_t room(struct net_exchange *x) {
+    size_t n = x->ops->room(x);
+    return LIKELY(x->filtering == NULL) ? n : net_filtering_room(x, n);
+}
+
+/* What is written is nobody's. */
+static bool replaced(const struct net_exchange *x) { return UNLIKELY(x->filtering != NULL) && net_exchange_replaced(x); }
+
 static size_t sink_room(const struct net_sink *s) {
     struct net_exchange *x = of(s);
+    if (replaced(x)) return NET_REPLACED_ROOM;
     if (s->error || x->closed || x->finished) return 0;
-    size_t n = x->ops->room(x);
+    size_t n = room(x);
     if (!n) x->was_full = true;
     return n;
 }
 
 static err sink_write(struct net_sink *s, str data) {
     struct net_exchange *x = of(s);
+    if (replaced(x)) return ERR_OK;
     if (s->error || x->closed || x->finished) return ERR_CLOSED;
     if (!x->responded) return ERR_USAGE;
     if (!data.n) return ERR_OK;
-    if (data.n > x->ops->room(x)) {
+    if (data.n > room(x)) {
         x->was_full = true;
         return ERR_AGAIN;
     }
@@ -51,6 +62,7 @@ static err sink_write(struct net_sink *s, str data) {
         if (data.n > x->left) return ERR_INVALID;
         x->left -= data.n;
     }
+    if (UNLIKELY(x->filtering != NULL)) return net_filtering_write(x, data) == ERR_OK ? ERR_OK : too_large(x);
     if (UNLIKELY(x->out_bytes + data.n > x->out_max) && !x->no_body) return too_large(x);
     x->out_bytes += data.n;
     if (!x->no_body) x->ops->put(x, data);
@@ -58,7 +70,8 @@ static err sink_write(struct net_sink *s, str data) {
 }
 
 size_t net_exchange_send_file(struct net_exchange *x, int fd, uint64_t at, size_t n) {
-    bool may = x->ops->file && x->responded && !x->finished && !x->closed && !x->sink.error && !x->no_body;
+    bool may = x->ops->file && (LIKELY(x->filtering == NULL) || !net_filtering_touches(x)) && x->responded && !x->finished &&
+               !x->closed && !x->sink.error && !x->no_body;
     if (!may || x->left == UINT64_MAX || x->out_max != UINT64_MAX || n > x->left) return 0;
     n = x->ops->file(x, fd, at, n);
     x->left -= n;
@@ -68,10 +81,15 @@ size_t net_exchange_send_file(struct net_exchange *x, int fd, uint64_t at, size_
 
 static err sink_finish(struct net_sink *s, const struct net_field *trailers, uint32_t count) {
     struct net_exchange *x = of(s);
+    if (replaced(x)) return ERR_OK;
     if (s->error || x->closed || x->finished) return ERR_CLOSED;
     if (!x->responded) return ERR_USAGE;
     if (x->left != UINT64_MAX && x->left && !x->no_body) return ERR_INVALID;
     if (UNLIKELY(!net_fields_ok(trailers, count))) return ERR_INVALID;
+    if (UNLIKELY(x->filtering != NULL)) {
+        net_filtering_finish(x, (str){0}, trailers, count);
+        return ERR_OK;
+    }
     x->finished = true;
     x->ops->finish(x, (str){0}, trailers, count);
     return ERR_OK;
@@ -80,6 +98,7 @@ static err sink_finish(struct net_sink *s, const struct net_field *trailers, uin
 static void sink_abort(struct net_sink *s, enum net_error e) {
     struct net_exchange *x = of(s);
     if (s->error || x->closed || x->finished || !x->responded) return;
+    if (UNLIKELY(x->filtering != NULL) && net_filtering_held(x)) net_filtering_settle(x);
     s->error = e;
     x->aborted = true;
     x->ops->abort(x);
@@ -98,11 +117,24 @@ err net_exchange_inform(struct net_exchange *x, uint16_t status, const struct ne
     return x->rq->version > NET_HTTP_1_0 ? x->ops->inform(x, &h) : ERR_OK;
 }
 
+/* Of one that goes through a filter. bytes: all of the body, where it is given at once; else UINT64_MAX. */
+static err respond_filtered(struct net_exchange *x, struct net_answer *a, uint64_t bytes) {
+    struct net_head h = {.status = a->status, .fields = a->fields, .fields_count = a->fields_count};
+    TRY(net_head_check(&h));
+    x->no_body = a->status == 205 || net_response_bodiless(x->rq->method, a->status);
+    if (h.content_length != UINT64_MAX && h.content_length > x->out_max && !x->no_body) return too_large(x);
+    x->left = h.content_length;
+    if (x->no_body && !str_eq(x->rq->method, STR("HEAD"))) x->left = UINT64_MAX;
+    return net_filtering_respond(x, a, h.content_length == UINT64_MAX ? bytes : h.content_length,
+                                 bytes != UINT64_MAX && !x->no_body);
+}
+
 err net_exchange_respond(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count) {
     struct net_answer a = {status, fields, count};
     if (x->closed) return ERR_CLOSED;
     if (x->responded) return ERR_USAGE;
     if (status < 200) return ERR_INVALID;
+    if (UNLIKELY(x->filtering != NULL)) return respond_filtered(x, &a, UINT64_MAX);
     if (UNLIKELY(x->amend)) x->amend(x->amend_arg, &a);
     struct net_head h = {.status = a.status, .fields = a.fields, .fields_count = a.fields_count};
     TRY(net_head_check(&h));
@@ -131,8 +163,24 @@ static bool leaves_body(const struct net_exchange *x) {
     return rq->has_body && rq->content_length != UINT64_MAX && rq->content_length - x->in_bytes > NET_DISCARD_BYTES_MAX;
 }
 
+static err reply_filtered(struct net_exchange *x, struct net_answer *a, str body) {
+    if (x->closed) return ERR_CLOSED;
+    if (x->responded) return ERR_USAGE;
+    if (a->status < 200) return ERR_INVALID;
+    TRY(respond_filtered(x, a, body.n));
+    if (net_exchange_replaced(x)) return ERR_OK;
+    if (x->left != UINT64_MAX && !x->no_body) {
+        if (body.n != x->left) return ERR_INVALID;
+        x->left = 0;
+    }
+    if (body.n > x->out_max && !x->no_body) return too_large(x);
+    net_filtering_finish(x, body, NULL, 0);
+    return ERR_OK;
+}
+
 err net_exchange_reply(struct net_exchange *x, uint16_t status, const struct net_field *fields, uint32_t count, str body) {
     x->leaves_body = leaves_body(x);
+    if (UNLIKELY(x->filtering != NULL)) return reply_filtered(x, &(struct net_answer){status, fields, count}, body);
     TRY(net_exchange_respond(x, status, fields, count));
     if (x->left != UINT64_MAX && !x->no_body) {
         if (body.n != x->left) return ERR_INVALID;
@@ -150,7 +198,9 @@ bool net_exchange_retract(struct net_exchange *x) {
         if (x->over) x->out_max = UINT64_MAX, x->sink.error = NET_OK;
         return true;
     }
-    if (x->finished || x->closed || !x->ops->retract(x)) return false;
+    if (x->finished || x->closed) return false;
+    if (!(UNLIKELY(x->filtering != NULL) && net_filtering_held(x)) && !x->ops->retract(x)) return false;
+    if (UNLIKELY(x->filtering != NULL)) net_filtering_forget(x);
     x->responded = x->no_body = x->aborted = false;
     x->sink.error = NET_OK;
     if (x->over) x->out_max = UINT64_MAX; /* what is said instead is short */
@@ -179,11 +229,17 @@ err net_exchange_pass(struct net_exchange *x, const struct net_pass *to) {
     ENSURE(x->live);
     if (!x->ops->pass) return ERR_UNSUPPORTED;
     if (x->closed) return ERR_CLOSED;
-    return x->responded || x->in_bytes ? ERR_USAGE : x->ops->pass(x, to);
+    if (x->responded || x->in_bytes) return ERR_USAGE;
+    if (UNLIKELY(x->filtering != NULL)) net_filtering_over(x);
+    return x->ops->pass(x, to);
 }
 
 void net_exchange_end(struct net_exchange *x) {
     ENSURE(x->live);
+    if (UNLIKELY(x->filtering != NULL)) {
+        if (net_filtering_held(x)) (void)net_exchange_retract(x);
+        net_filtering_over(x);
+    }
     x->ops->end(x);
 }
 

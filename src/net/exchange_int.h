@@ -30,7 +30,7 @@ struct net_exchange_ops {
     void (*respond)(struct net_exchange *x, const struct net_head *h);
     err (*inform)(struct net_exchange *x, const struct net_head *h); /* ERR_AGAIN */
     size_t (*room)(struct net_exchange *x);                          /* for how much of the body there is some */
-    void (*put)(struct net_exchange *x, str data);                   /* no more of it than there is room for */
+    void (*put)(struct net_exchange *x, str data); /* no more of it than there is room for, but for what a filter held back */
     /* So many of those bytes of a file went without a copy, before anything was queued behind them. NULL: that is nothing to this kind. */
     size_t (*file)(struct net_exchange *x, int fd, uint64_t at, size_t n);
     /* The end of it: the last of the body, which may be more than there is room for, and trailers. */
@@ -48,6 +48,7 @@ struct net_exchange_ops {
 };
 
 enum { NET_DISCARD_BYTES_MAX = 256 << 10 }; /* of an unread body, to keep a connection */
+enum { NET_REPLACED_ROOM = 64 << 10 };      /* for a body that is nobody's */
 struct net_exchange {
     const struct net_exchange_ops *ops;
     struct net_source source; /* whose ops are the kind's own */
@@ -68,12 +69,13 @@ struct net_exchange {
     bool live;                      /* between on_request and net_exchange_end */
     bool closed;                    /* the client is gone, though the owner may not have been told */
     bool responded, finished;
-    bool no_body;         /* by rule; what is written is dropped */
-    bool aborted;         /* its owner gave the response up, so that it need not be told of its end */
-    bool was_full;        /* room was refused: tell when there is some */
-    bool events, ending;  /* its response is server-sent events; they are to end with their server */
-    bool over, over_told; /* the response is larger than out_max */
-    bool leaves_body;     /* of the request so much is left that the connection will not be kept for it */
+    bool no_body;                    /* by rule; what is written is dropped */
+    bool aborted;                    /* its owner gave the response up, so that it need not be told of its end */
+    bool was_full;                   /* room was refused: tell when there is some */
+    bool events, ending;             /* its response is server-sent events; they are to end with their server */
+    bool over, over_told;            /* the response is larger than out_max */
+    bool leaves_body;                /* of the request so much is left that the connection will not be kept for it */
+    struct net_filtering *filtering; /* NULL: what is written leaves as it is */
 };
 void net_exchange_tell_over(struct net_exchange *x);
 /* The server drains until then: events that would go on are to end before, so that their client sees an end. 0: it does not. */
@@ -82,9 +84,28 @@ static inline void net_exchange_drains(struct net_exchange *x, uint64_t ends_ns)
     x->ending = true;
     x->deadline_ns = x->deadline_ns ? MIN(x->deadline_ns, ends_ns) : ends_ns;
 }
+
+/* filter.c, of an exchange that has one: */
+[[nodiscard]] err net_filtering_respond(struct net_exchange *x, struct net_answer *a, uint64_t bytes, bool at_once);
+size_t net_filtering_room(struct net_exchange *x, size_t room); /* of that */
+[[nodiscard]] err net_filtering_write(struct net_exchange *x, str data);
+void net_filtering_finish(struct net_exchange *x, str last, const struct net_field *trailers, uint32_t count);
+void net_filtering_turn(struct net_exchange *x);
+void net_filtering_told(struct net_exchange *x);
+bool net_filtering_held(const struct net_exchange *x);    /* nothing of the response is out, not even to ops */
+bool net_filtering_touches(const struct net_exchange *x); /* what is written is seen, or becomes something else */
+void net_filtering_settle(struct net_exchange *x);        /* if so, it is now */
+void net_filtering_forget(struct net_exchange *x);        /* its response was taken back */
+void net_filtering_over(struct net_exchange *x);
 /* From the loop: what the owner has to be told that is no event of the client's. */
 static inline void net_exchange_tell(struct net_exchange *x) {
     if (UNLIKELY(x->over && !x->over_told && x->live)) net_exchange_tell_over(x);
+    if (UNLIKELY(x->filtering != NULL)) net_filtering_turn(x);
+}
+/* Its owner is told that there is room, or that all has left. */
+static inline void net_exchange_tell_sink(struct net_exchange *x) {
+    net_sink_tell(&x->sink);
+    if (UNLIKELY(x->filtering != NULL)) net_filtering_told(x);
 }
 extern const struct net_sink_ops net_exchange_sink_ops; /* of every exchange */
 

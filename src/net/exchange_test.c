@@ -1,5 +1,6 @@
 /* What an exchange promises, run by every kind there is: HTTP/1.1 over a stream, and local. One table of requests and what must come of them, one
  * set of handlers, who cannot tell the kinds apart. */
+#include "net/filter.h"
 #include "net/http1.h"
 #include "net/local.h"
 #include "net/peer_test.h"
@@ -262,36 +263,122 @@ static void do_up(struct net_exchange *x) {
     net_exchange_end(x);
 }
 
+/* ---- a filter: it makes what it is given, but holds the last of it back ---- */
+
+static struct keeper {
+    struct net_filter filter;
+    uint8_t kept[100];
+    size_t n, taken;
+    bool on, free_;
+} * keepers;
+static bool filtered;
+static uint32_t keepers_on;
+
+static enum net_filter_says keeper_begin(struct net_filter *f, struct net_answer *head, uint64_t bytes, bool at_once,
+                                         bool no_body) {
+    struct keeper *k = container_of(f, struct keeper, filter);
+    bool sized = false;
+    ENSURE(!k->on);
+    for (uint32_t i = 0; i < head->fields_count; i++) sized |= str_eq_nocase(head->fields[i].name, STR("content-length"));
+    if (no_body || sized || (bytes < NET_FILTER_LONG && bytes < 3)) return NET_FILTER_NOT;
+    if (bytes == NET_FILTER_UNKNOWN) return NET_FILTER_PERHAPS;
+    k->on = true, k->n = k->taken = 0;
+    keepers_on++;
+    return NET_FILTER_IS;
+}
+static size_t keeper_room(struct net_filter *f) {
+    struct keeper *k = container_of(f, struct keeper, filter);
+    return k->taken < 20'000 ? 20'000 - k->taken : 0;
+}
+static bool keeper_run(struct net_filter *f, enum net_filter_op op, str *in, uint8_t *to, size_t room, size_t *made) {
+    struct keeper *k = container_of(f, struct keeper, filter);
+    ENSURE(k->on);
+    *made = 0;
+    room = MIN(room, (size_t)70);
+    while (in->n || (op != NET_FILTER_MORE && k->n)) {
+        if (op != NET_FILTER_MORE || k->n == sizeof k->kept) {
+            size_t n = MIN(k->n, room - *made);
+            if (n) memcpy(to + *made, k->kept, n), memmove(k->kept, k->kept + n, k->n - n);
+            *made += n, k->n -= n;
+        }
+        size_t n = MIN(in->n, sizeof k->kept - k->n);
+        if (n) memcpy(k->kept + k->n, in->p, n);
+        k->n += n, k->taken += n;
+        *in = str_sub(*in, n, in->n);
+        if (*made == room) break;
+    }
+    return !in->n && (op == NET_FILTER_MORE || !k->n);
+}
+static void keeper_turn(struct net_filter *f) { container_of(f, struct keeper, filter)->taken = 0; }
+static void keeper_stop(struct net_filter *f) {
+    struct keeper *k = container_of(f, struct keeper, filter);
+    ENSURE(k->on);
+    k->on = false;
+    keepers_on--;
+}
+static struct net_filter *keeper(void) { /* they live on: their exchanges end when they like */
+    struct keeper *k = keepers;
+    while (k->on || !k->free_) k++;
+    *k = (struct keeper){.filter = {keeper_begin, keeper_room, keeper_run, keeper_turn, keeper_stop, .hold = 3}};
+    return &k->filter;
+}
+
+/* ---- a tap: another answer in the place of what is given ---- */
+
+static enum net_tap_says tap_head(struct net_tap *t, struct net_answer *head, str *body) {
+    if (head->status < 500) return NET_TAP_WATCH;
+    static struct net_field f = {STR("X-One"), STR("instead")};
+    *head = (struct net_answer){200, &f, 1};
+    *body = STR("it is stale, and better than nothing\n");
+    return NET_TAP_REPLACE;
+}
+static struct buf tapped;
+static int tapped_whole;
+static void tap_data(struct net_tap *t, str data) { buf_puts(&tapped, data); }
+static void tap_end(struct net_tap *t, bool whole) { tapped_whole += whole ? 1 : 100; }
+static struct net_tap tap = {tap_head, tap_data, tap_end};
+
+static void do_replaced(struct net_exchange *x) {
+    struct net_sink *out = net_exchange_sink(x);
+    net_exchange_tap(x, &tap);
+    ENSURE(net_exchange_respond(x, 503, NULL, 0) == ERR_OK);
+    ENSURE(net_sink_write(out, STR("sorry, ")) == ERR_OK && net_sink_write(out, STR("sorry")) == ERR_OK);
+    ENSURE(net_sink_finish(out, NULL, 0) == ERR_OK);
+    net_exchange_end(x);
+}
+static void do_replaced_at_once(struct net_exchange *x) {
+    net_exchange_tap(x, &tap);
+    reply(x, 500, "sorry\n");
+    ENSURE(net_exchange_replaced(x) && !net_exchange_retract(x));
+    net_exchange_end(x);
+}
+static void do_tapped(struct net_exchange *x) {
+    tapped.n = 0, tapped_whole = 0;
+    net_exchange_tap(x, &tap);
+    do_big(x);
+}
+
 static const struct {
     const char *path;
     void (*fn)(struct net_exchange *x);
 } routes[] = {
-    {"/hello", do_hello},
-    {"/echo", do_echo},
-    {"/hold", do_hold},
-    {"/big", do_big},
-    {"/large", do_large},
-    {"/parts", do_parts},
-    {"/none", do_none},
-    {"/dies", do_dies},
-    {"/dies-later", do_dies_later},
-    {"/aborts", do_aborts},
-    {"/aborts-at-once", do_aborts_at_once},
-    {"/short", do_short},
-    {"/sized", do_sized},
-    {"/wrong", do_wrong},
-    {"/empty", do_empty},
-    {"/reset", do_reset},
-    {"/hop", do_hop},
-    {"/limited", do_limited},
-    {"/brief", do_brief},
-    {"/own", do_own},
-    {"/amended", do_amended},
-    {"/seen", do_seen},
-    {"/up", do_up},
+    {"/replaced", do_replaced}, {"/replaced-at-once", do_replaced_at_once},
+    {"/tapped", do_tapped},     {"/hello", do_hello},
+    {"/echo", do_echo},         {"/hold", do_hold},
+    {"/big", do_big},           {"/large", do_large},
+    {"/parts", do_parts},       {"/none", do_none},
+    {"/dies", do_dies},         {"/dies-later", do_dies_later},
+    {"/aborts", do_aborts},     {"/aborts-at-once", do_aborts_at_once},
+    {"/short", do_short},       {"/sized", do_sized},
+    {"/wrong", do_wrong},       {"/empty", do_empty},
+    {"/reset", do_reset},       {"/hop", do_hop},
+    {"/limited", do_limited},   {"/brief", do_brief},
+    {"/own", do_own},           {"/amended", do_amended},
+    {"/seen", do_seen},         {"/up", do_up},
 };
 
 static void on_request(struct net_exchange *x, void *arg) {
+    if (filtered) net_exchange_filter(x, keeper());
     for (size_t i = 0; i < ARRAY_COUNT(routes); i++)
         if (str_eqc(net_exchange_request(x)->path, routes[i].path)) {
             routes[i].fn(x);
@@ -344,6 +431,10 @@ static const struct ask {
     {"GET", "/amended", .status = 204, .answer = "", .has = "X-Two: 2", .has_not = "X-One"},
     {"GET", "/seen", .status = 200, .answer = "ours"},
     {"GET", "/up", .status = 426, .answer = "no\n"},
+    {"GET", "/replaced", .status = 200, .answer = "it is stale, and better than nothing\n", .has = "X-One: instead"},
+    {"HEAD", "/replaced", .status = 200, .answer = "", .has = "X-One: instead"},
+    {"GET", "/replaced-at-once", .status = 200, .answer = "it is stale, and better than nothing\n"},
+    {"GET", "/tapped", .status = 200, .answer_n = 300'000},
 };
 
 struct result {
@@ -366,6 +457,8 @@ static void check(const struct ask *a, struct result *r, const char *kind, size_
         fail_msg("%s, pieces of %zu: %s %s: got %u, %zu bytes \"%.40s\", %s, fields:\n%s", kind, piece, a->method, a->path,
                  r->status, n, body, r->whole ? "whole" : "not whole", fields);
     assert_int_equal(live, 0);
+    assert_int_equal(keepers_on, 0);
+    if (!strcmp(a->path, "/tapped")) assert_true(tapped_whole == 1 && tapped.n == 300'000 && tapped.p[299'999] == 'b');
     buf_free(&r->fields);
     buf_free(&r->body);
     *r = (struct result){0};
@@ -627,12 +720,25 @@ static void bad_asks(void **state) {
     net_loop_free(loop);
 }
 
+/* All of it again through a filter: nobody can tell. */
+static void filtered_too(void **state) {
+    enum { MANY = 10'000 };
+    keepers = calloc(MANY, sizeof *keepers);
+    for (int i = 0; i < MANY; i++) keepers[i].free_ = true;
+    filtered = true;
+    over_a_stream(state);
+    locally(state);
+    who_asks_goes(state);
+    filtered = false;
+    assert_int_equal(keepers_on, 0);
+    free(keepers);
+    buf_free(&tapped);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(over_a_stream),
-        cmocka_unit_test(locally),
-        cmocka_unit_test(who_asks_goes),
-        cmocka_unit_test(bad_asks),
+        cmocka_unit_test(over_a_stream), cmocka_unit_test(locally),      cmocka_unit_test(who_asks_goes),
+        cmocka_unit_test(bad_asks),      cmocka_unit_test(filtered_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -301,10 +301,10 @@ void http1_exchange_progress(struct http1_conn *h) {
     }
     if (h->o.flush_due && !pending(h)) {
         h->o.flush_due = x->was_full = false;
-        net_sink_tell(&x->sink);
+        net_exchange_tell_sink(x);
     } else if (x->was_full && pending(h) <= h->c.server->c.queue_bytes_max / 2) {
         x->was_full = false;
-        net_sink_tell(&x->sink);
+        net_exchange_tell_sink(x);
     }
 }
 

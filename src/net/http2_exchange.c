@@ -398,7 +398,7 @@ static void tell_sink(struct http2_stream *st) {
     bool flushed = st->flush_due && !queued, room = x->was_full && queued <= most_queued(st) / 2;
     if (!flushed && !room) return;
     st->flush_due = x->was_full = false;
-    net_sink_tell(&x->sink);
+    net_exchange_tell_sink(x);
 }
 
 static void send_more(struct http2_stream *st) {

@@ -363,7 +363,7 @@ static void tell_answerer(struct local *c) {
     if (x->source.error || peek(&c->request, &data) != NET_FLOW_WAIT) net_source_tell(&x->source);
     if (x->live && (c->emptied || (x->was_full && left(&c->response) <= NET_LOCAL_QUEUE_BYTES / 2))) {
         c->emptied = x->was_full = false;
-        net_sink_tell(&x->sink);
+        net_exchange_tell_sink(x);
     }
 }
 

@@ -13,6 +13,7 @@
  * 1. Nothing of it depends on what the app's guest says or on its image: what is answered here is answered while there is none.
  * 2. A worker that rests knows what was served before; who has its place knows better, and is asked.
  */
+#include "node/worker/compress.h"
 #include "node/worker/handler_int.h"
 #include "node/worker/inbox.h"
 #include "node/worker/report.h"
@@ -63,6 +64,8 @@ static void strip(struct node_request *r, size_t n) {
 
 void node_front_forget(struct node_request *r) {
     node_amend_forget(r);
+    if (r->exchange && r->compress) net_exchange_filter(r->exchange, NULL);
+    node_compress_forget(r);
     if (r->exchange && r->path.p) net_exchange_set_path(r->exchange, r->path);
     free(r->seen);
     r->seen = NULL;

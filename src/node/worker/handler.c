@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "net/loop.h"
 #include "net/websocket.h"
+#include "node/worker/compress.h"
 #include "node/worker/gate.h"
 #include "node/worker/grpc.h"
 #include "node/worker/handler_int.h"
@@ -267,6 +268,7 @@ static struct node_request *new_request(struct node_handler *h, struct net_excha
     r->path = net_exchange_request(x)->path;
     r->seen = NULL;
     r->amend = NULL;
+    r->compress = NULL;
     r->mem = NULL;
     r->who = NULL;
     r->who_known = r->internal = false;
@@ -319,6 +321,7 @@ static void give(struct node_request *r, struct node_part *part) {
     r->rq.err = (struct app_out){.fd = -1, .write = node_lines_put, .arg = &r->err};
     app->requests++;
     app->counts.requests++;
+    if (!r->internal && !node_users_asked(r)) node_compress_begin(r); /* tokens beside what anybody may have put there: never */
 }
 
 void node_handler_passed(struct node_request *r) {

@@ -7,15 +7,16 @@
 
 struct node_request {
     struct node_handler *handler;
-    struct node_app *app;     /* that it is for; NULL: nobody's */
-    struct node_part *part;   /* its function; NULL: it is answered without a guest */
-    struct node_pack *pack;   /* of its part's, or of an earlier version of that, while files.c is at it */
-    str path;                 /* as it was asked for; its function may see another */
-    uint8_t *seen;            /* that; heap, or NULL: it is a part of path */
-    size_t matched;           /* so many bytes of path did the route match */
-    struct node_amend *amend; /* what is said in its answer besides; NULL: nothing */
-    arena *mem;               /* of fields that it was given besides; NULL: none */
-    struct net_field *fields; /* and those that it came with */
+    struct node_app *app;           /* that it is for; NULL: nobody's */
+    struct node_part *part;         /* its function; NULL: it is answered without a guest */
+    struct node_pack *pack;         /* of its part's, or of an earlier version of that, while files.c is at it */
+    str path;                       /* as it was asked for; its function may see another */
+    uint8_t *seen;                  /* that; heap, or NULL: it is a part of path */
+    size_t matched;                 /* so many bytes of path did the route match */
+    struct node_amend *amend;       /* what is said in its answer besides; NULL: nothing */
+    struct node_compress *compress; /* what its answer may go through; NULL: it goes as it is */
+    arena *mem;                     /* of fields that it was given besides; NULL: none */
+    struct net_field *fields;       /* and those that it came with */
     uint32_t fields_count;
     uint8_t *who;   /* the principal's words; heap, NULL: nobody's */
     bool who_known; /* who asks has been asked for what he has to bring */
