@@ -105,6 +105,7 @@ TOLD = {
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
     "notify": ("net_source_tell net_sink_tell", None),
     "event": ("report_gone on_deadline net_exchange_tell_over http2_exchange_expired http2_exchange_abandon", None),
+    "take_all:of": ("take_all", r"net:(digit|key_byte|token_byte|base64_byte)"),
     "on_request": ("http1_exchange_begin http2_exchange_begin begin", None),
     "on_refused": ("http1_exchange_refuse http2_exchange_refuse take_proxy trusts on_invalid pay took end_with", None),
     "net_upgrade_begin:fn": ("net_upgrade_begin", None),
