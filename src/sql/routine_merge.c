@@ -183,37 +183,28 @@ static PgQuery__Node *delete_of(struct merging *g, size_t clause) {
 /* Without names the columns are the table's, as many as there are values; DEFAULT is a column that is not named. */
 static err insert_of(struct merging *g, const PgQuery__MergeWhenClause *w, size_t clause, PgQuery__Node **out) {
     struct sql_context *cx = g->cx;
-    struct buf b = {0}, list = {0};
+    struct buf b = {0};
     VEC(PgQuery__Node *) values = {0};
-    uint32_t column = 0;
-    for (size_t i = 0; i < w->n_values; i++, column++) {
-        if (w->n_target_list && i >= w->n_target_list)
-            return sql_refuse(cx, -1, "42601", "INSERT has more expressions than target columns");
-        if (!w->n_target_list && column >= g->target->columns.n)
+    VEC(str) list = {0};
+    for (size_t i = 0; i < w->n_values; i++) {
+        if (i >= (w->n_target_list ? w->n_target_list : g->target->columns.n))
             return sql_refuse(cx, -1, "42601", "INSERT has more expressions than target columns");
         if (w->values[i]->node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT) continue;
-        str name = w->n_target_list ? str_c(w->target_list[i]->res_target->name) : g->target->columns.p[column].name;
+        str name = w->n_target_list ? str_c(w->target_list[i]->res_target->name) : g->target->columns.p[i].name;
         if (w->n_target_list && w->target_list[i]->res_target->n_indirection)
             return sql_unsupported(cx, -1, "a part of a column in MERGE's INSERT", NULL);
-        buf_printf(&list, "%s" STR_FMT, values.n ? ", " : "", STR_ARG(quoted(g, name)));
+        vec_push(cx->mem, &list, quoted(g, name));
         vec_push(cx->mem, &values, w->values[i]);
     }
-    if (w->n_target_list > w->n_values) {
-        buf_free(&list);
-        return sql_refuse(cx, -1, "42601", "INSERT has more target columns than expressions");
-    }
-    if (!values.n) {
-        buf_free(&list);
-        return sql_unsupported(cx, -1, "INSERT DEFAULT VALUES in MERGE", "Name a column and its value.");
-    }
-    buf_printf(&b, "INSERT INTO a (" STR_FMT ")%s SELECT 1", STR_ARG(buf_str(&list)),
+    if (w->n_target_list > w->n_values) return sql_refuse(cx, -1, "42601", "INSERT has more target columns than expressions");
+    if (!values.n) return sql_unsupported(cx, -1, "INSERT DEFAULT VALUES in MERGE", "Name a column and its value.");
+    buf_printf(&b, "INSERT INTO a (" STR_FMT ")%s SELECT 1", STR_ARG(sql_joined(cx, list.p, list.n, ", ")),
                w->override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_SYSTEM_VALUE ? " OVERRIDING SYSTEM VALUE"
                : w->override == PG_QUERY__OVERRIDING_KIND__OVERRIDING_USER_VALUE ? " OVERRIDING USER VALUE"
                                                                                  : "");
     for (uint32_t i = 1; i < values.n; i++) buf_puts(&b, STR(", 1"));
     buf_printf(&b, " FROM \"" SQL_MERGE "\" AS " STR_FMT " WHERE " STR_FMT ".\"_orlo_does\" = %zu", STR_ARG(quoted(g, g->s)),
                STR_ARG(quoted(g, g->s)), clause + 1);
-    buf_free(&list);
     PgQuery__Node *n = written(g, &b);
     if (!n) return sql_unsupported(cx, -1, "this MERGE", NULL);
     PgQuery__RangeVar *into = arena_make(cx->mem, PgQuery__RangeVar);
