@@ -101,6 +101,7 @@ TOLD = {
     "cancel:cancel": ("cancel", r"node:(cancel|cancel_asked)"), "cancel_asked:cancel": ("cancel_asked", r"node:cancel"), "refuse_parts:cancel": ("refuse_parts", r"node:cancel"), "free_line:cancel": ("free_line", r"node:cancel"),
     "gone": ("tell_gone app_late_end", r"wasi:\w+_gone"),
     "on_over": ("tell_inlet_over tell_outlet_over", r"wasi:(on_inlet_over|on_response_over|body_over)"),
+    "on_job:on_over": ("on_job", r"wasi:on_over"), "maybe_over:on_over": ("maybe_over", r"wasi:on_socket_over"),
     "over": ("feed_over drain_over", r"wasi:(?!feed_|drain_|inlet_over|tell_)(\w+_over|inlet_fed)"),
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
     "notify": ("net_source_tell net_sink_tell", None),
@@ -163,6 +164,12 @@ OTHER = {
     "amend": r"node:on_answer", "met": r"node:on_met", "outgoing": r"node:node_trace_outgoing", "open": None, "go_on_passing:give": None, "pass:give": None,
     # who a server is by TLS, and by whose key: the worker's, or control's
     "choose": r"node:choose", "elsewhere": r"node:elsewhere", "sign:sign": r"node:sign", "on_job:give": None,
+    # websockets, and who has one: a guest of 0.3
+    "charge": r"wasi:charge", "go_on:on_room": r"wasi:on_room", "take_message:on_message": r"wasi:on_message", "tell_ending:on_ending": r"wasi:on_ending",
+    "consume:on_message": r"wasi:on_socket_message", "send_frame:on_message": r"wasi:on_socket_message",
+    "net_exchange_send_file:file": r"net:exchange_file", "http1_out_file:file": r"net:plain_file",
+    # what an answer goes through: who codes it, who watches it (nobody of this program's yet)
+    "begin": r"node:answer_begun", "stop": r"node:answer_left", "put_head:head": None, "emit:data": None, "net_filtering_finish:data": None, "let_go:abort": r"net:(exchange|local)_abort",
     # of node's own, called as others are
     "end:over": None, "lose:gone": None, "show_event:event": None,
     # streams and pollables of 0.2

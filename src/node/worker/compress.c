@@ -139,7 +139,7 @@ static void mark_same(struct node_compress *c, struct net_answer *head) {
 
 /* ---- the filter ---- */
 
-static void stop(struct net_filter *f) {
+static void answer_left(struct net_filter *f) {
     struct node_compress *c = of(f);
     if (!c->encoder) return;
     coding_free(c->encoder);
@@ -158,7 +158,8 @@ static bool start(struct node_compress *c) {
     return true;
 }
 
-static enum net_filter_says begin(struct net_filter *f, struct net_answer *head, uint64_t bytes, bool at_once, bool no_body) {
+static enum net_filter_says answer_begun(struct net_filter *f, struct net_answer *head, uint64_t bytes, bool at_once,
+                                         bool no_body) {
     struct node_compress *c = of(f);
     stop(f);
     c->etag[ETAG_MAX + 2] = 0;
@@ -196,11 +197,11 @@ void node_compress_begin(struct node_request *r) {
     if (coding == CODING_IDENTITY) return;
     struct node_compress *c = calloc(1, sizeof *c);
     ENSURE(c);
-    *c = (struct node_compress){.filter = {.begin = begin,
+    *c = (struct node_compress){.filter = {.begin = answer_begun,
                                            .room = room,
                                            .run = run,
                                            .turn = turn,
-                                           .stop = stop,
+                                           .stop = answer_left,
                                            .hold = rules->bytes_min ? rules->bytes_min : APP_COMPRESS_MIN},
                                 .r = r,
                                 .coding = coding};
