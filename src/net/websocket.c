@@ -139,7 +139,6 @@ struct net_websocket {
     bool reading, was_full, pinged, shut, end_told, ending_told, over_told, deflate, stalled;
     int64_t charged;
     uint64_t heard_ns, message_ns, since_ns; /* the peer's last byte; the last message; the state's begin */
-    struct net_websocket_stats stats;
 };
 
 static void on_job(struct net_job *job);
@@ -232,8 +231,6 @@ err net_websocket_send(struct net_websocket *w, bool text, str data) {
     if (!net_websocket_room(w)) return ERR_AGAIN;
     str small;
     bool compressed = w->deflate && websocket_deflate(data, w->c.deflate.bits, &small);
-    w->stats.messages_out++;
-    w->stats.bytes_out += data.n;
     w->message_ns = now_of(w);
     put_frame(w, text ? WEBSOCKET_OP_TEXT : WEBSOCKET_OP_BINARY, compressed, compressed ? small : data);
     return ERR_OK;
@@ -299,8 +296,6 @@ static void take_message(struct net_websocket *w) {
     bool text = w->in.text;
     str data = w->in.data;
     if (w->state != OPEN) return; /* what crossed our close is too late */
-    w->stats.messages_in++;
-    w->stats.bytes_in += data.n;
     w->message_ns = now_of(w);
     if (!w->c.on_message(w->c.arg, text, data)) hold(w, text, data);
 }
@@ -503,8 +498,4 @@ void net_websocket_free(struct net_websocket *w) {
     buf_free(&w->rest);
     if (w->c.charge && w->charged) (void)w->c.charge(w->c.arg, -w->charged);
     free(w);
-}
-
-struct net_websocket_stats net_websocket_stats(const struct net_websocket *w) {
-    return w->stats;
 }

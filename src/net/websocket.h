@@ -74,9 +74,5 @@ void net_websocket_resume(struct net_websocket *w);
  * WEBSOCKET_NO_CODE. Once it is closing it is nothing. */
 void net_websocket_close(struct net_websocket *w, uint16_t code, str reason);
 void net_websocket_free(struct net_websocket *w); /* at once; before on_over the peer sees a reset */
-struct net_websocket_stats {
-    uint64_t messages_in, messages_out, bytes_in, bytes_out; /* of messages */
-};
-struct net_websocket_stats net_websocket_stats(const struct net_websocket *w);
 
 #endif

@@ -161,7 +161,7 @@ static bool start(struct node_compress *c) {
 static enum net_filter_says answer_begun(struct net_filter *f, struct net_answer *head, uint64_t bytes, bool at_once,
                                          bool no_body) {
     struct node_compress *c = of(f);
-    stop(f);
+    answer_left(f);
     c->etag[ETAG_MAX + 2] = 0;
     memset(c->etag, 0, 3);
     if (head->status == 304) mark_same(c, head);
