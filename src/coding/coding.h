@@ -62,7 +62,7 @@ enum coding_raw_said {
     CODING_RAW_BAD,  /* of one that inflates: it is none. Reset before more */
 };
 struct coding_raw;
-uint64_t coding_raw_bytes(bool inflates, unsigned window); /* that one holds at most; window: 9 to 15 */
+/* window: 9 to 15. It holds 2^window bytes and 16 KiB at most where it inflates, four times that and 80 KiB where it deflates. */
 struct coding_raw *coding_raw_new(bool inflates, unsigned window, int level);
 void coding_raw_reset(struct coding_raw *r); /* as if it were new: no context taken over */
 void coding_raw_free(struct coding_raw *r);  /* NULL is fine */

@@ -21,7 +21,7 @@ static void *take(void *arg, unsigned count, unsigned size) {
 static void give(void *arg, void *p) { free(p); }
 
 /* As zconf.h has it, and what their states are besides. */
-uint64_t coding_raw_bytes(bool inflates, unsigned window) {
+static uint64_t bytes_of(bool inflates, unsigned window) {
     return inflates ? (1ull << window) + (16 << 10) : (1ull << (window + 2)) + (1ull << (CODING_RAW_MEMORY + 9)) + (16 << 10);
 }
 
@@ -29,7 +29,7 @@ struct coding_raw *coding_raw_new(bool inflates, unsigned window, int level) {
     ENSURE(window >= 9 && window <= 15); /* zlib makes 9 of 8 */
     struct coding_raw *r = calloc(1, sizeof *r);
     ENSURE(r);
-    *r = (struct coding_raw){.inflates = inflates, .bytes_max = coding_raw_bytes(inflates, window)};
+    *r = (struct coding_raw){.inflates = inflates, .bytes_max = bytes_of(inflates, window)};
     r->z.zalloc = take, r->z.zfree = give, r->z.opaque = r;
     int e = inflates ? inflateInit2(&r->z, -(int)window)
                      : deflateInit2(&r->z, level, Z_DEFLATED, -(int)window, CODING_RAW_MEMORY, Z_DEFAULT_STRATEGY);

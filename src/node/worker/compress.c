@@ -171,13 +171,13 @@ static enum net_filter_says answer_begun(struct net_filter *f, struct net_answer
     return NET_FILTER_IS;
 }
 
-static size_t room(struct net_filter *f) {
+static size_t filter_room(struct net_filter *f) {
     const struct node_compress *c = of(f);
     size_t slice = MAX(MIN((size_t)SLICES / MAX(encoders, 1u), (size_t)SLICE_MAX), (size_t)SLICE_MIN);
     return slice > c->taken ? slice - c->taken : 0;
 }
 
-static bool run(struct net_filter *f, enum net_filter_op op, str *in, uint8_t *to, size_t room, size_t *made) {
+static bool filter_run(struct net_filter *f, enum net_filter_op op, str *in, uint8_t *to, size_t room, size_t *made) {
     static const enum coding_op ops[] = {
         [NET_FILTER_MORE] = CODING_MORE, [NET_FILTER_FLUSH] = CODING_FLUSH, [NET_FILTER_END] = CODING_END};
     struct node_compress *c = of(f);
@@ -189,7 +189,7 @@ static bool run(struct net_filter *f, enum net_filter_op op, str *in, uint8_t *t
     return done;
 }
 
-static void turn(struct net_filter *f) { of(f)->taken = 0; }
+static void filter_turn(struct net_filter *f) { of(f)->taken = 0; }
 
 void node_compress_begin(struct node_request *r) {
     const struct app_compress *rules = &r->app->record.compress;
@@ -198,9 +198,9 @@ void node_compress_begin(struct node_request *r) {
     struct node_compress *c = calloc(1, sizeof *c);
     ENSURE(c);
     *c = (struct node_compress){.filter = {.begin = answer_begun,
-                                           .room = room,
-                                           .run = run,
-                                           .turn = turn,
+                                           .room = filter_room,
+                                           .run = filter_run,
+                                           .turn = filter_turn,
                                            .stop = answer_left,
                                            .hold = rules->bytes_min ? rules->bytes_min : APP_COMPRESS_MIN},
                                 .r = r,
