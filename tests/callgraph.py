@@ -146,9 +146,6 @@ OTHER = {
     "net_source_peek:peek": r"net:(source|local|down)_peek", "net_source_read:consume": r"net:(source|local|down)_consume", "net_source_consume:consume": r"net:(source|local|down)_consume",
     "net_source_trailers:trailers": r"net:(source|local|down)_trailers", "net_sink_room:room": r"net:(sink|up)_room", "net_sink_write:write": r"net:(sink|up)_write",
     "net_sink_finish:finish": r"net:(sink|up)_finish", "net_sink_abort:abort": r"net:(sink|up)_abort",
-    # what answers go through, and who sees them leave (net/filter.h)
-    "net_filtering_respond:begin": r"node:filter_begin", "let_go:begin": r"node:filter_begin", "stop": r"node:filter_stop", "let_go:abort": r"net:(exchange|local)_abort",
-    "put_head:head": None, "emit:data": None, "net_filtering_finish:data": None,
     # what a protocol is to connections, an exchange to its front, a stream to who has it
     "on_ready:ready": r"net:(conn|upgraded|tls)_ready", "on_job:ready": r"net:(conn|tls)_ready", "net_conn_start:start": r"net:(conn|tls)_start", "become_http:start": r"net:conn_start",
     "sweep": r"net:(conn|upgraded|tls)_sweep",

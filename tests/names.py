@@ -13,7 +13,7 @@ NOT_OURS = re.compile(r"meson-generated|baseline_other|testrun")
 # What a room offers before anybody asks: who will. A name that somebody uses has no place here any more.
 AWAITED = {
     "query_run": "REST, the same",
-    "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h", "ZSTD_STATIC_LINKING_ONLY": "zstd.h", "ZSTD_STATIC_LINKING_ONLY": "zstd.h",
+    "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h", "ZSTD_STATIC_LINKING_ONLY": "zstd.h",
     "engine_image_initial_bytes": "the router, to say what an app needs at least", "engine_share_user": "whoever is told of a share",
     "net_upgraded_protocol": "WebSocket",
 }
