@@ -92,8 +92,8 @@ CHECKED = {"host_core_call": "engine_stack_room"}
 
 # What host code is told by. field, or caller:field: (who may call it, which functions of which room it may be; None: the owner's)
 TOLD = {
-    "waker": ("tell_waker", r"wasi:(feed_run|drain_run|promise_run|await_run)"),
-    "on_done": ("tell_done", r"wasi:on_done|host:wake_caller"),
+    "waker": ("tell_waker", r"wasi:(feed_run|drain_run|promise_run|await_run|out_run)"),
+    "on_done": ("tell_done", r"wasi:on_(socket_)?done|host:wake_caller"),
     "on_end": ("tell_end", r"wasi:on_task_over"),
     "on_death": ("tell_death", r"wasi:on_death"),
     "on_idle": ("tell_idle", r"wasi:on_idle"),
@@ -101,7 +101,8 @@ TOLD = {
     "cancel:cancel": ("cancel", r"node:(cancel|cancel_asked)"), "cancel_asked:cancel": ("cancel_asked", r"node:cancel"), "refuse_parts:cancel": ("refuse_parts", r"node:cancel"), "free_line:cancel": ("free_line", r"node:cancel"),
     "gone": ("tell_gone app_late_end", r"wasi:\w+_gone"),
     "on_over": ("tell_inlet_over tell_outlet_over", r"wasi:(on_inlet_over|on_response_over|body_over)"),
-    "on_job:on_over": ("on_job", r"wasi:on_over"), "maybe_over:on_over": ("maybe_over", r"wasi:on_socket_over"),
+    "take_message:on_message": ("take_message", r"wasi:on_message"), "go_on:on_room": ("go_on", r"wasi:on_room"), "tell_ending:on_ending": ("tell_ending", r"wasi:on_ending"),
+    "say_end:on_end": ("say_end", r"wasi:on_end"), "on_job:on_over": ("on_job", r"wasi:on_over"), "maybe_over:on_over": ("maybe_over", r"wasi:on_socket_over"),
     "over": ("feed_over drain_over", r"wasi:(?!feed_|drain_|inlet_over|tell_)(\w+_over|inlet_fed)"),
     "await_run:fn": ("await_run", r"wasi:(outlet_trailers|forward_verdict|verdict_of_reader)"),
     "notify": ("net_source_tell net_sink_tell", None),
@@ -109,7 +110,7 @@ TOLD = {
     "take_all:of": ("take_all", r"net:(digit|key_byte|token_byte|base64_byte)"),
     "on_request": ("http1_exchange_begin http2_exchange_begin begin", None),
     "on_refused": ("http1_exchange_refuse http2_exchange_refuse take_proxy trusts on_invalid pay took end_with", None),
-    "net_upgrade_begin:fn": ("net_upgrade_begin", None),
+    "net_upgrade_begin:fn": ("net_upgrade_begin", None), "http2_tunnel_begin:fn": ("http2_tunnel_begin", None), "http2_tunnel_abandon:fn": ("http2_tunnel_abandon", None),
     "report_no_upgrade:fn": ("report_no_upgrade", None),
     "net_stream_tell:ready": ("net_stream_tell", r"net:(on_ready|on_below|on_io|on_handshake)"),
     "on_change": ("http1_fetch_job tell_asker", None),
@@ -146,7 +147,7 @@ OTHER = {
     "net_source_peek:peek": r"net:(source|local|down)_peek", "net_source_read:consume": r"net:(source|local|down)_consume", "net_source_consume:consume": r"net:(source|local|down)_consume",
     "net_source_trailers:trailers": r"net:(source|local|down)_trailers", "net_sink_room:room": r"net:(sink|up)_room", "net_sink_write:write": r"net:(sink|up)_write",
     "net_sink_finish:finish": r"net:(sink|up)_finish", "net_sink_abort:abort": r"net:(sink|up)_abort",
-    # what a protocol is to connections, an exchange to its front, a stream to who has it
+    # what a protocol is to connections, an exchange to its front, a stream to who has it (but for http2_tunnel.c's: nothing is over that)
     "on_ready:ready": r"net:(conn|upgraded|tls)_ready", "on_job:ready": r"net:(conn|tls)_ready", "net_conn_start:start": r"net:(conn|tls)_start", "become_http:start": r"net:conn_start",
     "sweep": r"net:(conn|upgraded|tls)_sweep",
     "drain": r"net:(conn|upgraded|tls)_drain", "abandon": r"net:(conn|upgraded|tls)_(abandon|kill)", "net_conn_make_room:kill": r"net:(conn|upgraded|tls)_kill",
@@ -165,8 +166,8 @@ OTHER = {
     # who a server is by TLS, and by whose key: the worker's, or control's
     "choose": r"node:choose", "elsewhere": r"node:elsewhere", "sign:sign": r"node:sign", "on_job:give": None,
     # websockets, and who has one: a guest of 0.3
-    "charge": r"wasi:charge", "go_on:on_room": r"wasi:on_room", "take_message:on_message": r"wasi:on_message", "tell_ending:on_ending": r"wasi:on_ending",
-    "consume:on_message": r"wasi:on_socket_message", "send_frame:on_message": r"wasi:on_socket_message",
+    "charge": r"wasi:charge",
+    "socket_consume:on_message": r"wasi:on_socket_message", "send_frame:on_message": r"wasi:on_socket_message",
     "net_exchange_send_file:file": r"net:exchange_file", "http1_out_file:file": r"net:plain_file",
     # what an answer goes through: who codes it, who watches it (nobody of this program's yet)
     "begin": r"node:answer_begun", "stop": r"node:answer_left", "put_head:head": None, "emit:data": None, "net_filtering_finish:data": None, "let_go:abort": r"net:(exchange|local)_abort",
@@ -359,7 +360,7 @@ def check(graph):
         if row and graph.short(a) not in row[0].split():
             problems.append(f"{a} calls {field}, which only {row[0]} may")
         passed += bool(row)
-    interface = public("host/host.h") | public("net/loop.h") | public("net/flow.h") | public("net/exchange.h") | public("net/stream.h") | public("net/local.h") | public("net/server.h") | public("net/client.h") | {"host_bound"}
+    interface = public("host/host.h") | public("net/loop.h") | public("net/flow.h") | public("net/exchange.h") | public("net/stream.h") | public("net/local.h") | public("net/server.h") | public("net/client.h") | public("net/websocket.h") | {"host_bound"}
     telling = {a for a, field in graph.through if field in TOLD and not TOLD[field][1]} | {"host/note.c:tell"}
     for t in sorted(telling):
         if t not in graph.bytes:

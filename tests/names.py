@@ -15,7 +15,7 @@ AWAITED = {
     "query_run": "REST, the same",
     "SQLITE_ENABLE_PREUPDATE_HOOK": "sqlite3.h", "PCRE2_CODE_UNIT_WIDTH": "pcre2.h", "ZSTD_STATIC_LINKING_ONLY": "zstd.h",
     "engine_image_initial_bytes": "the router, to say what an app needs at least", "engine_share_user": "whoever is told of a share",
-    "net_upgraded_protocol": "WebSocket",
+    "net_upgraded_protocol": "WebSocket", "net_websocket_stats": "realtime",
 }
 FUNCTION = r"^(?:\[\[nodiscard\]\] )?(?:static inline )?[a-z_][\w \*]*?\b(\w+)\([^;{]*\)[^;{]*[;{]"
 

@@ -238,7 +238,7 @@ err net_websocket_send(struct net_websocket *w, bool text, str data) {
 
 /* ---- ends ---- */
 
-static void tell_end(struct net_websocket *w, uint16_t code, str reason) {
+static void say_end(struct net_websocket *w, uint16_t code, str reason) {
     if (w->end_told) return;
     w->end_told = true;
     if (w->c.on_end) w->c.on_end(w->c.arg, code, reason);
@@ -266,7 +266,7 @@ void net_websocket_close(struct net_websocket *w, uint16_t code, str reason) {
 static void fail(struct net_websocket *w, uint16_t code, const char *why) {
     if (w->state == OPEN) put_close(w, code, str_c(why));
     if (w->state < ENDING) set_state(w, ENDING);
-    tell_end(w, code, str_c(why));
+    say_end(w, code, str_c(why));
 }
 
 /* ---- what comes ---- */
@@ -305,7 +305,7 @@ static void take_close(struct net_websocket *w) {
     str reason = w->in.data;
     if (w->state == OPEN) put_close(w, code, (str){0});
     set_state(w, ENDING);
-    tell_end(w, code, reason);
+    say_end(w, code, reason);
 }
 
 /* One thing of what came. False: nothing more of it is wanted now. */
@@ -355,7 +355,7 @@ static void receive(struct net_websocket *w) {
         ssize_t n = net_stream_recv(w->stream, buffer, sizeof buffer);
         if (n == NET_STREAM_WAIT) return;
         if (n <= 0) {
-            tell_end(w, WEBSOCKET_ABNORMAL, (str){0});
+            say_end(w, WEBSOCKET_ABNORMAL, (str){0});
             be_over(w);
             return;
         }
@@ -395,7 +395,7 @@ static void tell_ending(struct net_websocket *w) {
 static void go_on(struct net_websocket *w) {
     if (w->state == OVER) return;
     if (w->stream->failed) {
-        tell_end(w, WEBSOCKET_ABNORMAL, (str){0});
+        say_end(w, WEBSOCKET_ABNORMAL, (str){0});
         be_over(w);
         return;
     }
@@ -407,7 +407,7 @@ static void go_on(struct net_websocket *w) {
     w->reading = false;
     if (w->state == OVER) return;
     if (!flush(w)) {
-        tell_end(w, WEBSOCKET_ABNORMAL, (str){0});
+        say_end(w, WEBSOCKET_ABNORMAL, (str){0});
         be_over(w);
         return;
     }
@@ -441,7 +441,7 @@ static void on_timer(void *arg) {
     uint64_t now = now_of(w);
     if (now >= next_deadline(w)) {
         if (w->state != OPEN) {
-            tell_end(w, WEBSOCKET_ABNORMAL, (str){0});
+            say_end(w, WEBSOCKET_ABNORMAL, (str){0});
             be_over(w);
             return;
         }
@@ -455,7 +455,7 @@ static void on_timer(void *arg) {
             w->pinged = true;
             put_frame(w, WEBSOCKET_OP_PING, false, (str){0});
         } else {
-            tell_end(w, WEBSOCKET_ABNORMAL, (str){0});
+            say_end(w, WEBSOCKET_ABNORMAL, (str){0});
             be_over(w);
             return;
         }

@@ -44,7 +44,7 @@ static void maybe_over(struct wasi_p3_socket *s) {
 
 /* ---- to the guest ---- */
 
-static enum net_flow peek(void *arg, size_t want, const void **p, size_t *n) {
+static enum net_flow socket_peek(void *arg, size_t want, const void **p, size_t *n) {
     struct wasi_p3_socket *s = arg;
     bool text;
     str data;
@@ -62,7 +62,7 @@ static enum net_flow peek(void *arg, size_t want, const void **p, size_t *n) {
     return NET_FLOW_DATA;
 }
 
-static void consume(void *arg, size_t n) {
+static void socket_consume(void *arg, size_t n) {
     struct wasi_p3_socket *s = arg;
     if (s->shown.tag == WASMCLOUD_WEBSOCKET_TYPES_FRAME_CLOSE) {
         s->close_due = false;
@@ -79,7 +79,7 @@ static void free_ws(struct wasi_p3_socket *s) {
     net_websocket_free(ws);
 }
 
-static void fed(void *arg) {
+static void incoming_over(void *arg) {
     struct wasi_p3_socket *s = arg;
     s->feed = NULL;
     s->ended = true; /* the guest reads no more: its client may go on, and is not listened to */
@@ -88,7 +88,7 @@ static void fed(void *arg) {
     maybe_over(s);
 }
 
-static const struct wasi_p3_feed_ops feed_ops = {peek, consume, fed};
+static const struct wasi_p3_feed_ops feed_ops = {socket_peek, socket_consume, incoming_over};
 
 /* ---- from the guest ---- */
 
