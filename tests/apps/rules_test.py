@@ -142,6 +142,10 @@ def test_rates():
         before = of("192.0.2.7").fields["ratelimit"]
         eq(n.get("r", "/slow/x", "-H", "X-Forwarded-For: 192.0.2.7", "-H", "x-who: ann", data=b"x").status, 429)
         eq((before.split(";")[1], of("192.0.2.7").fields["ratelimit"].split(";")[1]), ("r=59", "r=58"))  # who is refused by one has not used up the other
+        put(n, "bare", program() + '[[rates]]\nrequests = 2\nper_s = 86400\n', cgi())  # without CORS a guest answers what looks like a preflight: it counts
+        preflight = ("-X", "OPTIONS", "-H", "Origin: https://a.example", "-H", "Access-Control-Request-Method: PUT")
+        eq([n.get("bare", "/x", *preflight).status for _ in range(3)], [200, 200, 429])
+        eq([n.get("r", "/slow/x", *preflight).status for _ in range(2)], [204, 204])  # what the node answers counts for nothing
 
 
 def test_earlier_assets():

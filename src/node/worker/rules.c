@@ -284,7 +284,7 @@ bool node_rules_let(struct node_request *r) {
         if (a->body_bytes_max) r->body_max = r->body_max ? MIN(r->body_max, a->body_bytes_max) : a->body_bytes_max;
     }
     uint64_t wait = 0;
-    bool counts = !refuses && rules->rates.n && !r->ruled && !preflight;
+    bool counts = !refuses && rules->rates.n && !r->ruled; /* a preflight that comes so far is the guest's to answer */
     if (counts) r->ruled = true;
     if (counts && rules->rates.n > 1) wait = take_rates(r, &paths, false);
     if (counts && !wait) wait = take_rates(r, &paths, true);
