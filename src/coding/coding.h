@@ -64,8 +64,9 @@ enum coding_raw_said {
 struct coding_raw;
 /* window: 9 to 15. It holds 2^window bytes and 16 KiB at most where it inflates, four times that and 80 KiB where it deflates. */
 struct coding_raw *coding_raw_new(bool inflates, unsigned window, int level);
-void coding_raw_reset(struct coding_raw *r); /* as if it were new: no context taken over */
-void coding_raw_free(struct coding_raw *r);  /* NULL is fine */
+uint64_t coding_raw_bytes(const struct coding_raw *r); /* that it holds at most */
+void coding_raw_reset(struct coding_raw *r);           /* as if it were new: no context taken over */
+void coding_raw_free(struct coding_raw *r);            /* NULL is fine */
 /* Takes of in what it can and writes to to[0..room); *made: so many. flush (of one that deflates): what was put in can be inflated from what came out, which then
  * ends with 00 00 ff ff. However little room there is at a time, it makes as much: who inflates bounds what he takes. */
 [[nodiscard]] enum coding_raw_said coding_raw_run(struct coding_raw *r, bool flush, str *in, uint8_t *to, size_t room,

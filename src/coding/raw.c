@@ -37,6 +37,8 @@ struct coding_raw *coding_raw_new(bool inflates, unsigned window, int level) {
     return r;
 }
 
+uint64_t coding_raw_bytes(const struct coding_raw *r) { return r->bytes_max; }
+
 void coding_raw_reset(struct coding_raw *r) {
     int e = r->inflates ? inflateReset(&r->z) : deflateReset(&r->z);
     ENSURE(e == Z_OK);

@@ -74,9 +74,11 @@ struct websocket_in {
 };
 /* Up to the next thing there is to say. p is written over. *used: bytes of it that are over; data may stand in them. */
 enum websocket_result websocket_read(struct websocket_in *in, uint8_t *p, size_t n, size_t *used);
+/* Bytes that a message costs which is not whole: what came of it, and who decompresses it. */
+enum { WEBSOCKET_INFLATER_BYTES = 48 << 10 };
 static inline size_t websocket_held(const struct websocket_in *in) {
-    return in->message.cap;
-} /* bytes of a message that is not whole */
+    return in->message.cap + (in->inflater ? (size_t)WEBSOCKET_INFLATER_BYTES : 0);
+}
 void websocket_in_free(struct websocket_in *in);
 
 /* A frame's head, of a server: nothing is masked. Bytes of it. */

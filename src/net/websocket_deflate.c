@@ -110,6 +110,7 @@ struct websocket_inflater *websocket_inflater_take(void) {
     i = calloc(1, sizeof *i);
     ENSURE(i);
     i->raw = coding_raw_new(true, WINDOW, 0);
+    ENSURE(coding_raw_bytes(i->raw) <= WEBSOCKET_INFLATER_BYTES);
     return i;
 }
 
