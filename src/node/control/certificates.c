@@ -154,7 +154,7 @@ err node_certificates_drop(struct control *c, enum node_certificate_source sourc
 }
 
 void node_certificates_each(struct control *c, void (*fn)(void *arg, const struct node_certificate *cert), void *arg) {
-    for (const struct held *h = of(c)->first; h; h = h->next) fn(arg, &h->c);
+    for (const struct held *h = c->certificates ? c->certificates->first : NULL; h; h = h->next) fn(arg, &h->c);
 }
 
 const struct node_certificate *node_certificates_find(struct control *c, enum node_certificate_source source, str host) {
