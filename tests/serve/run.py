@@ -47,7 +47,7 @@ def test_wrong_files_and_folders():
             (["serve", own, "--dir", WORK + "::/d", "--dir", "/tmp::/d:ro"], 64,
              "--dir '/tmp::/d:ro': another folder has that name for the guest; write --dir /tmp::/d2:ro"),
             (["serve", own, "--dir", WORK + "::/d", "--dir", "/tmp::/d/"], 64, "write --dir /tmp::/d2"),
-            (["serve", file_of("bare.wasm", MODULE)], 65, "exports none of wasi:http/incoming-handler, wasi:http/handler, wasi:cli/run and _start"),
+            (["serve", file_of("bare.wasm", MODULE)], 65, "exports none of wasi:http/incoming-handler, wasi:http/handler, wasmcloud:websocket/handler, wasi:cli/run and _start"),
             (["serve", own, "--workers", "1000"], 64, "--workers takes a number up to 256, not 1000"),
             (["compile", guest("cgi"), "-o", os.path.join(WORK, "x.orlo"), "--state", state], 73,
              f"the state folder {state} cannot be written to: Not a directory; name another with --state"),
@@ -982,7 +982,7 @@ def test_service_gigabyte():
                 got += n
             sender.join()
         check(got > size, got)
-        check(resident_kib(worker) - before < 4 << 10, resident_kib(worker), before)
+        check(resident_kib(worker) - before < 8 << 10, resident_kib(worker), before)  # of which the heap keeps 4 MiB (base/heap.c)
 
 
 def test_service_failures():
