@@ -324,7 +324,7 @@ def test_served():
 def test_deadline():
     """A served command that waits is stopped at its deadline, whatever it waits for."""
     root, grants = folders()
-    with serving(CLI3, *grants, "--timeout", "1s") as address, concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with serving(CLI3, *grants, "--timeout", "1s", "--stream-timeout", "1s") as address, concurrent.futures.ThreadPoolExecutor(8) as pool:
         for query in ("sleep:60000", "flood", "deadlock"):
             started = time.monotonic()
             for f in [pool.submit(ask, address, "/?" + query) for _ in range(4)]:

@@ -371,7 +371,7 @@ def test_served():
 def test_served_to_the_end():
     """A guest whose peer never answers is stopped by the deadline, and nothing of it stays open."""
     for wasm in (NET2, NET3):
-        with Served(wasm, "--allow-net", "*", "--timeout", "2s") as s:
+        with Served(wasm, "--allow-net", "*", "--timeout", "2s", "--stream-timeout", "2s") as s:
             s.get(f"connect={ECHO}")
             before = s.worker_sockets()
             with concurrent.futures.ThreadPoolExecutor(20) as pool:
