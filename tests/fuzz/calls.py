@@ -10,7 +10,7 @@ import hostile
 from harness import *
 from wire import *
 
-FLAGS = ["--workers", "1", "--timeout", "2s", "--no-access-log", "--max-memory", "16M"]
+FLAGS = ["--workers", "1", "--timeout", "2s", "--stream-timeout", "2s", "--no-access-log", "--max-memory", "16M"]
 SOME, NONE, OK, AUTHORITY = 1, 0, 0, 100
 # Pieces of programs: calls with their operands, where 0 is the newest handle of its type (tests/guests/calls/calls.h).
 PIECES = {

@@ -20,7 +20,7 @@ PATHS = {
     "cgi": {"/": {200}, "/echo": {200}, "/env": {200}, "/status": {418}, "/trap": {500}, "/far": {500}, "/exit": CUT, "/nothing": CUT, "/garbage": CUT, "/half": CUT,
             "/stderr": {200}, "/counter": {200}},
 }
-FLAGS = ["--workers", "1", "--timeout", "20s", "--header-timeout", "30s", "--body-timeout", "30s", "--max-body", "1M", "--no-access-log"]
+FLAGS = ["--workers", "1", "--timeout", "20s", "--stream-timeout", "20s", "--header-timeout", "30s", "--body-timeout", "30s", "--max-body", "1M", "--no-access-log"]
 ECHOES = ("/echo", "/mirror")  # the body comes back
 ENOUGH = 600_000  # bytes that a client reads of what /big and /sent go on saying: then it goes away
 TOKEN = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

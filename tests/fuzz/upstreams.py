@@ -11,7 +11,7 @@ import hostile
 from harness import *
 from wire import *
 
-FLAGS = ["--workers", "1", "--timeout", "5s", "--no-access-log", "--max-memory", "64M"]
+FLAGS = ["--workers", "1", "--timeout", "5s", "--stream-timeout", "5s", "--no-access-log", "--max-memory", "64M"]
 
 
 class Target:
