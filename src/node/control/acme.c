@@ -332,7 +332,7 @@ static err take_entry(struct task *t, struct diag *d) {
     if (!node_certificates_map(t->mem, t->out, &bytes))
         return diag_set(d, ERR_IO, DIAG_NOWHERE, "what the job made cannot be read");
     struct rd from = rd_of(bytes);
-    if (!node_certificate_next(t->mem, &from, &cert) || rd_left(&from))
+    if (!node_certificate_next(t->mem, &from, &cert) || rd_left(&from) || !cert.chain.names.n)
         return diag_set(d, ERR_MALFORMED, DIAG_NOWHERE, "what the job made is no certificate");
     cert.source = NODE_CERT_ACME;
     cert.sealed = t->sealed;
