@@ -426,6 +426,9 @@ void host_stream_writer_wake(struct host_stream_writer *w);
 enum host_copy host_stream_write(struct host_stream_writer *w, const void *p, size_t count, size_t *n);
 /* Ends the offer of a write that was BLOCKED, if there is one; how many elements of it were taken. Before every other write. */
 size_t host_stream_writer_settle(struct host_stream_writer *w);
+/* A fiber is copying what is on offer, and others run meanwhile (the guest's realloc): nothing is settled, and what it lies in stays. The waker is called once it
+ * is done. */
+bool host_stream_writer_copying(const struct host_stream_writer *w);
 bool host_stream_writer_asked(const struct host_stream_writer *w);   /* the other side reads, and has not all that it asked for */
 size_t host_stream_writer_ready(const struct host_stream_writer *w); /* elements that it asks for now; 0: unknown */
 /* A guest was given elements and has not taken note of it yet: closing now would tell it both at once, which not every guest expects. */
@@ -443,7 +446,8 @@ bool host_future_forsaken(const struct host_future *f);
 void host_future_close(struct host_future *f);
 void host_future_writer_set_waker(struct host_future_writer *w, host_waker fn, void *arg);
 enum host_copy host_future_write(struct host_future_writer *w, const void *p); /* DONE or CLOSED (nobody wants it): close it */
-size_t host_future_writer_settle(struct host_future_writer *w);                /* as of a stream: 1: it was taken */
+bool host_future_writer_copying(const struct host_future_writer *w);
+size_t host_future_writer_settle(struct host_future_writer *w); /* as of a stream: 1: it was taken */
 void host_future_writer_close(struct host_future_writer *w);
 
 void host_error_context_drop(struct host_error_context *e);

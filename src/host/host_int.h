@@ -237,7 +237,8 @@ struct host_end {
     struct host_note note;    /* to the waker */
     const void *host_p;       /* writable: what is on offer; NULL: nothing */
     size_t host_n, host_done; /* of it, taken of it. Readable, of a host's: host_n elements were asked for, and none came yet */
-    bool job;                 /* a fiber will copy it */
+    bool job;                 /* a fiber will copy it, */
+    bool copying;             /* and is at it: where what is copied lies, it stays */
 };
 struct host_pipe {
     struct host_instance *in; /* NULL: it is gone */

@@ -119,7 +119,9 @@ enum abi_trap host_pipe_take_offer(struct host_instance *in, struct host_pipe *p
     uint32_t take = (uint32_t)MIN(w->host_n - w->host_done, (size_t)(g->length - g->progress));
     if (take) {
         struct host_call call = {.instance = in, .caller = PLAN_NONE};
+        w->copying = true;
         enum abi_trap trap = copy(g, &call, (uint8_t *)(uintptr_t)w->host_p + w->host_done * p->host_size, take);
+        w->copying = false;
         if (trap) host_moved_drop(&call);
         host_call_end(&call);
         if (trap || in->dead) return trap ? trap : in->trap;
@@ -179,6 +181,8 @@ enum host_copy host_stream_write(struct host_stream_writer *w, const void *src, 
     offer_to_fiber(p);
     return HOST_COPY_BLOCKED;
 }
+
+bool host_stream_writer_copying(const struct host_stream_writer *w) { return writer_of(w)->copying; }
 
 size_t host_stream_writer_settle(struct host_stream_writer *w) {
     struct host_end *e = writer_of(w);
@@ -259,6 +263,9 @@ enum host_copy host_future_write(struct host_future_writer *w, const void *p) {
 }
 size_t host_future_writer_settle(struct host_future_writer *w) {
     return host_stream_writer_settle((struct host_stream_writer *)w);
+}
+bool host_future_writer_copying(const struct host_future_writer *w) {
+    return host_stream_writer_copying((const struct host_stream_writer *)w);
 }
 void host_future_writer_close(struct host_future_writer *w) { close_end(writer_of((struct host_stream_writer *)w)); }
 

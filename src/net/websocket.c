@@ -60,9 +60,11 @@ static bool check_key(const struct net_request *rq, struct net_websocket_offer *
 }
 
 static bool protocols_ok(const struct net_request *rq) {
+    enum { MOST = 64 };
     str one;
-    for (uint32_t i = 0; net_websocket_protocol(rq, i, &one); i++)
-        if (!net_token_ok(one)) return false;
+    uint32_t n = 0;
+    for (struct net_websocket_names at = {0}; net_websocket_protocol(rq, &at, &one);)
+        if (++n > MOST || !net_token_ok(one)) return false;
     return true;
 }
 
@@ -73,7 +75,7 @@ bool net_websocket_check(const struct net_request *rq, bool deflate, struct net_
     if (!one_field(rq, "sec-websocket-version", &version)) return refuse(o, 400, "Sec-WebSocket-Version twice");
     if (!str_eqc(version, "13")) return refuse(o, version.n ? 426 : 400, "version 13 of WebSocket is spoken here");
     if (rq->version != NET_HTTP_2 && !check_key(rq, o)) return false;
-    if (!protocols_ok(rq)) return refuse(o, 400, "Sec-WebSocket-Protocol is no list of names");
+    if (!protocols_ok(rq)) return refuse(o, 400, "Sec-WebSocket-Protocol is no list of up to 64 names");
     for (uint32_t at = 0; (f = field(rq, "sec-websocket-extensions", &at));) {
         struct websocket_deflate d = {0};
         if (!websocket_deflate_choose(f->value, &d)) return refuse(o, 400, "Sec-WebSocket-Extensions is no list of extensions");
@@ -82,17 +84,16 @@ bool net_websocket_check(const struct net_request *rq, bool deflate, struct net_
     return true;
 }
 
-bool net_websocket_protocol(const struct net_request *rq, uint32_t i, str *out) {
-    const struct net_field *f;
-    for (uint32_t at = 0; (f = field(rq, "sec-websocket-protocol", &at));) {
-        str list = f->value, item;
-        while (list.n) {
-            str_cut(list, ',', &item, &list);
+bool net_websocket_protocol(const struct net_request *rq, struct net_websocket_names *at, str *out) {
+    for (const struct net_field *f;; at->rest = f->value) {
+        while (at->rest.n) {
+            str item;
+            str_cut(at->rest, ',', &item, &at->rest);
             *out = str_trim(item);
-            if (out->n && i-- == 0) return true;
+            if (out->n) return true;
         }
+        if (!(f = field(rq, "sec-websocket-protocol", &at->at))) return false;
     }
-    return false;
 }
 
 err net_websocket_upgrade(struct net_exchange *x, const struct net_websocket_offer *o, str protocol,
@@ -117,11 +118,12 @@ enum {
     PING_MS = 30'000,
     PONG_MS = 20'000,
     CLOSE_MS = 5'000,
-    LINGER_MS = 2'000,         /* for who was told that it is over to hang up */
-    RECEIVE_BYTES = 64 << 10,  /* at once */
-    TURN_BYTES = 128 << 10,    /* in a turn; others first */
-    TOGETHER_BYTES_MAX = 4096, /* a message no longer than that waits for others that are sent in the same turn */
-    KEPT_BYTES_MAX = 4 << 10,  /* of a queue that is empty */
+    LINGER_MS = 2'000,                /* for who was told that it is over to hang up */
+    RECEIVE_BYTES = 64 << 10,         /* at once */
+    TURN_BYTES = 128 << 10,           /* in a turn; others first */
+    TOGETHER_BYTES_MAX = 4096,        /* a message no longer than that waits for others that are sent in the same turn */
+    COMPRESSED_BYTES_MAX = 256 << 10, /* of a longer message others would wait for it */
+    KEPT_BYTES_MAX = 4 << 10,         /* of a queue that is empty */
 };
 
 enum state { OPEN, CLOSING /* ours was said */, ENDING /* nothing more is read, but to its end */, OVER };
@@ -177,6 +179,15 @@ static void set_state(struct net_websocket *w, enum state to) {
 
 /* ---- what goes ---- */
 
+/* What is held is what is charged. False: it may not be. */
+static bool account(struct net_websocket *w) {
+    int64_t holds = (int64_t)(websocket_held(&w->in) + w->held.cap + w->rest.cap + w->out.cap), more = holds - w->charged;
+    if (!w->c.charge || !more) return true;
+    if (!w->c.charge(w->c.arg, more)) return false;
+    w->charged = holds;
+    return true;
+}
+
 /* False: the stream has failed. */
 static bool flush(struct net_websocket *w) {
     while (queued(w)) {
@@ -187,6 +198,7 @@ static bool flush(struct net_websocket *w) {
     }
     if (w->out.cap > KEPT_BYTES_MAX || !w->reading) buf_free(&w->out);
     w->out.n = w->sent = 0;
+    (void)account(w); /* it is less */
     return true;
 }
 
@@ -225,17 +237,6 @@ bool net_websocket_room(struct net_websocket *w) {
     return room;
 }
 
-err net_websocket_send(struct net_websocket *w, bool text, str data) {
-    if (w->state != OPEN) return ERR_CLOSED;
-    if (data.n > w->c.message_bytes_max) return ERR_LIMIT;
-    if (!net_websocket_room(w)) return ERR_AGAIN;
-    str small;
-    bool compressed = w->deflate && websocket_deflate(data, w->c.deflate.bits, &small);
-    w->message_ns = now_of(w);
-    put_frame(w, text ? WEBSOCKET_OP_TEXT : WEBSOCKET_OP_BINARY, compressed, compressed ? small : data);
-    return ERR_OK;
-}
-
 /* ---- ends ---- */
 
 static void say_end(struct net_websocket *w, uint16_t code, str reason) {
@@ -269,16 +270,20 @@ static void fail(struct net_websocket *w, uint16_t code, const char *why) {
     say_end(w, code, str_c(why));
 }
 
-/* ---- what comes ---- */
-
-/* What is held is what is charged. False: it may not be. */
-static bool account(struct net_websocket *w) {
-    int64_t holds = (int64_t)(websocket_held(&w->in) + w->held.cap + w->rest.cap), more = holds - w->charged;
-    if (!w->c.charge || !more) return true;
-    if (!w->c.charge(w->c.arg, more)) return false;
-    w->charged = holds;
-    return true;
+err net_websocket_send(struct net_websocket *w, bool text, str data) {
+    if (w->state != OPEN) return ERR_CLOSED;
+    if (data.n > w->c.message_bytes_max) return ERR_LIMIT;
+    if (!net_websocket_room(w)) return ERR_AGAIN;
+    str small;
+    bool compressed = w->deflate && data.n <= COMPRESSED_BYTES_MAX && websocket_deflate(data, w->c.deflate.bits, &small);
+    w->message_ns = now_of(w);
+    put_frame(w, text ? WEBSOCKET_OP_TEXT : WEBSOCKET_OP_BINARY, compressed, compressed ? small : data);
+    if (account(w)) return ERR_OK;
+    fail(w, WEBSOCKET_TRY_AGAIN, "no memory is left for what is to be sent");
+    return ERR_CLOSED;
 }
+
+/* ---- what comes ---- */
 
 static void hold(struct net_websocket *w, bool text, str data) {
     if (w->in.shown) {
@@ -381,6 +386,15 @@ void net_websocket_resume(struct net_websocket *w) {
     w->message_ns = w->heard_ns = now_of(w); /* it was not listened to */
     if (w->state < ENDING) (void)account(w);
     later(w);
+}
+
+bool net_websocket_take(struct net_websocket *w, bool *text, struct buf *to) {
+    if (!w->held_any) return false;
+    *text = w->held_text;
+    *to = w->held;
+    w->held = (struct buf){0};
+    net_websocket_resume(w);
+    return true;
 }
 
 /* ---- turns ---- */

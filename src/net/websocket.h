@@ -34,8 +34,12 @@ struct net_websocket_offer {
 [[nodiscard]] bool net_websocket_check(const struct net_request *rq, bool deflate, struct net_websocket_offer *o);
 /* With a 426 goes what we speak. */
 extern const struct net_field net_websocket_version;
-/* The i-th of Sec-WebSocket-Protocol, which may stand in several fields. False: there are no more. */
-bool net_websocket_protocol(const struct net_request *rq, uint32_t i, str *out);
+/* The next of Sec-WebSocket-Protocol, which may stand in several fields; at: {0} before the first. False: there are no more. */
+struct net_websocket_names {
+    uint32_t at;
+    str rest;
+};
+bool net_websocket_protocol(const struct net_request *rq, struct net_websocket_names *at, str *out);
 /* As net_exchange_upgrade, whose errors it has. protocol: which was chosen; empty: none. */
 [[nodiscard]] err net_websocket_upgrade(struct net_exchange *x, const struct net_websocket_offer *o, str protocol,
                                         void (*fn)(void *arg, struct net_stream *stream), void *arg);
@@ -70,6 +74,8 @@ bool net_websocket_room(struct net_websocket *w); /* send takes a message; else 
 [[nodiscard]] err net_websocket_send(struct net_websocket *w, bool text, str data);
 bool net_websocket_held(const struct net_websocket *w, bool *text, str *data); /* the one that on_message did not take */
 void net_websocket_resume(struct net_websocket *w);
+/* As resume, but the message is the caller's from now on, and lies where it lay. False: none is held. */
+bool net_websocket_take(struct net_websocket *w, bool *text, struct buf *to);
 /* Says so to the peer, who may answer; nothing can be sent any more, and what comes is not shown. code: one that may be sent (websocket_code_ok), or
  * WEBSOCKET_NO_CODE. Once it is closing it is nothing. */
 void net_websocket_close(struct net_websocket *w, uint16_t code, str reason);

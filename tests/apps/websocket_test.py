@@ -292,6 +292,8 @@ def test_websocket_handshakes():
                 ("two versions", websocket.handshake(more=[("Sec-WebSocket-Version", "13")]), 400), ("Connection: close", websocket.handshake(drop=("Connection",), more=[("Connection", "close")]), 400),
                 ("no Connection", websocket.handshake(drop=("Connection",)), 400), ("a body", websocket.handshake(more=[("Content-Length", "3")]) + b"abc", 400), ("HTTP/1.0", good.replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
                 ("an extension that is none", websocket.handshake(more=[("Sec-WebSocket-Extensions", "a b")]), 400), ("a protocol that is none", websocket.handshake(more=[("Sec-WebSocket-Protocol", "a b")]), 400),
+                ("64 protocols", websocket.handshake(more=[("Sec-WebSocket-Protocol", ",".join(["a"] * 64))]), 101), ("65 protocols", websocket.handshake(more=[("Sec-WebSocket-Protocol", ",".join(["a"] * 65))]), 400),
+                ("thirty thousand protocols", websocket.handshake(more=[("Sec-WebSocket-Protocol", "a," * 30000)]), 400),
                 ("another protocol", websocket.handshake(drop=("Upgrade",), more=[("Upgrade", "h2c")]), 426), ("no upgrade", websocket.handshake(drop=("Upgrade", "Connection")), 426)):
             with socket.create_connection(("127.0.0.1", s.port), timeout=PATIENCE_S) as c:
                 c.sendall(request)

@@ -46,6 +46,8 @@ struct wasi_p3_feed_ops {
 struct host_stream *wasi_p3_feed_new(struct host_instance *in, const struct wasi_p3_feed_ops *ops, void *arg,
                                      struct wasi_p3_feed **out);
 void wasi_p3_feed_wake(struct wasi_p3_feed *f); /* peek has something else to say */
+/* What peek showed is being copied to the guest, while others run: it stays where it is until `consume`, or the instance's end. */
+bool wasi_p3_feed_copying(const struct wasi_p3_feed *f);
 void wasi_p3_feed_stop(struct wasi_p3_feed *f); /* ends the stream and frees the feed; `over` is not called */
 
 /* ---- drain ---- */

@@ -59,6 +59,7 @@ static void feed_consume(struct wasi_p3_feed *f, size_t n) {
 
 static void feed_run(void *arg) {
     struct wasi_p3_feed *f = arg;
+    if (host_stream_writer_copying(f->w)) return;
     feed_consume(f, host_stream_writer_settle(f->w));
     for (int pieces = 0; pieces < FEED_PIECES_MAX; pieces++) {
         const void *p;
@@ -97,6 +98,8 @@ struct host_stream *wasi_p3_feed_new(struct host_instance *in, const struct wasi
 }
 
 void wasi_p3_feed_wake(struct wasi_p3_feed *f) { host_stream_writer_wake(f->w); }
+
+bool wasi_p3_feed_copying(const struct wasi_p3_feed *f) { return host_stream_writer_copying(f->w); }
 
 void wasi_p3_feed_stop(struct wasi_p3_feed *f) { feed_free(f); }
 
@@ -209,6 +212,7 @@ static void promise_run(void *arg) {
         if (host_stream_writer_gone(as_stream(p->w))) promise_gone(p);
         return;
     }
+    if (host_future_writer_copying(p->w)) return;
     enum host_copy copied = host_future_writer_settle(p->w) ? HOST_COPY_DONE : host_future_write(p->w, p->value);
     if (copied == HOST_COPY_BLOCKED) return;
     if (copied != HOST_COPY_DONE && p->drop) p->drop(p->in, p->value); /* nobody else knows of p any more */

@@ -44,11 +44,51 @@ static void maybe_over(struct wasi_p3_socket *s) {
 
 /* ---- to the guest ---- */
 
+static bool charge(void *arg, int64_t bytes) {
+    struct wasi_p3_socket *s = arg;
+    if (!s->in) return true;
+    if (bytes > 0) {
+        if (!host_charge(s->in, (uint64_t)bytes)) return false;
+        s->charged += (uint64_t)bytes;
+    } else {
+        uint64_t less = MIN((uint64_t)-bytes, s->charged);
+        host_uncharge(s->in, less);
+        s->charged -= less;
+    }
+    return true;
+}
+
+/* What the guest is being given leaves its socket, which may go. */
+static void keep_last(struct wasi_p3_socket *s) {
+    if (!s->ws || !net_websocket_take(s->ws, &s->last_text, &s->last)) return;
+    s->last_any = true;
+    (void)charge(s, (int64_t)s->last.cap); /* it was its until now */
+}
+
+static void drop_last(struct wasi_p3_socket *s) {
+    if (s->last_any) (void)charge(s, -(int64_t)s->last.cap);
+    buf_free(&s->last);
+    s->last_any = false;
+}
+
+/* The one that the guest has not had yet. */
+static bool held(const struct wasi_p3_socket *s, bool *text, str *data) {
+    if (!s->last_any) return s->ws && net_websocket_held(s->ws, text, data);
+    *text = s->last_text;
+    *data = buf_str(&s->last);
+    return true;
+}
+
+static void drop_held(struct wasi_p3_socket *s) {
+    if (s->last_any) drop_last(s);
+    else if (s->ws) net_websocket_resume(s->ws);
+}
+
 static enum net_flow socket_peek(void *arg, size_t want, const void **p, size_t *n) {
     struct wasi_p3_socket *s = arg;
     bool text;
     str data;
-    if (s->ws && net_websocket_held(s->ws, &text, &data)) {
+    if (held(s, &text, &data)) {
         s->shown = text ? (struct wasmcloud_websocket_types_frame){.tag = WASMCLOUD_WEBSOCKET_TYPES_FRAME_TEXT, .text = data}
                         : (struct wasmcloud_websocket_types_frame){.tag = WASMCLOUD_WEBSOCKET_TYPES_FRAME_BINARY, .binary = data};
     } else if (s->close_due) {
@@ -69,7 +109,7 @@ static void socket_consume(void *arg, size_t n) {
         return;
     }
     s->on_message(s->arg);
-    if (s->ws) net_websocket_resume(s->ws);
+    drop_held(s);
 }
 
 /* The websocket is freed once the guest has its last message, or wants none. */
@@ -84,7 +124,7 @@ static void incoming_over(void *arg) {
     s->feed = NULL;
     s->ended = true; /* the guest reads no more: its client may go on, and is not listened to */
     s->close_due = false;
-    if (s->ws && net_websocket_held(s->ws, &(bool){0}, &(str){0})) net_websocket_resume(s->ws);
+    drop_held(s);
     maybe_over(s);
 }
 
@@ -140,20 +180,6 @@ static void out_run(void *arg) {
 
 /* ---- what the client's side tells ---- */
 
-static bool charge(void *arg, int64_t bytes) {
-    struct wasi_p3_socket *s = arg;
-    if (!s->in) return true;
-    if (bytes > 0) {
-        if (!host_charge(s->in, (uint64_t)bytes)) return false;
-        s->charged += (uint64_t)bytes;
-    } else {
-        uint64_t less = MIN((uint64_t)-bytes, s->charged);
-        host_uncharge(s->in, less);
-        s->charged -= less;
-    }
-    return true;
-}
-
 static bool on_message(void *arg, bool text, str data) {
     struct wasi_p3_socket *s = arg;
     if (!s->feed || s->ended) return true; /* nobody listens */
@@ -178,7 +204,9 @@ static void on_over(void *arg) {
     struct wasi_p3_socket *s = arg;
     end_incoming(s, WEBSOCKET_ABNORMAL, (str){0});
     drop_out(s);
-    if (s->feed && net_websocket_held(s->ws, &(bool){0}, &(str){0})) {
+    if (s->feed && wasi_p3_feed_copying(s->feed)) {
+        keep_last(s);
+    } else if (s->feed && held(s, &(bool){0}, &(str){0})) {
         wasi_p3_feed_stop(s->feed); /* what it did not read in all that time, it is not given any more */
         s->feed = NULL;
     }
@@ -241,7 +269,8 @@ static void describe(arena *mem, const struct net_request *rq, struct wasmcloud_
     for (uint32_t i = 0; i < rq->fields_count; i++)
         to->headers.p[to->headers.n++] =
             (struct wasi_websocket_tuple2_string_list_u8){lower(mem, rq->fields[i].name), arena_str(mem, rq->fields[i].value)};
-    for (uint32_t i = 0; net_websocket_protocol(rq, i, &one); i++) vec_push(mem, &protocols, arena_str(mem, one));
+    for (struct net_websocket_names at = {0}; net_websocket_protocol(rq, &at, &one);)
+        vec_push(mem, &protocols, arena_str(mem, one));
     to->subprotocols = (struct wasi_websocket_list_string){protocols.p, protocols.n};
 }
 
@@ -259,7 +288,7 @@ bool wasi_p3_socket_open(struct wasi_p3_socket *s, struct net_exchange *x, struc
     describe(s->mem, rq, &args->req);
     args->incoming = incoming;
     s->deflate = offer.deflate;
-    (void)net_websocket_protocol(rq, 0,
+    (void)net_websocket_protocol(rq, &(struct net_websocket_names){0},
                                  &first); /* a page that names some wants one of them; the first is what it would like best */
     err e = net_websocket_upgrade(x, &offer, first, on_stream, s);
     if (e == ERR_OK) {
@@ -305,17 +334,27 @@ void wasi_p3_socket_go_away(struct wasi_p3_socket *s, uint32_t after_ms) {
     end_incoming(s, WEBSOCKET_GOING_AWAY, STR("the service is going away"));
 }
 
-void wasi_p3_socket_fail(struct wasi_p3_socket *s, uint16_t code, const char *why) {
-    close_with(s, code, str_c(why));
+static void stop_feed(struct wasi_p3_socket *s) {
     if (s->feed) wasi_p3_feed_stop(s->feed);
     s->feed = NULL;
+}
+
+void wasi_p3_socket_fail(struct wasi_p3_socket *s, uint16_t code, const char *why) {
+    close_with(s, code, str_c(why));
     s->ended = true;
     s->close_due = false;
-    if (s->ws && net_websocket_held(s->ws, &(bool){0}, &(str){0})) net_websocket_resume(s->ws);
+    if (s->feed && wasi_p3_feed_copying(s->feed)) {
+        keep_last(s); /* it ends when that is done */
+        return;
+    }
+    stop_feed(s);
+    drop_held(s);
 }
 
 void wasi_p3_socket_gone(struct wasi_p3_socket *s) {
     wasi_p3_socket_fail(s, WEBSOCKET_INTERNAL_ERROR, "");
+    stop_feed(s); /* nothing of its instance runs any more */
+    drop_last(s);
     if (s->charged) host_uncharge(s->in, s->charged);
     s->charged = 0;
     s->in = NULL;
@@ -325,8 +364,8 @@ void wasi_p3_socket_gone(struct wasi_p3_socket *s) {
 
 void wasi_p3_socket_end(struct wasi_p3_socket *s) {
     drop_out(s);
-    if (s->feed) wasi_p3_feed_stop(s->feed);
-    s->feed = NULL;
+    stop_feed(s);
+    drop_last(s);
     net_timer_free(s->going);
     s->going = NULL;
     if (s->ws) free_ws(s);

@@ -29,6 +29,8 @@ struct wasi_p3_socket {
     struct wasi_p3_feed *feed; /* NULL: over */
     struct host_stream *out;   /* NULL: not yet, or over */
     struct wasmcloud_websocket_types_frame shown;
+    struct buf last; /* a message whose socket is gone, or is to be, while the guest is being given it */
+    bool last_any, last_text;
     struct websocket_deflate deflate;
     arena *mem; /* what the guest is called with; until it has returned */
     uint64_t charged;
