@@ -549,6 +549,22 @@ def test_websocket_events():
 # ---- attacks --------------------------------------------------------------------------------------------------------
 
 
+def test_websocket_hang_up():
+    """A client hangs up while its message is being copied into a guest, which takes several turns: what is copied stays where it is until then."""
+    with serving(SOCKETS, "--workers", "1", "--instance-concurrency", "8") as s:
+        workers = s.workers()
+        large = frame(BINARY, bytes(1 << 20), key=bytes(4))
+        for i in range(60):
+            with websocket.Client(s.port, "/echo") as c:
+                c.send(large)
+                c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # and a reset
+                pace(i % 6 / 2000)
+        with websocket.Client(s.port, "/echo") as c:
+            c.send(frame(TEXT, b"there"))
+            eq(c.message()[-1], b"there")
+        eq(s.workers(), workers)
+
+
 def test_websocket_attacks():
     """Who sends much, little, badly or never reads costs himself alone: a bystander is answered, and what workers hold comes back."""
     with serving(SOCKETS, "--workers", "1", "--instance-concurrency", "64") as s:
